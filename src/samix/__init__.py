@@ -1,0 +1,45 @@
+"""samix: learned mixup for image models.
+
+mixing      draws, masks, plans, and how they are applied to images and targets
+policies    who decides how to mix: hand-made rules, or the Mixer
+networks    backbones and their tap, the Mixer, the momentum encoder
+objectives  the loss functions
+methods     one training step as a plain module: supervised
+data, training, evaluation, report, cli  what `samix train` needs (the extra samix[train])
+"""
+
+from ._version import __version__
+from .methods import METHODS, StepOutput, SupervisedMethod, SupervisedOptions, create_method
+from .mixing import MixPlan, blend, match_area, mix_targets
+from .networks import Mixer, MixerOptions, MomentumEncoder, momentum_decay, small_stem
+from .objectives import area_loss, eta_balanced_loss, global_loss, local_loss, soft_cross_entropy
+from .policies import POLICIES, Evidence, LearnedPolicy, Policy, StaticPolicy, create_policy
+
+__all__ = [
+    "METHODS",
+    "POLICIES",
+    "Evidence",
+    "LearnedPolicy",
+    "MixPlan",
+    "Mixer",
+    "MixerOptions",
+    "MomentumEncoder",
+    "Policy",
+    "StaticPolicy",
+    "StepOutput",
+    "SupervisedMethod",
+    "SupervisedOptions",
+    "__version__",
+    "area_loss",
+    "blend",
+    "create_method",
+    "create_policy",
+    "eta_balanced_loss",
+    "global_loss",
+    "local_loss",
+    "match_area",
+    "mix_targets",
+    "momentum_decay",
+    "small_stem",
+    "soft_cross_entropy",
+]

@@ -1,0 +1,94 @@
+"""create_method: one call from names and options to a method that is ready to train."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal
+
+from torch import nn
+
+from samix.networks import create_backbone, find_tap
+from samix.policies import Policy, check_options, create_policy, nearest, policy_options
+
+from .supervised import SupervisedMethod, SupervisedOptions
+
+
+def create_supervised(
+    *,
+    backbone: str | nn.Module,
+    num_classes: int | None = None,
+    policy: str | Policy = "samix",
+    stem: Literal["small"] | None = None,
+    image_size: int | None = None,
+    pretrained: bool = False,
+    model_kwargs: Mapping[str, Any] | None = None,
+    tap: int | None = None,
+    **options: Any,
+) -> SupervisedMethod:
+    """Create a supervised method.
+
+    Args:
+        backbone: Name of a timm model, a timm model, or a module that returns a feature map and an
+            embedding.
+        num_classes: Number of classes K.
+        policy: A name in :data:`samix.POLICIES` or a policy.
+        stem: "small" for images of up to 64 pixels; None keeps timm's first layers.
+        image_size: Height and width in pixels; transformers are built for one size.
+        pretrained: Load timm's weights.
+        model_kwargs: Further arguments of ``timm.create_model``.
+        tap: Where the Mixer reads; None takes the default of :func:`samix.networks.find_tap`.
+        **options: Fields of :class:`SupervisedOptions`, and options of the named policy such as
+            ``alpha`` and ``p``.
+    """
+    of_method = tuple(field.name for field in fields(SupervisedOptions))
+    of_policy = policy_options(policy) if isinstance(policy, str) else ()
+    own = tuple(inspect.signature(create_supervised).parameters)[:-1]
+    check_options(options, (*own, *of_method, *of_policy), "method 'supervised'")
+    encoder = create_backbone(
+        backbone,
+        num_classes=num_classes,
+        stem=stem,
+        image_size=image_size,
+        pretrained=pretrained,
+        model_kwargs=model_kwargs,
+    )
+    policy_arguments = {name: value for name, value in options.items() if name in of_policy}
+    method_arguments = {name: value for name, value in options.items() if name in of_method}
+    tapped = tap is not None or "channels" in of_policy or not isinstance(policy, str)
+    place = find_tap(encoder, tap) if tapped else None
+    if isinstance(policy, str):
+        if "channels" in of_policy and place is not None:
+            policy_arguments.setdefault("channels", place.channels)
+        policy = create_policy(policy, **policy_arguments)
+    return SupervisedMethod(
+        encoder,
+        policy,
+        tap=place if policy.traits.needs else None,
+        options=SupervisedOptions(**method_arguments),
+    )
+
+
+METHODS = {"supervised": create_supervised}
+"""Every method: its name, and the function that makes it."""
+
+
+def create_method(name: str, **options: Any) -> SupervisedMethod:
+    """Create a method by name.
+
+    Args:
+        name: A key of :data:`METHODS`.
+        **options: Arguments of the function behind it, see :func:`create_supervised`.
+
+    Raises:
+        ValueError: Unknown name or option, or a value outside its range.
+    """
+    if name not in METHODS:
+        raise ValueError(
+            f"method: expected one of {', '.join(METHODS)}, got {name!r}; the nearest is "
+            f"{nearest(name, METHODS)!r}"
+        )
+    if "backbone" not in options:
+        raise ValueError("backbone: expected the name of a timm model or a module, got nothing")
+    return METHODS[name](**options)

@@ -1,0 +1,221 @@
+"""Supervised training with any mixing policy, static or learned."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samix.mixing import MixPlan, blend, mix_targets
+from samix.networks import MomentumEncoder, Tap, find_tap, momentum_decay, tap_features
+from samix.objectives import eta_balanced_loss, soft_cross_entropy
+from samix.policies import Evidence, LearnedPolicy, Policy
+
+from .groups import parameter_groups
+from .mixer_step import mask_loss, mask_terms, signs_of_life
+from .step import StepCounter, StepOutput
+
+
+@dataclass(frozen=True)
+class SupervisedOptions:
+    """What can be chosen about supervised training.
+
+    Attributes:
+        eta: Weight of the global term in the Mixer's loss, 0 or more.
+        area_weight: Weight of the area loss in the Mixer's loss, 0 or more.
+        area_margin: Distance of area and lam that costs nothing, in [0, 1].
+        clean_branch: The encoder also learns from the unmixed images.
+        label_smoothing: Share of each label spread over all classes, for the encoder alone.
+        momentum_average: True keeps an average for any policy; None only where the policy needs it.
+        steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
+        seed: Seed of all draws.
+    """
+
+    eta: float = 0.5
+    area_weight: float = 0.1
+    area_margin: float = 0.1
+    clean_branch: bool = False
+    label_smoothing: float = 0.0
+    momentum_average: bool | None = None
+    steps: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("eta", "area_weight", "area_margin"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"{name}: expected a number of at least 0, got {getattr(self, name)}"
+                )
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing: expected [0, 1), got {self.label_smoothing}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps: expected a number of at least 1, got {self.steps}")
+
+
+class SupervisedMethod(nn.Module):
+    """A classifier in training: ``method(images, target)`` gives the loss of one step.
+
+    The encoder learns from its own mix by the mixup cross-entropy. A learned policy's Mixer learns
+    from another mix, by the eta-balanced loss that the momentum encoder gives to it and the area
+    loss. Neither gradient reaches the other network.
+
+    Args:
+        encoder: From (B,3,H,W) to (B,K) logits.
+        policy: Plans the mixes.
+        tap: Where a learned policy reads the momentum encoder; None for a static policy.
+        options: See :class:`SupervisedOptions`.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        policy: Policy,
+        *,
+        tap: Tap | None = None,
+        options: SupervisedOptions | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = options or SupervisedOptions()
+        self.encoder = encoder
+        self.policy = policy
+        self.tap = tap or (find_tap(encoder) if policy.traits.needs else None)
+        _check_fit(policy, self.tap, self.options)
+        keep = bool(policy.traits.needs) or bool(self.options.momentum_average)
+        self.average = MomentumEncoder(encoder) if keep else None
+        self.counter = StepCounter(self.options.seed)
+
+    def forward(self, images: Tensor, target: Tensor) -> StepOutput:
+        """Return the loss of one step.
+
+        Args:
+            images: (B,3,H,W) floating point, normalised.
+            target: (B,) int64 classes.
+        """
+        options, generator = self.options, self.counter.next_generator()
+        evidence = self._evidence(images)
+
+        # the encoder learns from its own mix, and no gradient goes into the mask
+        with torch.no_grad():
+            for_encoder = self._plan(images, target, evidence, generator)
+        mixed = blend(images, for_encoder) if self.policy.traits.mixes else images
+        logits: Tensor = self.encoder(mixed)
+        loss = self._cross_entropy(logits, target, for_encoder)
+        terms = {"encoder": loss.detach()}
+        if options.clean_branch:
+            clean = self._cross_entropy(self.encoder(images), target, None)
+            loss, terms["clean"] = loss + clean, clean.detach()
+
+        # the Mixer learns from another mix, under the momentum encoder, whose weights stay
+        if self.policy.traits.learned and self.average is not None:
+            for_mixer = self._plan(images, target, evidence, generator)
+            partner = target[for_mixer.index]
+            judged = self.average(blend(images, for_mixer))
+            balanced = eta_balanced_loss(judged, target, partner, for_mixer.lam, options.eta)
+            mask = mask_loss(for_mixer, options.area_weight, options.area_margin)
+            loss = loss + balanced + mask
+            terms |= {"mixer": balanced.detach(), **mask_terms(for_mixer)}
+        return StepOutput(loss, terms, logits.detach(), for_encoder)
+
+    @torch.no_grad()
+    def update_momentum(self) -> None:
+        """Move the momentum average after an optimiser step; does nothing where there is none."""
+        if self.average is not None:
+            decay = momentum_decay(self.counter.updates, self.options.steps)
+            self.average.update(self.encoder, decay)
+            self.counter.updates += 1
+
+    def parameter_groups(
+        self, lr: float, *, weight_decay: float = 0.0, mixer_lr: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Return groups for an optimiser: encoder (with and without weight decay) and Mixer.
+
+        Args:
+            lr: Learning rate of the encoder.
+            weight_decay: For the encoder's weights of two or more dimensions.
+            mixer_lr: Learning rate of the Mixer; None takes ``lr``.
+        """
+        mixer = self.policy if isinstance(self.policy, nn.Module) else None
+        return parameter_groups(
+            self.encoder, mixer, lr=lr, weight_decay=weight_decay, mixer_lr=mixer_lr
+        )
+
+    def export(self, *, average: bool = False) -> nn.Module:
+        """Return a copy of the trained classifier, without anything of samix around a timm model.
+
+        Args:
+            average: The momentum average instead of the trained encoder.
+
+        Raises:
+            ValueError: There is no average.
+        """
+        if average and self.average is None:
+            raise ValueError(
+                "average: expected False, since no momentum average was kept; create the method "
+                "with momentum_average=True"
+            )
+        network = self.average.module if average and self.average is not None else self.encoder
+        return copy.deepcopy(network).requires_grad_(True).eval()
+
+    @torch.no_grad()
+    def signs_of_life(self, images: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return what shows whether the Mixer is alive; empty for a policy without one.
+
+        The draws are the same at every call, so that successive values can be compared.
+
+        Args:
+            images: (B,3,H,W), normalised.
+            target: (B,) int64 classes.
+        """
+        if not isinstance(self.policy, LearnedPolicy) or self.average is None:
+            return {}
+        return signs_of_life(
+            self.policy,
+            images,
+            cast(Tensor, self._evidence(images).features),
+            logits_of=self.average,
+            candidate=target,
+        )
+
+    def _plan(
+        self, images: Tensor, target: Tensor, evidence: Evidence, generator: torch.Generator
+    ) -> MixPlan:
+        return self.policy.plan(images, target=target, evidence=evidence, generator=generator)
+
+    @torch.no_grad()
+    def _evidence(self, images: Tensor) -> Evidence:
+        """Return what the policy needs to know of the clean images, from the momentum encoder."""
+        if self.average is None or self.tap is None:
+            return Evidence()
+        return Evidence(features=tap_features(self.average.module, images, self.tap))
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor, plan: MixPlan | None) -> Tensor:
+        """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""
+        classes, smoothing = logits.shape[1], self.options.label_smoothing
+        if plan is None or not self.policy.traits.mixes:
+            return F.cross_entropy(logits, target, label_smoothing=smoothing)
+        return soft_cross_entropy(
+            logits, mix_targets(target, plan, classes, label_smoothing=smoothing)
+        )
+
+
+def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> None:
+    """Raise a ValueError where policy, tap and options do not go together."""
+    if isinstance(policy, LearnedPolicy) and tap and policy.mixer.channels != tap.channels:
+        raise ValueError(
+            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
+            f"one for {policy.mixer.channels}"
+        )
+    if policy.traits.needs and options.momentum_average is False:
+        raise ValueError(
+            f"momentum_average: expected None or True with policy {policy.name!r}, which reads "
+            "the momentum encoder, got False"
+        )
+    if not policy.traits.mixes and options.clean_branch:
+        raise ValueError(
+            f"clean_branch: expected False with policy {policy.name!r}, which shows clean images "
+            "anyway, got True"
+        )

@@ -1,0 +1,110 @@
+"""Applying a plan: to images, and to targets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .plan import MixPlan
+
+
+def blend(
+    images: Tensor, plan: MixPlan, *, resample: Literal["bilinear", "nearest"] = "bilinear"
+) -> Tensor:
+    """Mix the images of a batch as the plan says.
+
+    ``mixed = mask * images + (1 - mask) * images[index]``. Source: SAMix, arXiv 2111.15454.
+
+    Args:
+        images: (B,C,H,W) floating point; the input is never changed.
+        plan: The plan for this batch.
+        resample: How a partner that the plan moves is read; "nearest" for maps of class numbers.
+
+    Returns:
+        (B,C,H,W), a new tensor of the dtype of the images.
+
+    Raises:
+        TypeError: The images are not floating point.
+        ValueError: The images do not fit the plan.
+    """
+    if not images.is_floating_point():
+        raise TypeError(
+            f"images: expected floating point, got {images.dtype}; convert them before mixing, "
+            "for instance with images.float() / 255"
+        )
+    if images.ndim != 4 or images.shape[0] != len(plan):
+        raise ValueError(
+            f"images: expected ({len(plan)},C,H,W) as the plan was made for, "
+            f"got {tuple(images.shape)}"
+        )
+    if images.shape[2:] != plan.mask.shape[2:]:
+        raise ValueError(
+            f"images: expected {tuple(plan.mask.shape[2:])} pixels as in the plan's mask, "
+            f"got {tuple(images.shape[2:])}; make the plan from images of this size"
+        )
+    partner = images[plan.index]
+    if plan.grid is not None:
+        grid = plan.grid.to(images.dtype)
+        partner = F.grid_sample(partner, grid, resample, "border", align_corners=False)
+    return torch.lerp(partner, images, plan.mask.to(images.dtype))
+
+
+def mix_targets(
+    target: Tensor,
+    plan: MixPlan,
+    num_classes: int | None = None,
+    *,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Mix the targets of a batch: ``weight * target + (1 - weight) * target[index]``.
+
+    Args:
+        target: (B,) integers in [0, num_classes); or (B,K) soft targets with rows that sum to 1;
+            or (B,K) multi-label targets of 0 and 1.
+        plan: The plan that the images were mixed with.
+        num_classes: K; needed for integer targets.
+        label_smoothing: Share in [0, 1) that is spread evenly over all classes; for integer and
+            soft targets.
+
+    Returns:
+        (B,K) float32 on the device of the target.
+
+    Raises:
+        TypeError: The target's dtype fits neither form.
+        ValueError: Shapes do not fit, or ``num_classes`` is missing or contradicts the target.
+    """
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"label_smoothing: expected a number in [0, 1), got {label_smoothing}")
+    if target.shape[:1] != plan.weight.shape:
+        raise ValueError(f"target: expected {len(plan)} samples first, got {tuple(target.shape)}")
+    soft = _as_rows(target, num_classes)
+    if label_smoothing:
+        soft = soft * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
+    weight = plan.weight.unsqueeze(1)
+    return weight * soft + (1.0 - weight) * soft[plan.index]
+
+
+def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
+    """Return any form of target as (B,K) float32."""
+    if target.ndim == 2:
+        if num_classes is not None and target.shape[1] != num_classes:
+            raise ValueError(
+                f"num_classes: expected {target.shape[1]} as the target has columns, "
+                f"got {num_classes}"
+            )
+        return target.float()
+    if target.ndim != 1:
+        raise ValueError(f"target: expected (B,) or (B,K), got {tuple(target.shape)}")
+    if target.is_floating_point() or target.dtype == torch.bool:
+        raise TypeError(
+            f"target: expected integers in (B,), got {target.dtype}; give soft or multi-label "
+            "targets as (B,K)"
+        )
+    if num_classes is None:
+        raise ValueError("num_classes: expected a number for integer targets, got None")
+    # F.one_hot checks the range, which would wait for the device; compare instead
+    classes = torch.arange(num_classes, device=target.device)
+    return (target.unsqueeze(1) == classes).float()

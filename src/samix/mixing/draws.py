@@ -1,0 +1,119 @@
+"""Random draws of a mix: lam, partners, boxes, and which samples are left alone.
+
+Every draw takes an explicit ``torch.Generator`` on the CPU and is moved to the device afterwards,
+so that a seed gives the same mixes on every device. Global random state is never touched.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_MASK_64 = (1 << 64) - 1
+
+
+def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """Return the generator of one training step: a pure function of (seed, step, rank).
+
+    A run that is resumed at a step therefore draws what the undisturbed run would have drawn, and
+    two ranks never draw the same.
+
+    Args:
+        seed: Seed of the run, any integer.
+        step: Number of the step, 0 or more.
+        rank: Rank of the process, 0 or more.
+    """
+    state = seed & _MASK_64
+    for part in (step, rank):
+        state = _split_mix(state ^ (part & _MASK_64))
+    # torch takes seeds below 2**63
+    return torch.Generator().manual_seed(state >> 1)
+
+
+def _split_mix(state: int) -> int:
+    """One round of SplitMix64 (Steele, Lea and Flood 2014), which spreads neighbouring integers."""
+    state = (state + 0x9E3779B97F4A7C15) & _MASK_64
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK_64
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK_64
+    return state ^ (state >> 31)
+
+
+def check_generator(generator: torch.Generator | None) -> torch.Generator:
+    """Return the generator, or a new one with a seed of the operating system where there is none.
+
+    Raises:
+        ValueError: The generator does not live on the CPU.
+    """
+    if generator is None:
+        generator = torch.Generator()
+        generator.seed()
+        return generator
+    if generator.device.type != "cpu":
+        raise ValueError(
+            f"generator: expected one on the CPU, got one on {generator.device}; draws are made on "
+            "the CPU and then moved, so that a seed gives the same mixes on every device"
+        )
+    return generator
+
+
+def draw_lam(
+    batch: int,
+    alpha: float,
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Draw one lam per sample from Beta(alpha, alpha).
+
+    ``lam = g1 / (g1 + g2)`` with two standard gamma draws of shape alpha, in float64 so that a
+    small alpha does not give 0 / 0.
+
+    Args:
+        batch: Number of samples B, at least 1.
+        alpha: Parameter of the Beta distribution, above 0.
+        generator: Source of randomness, on the CPU; None takes fresh entropy.
+        device: Where the result goes.
+
+    Returns:
+        (B,) float32 in [0, 1].
+
+    Raises:
+        ValueError: alpha is not above 0.
+    """
+    if not alpha > 0:
+        raise ValueError(f"alpha: expected a number above 0, got {alpha}; use p=0 to mix nothing")
+    shape = torch.full((2, batch), float(alpha), dtype=torch.float64)
+    gammas = torch._standard_gamma(shape, generator=check_generator(generator))
+    gammas = gammas.clamp_min(torch.finfo(torch.float64).tiny)
+    return (gammas[0] / gammas.sum(0)).float().to(device)
+
+
+def draw_index(
+    batch: int,
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Draw a partner for each sample: one random cycle through the batch, hence no fixed point.
+
+    Args:
+        batch: Number of samples B, at least 1; for B = 1 the sample is its own partner.
+        generator: Source of randomness, on the CPU; None takes fresh entropy.
+        device: Where the result goes.
+
+    Returns:
+        (B,) int64, a permutation without a fixed point (unless B = 1).
+    """
+    order = torch.randperm(batch, generator=check_generator(generator))
+    index = torch.empty_like(order)
+    index[order] = order.roll(1)
+    return index.to(device)
+
+
+def draw_uniform(
+    *size: int,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Draw float32 numbers of the given size, uniform in [0, 1)."""
+    return torch.rand(*size, generator=check_generator(generator)).to(device)

@@ -1,0 +1,93 @@
+"""Masks: per-pixel weight of the original image, as plain functions of tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_LOGIT_BOUND = 30.0  # beyond this a sigmoid in float32 is 0 or 1
+
+
+def constant_mask(lam: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the mask of mixup: every pixel has the weight lam.
+
+    Args:
+        lam: (B,) float32 in [0, 1].
+        size: Height and width in pixels.
+
+    Returns:
+        (B,1,H,W) float32; a view that takes the memory of lam alone.
+    """
+    return lam.view(-1, 1, 1, 1).expand(-1, 1, *size)
+
+
+def box_mask(box: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the mask of CutMix: 0 inside the box, where the partner is seen, 1 outside.
+
+    Args:
+        box: (B,4) integers top, left, bottom, right in pixels; bottom and right are exclusive.
+        size: Height and width in pixels.
+
+    Returns:
+        (B,1,H,W) float32, 0 or 1.
+    """
+    height, width = size
+    rows = torch.arange(height, device=box.device).view(1, -1)
+    columns = torch.arange(width, device=box.device).view(1, -1)
+    top, left, bottom, right = box.unsqueeze(-1).unbind(1)
+    inside_rows = (rows >= top) & (rows < bottom)
+    inside_columns = (columns >= left) & (columns < right)
+    inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
+    return (~inside).float()
+
+
+def cut_box(lam: Tensor, centre: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the box of CutMix: sides ``sqrt(1 - lam)`` of the image, clipped at its border.
+
+    Source: CutMix, arXiv 1905.04899, equation 2.
+
+    Args:
+        lam: (B,) wanted share of the original, in [0, 1].
+        centre: (B,2) row and column of the centre as shares of the image, in [0, 1).
+        size: Height and width in pixels.
+
+    Returns:
+        (B,4) int64 top, left, bottom, right.
+    """
+    extent = torch.tensor(size, device=lam.device)
+    side = (1.0 - lam).clamp_min(0).sqrt().unsqueeze(1)
+    half = (side * extent * 0.5).long()
+    middle = (centre * extent).long()
+    first = (middle - half).clamp_min(0)
+    last = torch.minimum(middle + half, extent)
+    return torch.cat([first, last], dim=1)
+
+
+def area_of(mask: Tensor) -> Tensor:
+    """Return the area of each mask: (B,1,H,W) to (B,), the mean over the pixels."""
+    return mask.float().mean(dim=(1, 2, 3))
+
+
+def match_area(mask: Tensor, area: Tensor, *, steps: int = 40) -> Tensor:
+    """Shift each mask in logit space until its area is the wanted one.
+
+    ``mask' = sigmoid(logit(mask) + c)`` with one number c per sample, found by bisection. The order
+    of the pixels stays; a pixel at exactly 0 or 1 counts as very nearly so.
+
+    Args:
+        mask: (B,1,H,W) in [0, 1].
+        area: (B,) wanted area in [0, 1].
+        steps: Bisection steps; 40 give float32 accuracy.
+
+    Returns:
+        (B,1,H,W) float32, a new tensor.
+    """
+    logit = torch.logit(mask.float(), eps=1e-6)
+    low = torch.full_like(area, -2 * _LOGIT_BOUND)
+    high = -low
+    for _ in range(steps):
+        middle = (low + high) / 2
+        too_small = area_of(torch.sigmoid(logit + middle.view(-1, 1, 1, 1))) < area
+        low = torch.where(too_small, middle, low)
+        high = torch.where(too_small, high, middle)
+    return torch.sigmoid(logit + ((low + high) / 2).view(-1, 1, 1, 1))

@@ -1,0 +1,84 @@
+"""MixPlan: everything that was decided about a mix, before any pixel is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from .masks import area_of
+
+
+@dataclass(frozen=True)
+class MixPlan:
+    """What will be mixed with what, where, and what the label says about it.
+
+    A plan can be applied to images (:func:`samix.blend`), to labels (:func:`samix.mix_targets`),
+    and replayed on a segmentation map or another view of the same batch.
+
+    Attributes:
+        lam: (B,) float32 in [0, 1], weight of the original as drawn.
+        index: (B,) int64, ``images[index]`` are the partners.
+        mask: (B,1,H,W) float32 in [0, 1], weight of the original in each pixel.
+        weight: (B,) float32 in [0, 1], share of the original that the label uses.
+        grid: (B,H,W,2) float32 or None: where each pixel of the mix reads the partner, in the
+            coordinates of ``torch.nn.functional.grid_sample`` (-1 to 1); None reads it in place.
+    """
+
+    lam: Tensor
+    index: Tensor
+    mask: Tensor
+    weight: Tensor
+    grid: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        batch = self.lam.shape[0]
+        for name, dims in (("lam", 1), ("index", 1), ("weight", 1), ("mask", 4)):
+            value: Tensor = getattr(self, name)
+            if value.ndim != dims or value.shape[0] != batch:
+                raise ValueError(
+                    f"MixPlan.{name}: expected {dims} dimension(s) with {batch} samples first, "
+                    f"got {tuple(value.shape)}"
+                )
+        if self.index.dtype != torch.int64:
+            raise TypeError(f"MixPlan.index: expected int64, got {self.index.dtype}")
+
+    @property
+    def area(self) -> Tensor:
+        """(B,) mean of each mask."""
+        return area_of(self.mask)
+
+    def __len__(self) -> int:
+        return self.lam.shape[0]
+
+    def detach(self) -> MixPlan:
+        """Return the plan cut off from the graph that made its mask."""
+        return self._map(Tensor.detach)
+
+    def to(self, device: torch.device | str) -> MixPlan:
+        """Return the plan on a device."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self, function: object) -> MixPlan:
+        changed = {
+            field.name: function(value)  # type: ignore[operator]
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **changed)
+
+
+def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
+    """Return the plan with some samples left unmixed: lam, mask and weight are 1 there.
+
+    Args:
+        plan: The plan to change; it is not touched.
+        clean: (B,) bool, True where a sample stays as it is.
+    """
+    return replace(
+        plan,
+        lam=plan.lam.masked_fill(clean, 1.0),
+        mask=plan.mask.masked_fill(clean.view(-1, 1, 1, 1), 1.0),
+        weight=plan.weight.masked_fill(clean, 1.0),
+    )

@@ -1,0 +1,224 @@
+"""Any timm model, or any module of one's own, as a classifier with a feature tap.
+
+A tap is the place inside the network whose feature map the Mixer reads. timm names the places in
+``feature_info`` and reads them with ``forward_intermediates``, which stops there when asked to.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from .stem import small_stem
+
+_PROBE_SIZE = 64  # pixels; large enough for five stages of stride 2
+
+
+class FeatureClassifier(nn.Module):
+    """A linear classifier on a module that gives a feature map and an embedding.
+
+    Args:
+        body: Called with (B,3,H,W), returns ((B,C,h,w) features, (B,D) embedding).
+        num_classes: Number of classes K.
+        image_size: Height and width in pixels of the probe that measures C and D.
+    """
+
+    def __init__(self, body: nn.Module, *, num_classes: int, image_size: int | None = None) -> None:
+        super().__init__()
+        features, embedding = _probe(body, image_size or _PROBE_SIZE)
+        self.body = body
+        self.num_classes = num_classes
+        self.feature_channels = features.shape[1]
+        self.head = nn.Linear(embedding.shape[1], num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B,K) logits."""
+        return cast(Tensor, self.head(self.body(images)[1]))
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where the Mixer reads: the index of a stage or block, and the channels of its map.
+
+    Attributes:
+        index: Index into timm's ``feature_info``; None for a :class:`FeatureClassifier`.
+        channels: Number of channels C of the feature map.
+    """
+
+    index: int | None
+    channels: int
+
+
+def create_backbone(
+    backbone: str | nn.Module,
+    *,
+    num_classes: int | None = None,
+    stem: Literal["small"] | None = None,
+    image_size: int | None = None,
+    pretrained: bool = False,
+    model_kwargs: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Return a classifier: a timm model by name, a timm model, or a module of one's own.
+
+    Args:
+        backbone: A timm name; a timm model; or a module whose call returns a feature map and an
+            embedding. A module is used as it is, not copied.
+        num_classes: Number of classes K; None takes that of a timm model that was passed.
+        stem: "small" changes the first layers for images of up to 64 pixels, None keeps timm's.
+        image_size: Height and width in pixels; transformers are built for one size.
+        pretrained: Load timm's weights; for a name only.
+        model_kwargs: Further arguments of ``timm.create_model``; for a name only.
+
+    Returns:
+        A module from (B,3,H,W) to (B,K) logits.
+
+    Raises:
+        ValueError: Unknown name, or options that do not go together.
+    """
+    if stem not in (None, "small"):
+        raise ValueError(f"stem: expected 'small' or None, got {stem!r}")
+    if isinstance(backbone, nn.Module):
+        if pretrained or model_kwargs:
+            raise ValueError(
+                "pretrained, model_kwargs: expected only with the name of a timm model, got a "
+                f"{type(backbone).__name__}; give them where you create it"
+            )
+        model = _as_classifier(backbone, num_classes, image_size)
+    else:
+        if num_classes is None:
+            raise ValueError("num_classes: expected a number with the name of a timm model")
+        model = _create_timm(
+            backbone, num_classes, None if stem else image_size, pretrained, model_kwargs or {}
+        )
+    return small_stem(model, image_size=image_size or 32) if stem == "small" else model
+
+
+def find_tap(model: nn.Module, tap: int | None = None) -> Tap:
+    """Return where the Mixer reads the model.
+
+    The default is the last stage but one of a network in stages (8 x 8 for a ResNet with small stem
+    at 32 pixels, 14 x 14 at 224) and the block in the middle of a transformer of one resolution.
+
+    Args:
+        model: A classifier from :func:`create_backbone`.
+        tap: Index into the model's ``feature_info``, negative from the end; None takes the default.
+
+    Raises:
+        ValueError: The model has no such place.
+    """
+    if isinstance(model, FeatureClassifier):
+        if tap is not None:
+            raise ValueError(
+                f"tap: expected None for a module that gives its feature map itself, got {tap}"
+            )
+        return Tap(None, model.feature_channels)
+    stages = feature_info(model)
+    if tap is None:
+        one_resolution = len({stage["reduction"] for stage in stages}) == 1
+        tap = (len(stages) - 1) // 2 if one_resolution else max(len(stages) - 2, 0)
+    elif not -len(stages) <= tap < len(stages):
+        raise ValueError(
+            f"tap: expected an index into the {len(stages)} stages of {type(model).__name__}, "
+            f"got {tap}"
+        )
+    tap %= len(stages)
+    return Tap(tap, int(stages[tap]["num_chs"]))
+
+
+def tap_features(model: nn.Module, images: Tensor, tap: Tap) -> Tensor:
+    """Return the feature map at the tap; a timm model is run no further than there.
+
+    Args:
+        model: A classifier from :func:`create_backbone`.
+        images: (B,3,H,W).
+        tap: From :func:`find_tap`.
+
+    Returns:
+        (B,C,h,w).
+    """
+    if isinstance(model, FeatureClassifier):
+        return cast(Tensor, model.body(images)[0])
+    maps = model.forward_intermediates(  # type: ignore[operator]
+        images, indices=[tap.index], stop_early=True, intermediates_only=True, output_fmt="NCHW"
+    )
+    return cast(Tensor, maps[0])
+
+
+def feature_info(model: nn.Module) -> list[dict[str, Any]]:
+    """Return timm's list of the places where features can be read.
+
+    Raises:
+        ValueError: The model has none.
+    """
+    info = getattr(model, "feature_info", None)
+    if info is None or not hasattr(model, "forward_intermediates"):
+        raise ValueError(
+            f"backbone: expected a timm model with feature_info and forward_intermediates, or a "
+            f"module that returns a feature map and an embedding, got {type(model).__name__}"
+        )
+    return list(getattr(info, "info", info))
+
+
+def _as_classifier(module: nn.Module, num_classes: int | None, image_size: int | None) -> nn.Module:
+    """Return a module that was passed as a classifier with ``num_classes`` logits."""
+    if isinstance(module, FeatureClassifier):
+        return module
+    if hasattr(module, "forward_intermediates"):
+        own = int(cast(Any, module).num_classes)
+        if num_classes not in (None, own):
+            raise ValueError(
+                f"num_classes: expected {own} as the model has, got {num_classes}; call "
+                f"model.reset_classifier({num_classes}) first"
+            )
+        return module
+    if num_classes is None:
+        raise ValueError("num_classes: expected a number for a module of one's own, got None")
+    return FeatureClassifier(module, num_classes=num_classes, image_size=image_size)
+
+
+def _create_timm(
+    name: str,
+    num_classes: int,
+    image_size: int | None,
+    pretrained: bool,
+    model_kwargs: Mapping[str, Any],
+) -> nn.Module:
+    """Create a timm model by name, for one image size where it is built for one."""
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=1, cutoff=0.0)
+        raise ValueError(
+            f"backbone: expected the name of a timm model, got {name!r}; the nearest is {near[0]!r}"
+        )
+    model: nn.Module = timm.create_model(
+        name, pretrained=pretrained, num_classes=num_classes, **dict(model_kwargs)
+    )
+    if image_size is not None and hasattr(model, "set_input_size"):
+        cast(Any, model).set_input_size(img_size=(image_size, image_size))
+    return model
+
+
+@torch.no_grad()
+def _probe(body: nn.Module, image_size: int) -> tuple[Tensor, Tensor]:
+    """Run a module on one empty image and check that it gives a feature map and an embedding."""
+    training = body.training
+    weight = next(body.parameters(), torch.zeros(()))
+    images = torch.zeros(1, 3, image_size, image_size, device=weight.device, dtype=weight.dtype)
+    output = body.eval()(images)
+    body.train(training)
+    if (
+        not isinstance(output, tuple | list)
+        or len(output) != 2
+        or [getattr(part, "ndim", None) for part in output] != [4, 2]
+    ):
+        raise ValueError(
+            "backbone: expected a module that returns a (B,C,h,w) feature map and a (B,D) "
+            f"embedding, got {type(output).__name__} from {type(body).__name__}; for a timm model "
+            "pass its name"
+        )
+    return output[0], output[1]

@@ -1,0 +1,182 @@
+"""The Mixer: a small network that computes how to mix two images.
+
+Source: SAMix, arXiv 2111.15454, section 4 (mixing attention with content modelling), after AutoMix,
+arXiv 2103.13027.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_LAM_EPS = 1e-3  # bounds logit(lam); below lam_margin the mask is constant anyway
+
+
+@dataclass(frozen=True)
+class MixerOptions:
+    """What can be chosen about a Mixer.
+
+    Attributes:
+        start: "mixup" starts with area = lam in every pixel and learns to depart from it; "paper"
+            is the form of the paper and its public implementation: batch norm in the value branch,
+            weights from N(0, 0.01), lam only as a scaling of the features.
+        value: "nonlinear" (SAMix) or "linear" (AutoMix).
+        lam_embedding: Scale the features by lam (1 + r(lam)).
+        lam_curve: k of the polynomial r, or None for r(lam) = lam.
+        upsample: "bilinear" or "nearest".
+        lam_margin: Where lam or 1 - lam is at most this, the mask is constant.
+    """
+
+    start: Literal["mixup", "paper"] = "mixup"
+    value: Literal["nonlinear", "linear"] = "nonlinear"
+    lam_embedding: bool = True
+    lam_curve: float | None = 0.25
+    upsample: Literal["bilinear", "nearest"] = "bilinear"
+    lam_margin: float = 0.08
+
+    def __post_init__(self) -> None:
+        choices = {
+            "start": ("mixup", "paper"),
+            "value": ("nonlinear", "linear"),
+            "upsample": ("bilinear", "nearest"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: expected one of {allowed}, got {getattr(self, name)!r}")
+        if not 0.0 <= self.lam_margin < 0.5:
+            raise ValueError(f"lam_margin: expected a number in [0, 0.5), got {self.lam_margin}")
+
+
+def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
+    """Return r(lam), which is flatter or steeper than lam near one half.
+
+    ``r = (4/3 lam^3 - 2 lam^2 + (k + 1) lam) / (k + 1/3)``; r(0) = 0, r(1/2) = 1/2, r(1) = 1.
+    Source: the public implementation of SAMix.
+
+    Args:
+        lam: Any shape, in [0, 1].
+        k: Shape of the curve, above -1/3; None gives r = lam.
+    """
+    if k is None:
+        return lam
+    cubic = lam.pow(3) * (4 / 3) - lam.square() * 2 + lam * (k + 1)
+    return cubic / (k + 1 / 3)
+
+
+def pair_attention(query: Tensor, key: Tensor) -> Tensor:
+    """Return ``softmax(query^T key / sqrt(d))``, always in float32.
+
+    Args:
+        query: (B,D,N).
+        key: (B,D,M).
+
+    Returns:
+        (B,N,M) float32, rows sum to 1.
+    """
+    scores = torch.bmm(query.float().transpose(1, 2), key.float()) / query.shape[1] ** 0.5
+    return scores.softmax(dim=-1)
+
+
+class Mixer(nn.Module):
+    """Computes the mask of a pair from the features of both images and lam.
+
+    ``mask = 1 - sigmoid(up(attention(original, partner) value(partner)) + logit(1 - lam))``: the
+    query and the key each see both images, the value describes the partner, as in the public
+    implementation, which likewise computes the partner's mask first.
+
+    Deviations from the paper, because a Mixer of its form did not come alive in 750 steps (see
+    ``MixerOptions.start`` for that form): features are normalised per sample, with no statistics of
+    the batch; lam enters after that; logit(lam) is added to the mask's logit and the last layer
+    starts at zero, so that the Mixer starts as mixup.
+
+    Args:
+        channels: Channels C of the feature map.
+        options: See :class:`MixerOptions`.
+    """
+
+    def __init__(self, channels: int, options: MixerOptions | None = None) -> None:
+        super().__init__()
+        self.channels = channels
+        self.options = options or MixerOptions()
+        width = max(channels // 2, 1)
+        self.query = nn.Conv1d(2 * channels, width, 1)
+        self.key = nn.Conv1d(2 * channels, width, 1)
+        self.value = self._value_branch(width)
+        self._initialise()
+
+    def _value_branch(self, width: int) -> nn.Sequential:
+        if self.options.value == "linear":
+            return nn.Sequential(nn.Conv1d(self.channels, 1, 1))
+        paper = self.options.start == "paper"
+        norm = [nn.BatchNorm1d(width)] if paper else []
+        return nn.Sequential(
+            nn.Conv1d(self.channels, width, 1), *norm, nn.ELU(), nn.Conv1d(width, 1, 1)
+        )
+
+    def _initialise(self) -> None:
+        layers = [module for module in self.modules() if isinstance(module, nn.Conv1d)]
+        for layer in layers:
+            if self.options.start == "paper":
+                nn.init.normal_(layer.weight, std=0.01)
+            else:
+                nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(cast(Tensor, layer.bias))
+        if self.options.start == "mixup":
+            nn.init.zeros_(layers[-1].weight)
+
+    def forward(
+        self, features: Tensor, partner: Tensor, lam: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """Return the mask of each pair.
+
+        Args:
+            features: (B,C,h,w) of the originals.
+            partner: (B,C,h,w) of the partners.
+            lam: (B,) in [0, 1], weight of the original.
+            size: Height and width of the mask in pixels.
+
+        Returns:
+            (B,1,H,W) float32 in [0, 1], weight of the original.
+        """
+        lam = lam.float().view(-1, 1, 1, 1)
+        with torch.autocast(features.device.type, enabled=False):
+            attention, value = self.attend(features, partner, lam)
+            logit = torch.bmm(value, attention.transpose(1, 2))
+            logit = logit.view(-1, 1, *features.shape[2:])
+            # the dtype of the weights is kept for a Mixer that was moved to another precision
+            logit = F.interpolate(logit.float(), size, mode=self.options.upsample)
+            if self.options.start == "mixup":
+                logit = logit - torch.logit(lam, eps=_LAM_EPS)
+            mask = 1.0 - torch.sigmoid(logit)
+        extreme = torch.minimum(lam, 1.0 - lam) <= self.options.lam_margin
+        return torch.where(extreme, lam, mask)
+
+    def attend(self, features: Tensor, partner: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the attention (B,N,N) of original on partner and the partner's value (B,1,N).
+
+        Args:
+            features: (B,C,h,w) of the originals, N = h * w.
+            partner: (B,C,h,w) of the partners.
+            lam: (B,1,1,1) float32.
+        """
+        if features.shape[1] != self.channels:
+            raise ValueError(
+                f"features: expected {self.channels} channels as the Mixer was made for, got "
+                f"{features.shape[1]}; is it the tap that it was trained on?"
+            )
+        first, second = self._prepare(features), self._prepare(partner)
+        if self.options.lam_embedding:
+            scale = lam_polynomial(lam.flatten(1).unsqueeze(1), self.options.lam_curve)
+            first, second = first * (1.0 + scale), second * (2.0 - scale)
+        query = self.query(torch.cat([first, second], dim=1))
+        key = self.key(torch.cat([second, first], dim=1))
+        return pair_attention(query, key), self.value(second)
+
+    def _prepare(self, features: Tensor) -> Tensor:
+        """Flatten to (B,C,N) float32, normalised per sample (not in the paper's form)."""
+        flat = features.float().flatten(2)
+        return flat if self.options.start == "paper" else F.group_norm(flat, 1)

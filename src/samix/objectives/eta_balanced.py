@@ -1,0 +1,80 @@
+"""The objective of a mix: local smoothness subject to global discrimination.
+
+One set of functions for every scenario. What changes from supervised to self-supervised learning is
+only what the candidates are: classes with the logits of a classifier, or instances with the
+similarities to keys.
+
+Source: SAMix, arXiv 2111.15454, section 3.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def local_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    """Smoothness between the two mixed candidates alone.
+
+    ``mean_i -lam log p(a | {a,b}) - (1 - lam) log p(b | {a,b})`` with a softmax over just the two
+    candidates; 0 for a pair of one class.
+
+    Args:
+        logits: (B,K) logits over the candidates.
+        original: (B,) int64, candidate of the original.
+        partner: (B,) int64, candidate of the partner.
+        lam: (B,) weight of the original in [0, 1].
+
+    Returns:
+        Scalar, mean over the batch.
+    """
+    difference = _pick(logits, original) - _pick(logits, partner)
+    loss = -lam * F.logsigmoid(difference) - (1.0 - lam) * F.logsigmoid(-difference)
+    return loss.masked_fill(original == partner, 0.0).mean()
+
+
+def global_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    """Discrimination of the two mixed candidates from all others: the mixup cross-entropy.
+
+    ``mean_i -lam log p(a) - (1 - lam) log p(b)`` with a softmax over all candidates. In
+    self-supervised learning this is the mixed InfoNCE.
+
+    Args:
+        logits: (B,K) logits over the candidates.
+        original: (B,) int64, candidate of the original.
+        partner: (B,) int64, candidate of the partner.
+        lam: (B,) weight of the original in [0, 1].
+
+    Returns:
+        Scalar, mean over the batch.
+    """
+    log_p = F.log_softmax(logits, dim=1)
+    return -(lam * _pick(log_p, original) + (1.0 - lam) * _pick(log_p, partner)).mean()
+
+
+def eta_balanced_loss(
+    logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor, eta: float = 0.5
+) -> Tensor:
+    """The eta-balanced mixup loss, ``local + eta * global``, by which a Mixer learns.
+
+    Deviation from the public implementation, whose supervised eta multiplies terms that are zero
+    already: here both terms are as in the paper.
+
+    Args:
+        logits: (B,K) logits over the candidates.
+        original: (B,) int64, candidate of the original.
+        partner: (B,) int64, candidate of the partner.
+        lam: (B,) weight of the original in [0, 1].
+        eta: Weight of the global term, 0 or more.
+
+    Returns:
+        Scalar, mean over the batch.
+    """
+    local = local_loss(logits, original, partner, lam)
+    return local + eta * global_loss(logits, original, partner, lam)
+
+
+def _pick(values: Tensor, candidate: Tensor) -> Tensor:
+    """Return the (B,) entries of (B,K) values at one candidate a row, in float32 or wider."""
+    picked = values.gather(1, candidate.unsqueeze(1)).squeeze(1)
+    return picked if picked.dtype.itemsize >= 4 else picked.float()

@@ -1,0 +1,18 @@
+"""Who decides lam, index, mask and weight of a mix."""
+
+from .learned import LearnedPolicy
+from .policy import Evidence, Policy, StaticPolicy, Traits
+from .registry import POLICIES, check_options, create_policy, nearest, policy_options
+
+__all__ = [
+    "POLICIES",
+    "Evidence",
+    "LearnedPolicy",
+    "Policy",
+    "StaticPolicy",
+    "Traits",
+    "check_options",
+    "create_policy",
+    "nearest",
+    "policy_options",
+]

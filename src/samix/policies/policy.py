@@ -1,0 +1,134 @@
+"""What a mixing policy is: something that plans the mix of a batch, and says what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from samix.mixing import MixPlan, check_generator, draw_index, draw_uniform, keep_clean
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a method knows about the images of a batch beyond their pixels.
+
+    Attributes:
+        features: (B,C,h,w) feature map of the momentum encoder at its tap.
+    """
+
+    features: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a policy declares about itself; the common tests run what is declared.
+
+    Attributes:
+        mixes: False for the policy that leaves every image as it is.
+        pairwise: A mask depends on the two images of its pair alone.
+        label: Share that the label uses: the "area" of the mask, or "lam" as drawn.
+        learned: The policy has parameters that a method trains.
+        needs: Fields of :class:`Evidence` that must be given.
+    """
+
+    mixes: bool = True
+    pairwise: bool = True
+    label: Literal["area", "lam"] = "area"
+    learned: bool = False
+    needs: tuple[str, ...] = ()
+
+
+class Policy(Protocol):
+    """Decides lam, index, mask and weight of a mix."""
+
+    @property
+    def name(self) -> str:
+        """Name in :data:`samix.POLICIES`."""
+
+    @property
+    def traits(self) -> Traits:
+        """What the policy is and needs."""
+
+    def plan(
+        self,
+        images: Tensor,
+        *,
+        target: Tensor | None = None,
+        evidence: Evidence | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixPlan:
+        """Plan the mix of a batch.
+
+        Args:
+            images: (B,C,H,W); never changed.
+            target: (B,) int64 or (B,K), for policies that look at classes.
+            evidence: What the policy's traits say that it needs.
+            generator: Source of randomness, on the CPU; None takes fresh entropy.
+        """
+
+
+Rule = Callable[[Tensor, Tensor, torch.Generator], MixPlan]
+"""From (images, index, generator) to a plan."""
+
+
+@dataclass(frozen=True)
+class StaticPolicy:
+    """A policy that is a rule: it draws partners, applies the rule, and leaves some samples clean.
+
+    Attributes:
+        name: Name in :data:`samix.POLICIES`.
+        rule: Makes the plan for given partners.
+        p: Probability that a sample is mixed, in [0, 1].
+        traits: What the rule is.
+    """
+
+    name: str
+    rule: Rule
+    p: float = 1.0
+    traits: Traits = Traits()
+
+    def __post_init__(self) -> None:
+        check_probability(self.p)
+
+    def plan(
+        self,
+        images: Tensor,
+        *,
+        target: Tensor | None = None,
+        evidence: Evidence | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixPlan:
+        """Plan the mix of a batch; see :meth:`Policy.plan`."""
+        return plan_with(self.rule, images, p=self.p, generator=generator)
+
+
+def plan_with(
+    rule: Rule, images: Tensor, *, p: float, generator: torch.Generator | None
+) -> MixPlan:
+    """Draw partners, apply a rule, and leave each sample clean with probability 1 - p.
+
+    Args:
+        rule: Makes the plan for given partners.
+        images: (B,C,H,W).
+        p: Probability that a sample is mixed, in [0, 1].
+        generator: Source of randomness, on the CPU; None takes fresh entropy.
+    """
+    if images.ndim != 4:
+        raise ValueError(f"images: expected (B,C,H,W), got {tuple(images.shape)}")
+    generator = check_generator(generator)
+    batch, device = images.shape[0], images.device
+    index = draw_index(batch, generator=generator, device=device)
+    plan = rule(images, index, generator)
+    if p == 1.0:
+        return plan
+    return keep_clean(plan, draw_uniform(batch, generator=generator, device=device) >= p)
+
+
+def check_probability(p: float, name: str = "p") -> None:
+    """Raise a ValueError unless p is a probability."""
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"{name}: expected a probability in [0, 1], got {p}")

@@ -1,0 +1,72 @@
+"""The policies by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import learned, static
+from .policy import Policy
+
+POLICIES: dict[str, Callable[..., Policy]] = {
+    "none": static.none,
+    "mixup": static.mixup,
+    "cutmix": static.cutmix,
+    "mixup-cutmix": static.mixup_cutmix,
+    "resizemix": static.resizemix,
+    "samix": learned.samix,
+}
+"""Every policy: its name, and the function that makes it."""
+
+
+def create_policy(name: str, **options: Any) -> Policy:
+    """Create a policy by name.
+
+    Args:
+        name: A key of :data:`POLICIES`.
+        **options: Arguments of the function behind it, for instance ``alpha`` and ``p``.
+
+    Raises:
+        ValueError: Unknown name, unknown option, or a value outside its range.
+    """
+    make = policy_factory(name)
+    check_options(options, policy_options(name), f"policy {name!r}")
+    return make(**options)
+
+
+def policy_factory(name: str) -> Callable[..., Policy]:
+    """Return the function that makes a policy.
+
+    Raises:
+        ValueError: Unknown name.
+    """
+    if name not in POLICIES:
+        raise ValueError(
+            f"policy: expected one of {', '.join(POLICIES)}, got {name!r}; the nearest is "
+            f"{nearest(name, POLICIES)!r}"
+        )
+    return POLICIES[name]
+
+
+def policy_options(name: str) -> tuple[str, ...]:
+    """Return the names of the options that a policy takes."""
+    return tuple(inspect.signature(policy_factory(name)).parameters)
+
+
+def check_options(options: Iterable[str], known: Iterable[str], owner: str) -> None:
+    """Raise a ValueError that names the first unknown option and the nearest known one."""
+    known = tuple(known)
+    for option in options:
+        if option not in known:
+            hint = f"the nearest is {nearest(option, known)!r}" if known else "it takes none"
+            raise ValueError(
+                f"{option}: unknown option of {owner}, expected one of {', '.join(known) or '-'}; "
+                f"{hint}"
+            )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that looks most like the given one."""
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
