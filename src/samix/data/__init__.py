@@ -1,0 +1,56 @@
+"""Image sets, their splits, what a network sees of them, and batches.
+
+`open_images` gives an `ImageSet`, `make_splits` its train, val and test parts, `labelled_subset` a
+smaller label budget, `train_view` and `eval_view` what the network sees, `build_loaders` batches.
+"""
+
+from __future__ import annotations
+
+from samix.data.collection import ImageSet
+from samix.data.demo import (
+    DEMO_CLASSES,
+    DEMO_IMAGE_SIZE,
+    DemoOptions,
+    DemoPhoto,
+    demo_photo,
+    open_demo,
+    write_demo,
+)
+from samix.data.groups import find_groups
+from samix.data.labelled import labelled_subset
+from samix.data.loaders import Loaders, Loading, PhotoDataset, build_loaders, choose_batch_size
+from samix.data.opening import check_labels, open_images
+from samix.data.sampling import EpochSampler, random_keys
+from samix.data.splits import Splits, make_splits, read_splits, write_splits
+from samix.data.views import IMAGENET_MEAN, IMAGENET_STD, View, eval_view, train_view
+
+__all__ = [
+    "DEMO_CLASSES",
+    "DEMO_IMAGE_SIZE",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "DemoOptions",
+    "DemoPhoto",
+    "EpochSampler",
+    "ImageSet",
+    "Loaders",
+    "Loading",
+    "PhotoDataset",
+    "Splits",
+    "View",
+    "build_loaders",
+    "check_labels",
+    "choose_batch_size",
+    "demo_photo",
+    "eval_view",
+    "find_groups",
+    "labelled_subset",
+    "make_splits",
+    "open_demo",
+    "open_images",
+    "random_keys",
+    "read_splits",
+    "train_view",
+    "write_demo",
+    "write_splits",
+]

@@ -1,0 +1,118 @@
+"""The one form that every image set takes, wherever it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, TypeVar
+
+from PIL import Image
+
+SplitName = Literal["train", "val", "test"]
+ReadPhoto = Callable[[int], Image.Image]
+ReadMask = Callable[[int], Image.Image | None]
+Progress = Callable[[int, int], None]
+
+NO_LABEL = -1
+
+_Result = TypeVar("_Result")
+
+_SPLIT_WORDS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """Photos with their labels, read one at a time.
+
+    Attributes:
+        name: What the set is called, such as "demo" or the folder's name.
+        classes: Class names; the position is the target.
+        keys: One unique name a photo: its path below the root, or "file.parquet#row".
+        targets: One class position a photo; -1 where there is no label.
+        given_split: "train", "val" or "test" where the data says so, otherwise None.
+        given_group: The part that the photo shows where the data says so, otherwise None.
+        read: Photo of a position as 8-bit RGB; picklable; raises CorruptImageError.
+        read_mask: Defect pixels of a position (mode "L", 255 is defect), or None for a photo
+            without a mask; None as a whole where the data has no masks.
+        skipped: Keys of corrupt photos that were left out.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    keys: tuple[str, ...]
+    targets: tuple[int, ...]
+    given_split: tuple[SplitName | None, ...]
+    given_group: tuple[str | None, ...]
+    read: ReadPhoto
+    read_mask: ReadMask | None = None
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {
+            "keys": len(self.keys),
+            "targets": len(self.targets),
+            "given_split": len(self.given_split),
+            "given_group": len(self.given_group),
+        }
+        if len(set(lengths.values())) != 1:
+            msg = f"an ImageSet needs one entry a photo in each field, got lengths {lengths}"
+            raise ValueError(msg)
+        if len(set(self.keys)) != len(self.keys):
+            twice = next(key for key in self.keys if self.keys.count(key) > 1)
+            msg = f"keys must be unique, got {twice!r} twice"
+            raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def subset(self, indices: Sequence[int]) -> ImageSet:
+        """Return the photos at some positions as an image set of their own.
+
+        Args:
+            indices: Positions in this set, in the wanted order, each at most once.
+
+        Returns:
+            A set with the same classes; photos are still read on demand.
+        """
+        chosen = tuple(indices)
+        return replace(
+            self,
+            keys=tuple(self.keys[i] for i in chosen),
+            targets=tuple(self.targets[i] for i in chosen),
+            given_split=tuple(self.given_split[i] for i in chosen),
+            given_group=tuple(self.given_group[i] for i in chosen),
+            read=_Chosen(self.read, chosen),
+            read_mask=None if self.read_mask is None else _Chosen(self.read_mask, chosen),
+        )
+
+
+@dataclass(frozen=True)
+class _Chosen(Generic[_Result]):
+    """A reader of some positions of another reader."""
+
+    read: Callable[[int], _Result]
+    indices: tuple[int, ...]
+
+    def __call__(self, index: int) -> _Result:
+        return self.read(self.indices[index])
+
+
+def split_of(word: str) -> SplitName | None:
+    """Return the split that a folder or file name stands for, or None for any other word."""
+    return _SPLIT_WORDS.get(word.lower())
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sorting key that puts "part2" before "part10"."""
+    parts = re.split(r"(\d+)", text)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

@@ -1,0 +1,189 @@
+"""Image sets from a folder of class folders, with or without train, val and test above them."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from samix.data.collection import NO_LABEL, ImageSet, SplitName, natural_key, split_of
+from samix.data.pixels import decode
+from samix.errors import InputError
+
+IMAGE_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("bmp", "gif", "jp2", "jpe", "jpeg", "jpg", "pbm"),
+        *("pgm", "png", "ppm", "tif", "tiff", "webp"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class FolderReader:
+    """Reads photos below a root folder by position."""
+
+    root: str
+    keys: tuple[str, ...]
+
+    def __call__(self, index: int) -> Image.Image:
+        """Return the photo at a position."""
+        return decode(os.path.join(self.root, self.keys[index]), self.keys[index])
+
+
+@dataclass(frozen=True)
+class MaskReader:
+    """Reads defect masks from a tree that runs beside the photos: masks/<class>/<name>.png."""
+
+    root: str
+    paths: tuple[str | None, ...]
+
+    def __call__(self, index: int) -> Image.Image | None:
+        """Return the defect pixels at a position, or None where there is no mask file."""
+        path = self.paths[index]
+        return None if path is None else decode(os.path.join(self.root, path), path).convert("L")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One photo of the folder before its class has a number."""
+
+    key: str
+    label: str | None
+    split: SplitName | None
+
+
+def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
+    """List the photos of a folder without opening them.
+
+    Understood are `class/photo`, `train/class/photo` (with `val`, `valid` or `validation`, and
+    `test`), and either of them under `images/` beside `masks/`. Photos may lie deeper inside a
+    class folder. Hidden files and files that are no images are passed over. Without labels a flat
+    folder of photos is understood too.
+
+    Args:
+        root: An existing folder.
+        need_labels: Refuse a folder without class folders.
+
+    Returns:
+        The photos in natural order of their paths.
+
+    Raises:
+        InputError: No photo at all, photos beside class folders, an empty class folder, splits
+            beside class folders, or no class folders where labels are needed.
+    """
+    prefix = "images" if _has_mask_tree(root) else ""
+    top = root / prefix
+    names = _folders(top)
+    splits = _split_folders(top, names)
+    if splits:
+        found = [
+            f
+            for n in names
+            for f in _level(root, posixpath.join(prefix, n), splits[n], need_labels)
+        ]
+    else:
+        found = _level(root, prefix, None, need_labels)
+    if not found:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        msg = f"folder '{root}' holds no image; put photos into it ({kinds})"
+        raise InputError(msg)
+    classes = sorted({f.label for f in found if f.label is not None}, key=natural_key)
+    number = {label: i for i, label in enumerate(classes)}
+    keys = tuple(f.key for f in found)
+    return ImageSet(
+        name=root.resolve().name,
+        classes=tuple(classes),
+        keys=keys,
+        targets=tuple(NO_LABEL if f.label is None else number[f.label] for f in found),
+        given_split=tuple(f.split for f in found),
+        given_group=(None,) * len(found),
+        read=FolderReader(str(root), keys),
+        read_mask=_masks(root, keys) if prefix else None,
+    )
+
+
+def _folders(top: Path) -> list[str]:
+    """Return the names of the visible folders in one folder, in natural order."""
+    names = [e.name for e in os.scandir(top) if e.is_dir() and not e.name.startswith(".")]
+    return sorted(names, key=natural_key)
+
+
+def _photos_here(top: Path) -> list[str]:
+    """Return the names of the photos directly in one folder, in natural order."""
+    names = [e.name for e in os.scandir(top) if e.is_file() and _is_photo(e.name)]
+    return sorted(names, key=natural_key)
+
+
+def _is_photo(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _photos_below(top: Path) -> Iterator[str]:
+    """Yield the paths of all photos below one folder, relative to it, following links once."""
+    seen: set[str] = set()
+    for folder, inner, files in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in files:
+            if _is_photo(name):
+                yield Path(folder, name).relative_to(top).as_posix()
+
+
+def _has_mask_tree(root: Path) -> bool:
+    """Say whether the folder is `images/` beside `masks/`, the common layout of defect photos."""
+    return _folders(root) == ["images", "masks"] and not _photos_here(root)
+
+
+def _split_folders(top: Path, names: list[str]) -> dict[str, SplitName]:
+    """Return the split of each folder where the folders are splits, or nothing."""
+    splits = {name: split for name in names if (split := split_of(name)) is not None}
+    if "train" not in splits.values():
+        return {}
+    others = [name for name in names if name not in splits]
+    if not others:
+        return splits
+    train = next(name for name, split in splits.items() if split == "train")
+    if not _folders(top / train):
+        return {}  # a class that happens to be called "train"
+    msg = (
+        f"folder '{top}' holds split folders ({', '.join(splits)}) beside others "
+        f"({', '.join(others[:3])}); keep only train, val and test on that level"
+    )
+    raise InputError(msg)
+
+
+def _level(root: Path, prefix: str, split: SplitName | None, need_labels: bool) -> list[_Found]:
+    """List one level of class folders, or one flat folder where labels are not needed."""
+    top = root / prefix
+    names, loose = _folders(top), _photos_here(top)
+    if not names and loose and not need_labels:
+        return [_Found(posixpath.join(prefix, name), None, split) for name in loose]
+    if loose:
+        remedy = "move them into class folders, one folder a class"
+        beside = " beside the class folders" if names else " and no class folder"
+        msg = f"folder '{top}' holds {len(loose)} loose images{beside} ('{loose[0]}'); {remedy}"
+        raise InputError(msg)
+    found: list[_Found] = []
+    for name in names:
+        paths = sorted(_photos_below(top / name), key=natural_key)
+        if not paths:
+            msg = f"class folder '{top / name}' holds no image; fill it or remove it"
+            raise InputError(msg)
+        found += [_Found(posixpath.join(prefix, name, path), name, split) for path in paths]
+    return found
+
+
+def _masks(root: Path, keys: tuple[str, ...]) -> MaskReader:
+    """Pair each photo `images/a/b.jpg` with the mask `masks/a/b.*` where there is one."""
+    stems = {os.path.splitext(path)[0]: f"masks/{path}" for path in _photos_below(root / "masks")}
+    paths = tuple(stems.get(os.path.splitext(key.removeprefix("images/"))[0]) for key in keys)
+    return MaskReader(str(root), paths)

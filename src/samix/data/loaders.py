@@ -1,0 +1,238 @@
+"""Batches for training and evaluation, the same ones whatever the workers and restarts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from samix.data.collection import ImageSet, Progress
+from samix.data.sampling import EpochSampler, random_keys, worker_generator
+from samix.data.splits import Splits
+from samix.data.verification import threaded
+from samix.data.views import View
+from samix.errors import InputError
+
+Batch = tuple[Tensor, Tensor]
+DEFAULT_BATCH_SIZE = 100
+CACHE_BUDGET = 2**30  # bytes of decoded photos that are kept in memory
+_MAX_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How photos are loaded.
+
+    Attributes:
+        seed: Seed of order and augmentation, >= 0.
+        rank: Number of this process.
+        world_size: Number of processes.
+        num_workers: Worker processes for loading; None is none where all photos are in memory,
+            otherwise one a core, at most 8.
+        cache_budget: Bytes of memory that decoded photos may take; they are kept when all fit.
+    """
+
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+    num_workers: int | None = None
+    cache_budget: int = CACHE_BUDGET
+
+
+class PhotoDataset(Dataset[Batch]):
+    """Photos of one part as the network sees them, asked for by (epoch, index).
+
+    Args:
+        images: The image set.
+        indices: Positions of the part; `index` counts within it.
+        view: What the network sees.
+        seed: Seed of the augmentation.
+        stored: (N, 3, load_size, load_size) uint8, all photos of the part in memory, or None to
+            read them one at a time.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        indices: Sequence[int],
+        view: View,
+        *,
+        seed: int = 0,
+        stored: Tensor | None = None,
+    ) -> None:
+        self.images = images
+        self.indices = tuple(indices)
+        self.view = view
+        self.seed = seed
+        self.stored = stored
+        self.targets = torch.tensor([images.targets[i] for i in self.indices], dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, pair: tuple[int, int]) -> Batch:
+        images, targets = self.__getitems__([pair])
+        return images[0], targets[0]
+
+    def __getitems__(self, pairs: Sequence[tuple[int, int]]) -> Batch:
+        """Return a whole batch at once: (B, 3, S, S) float32 and (B,) int64."""
+        epoch = pairs[0][0]
+        index = np.array([i for _, i in pairs], dtype=np.int64)
+        at = torch.from_numpy(index)
+        if self.stored is not None:
+            photos = self.stored[at]
+        else:
+            photos = torch.stack([self._load(i) for i in index.tolist()])
+        return self.view(photos, random_keys(self.seed, epoch, index)), self.targets[at]
+
+    def _load(self, index: int) -> Tensor:
+        return self.view.load(self.images.read(self.indices[index]))
+
+    def store(self, progress: Progress | None = None) -> None:
+        """Read all photos into memory."""
+        size = self.view.load_size
+        stored = torch.empty(len(self), 3, size, size, dtype=torch.uint8)
+        for i, photo in enumerate(threaded(self._load, len(self), progress)):
+            stored[i] = photo
+        self.stored = stored
+
+    @property
+    def stored_bytes(self) -> int:
+        """Memory that all photos of the part take, in bytes."""
+        return len(self) * 3 * self.view.load_size**2
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Batches of (images, target) for each part.
+
+    Attributes:
+        train: Shuffled; call `train.sampler.set_epoch(epoch)` before each epoch.
+        val: In order of the photos; every rank sees all of them.
+        test: The same for test.
+        batch_size: Photos in a batch of one process.
+        notes: Sentences for the user about what was decided.
+    """
+
+    train: DataLoader[Batch]
+    val: DataLoader[Batch]
+    test: DataLoader[Batch]
+    batch_size: int
+    notes: tuple[str, ...]
+
+
+def build_loaders(
+    images: ImageSet,
+    splits: Splits,
+    *,
+    train: View,
+    evaluation: View,
+    batch_size: int | None = None,
+    loading: Loading = Loading(),
+    progress: Progress | None = None,
+) -> Loaders:
+    """Build the loaders of a run.
+
+    Args:
+        images: The image set.
+        splits: Its parts; train may be reduced to the labelled subset.
+        train: View of the train part.
+        evaluation: View of the other parts.
+        batch_size: Photos in a batch of one process; None is 100, or fewer where there are fewer.
+        loading: Seed, processes, workers and memory.
+        progress: Called with (done, total) while photos are read into memory.
+
+    Returns:
+        The loaders, with the batch size and what is to be told about it.
+
+    Raises:
+        InputError: A batch size below 1 or, if it was given, larger than the train part.
+    """
+    views = (train, evaluation, evaluation)
+    parts = (splits.train, splits.val, splits.test)
+    sets = [
+        PhotoDataset(images, p, v, seed=loading.seed) for p, v in zip(parts, views, strict=True)
+    ]
+    size, notes = choose_batch_size(len(splits.train) // loading.world_size, batch_size)
+    need = sum(part.stored_bytes for part in sets)
+    in_memory = need <= loading.cache_budget
+    if in_memory:
+        for part in sets:
+            part.store(progress)
+    else:
+        notes += (
+            f"Photos take {need / 2**20:.0f} MiB decoded, more than the "
+            f"{loading.cache_budget / 2**20:.0f} MiB kept in memory; they are read each time.",
+        )
+    workers = loading.num_workers
+    if workers is None:
+        workers = 0 if in_memory else min(_MAX_WORKERS, os.cpu_count() or 1)
+    return Loaders(
+        _loader(sets[0], size, workers, loading, shuffle=True),
+        _loader(sets[1], size, workers, loading, shuffle=False),
+        _loader(sets[2], size, workers, loading, shuffle=False),
+        size,
+        notes,
+    )
+
+
+def choose_batch_size(photos: int, batch_size: int | None) -> tuple[int, tuple[str, ...]]:
+    """Return the batch size and a note where the default had to shrink.
+
+    Args:
+        photos: Photos that one process trains with.
+        batch_size: What the user set, or None.
+
+    Raises:
+        InputError: Below 1, larger than the data, or no photo to train with.
+    """
+    if photos < 1:
+        msg = f"each process needs at least 1 photo to train with, got {photos}; add photos"
+        raise InputError(msg)
+    if batch_size is None:
+        if photos >= DEFAULT_BATCH_SIZE:
+            return DEFAULT_BATCH_SIZE, ()
+        return photos, (
+            f"Batch size {photos} instead of {DEFAULT_BATCH_SIZE}: that is all photos.",
+        )
+    if batch_size < 1:
+        msg = f"the batch size must be at least 1, got {batch_size}"
+        raise InputError(msg)
+    if batch_size > photos:
+        msg = (
+            f"batch size {batch_size} is larger than the {photos} photos that each process trains "
+            "with; choose a smaller one or leave it out"
+        )
+        raise InputError(msg)
+    return batch_size, ()
+
+
+def _loader(
+    part: PhotoDataset, batch_size: int, workers: int, loading: Loading, *, shuffle: bool
+) -> DataLoader[Batch]:
+    """Build one loader; only training is shared between ranks."""
+    ranks = {"rank": loading.rank, "world_size": loading.world_size} if shuffle else {}
+    sampler = EpochSampler(len(part), seed=loading.seed, shuffle=shuffle, **ranks)
+    # Batch statistics of a single photo mean nothing, so such a rest is left out in training.
+    single_rest = shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1
+    return DataLoader(
+        part,
+        batch_size=batch_size,
+        sampler=sampler,
+        drop_last=single_rest,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=_as_it_is,
+        generator=worker_generator(loading.seed),
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    """Pass on what `__getitems__` made; module-level, so that workers can import it."""
+    return batch

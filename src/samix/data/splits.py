@@ -1,0 +1,211 @@
+"""Train, validation and test parts of an image set."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from samix.data.collection import ImageSet, SplitName
+from samix.data.groups import find_groups, read_table
+from samix.errors import InputError
+
+_SIDES: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Positions of the photos of each part.
+
+    Attributes:
+        train: Positions to learn from, ascending.
+        val: Positions that choose the checkpoint, ascending.
+        test: Positions that are looked at once, at the end, ascending.
+        groups: The group of each photo of the image set; None is a photo that stands for itself.
+    """
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    groups: tuple[str | None, ...]
+
+
+def make_splits(
+    images: ImageSet,
+    *,
+    group_by: str | None = None,
+    val_fraction: float = 0.15,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> Splits:
+    """Split an image set, the same way each time for the same seed.
+
+    Parts that the data gives are kept. A missing val or test part is taken out of train (or of all
+    photos where nothing is given), each class in proportion and groups as a whole. Photos without
+    a label are a class of their own here.
+
+    Args:
+        images: The photos.
+        group_by: Regular expression or CSV file, see `find_groups`.
+        val_fraction: Share of the photos that are divided which goes to val, in (0, 1).
+        test_fraction: The same for test.
+        seed: Seed of the division.
+
+    Returns:
+        The three parts and the group of each photo.
+
+    Raises:
+        InputError: A fraction is out of range, a class has too few groups to be in every part, a
+            given part lacks a class, or a group lies in two given parts.
+    """
+    fractions: dict[SplitName, float] = {"val": val_fraction, "test": test_fraction}
+    for side, fraction in fractions.items():
+        if not 0 < fraction < 1:
+            msg = f"the {side} fraction must lie between 0 and 1, got {fraction}"
+            raise InputError(msg)
+    if val_fraction + test_fraction >= 1:
+        msg = f"val and test fraction leave nothing for train: {val_fraction} + {test_fraction}"
+        raise InputError(msg)
+    groups = find_groups(images, group_by)
+    given = images.given_split
+    parts = {side: [i for i, s in enumerate(given) if s == side] for side in fractions}
+    pool = [i for i, s in enumerate(given) if s not in fractions]
+    shares = {side: fraction for side, fraction in fractions.items() if not parts[side]}
+    shares["train"] = 1 - sum(shares.values())
+    parts |= _divide(images, groups, pool, shares, np.random.default_rng(seed))
+    train, val, test = (tuple(sorted(parts[side])) for side in _SIDES)
+    splits = Splits(train, val, test, groups)
+    _check(images, splits)
+    return splits
+
+
+def _divide(
+    images: ImageSet,
+    groups: tuple[str | None, ...],
+    pool: list[int],
+    shares: dict[SplitName, float],
+    rng: np.random.Generator,
+) -> dict[SplitName, list[int]]:
+    """Divide photos in proportion within each class, groups as a whole.
+
+    The classes with the fewest groups come first. Within a class the groups come in random order,
+    large ones first, and each goes to the part that still lacks most of the class; the last groups
+    go to the parts that have none.
+    """
+    members: dict[str | int, list[int]] = {}
+    for i in pool:
+        group = groups[i]
+        members.setdefault(i if group is None else group, []).append(i)
+    names = list(members)
+    order = [names[i] for i in rng.permutation(len(names))]
+    of_class: dict[int, list[str | int]] = {}
+    for name in sorted(order, key=lambda name: -len(members[name])):
+        for target in {images.targets[i] for i in members[name]}:
+            of_class.setdefault(target, []).append(name)
+    total = Counter(images.targets[i] for i in pool)
+    have: dict[SplitName, Counter[int]] = {side: Counter() for side in shares}
+    parts: dict[SplitName, list[int]] = {side: [] for side in shares}
+    placed: set[str | int] = set()
+    for target in sorted(of_class, key=lambda target: (len(of_class[target]), target)):
+        _check_size(images, target, len(of_class[target]), total[target], list(shares))
+        waiting = [name for name in of_class[target] if name not in placed]
+        wanted = {side: max(1.0, share * total[target]) for side, share in shares.items()}
+        for left, name in zip(range(len(waiting), 0, -1), waiting, strict=True):
+            empty = [side for side in shares if not have[side][target]]
+            sides = empty if left <= len(empty) else list(shares)
+            side = max(sides, key=lambda s: wanted[s] - have[s][target])
+            parts[side] += members[name]
+            have[side].update(images.targets[i] for i in members[name])
+            placed.add(name)
+    return parts
+
+
+def _check_size(
+    images: ImageSet, target: int, groups: int, photos: int, sides: list[SplitName]
+) -> None:
+    """Refuse a class with fewer groups than parts."""
+    if target >= 0 and groups < len(sides):
+        what = f"{photos} photos" if groups == photos else f"{photos} photos of {groups} groups"
+        msg = (
+            f"class '{images.classes[target]}' is too small to be in {', '.join(sorted(sides))}: "
+            f"it has {what}; add photos or leave the class out"
+        )
+        raise InputError(msg)
+
+
+def _check(images: ImageSet, splits: Splits) -> None:
+    """Refuse parts that lack a class or share a group."""
+    side_of: dict[str, SplitName] = {}
+    total = Counter(images.targets)
+    for side in _SIDES:
+        positions: tuple[int, ...] = getattr(splits, side)
+        present = {images.targets[i] for i in positions}
+        for target, name in enumerate(images.classes):
+            if target not in present:
+                msg = (
+                    f"class '{name}' ({total[target]} photos) has no photo in the {side} part; "
+                    "add photos, leave the class out, or group less coarsely"
+                )
+                raise InputError(msg)
+        for group in {splits.groups[i] for i in positions} - {None}:
+            other = side_of.setdefault(str(group), side)
+            if other != side:
+                msg = (
+                    f"group '{group}' lies in {other} and in {side} of the given parts; "
+                    "move its photos to one side or leave --group-by out"
+                )
+                raise InputError(msg)
+
+
+def write_splits(path: str | Path, images: ImageSet, splits: Splits) -> None:
+    """Write the part and the group of each photo as CSV: path, split, group.
+
+    Photos in no part are written as "unused". The file appears as a whole or not at all.
+    """
+    side_of = {i: side for side in _SIDES for i in getattr(splits, side)}
+    partial = Path(f"{path}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "split", "group"))
+        for i, key in enumerate(images.keys):
+            writer.writerow((key, side_of.get(i, "unused"), splits.groups[i] or ""))
+    partial.replace(path)
+
+
+def read_splits(path: str | Path, images: ImageSet) -> Splits:
+    """Read what `write_splits` wrote.
+
+    Args:
+        path: The CSV file.
+        images: The same photos.
+
+    Returns:
+        The parts and the groups.
+
+    Raises:
+        InputError: The file is unreadable or of other photos.
+    """
+    rows = {row["path"]: row for row in read_table(Path(path), ("path", "split", "group"))}
+    missing = [key for key in images.keys if key not in rows]
+    unknown = set(rows).difference(images.keys)
+    if missing or unknown:
+        example = missing[0] if missing else min(unknown)
+        msg = (
+            f"'{path}' was written for other photos ({len(missing)} of the data are not in it, "
+            f"{len(unknown)} of it are not in the data, such as '{example}'); give the same data"
+        )
+        raise InputError(msg)
+    parts: dict[str, list[int]] = {side: [] for side in (*_SIDES, "unused")}
+    for i, key in enumerate(images.keys):
+        side = rows[key]["split"]
+        if side not in parts:
+            msg = f"'{path}' has the unknown split '{side}' for '{key}'; expected {list(parts)}"
+            raise InputError(msg)
+        parts[side].append(i)
+    groups = tuple(rows[key]["group"] or None for key in images.keys)
+    train, val, test = (tuple(parts[side]) for side in _SIDES)
+    return Splits(train, val, test, groups)

@@ -1,0 +1,153 @@
+"""Image sets by their timm name, such as "torch/cifar10" or "hfds/owner/name"."""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from samix.data.collection import NO_LABEL, ImageSet, SplitName
+from samix.data.pixels import decode, to_rgb
+from samix.errors import InputError
+
+PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
+_STREAMS = ("hfids", "tfds", "wds")
+# The splits that torchvision has, under the word that timm asks for them with.
+_TORCH_SPLITS: dict[str, dict[str, SplitName]] = {
+    "cifar10": {"train": "train", "test": "test"},
+    "cifar100": {"train": "train", "test": "test"},
+    "mnist": {"train": "train", "test": "test"},
+    "kmnist": {"train": "train", "test": "test"},
+    "fashion_mnist": {"train": "train", "test": "test"},
+    "qmnist": {"train": "train", "test": "test"},
+    "imagenet": {"train": "train", "validation": "val"},
+    "places365": {"train": "train", "validation": "val"},
+}
+
+
+@dataclass(frozen=True)
+class TimmReader:
+    """Reads photos of several timm data sets by position in their concatenation."""
+
+    sources: tuple[Any, ...]
+    starts: tuple[int, ...]
+    keys: tuple[str, ...]
+
+    def __call__(self, index: int) -> Image.Image:
+        """Return the photo at a position."""
+        at = bisect_right(self.starts, index) - 1
+        source, row = self.sources[at], index - self.starts[at]
+        if not hasattr(source, "reader"):
+            return to_rgb(source[row][0])
+        # Not source[row]: that would put another photo in the place of a corrupt one.
+        with source.reader[row][0] as file:
+            return decode(file.read(), self.keys[index])
+
+
+def open_timm(name: str, *, root: Path | None = None, download: bool = False) -> ImageSet:
+    """Open an image set by its timm name.
+
+    Args:
+        name: "torch/" and a torchvision name, or "hfds/" and a Hugging Face name or folder.
+        root: Folder that holds the data; needed for "torch/", the cache folder for "hfds/".
+        download: Fetch "torch/" data that is not there yet.
+
+    Returns:
+        The photos of all splits that the set has.
+
+    Raises:
+        InputError: Unknown name, a set that can only be streamed, or data that is not there.
+    """
+    prefix, _, rest = name.partition("/")
+    if prefix in _STREAMS:
+        msg = f"'{name}' is a stream, but photos are read in any order; use hfds/ or a folder"
+        raise InputError(msg)
+    parts = _open_torch(name, rest, root, download) if prefix == "torch" else _open_hfds(name, root)
+    sources = tuple(source for _, source in parts)
+    counts = [len(source) for source in sources]
+    keys = tuple(f"{s}#{i}" for (s, _), c in zip(parts, counts, strict=True) for i in range(c))
+    return ImageSet(
+        name=name,
+        classes=_class_names(sources[0]),
+        keys=keys,
+        targets=tuple(target for source in sources for target in _targets(name, source)),
+        given_split=tuple(s for (s, _), c in zip(parts, counts, strict=True) for s in [s] * c),
+        given_group=(None,) * len(keys),
+        read=TimmReader(sources, tuple(accumulate(counts, initial=0))[:-1], keys),
+    )
+
+
+def _open_torch(
+    name: str, rest: str, root: Path | None, download: bool
+) -> list[tuple[SplitName, Any]]:
+    """Open the splits of a torchvision set through timm."""
+    from timm.data.dataset_factory import create_dataset  # noqa: PLC0415 - takes seconds, only some sets need it
+
+    if rest.lower() not in _TORCH_SPLITS:
+        near = difflib.get_close_matches(rest.lower(), _TORCH_SPLITS, n=1, cutoff=0.0)[0]
+        msg = f"unknown image set '{name}'; the nearest is 'torch/{near}'"
+        raise InputError(msg)
+    if root is None:
+        msg = f"'{name}' needs the folder that holds its data; give it as data root"
+        raise InputError(msg)
+    try:
+        return [
+            (split, create_dataset(name, root=str(root), split=word, download=download))
+            for word, split in _TORCH_SPLITS[rest.lower()].items()
+        ]
+    except (RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        msg = f"'{name}' was not found in '{root}' ({reason}); give its folder or allow a download"
+        raise InputError(msg) from error
+
+
+def _open_hfds(name: str, root: Path | None) -> list[tuple[SplitName, Any]]:
+    """Open the splits of a Hugging Face set through timm."""
+    from timm.data.dataset_factory import create_dataset  # noqa: PLC0415
+
+    try:
+        import datasets  # noqa: PLC0415
+    except ImportError as error:
+        msg = f"'{name}' needs the package 'datasets'; run: pip install datasets"
+        raise InputError(msg) from error
+    words: dict[str, SplitName] = {"train": "train", "validation": "val", "test": "test"}
+    try:
+        there = datasets.get_dataset_split_names(name.partition("/")[2])
+        parts = [
+            (split, create_dataset(name, root=None if root is None else str(root), split=word))
+            for word, split in words.items()
+            if word in there
+        ]
+    except (OSError, ValueError, RuntimeError) as error:
+        msg = f"'{name}' cannot be opened ({str(error).splitlines()[0]}); check the name"
+        raise InputError(msg) from error
+    if not parts:
+        msg = f"'{name}' has no train, validation or test split, only {', '.join(there)}"
+        raise InputError(msg)
+    return parts
+
+
+def _class_names(source: Any) -> tuple[str, ...]:
+    """Return the class names of one timm data set in the order of their targets."""
+    if hasattr(source, "reader"):
+        classes: dict[str, int] = source.reader.class_to_idx
+        return tuple(sorted(classes, key=classes.__getitem__))
+    # ImageNet gives several names a class; the first is the usual one.
+    return tuple(c if isinstance(c, str) else c[0] for c in source.classes)
+
+
+def _targets(name: str, source: Any) -> Sequence[int]:
+    """Return the target of each photo of one timm data set without decoding photos."""
+    if hasattr(source, "reader"):
+        column = source.reader.dataset[source.reader.label_key]
+        return [NO_LABEL if value is None else int(value) for value in column]
+    targets = source.targets
+    if getattr(targets, "ndim", 1) != 1:
+        targets = targets[:, 0]  # QMNIST: the first column is the digit
+    return [int(target) for target in targets]

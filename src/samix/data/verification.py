@@ -1,0 +1,97 @@
+"""Every photo is decoded once before training, so that a corrupt one is found at the start."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from samix.data.collection import ImageSet, Progress
+from samix.errors import CorruptImageError
+
+_Result = TypeVar("_Result")
+_CHUNK = 64
+
+
+def threaded(
+    work: Callable[[int], _Result], count: int, progress: Progress | None
+) -> Iterable[_Result]:
+    """Do the same for each position in several threads and yield the results in order.
+
+    Args:
+        work: What to do for a position.
+        count: Number of positions.
+        progress: Called with (done, count) now and then.
+
+    Yields:
+        One result a position, from 0 on.
+    """
+    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        done = pool.map(lambda chunk: [work(i) for i in chunk], chunks)
+        for chunk, results in zip(chunks, done, strict=True):
+            yield from results
+            if progress is not None:
+                progress(chunk.stop, count)
+
+
+def find_corrupt(
+    images: ImageSet, files: Iterable[Path] | None = None, *, progress: Progress | None = None
+) -> dict[int, str]:
+    """Decode every photo and report those that cannot be read.
+
+    Args:
+        images: The photos.
+        files: The files that hold them. Where they are given, the outcome is kept in the user's
+            cache folder, and the same files (path, size, time of change) are not decoded again.
+        progress: Called with (done, total) now and then.
+
+    Returns:
+        The reason for each corrupt photo by position.
+    """
+    record = None if files is None else cache_folder() / "verified" / f"{_print(files)}.json"
+    if record is not None and record.is_file():
+        with contextlib.suppress(OSError, ValueError):  # an unreadable record is made again
+            return {int(i): str(why) for i, why in json.loads(record.read_text()).items()}
+
+    def reason(index: int) -> str | None:
+        try:
+            images.read(index)
+        except CorruptImageError as error:
+            return str(error)
+        return None
+
+    reasons = enumerate(threaded(reason, len(images), progress))
+    corrupt = {index: why for index, why in reasons if why is not None}
+    if record is not None:
+        with contextlib.suppress(OSError):  # without a record the photos are decoded again
+            record.parent.mkdir(parents=True, exist_ok=True)
+            partial = record.with_suffix(f".{os.getpid()}")
+            partial.write_text(json.dumps(corrupt))
+            partial.replace(record)
+    return corrupt
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: SAMIX_CACHE, or samix in the user's cache."""
+    own = os.environ.get("SAMIX_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(base, "samix")
+
+
+def _print(files: Iterable[Path]) -> str:
+    """Return a fingerprint of some files from their paths, sizes and times of change."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            status = file.stat()
+            line = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        except OSError:
+            line = f"{file}\0missing\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
