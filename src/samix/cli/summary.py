@@ -1,0 +1,88 @@
+"""The end of a run as people read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from samix.training import TrainResult
+from samix.training.progress import clock
+
+_SHOWN_CLASSES = 12
+
+
+def print_summary(result: TrainResult, console: Console) -> None:
+    """Print what a run reached, what it cost, and where to look."""
+    metrics = result.metrics
+    console.print()
+    if metrics is None:
+        console.print("Stopped before the first epoch was full: there is nothing to judge yet.")
+    else:
+        _print_metrics(metrics, console)
+    if result.status == "interrupted":
+        _say(console, f"Interrupted. Go on with: samix train --resume --output {result.run.path}")
+    if metrics is not None:
+        _say(console, f"Mixes to look at: {result.run.mixes}")
+        _say(console, f"All numbers:      {result.run.metrics}")
+
+
+def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
+    test, chosen = metrics["test"], metrics["checkpoint"]
+    photos = next(iter(test.values()))["photos"]
+    table = Table(
+        title=f"Test: {photos} photos, weights of epoch {chosen['epoch']} (chosen on validation)",
+        title_justify="left",
+        title_style="bold",
+    )
+    for heading in ("", "top-1", "balanced accuracy", "NLL", "ECE"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, judged in test.items():
+        table.add_row(
+            name,
+            f"{judged['top1']:.1%}",
+            f"{judged['balanced_accuracy']:.1%}",
+            f"{judged['nll']:.3f}",
+            f"{judged['ece']:.3f}",
+        )
+    console.print(table)
+    _say(console, _recall_line(test["encoder"]["recall"]))
+    cost, epochs = metrics["cost"], metrics["epochs"]
+    _say(
+        console,
+        f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "
+        f"{cost['images_per_second']:,.0f} images/s on {cost['device']}.",
+    )
+    if metrics["mixer"] is not None:
+        _say(console, _mixer_line(metrics["mixer"]))
+
+
+def _recall_line(recall: dict[str, float | None]) -> str:
+    """Return the recall of each class, the worst first where there are many."""
+    known = [(name, value) for name, value in recall.items() if value is not None]
+    if len(known) > _SHOWN_CLASSES:
+        known = sorted(known, key=lambda pair: pair[1])[:_SHOWN_CLASSES]
+        return f"Lowest recall: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
+    return f"Recall: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
+
+
+def _mixer_line(mixer: dict[str, Any]) -> str:
+    """Return whether the Mixer lived."""
+    end = mixer["at_end"]
+    numbers = (
+        f"masks vary by {end['mask_deviation']:.2f}, areas follow lam by "
+        f"{end['area_lam_correlation']:.2f} at the end"
+    )
+    if not mixer["came_alive"]:
+        return (
+            f"The Mixer NEVER CAME ALIVE ({numbers}): this run says nothing about SAMix, only "
+            "about a costly mixup."
+        )
+    alive = "and is" if mixer["alive_at_end"] else "but is not at the end"
+    return f"The Mixer came alive in epoch {mixer['alive_since_epoch']} {alive} ({numbers})."
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)

@@ -1,0 +1,128 @@
+"""Lightning's part of a run, in one process."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed as dist
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from .checkpoints import check_checkpoint, checkpoint_record, read_checkpoint
+from .config import TrainConfig
+from .interrupt import StopRequest
+from .keeper import EpochKeeper
+from .module import MethodModule
+from .preparation import Prepared
+from .progress import Display, EpochProgress
+from .runs import RunFolder
+
+_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
+
+
+def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest) -> None:
+    """Train from the last checkpoint of the run, or from the start where there is none.
+
+    Args:
+        prepared: The run, for this process.
+        run: Its folder.
+        display: Where to show progress.
+        stop: Heeded at each step.
+
+    Raises:
+        TrainingInterrupted: The user stopped it.
+        TrainingDivergedError: The loss is no number any more.
+        InputError: The checkpoint cannot be used.
+    """
+    config = prepared.config
+    checkpoint = run.last if run.last.is_file() else None
+    step = 0
+    if checkpoint is not None:
+        content = read_checkpoint(checkpoint)
+        check_checkpoint(checkpoint, content, prepared)
+        step = int(content["global_step"])
+        # workers fetch ahead before lightning names the epoch
+        _set_epoch(prepared, len(history_of(content)))
+    module = MethodModule(
+        prepared.method, config, steps=prepared.steps, record=checkpoint_record(prepared)
+    )
+    keeper = EpochKeeper(prepared, run, display, stop)
+    shown = EpochProgress(display, config.epochs, config.processes)
+    try:
+        with _quiet(), torch.random.fork_rng(devices=[]):
+            trainer = pl.Trainer(
+                **_machine(config),
+                precision=_PRECISION[config.precision],
+                max_epochs=config.epochs,
+                accumulate_grad_batches=config.accumulate,
+                gradient_clip_val=config.clip,
+                callbacks=[shown, keeper],
+                logger=TensorBoardLogger(run.path, "tensorboard", "", purge_step=step or None),
+                use_distributed_sampler=False,
+                limit_val_batches=0,
+                num_sanity_val_steps=0,
+                log_every_n_steps=1,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                enable_checkpointing=False,
+            )
+            trainer.fit(
+                module,
+                prepared.loaders.train,
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
+    finally:
+        display.rest()
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def history_of(checkpoint: dict[str, Any]) -> list[dict[str, float]]:
+    """Return the rows of the history that a checkpoint carries."""
+    return list(checkpoint["callbacks"][EpochKeeper.__qualname__]["rows"])
+
+
+def _set_epoch(prepared: Prepared, epoch: int) -> None:
+    prepared.loaders.train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+
+
+def _machine(config: TrainConfig) -> dict[str, Any]:
+    """Return lightning's words for device and processes."""
+    kind, _, number = config.device.partition(":")
+    accelerator = {"cuda": "gpu"}.get(kind, kind)
+    if config.processes == 1:
+        return {"accelerator": accelerator, "devices": [int(number or 0)] if kind == "cuda" else 1}
+    backend = "nccl" if kind == "cuda" else "gloo"
+    return {
+        "accelerator": accelerator,
+        "devices": config.devices,
+        "num_nodes": config.nodes,
+        "strategy": DDPStrategy(process_group_backend=backend),
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep lightning's remarks off the terminal; warnings of others and errors still come."""
+    names = ("lightning.pytorch", "lightning.fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,156 @@
+"""What happens after each epoch: measure, write down, choose, and keep checkpoints."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed as dist
+
+from samix.evaluation import evaluate_classifiers
+from samix.methods import SupervisedMethod
+
+from .checkpoints import save_checkpoints
+from .interrupt import StopRequest
+from .life import first_look, has_mixer, life_row, life_sentence
+from .module import CHECK_EVERY, MethodModule
+from .preparation import Prepared, share
+from .progress import Display, epoch_line
+from .runs import RunFolder, write_history
+
+CHOSEN_BY = "val_balanced_accuracy"  # of the encoder; the later epoch where two are equal
+AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+class EpochKeeper(pl.Callback):
+    """Measures every epoch and keeps the last and the best one.
+
+    The rows of the history are part of the checkpoint, so that a resumed run goes on with those of
+    its checkpoint and nothing is written twice.
+
+    Args:
+        prepared: The run.
+        run: Where to write.
+        display: Where to say so.
+        stop: Whether the user asked to stop.
+    """
+
+    def __init__(
+        self, prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest
+    ) -> None:
+        self.prepared = prepared
+        self.run = run
+        self.display = display
+        self.stop = stop
+        self.rows: list[dict[str, float]] = []
+        self._begin = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history for the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the history of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._begin = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Heed a wish to stop."""
+        self.stop.check()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Log the learning rate and the last loss now and then."""
+        if (batch_idx + 1) % CHECK_EVERY == 0 and trainer.logger is not None:
+            lr = trainer.optimizers[0].param_groups[0]["lr"]
+            loss = float(outputs["loss"])
+            trainer.logger.log_metrics({"step/loss": loss, "step/lr": lr}, trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure the epoch, write its row and its checkpoints."""
+        module = cast(MethodModule, pl_module)
+        module.check_weights()
+        trained = time.monotonic() - self._begin
+        photos = module.photos * self.prepared.config.processes
+        row: dict[str, float] = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            **module.means(),
+            **self._measure(trainer, module),
+            "images_per_second": photos / max(trained, 1e-9),
+            "train_seconds": trained,
+        }
+        row["seconds"] = time.monotonic() - self._begin
+        best = max((old[CHOSEN_BY] for old in self.rows), default=-1.0)
+        self.rows.append(row)
+        save_checkpoints(trainer, self.run, best=row[CHOSEN_BY] >= best)
+        if trainer.is_global_zero:
+            write_history(self.run, self.rows)
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(row, trainer.global_step)
+        self._report(row)
+
+    def _measure(self, trainer: pl.Trainer, module: MethodModule) -> dict[str, float]:
+        """Return the metrics on validation and on clean training photos, and the signs of life."""
+        method, device = module.method, module.device
+        _same_buffers(method)
+        networks = networks_of(method)
+        autocast = AUTOCAST[self.prepared.config.precision]
+        classes = self.prepared.images.classes
+        found: dict[str, float] = {}
+        for part, loader in (("train", self.prepared.sample), ("val", self.prepared.loaders.val)):
+            own = share(loader, trainer.global_rank, trainer.world_size)
+            judged = evaluate_classifiers(
+                networks if part == "val" else {"encoder": method.encoder},
+                own,
+                classes,
+                device=device,
+                autocast=autocast,
+            )
+            for name, result in judged.items():
+                prefix = f"{part}_" if name == "encoder" else f"{name}_{part}_"
+                found[f"{prefix}top1"] = result.top1
+                if part == "val":
+                    found[f"{prefix}balanced_accuracy"] = result.balanced_accuracy
+                    found[f"{prefix}nll"] = result.nll
+                    found[f"{prefix}ece"] = result.ece
+        images, target = self.prepared.fixed_batch()
+        return {**found, **life_row(method.signs_of_life(images.to(device), target.to(device)))}
+
+    def _report(self, row: dict[str, float]) -> None:
+        """Say how the epoch went and, once, whether the Mixer is alive."""
+        epochs = self.prepared.config.epochs
+        left = row["seconds"] * (epochs - row["epoch"])
+        self.display.say(epoch_line(row, epochs, left))
+        if has_mixer(self.rows) and first_look(self.rows, self.prepared.steps) is row:
+            self.display.say(life_sentence(row))
+
+
+def networks_of(method: SupervisedMethod) -> dict[str, torch.nn.Module]:
+    """Return the classifiers of a method: the encoder and, where there is one, its average."""
+    networks: dict[str, torch.nn.Module] = {"encoder": method.encoder}
+    if method.average is not None:
+        networks["average"] = method.average
+    return networks
+
+
+@torch.no_grad()
+def _same_buffers(method: SupervisedMethod) -> None:
+    """Give every process the batch statistics of the first, which are those in the checkpoint."""
+    if dist.is_available() and dist.is_initialized():
+        for buffer in method.buffers():
+            dist.broadcast(buffer, src=0)

@@ -1,0 +1,75 @@
+"""Whether the Mixer is alive, said in numbers and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LEAST_DEVIATION = 0.1  # standard deviation within a mask, of which a constant mask has none
+LEAST_CORRELATION = 0.9  # of area and lam
+FIRST_LOOK = 0.1  # share of the steps after which a Mixer should be alive
+_PREFIX = "mixer_"
+
+
+def is_alive(row: Mapping[str, float]) -> bool:
+    """Say whether masks have structure and areas follow lam.
+
+    Args:
+        row: A row of the history, with the signs of life on the fixed batch.
+    """
+    return (
+        row[f"{_PREFIX}mask_deviation"] >= LEAST_DEVIATION
+        and row[f"{_PREFIX}area_lam_correlation"] >= LEAST_CORRELATION
+    )
+
+
+def life_row(signs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the signs of life as columns of the history."""
+    return {f"{_PREFIX}{name}": float(value) for name, value in signs.items()}
+
+
+def has_mixer(rows: Sequence[Mapping[str, float]]) -> bool:
+    """Say whether the run has a Mixer at all."""
+    return bool(rows) and f"{_PREFIX}mask_deviation" in rows[-1]
+
+
+def first_look(rows: Sequence[Mapping[str, float]], steps: int) -> Mapping[str, float] | None:
+    """Return the first epoch at or after 10 % of the planned steps, or None before it."""
+    return next((row for row in rows if row["step"] >= FIRST_LOOK * steps), None)
+
+
+def life_summary(rows: Sequence[Mapping[str, float]], steps: int) -> dict[str, Any]:
+    """Return what metrics.json says about the Mixer.
+
+    Args:
+        rows: The history so far, with signs of life.
+        steps: Planned steps of the run.
+    """
+    early = first_look(rows, steps)
+    alive = [int(row["epoch"]) for row in rows if is_alive(row)]
+    last = {k.removeprefix(_PREFIX): v for k, v in rows[-1].items() if k.startswith(_PREFIX)}
+    return {
+        "came_alive": bool(alive),
+        "alive_since_epoch": alive[0] if alive else None,
+        "alive_at_10_percent": None if early is None else is_alive(early),
+        "alive_at_end": is_alive(rows[-1]),
+        "at_10_percent": None if early is None else _signs(early),
+        "at_end": last,
+        "needed": {"mask_deviation": LEAST_DEVIATION, "area_lam_correlation": LEAST_CORRELATION},
+    }
+
+
+def life_sentence(row: Mapping[str, float]) -> str:
+    """Return one sentence on whether the Mixer is alive in an epoch."""
+    signs = _signs(row)
+    numbers = (
+        f"masks vary by {signs['mask_deviation']:.2f} (needed {LEAST_DEVIATION:g}), areas follow "
+        f"lam by {signs['area_lam_correlation']:.2f} (needed {LEAST_CORRELATION:g})"
+    )
+    if is_alive(row):
+        return f"The Mixer is alive: {numbers}."
+    return f"The Mixer is NOT alive yet: {numbers}; until then its mixes are costly mixup."
+
+
+def _signs(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: row[f"{_PREFIX}{name}"] for name in ("mask_deviation", "area_lam_correlation")}

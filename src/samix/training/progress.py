@@ -1,0 +1,159 @@
+"""What a run shows while it works: a bar in a terminal, one line an epoch everywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+_REFRESH = 0.5  # seconds between two changes of the bar
+
+
+class Display(Protocol):
+    """Where a run shows what it does."""
+
+    def say(self, text: str) -> None:
+        """Show a sentence that stays."""
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """Show how far long work has come."""
+
+    def rest(self) -> None:
+        """Take the bar away."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Do nothing."""
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """Do nothing."""
+
+    def rest(self) -> None:
+        """Do nothing."""
+
+
+class Terminal:
+    """A bar at the bottom of a terminal and sentences above it; elsewhere only sentences.
+
+    Args:
+        console: Where to write.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._bar: Progress | None = None
+        self._shown = 0.0
+
+    def say(self, text: str) -> None:
+        """Show a sentence that stays, above the bar."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """Move the bar."""
+        now = time.monotonic()
+        if not self.console.is_terminal or (now - self._shown < _REFRESH and done < total):
+            return
+        self._shown = now
+        if self._bar is None:
+            self._bar = Progress(
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.description}", markup=False),
+                console=self.console,
+                transient=True,
+            )
+            self._bar.add_task(what)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], description=what, completed=done, total=total)
+
+    def rest(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class EpochProgress(pl.Callback):
+    """Shows each step as it goes, with images per second and the time that is left.
+
+    Args:
+        display: Where to show.
+        epochs: Planned epochs.
+        processes: Number of processes, all of which have batches of one size.
+    """
+
+    def __init__(self, display: Display, epochs: int, processes: int) -> None:
+        self.display = display
+        self.epochs = epochs
+        self.processes = processes
+        self._begin = 0.0
+        self._first = 0
+        self._photos = 0
+        self._epoch_begin = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note where this process began, which is not epoch 0 in a resumed run."""
+        self._begin, self._first = time.monotonic(), trainer.current_epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start counting."""
+        self._photos, self._epoch_begin = 0, time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Move the bar."""
+        now = time.monotonic()
+        batches = int(trainer.num_training_batches)
+        self._photos += len(batch[1]) * self.processes
+        done = (trainer.current_epoch - self._first) * batches + batch_idx + 1
+        todo = (self.epochs - self._first) * batches
+        left = (now - self._begin) / done * (todo - done)
+        rate = self._photos / max(now - self._epoch_begin, 1e-9)
+        text = (
+            f"epoch {trainer.current_epoch + 1}/{self.epochs}  step {batch_idx + 1}/{batches}  "
+            f"{rate:,.0f} images/s  {clock(left)} left"
+        )
+        self.display.work(text, done + self._first * batches, self.epochs * batches)
+
+
+def epoch_line(row: Mapping[str, float], epochs: int, left: float) -> str:
+    """Return the line that an epoch leaves behind.
+
+    Args:
+        row: Its row of the history.
+        epochs: Planned epochs.
+        left: Seconds that the rest will take.
+    """
+    average = row.get("average_val_top1")
+    parts = [
+        f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}",
+        f"loss {row['loss']:.3f}",
+        f"train {row['train_top1']:.1%}",
+        f"val {row['val_top1']:.1%}{f' (average {average:.1%})' if average is not None else ''}",
+        f"{row['images_per_second']:,.0f} images/s",
+        f"{clock(left)} left",
+    ]
+    return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as people write it: 0:42, 12:05, 3:07:00."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours}:{minutes:02d}:{whole % 60:02d}"
+    return f"{minutes}:{whole % 60:02d}"

@@ -1,0 +1,152 @@
+"""One training run from a configuration to its metrics."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from samix.data import write_splits
+
+from .checkpoints import check_checkpoint, read_checkpoint
+from .config import TrainConfig, resolve
+from .finish import finish
+from .fitting import fit, history_of
+from .interrupt import TrainingDivergedError, TrainingInterrupted, stop_on_interrupt
+from .launch import check_launch, fit_in_processes, outer_rank
+from .preparation import Prepared, check_names, prepare
+from .progress import Display, Silent
+from .runs import (
+    RunFolder,
+    create_run,
+    free_output,
+    open_run,
+    read_config,
+    write_config,
+    write_json,
+)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run ended with.
+
+    Attributes:
+        run: Its folder.
+        status: "finished", "interrupted", or "worker" in a process that is not the first.
+        metrics: What metrics.json holds; None where not even one epoch was finished.
+    """
+
+    run: RunFolder
+    status: Literal["finished", "interrupted", "worker"]
+    metrics: dict[str, Any] | None
+
+
+def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult:
+    """Train a classifier and judge it.
+
+    Args:
+        config: What to do; nothing in it needs to be resolved.
+        display: Where to show progress; None shows nothing.
+
+    Returns:
+        Folder and metrics of the run.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+        TrainingDivergedError: The loss was no finite number any more.
+    """
+    display = display or Silent()
+    check_launch(config)
+    check_names(config)
+    config = resolve(config)
+    rank = outer_rank() or 0
+    path = free_output(config) if rank == 0 else Path(config.output or "runs")
+    prepared = prepare(config, rank=rank, announce=display.work)
+    run = RunFolder(path)
+    if rank == 0:
+        run = create_run(path)
+        write_splits(run.splits, prepared.images, prepared.splits)
+        write_config(run, prepared.config, prepared.images.classes)
+    return _go(prepared, run, display)
+
+
+def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
+    """Go on with a run from its last full epoch; its folder says what it does.
+
+    A run that was stopped at any moment ends, on the CPU, with the same weights bit for bit as one
+    that was not.
+
+    Args:
+        path: The run folder.
+        display: Where to show progress; None shows nothing.
+
+    Raises:
+        InputError: The folder is no run, or its data or checkpoint changed.
+        TrainingDivergedError: The loss was no finite number any more.
+    """
+    display = display or Silent()
+    run = open_run(path)
+    config = resolve(read_config(run))
+    if (metrics := _finished(run)) is not None:
+        display.say(f"Run '{run.path}' is finished already; these are its results.")
+        return TrainResult(run, "finished", metrics)
+    check_launch(config)
+    check_names(config)
+    prepared = prepare(config, rank=outer_rank() or 0, run=run, announce=display.work)
+    return _go(prepared, run, display)
+
+
+def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
+    """Train what is left to train, then judge."""
+    display.rest()
+    for note in prepared.notes:
+        display.say(note)
+    status: Literal["finished", "interrupted"] = "finished"
+    try:
+        if _epochs_done(prepared, run) < prepared.config.epochs:
+            _fit(prepared, run, display)
+    except TrainingInterrupted:
+        status = "interrupted"
+    except TrainingDivergedError as error:
+        raise TrainingDivergedError(_diverged(prepared, run, str(error))) from error
+    if (outer_rank() or 0) > 0:
+        return TrainResult(run, "worker", None)
+    metrics = finish(prepared, run, display, status) if run.last.is_file() else None
+    return TrainResult(run, status, metrics)
+
+
+def _fit(prepared: Prepared, run: RunFolder, display: Display) -> None:
+    if prepared.config.processes > 1 and outer_rank() is None:
+        fit_in_processes(prepared.config, run, display)
+        return
+    with stop_on_interrupt() as stop:
+        fit(prepared, run, display, stop)
+
+
+def _epochs_done(prepared: Prepared, run: RunFolder) -> int:
+    """Return the number of full epochs in the last checkpoint, 0 where there is none."""
+    if not run.last.is_file():
+        return 0
+    checkpoint = read_checkpoint(run.last)
+    check_checkpoint(run.last, checkpoint, prepared)
+    return len(history_of(checkpoint))
+
+
+def _finished(run: RunFolder) -> dict[str, Any] | None:
+    if not run.metrics.is_file():
+        return None
+    metrics: dict[str, Any] = json.loads(run.metrics.read_text(encoding="utf-8"))
+    return metrics if metrics["status"] == "finished" else None
+
+
+def _diverged(prepared: Prepared, run: RunFolder, reason: str) -> str:
+    """Write down that the run diverged and return what to tell the user."""
+    done = _epochs_done(prepared, run)
+    kept = (
+        f"the last good checkpoint is '{run.last}' (epoch {done})" if done else "no epoch was full"
+    )
+    if (outer_rank() or 0) == 0:
+        write_json(run.metrics, {"status": "diverged", "reason": reason, "epochs": {"done": done}})
+    return f"{reason}; {kept}"

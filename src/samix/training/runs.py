@@ -1,0 +1,200 @@
+"""The run folder: where everything that a run did is written down."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from samix.errors import InputError
+
+from .config import TrainConfig, from_dict
+
+_PACKAGES = ("samix", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved configuration, versions, seed and command."""
+        return self.path / "config.yaml"
+
+    @property
+    def splits(self) -> Path:
+        """Part and group of each photo."""
+        return self.path / "splits.csv"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """What the run reached."""
+        return self.path / "metrics.json"
+
+    @property
+    def mixes(self) -> Path:
+        """Picture of eight pairs."""
+        return self.path / "mixes.png"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last full epoch."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint that validation chose."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files."""
+        return self.path / "tensorboard"
+
+
+def free_output(config: TrainConfig) -> Path:
+    """Return the folder that the run will use, which does not exist yet.
+
+    Raises:
+        InputError: The given folder exists with something in it, or is a file.
+    """
+    if config.output is None:
+        word = re.sub(r"[^A-Za-z0-9]+", "-", Path(config.data).name).strip("-") or "data"
+        names = (f"runs/{word}-{config.policy}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
+        return next(path for name in names if not (path := Path(name)).exists())
+    path = Path(config.output).expanduser()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(
+            f"run folder '{path}' exists already; choose another --output, or go on with --resume"
+        )
+    return path
+
+
+def create_run(path: Path) -> RunFolder:
+    """Create the run folder.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    run = RunFolder(path)
+    try:
+        run.last.parent.mkdir(parents=True, exist_ok=True)
+        write_text(run.path / ".writable", "")
+        (run.path / ".writable").unlink()
+    except OSError as error:
+        raise InputError(
+            f"run folder '{path}' cannot be written ({error.strerror}); choose another --output"
+        ) from error
+    return run
+
+
+def open_run(path: str | Path) -> RunFolder:
+    """Return an existing run folder.
+
+    Raises:
+        InputError: It is none.
+    """
+    run = RunFolder(Path(path).expanduser())
+    if not run.config.is_file():
+        raise InputError(
+            f"'{path}' is not a run folder (it has no config.yaml); give the --output of an "
+            "earlier run, or leave --resume out"
+        )
+    return run
+
+
+def write_config(run: RunFolder, config: TrainConfig, classes: Sequence[str]) -> None:
+    """Write the resolved configuration with what is needed to repeat the run."""
+    content = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "classes": list(classes),
+        "config": config.to_dict(),
+    }
+    write_text(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def read_config(run: RunFolder) -> TrainConfig:
+    """Read the configuration of a run.
+
+    Raises:
+        InputError: The file is not one of ours.
+    """
+    try:
+        content = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        return from_dict(content["config"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(
+            f"'{run.config}' cannot be read ({type(error).__name__}); start a new run"
+        ) from error
+
+
+def write_history(run: RunFolder, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write one row an epoch; all rows at once, so that none can be there twice."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: _short(v) for k, v in row.items()} for row in rows)
+    write_text(run.history, text.getvalue())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file of plain values; a number that is not finite becomes null."""
+    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears as a whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _short(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _versions() -> dict[str, str]:
+    return {package: _version(package) for package in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed as a package"
