@@ -78,7 +78,7 @@ def _along(points: NDArray[np.float64], plane: Plane) -> tuple[Plane, Plane, Pla
 def scratch(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     """Draw a long, thin, nearly straight groove: a bright edge beside a dark one."""
     angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.12, 0.12)
-    length, width = rng.uniform(20, 44) * unit, rng.uniform(0.45, 0.8) * unit
+    length, width = rng.uniform(26, 50) * unit, rng.uniform(0.75, 1.3) * unit
     t = np.linspace(-0.5, 0.5, 5)
     line = np.stack([t, bend * (0.25 - 4 * t**2) * 0.5], axis=1) * length
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -86,22 +86,22 @@ def scratch(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     pressure = np.clip(6 * np.minimum(place, 1 - place), 0.0, 1.0)
     groove = np.exp(-((distance / width) ** 2)) * pressure
     edge = np.exp(-(((signed - 1.6 * width) / width) ** 2)) * (distance < 4 * width) * pressure
-    strength = rng.uniform(0.14, 0.3)
+    strength = rng.uniform(0.22, 0.45)
     marked = plane + strength * (groove - 0.6 * edge)
-    return Marked(marked, _unchanged(plane), (distance < 1.3 * width) & (pressure > 0.15))
+    return Marked(marked, _unchanged(plane), groove + 0.6 * edge > 0.15)
 
 
 def crack(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     """Draw a dark, jagged, tapering line, sometimes with a branch."""
     marked, mask = plane, np.zeros(plane.shape, dtype=np.bool_)
-    strength, width = rng.uniform(0.3, 0.55), rng.uniform(0.4, 0.75) * unit
+    strength, width = rng.uniform(0.45, 0.8), rng.uniform(0.75, 1.3) * unit
     heading = rng.uniform(0, 2 * np.pi)
-    trunk = _walk(rng, heading, int(rng.integers(7, 12)), 3.2 * unit)
+    trunk = _walk(rng, heading, int(rng.integers(7, 12)), 4.6 * unit)
     trunk += _middle(rng, plane, 0.1) - trunk.mean(axis=0)
     lines = [trunk]
     if rng.random() < 0.5:
         side = heading + rng.choice([-1, 1]) * rng.uniform(0.6, 1.1)
-        lines.append(_walk(rng, side, 4, 2.6 * unit) + trunk[len(trunk) // 2])
+        lines.append(_walk(rng, side, 4, 3.8 * unit) + trunk[len(trunk) // 2])
     for line in lines:
         distance, _, place = _along(line, plane)
         thin = width * (1.1 - 0.8 * np.abs(2 * place - 1) ** 2)
@@ -126,14 +126,14 @@ def blowhole(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     marked, mask = plane.copy(), np.zeros(plane.shape, dtype=np.bool_)
     angle = rng.uniform(0, 2 * np.pi)
     for _ in range(rng.integers(1, 4)):
-        row, column = _middle(rng, plane, 0.28)
-        radius = rng.uniform(1.1, 2.4) * unit
+        row, column = _middle(rng, plane, 0.27)
+        radius = rng.uniform(1.9, 4.0) * unit
         r, c = (rows - row) / radius, (columns - column) * rng.uniform(0.8, 1.25) / radius
         distance = np.hypot(r, c)
         pit = 1 / (1 + np.exp((distance - 1) * 5))
         facing = (r * np.sin(angle) + c * np.cos(angle)) / np.maximum(distance, 0.3)
         rim = np.exp(-(((distance - 1.25) / 0.3) ** 2)) * np.clip(facing, 0, None)
-        marked = marked * (1 - rng.uniform(0.35, 0.6) * pit) + rng.uniform(0.05, 0.15) * rim
+        marked = marked * (1 - rng.uniform(0.45, 0.8) * pit) + rng.uniform(0.08, 0.2) * rim
         mask |= distance < 1.15
     return Marked(marked.astype(np.float32), _unchanged(plane), mask)
 
@@ -142,14 +142,14 @@ def stain(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     """Draw a soft, ragged, slightly brown darkening with a darker rim."""
     rows, columns = grid(len(plane))
     row, column = _middle(rng, plane, 0.15)
-    radius = rng.uniform(7, 13) * unit
+    radius = rng.uniform(10, 18) * unit
     stretch = rng.uniform(0.7, 1.4)
     distance = np.hypot((rows - row) / radius, (columns - column) * stretch / radius)
     ragged = distance + 0.16 * blotches(rng, len(plane), 3.5 * unit)
     inside = 1 / (1 + np.exp((ragged - 1) * 9))
     rim = np.exp(-(((ragged - 0.93) / 0.1) ** 2))
-    depth = rng.uniform(0.07, 0.16) * inside + rng.uniform(0.0, 0.08) * rim
-    warmth = rng.uniform(0.02, 0.09) * inside
+    depth = rng.uniform(0.12, 0.25) * inside + rng.uniform(0.0, 0.1) * rim
+    warmth = rng.uniform(0.03, 0.12) * inside
     return Marked((plane * (1 - depth)).astype(np.float32), warmth.astype(np.float32), ragged < 1.0)
 
 
@@ -157,12 +157,12 @@ def dent(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     """Draw a shallow hollow: light on one slope, shade on the other, the texture unbroken."""
     rows, columns = grid(len(plane))
     row, column = _middle(rng, plane, 0.18)
-    radius, angle = rng.uniform(3.5, 7) * unit, rng.uniform(0, 2 * np.pi)
+    radius, angle = rng.uniform(5, 10) * unit, rng.uniform(0, 2 * np.pi)
     r, c = (rows - row) / radius, (columns - column) / radius
     bell = np.exp(-(r**2 + c**2))
     slope = (r * np.sin(angle) + c * np.cos(angle)) * bell
-    strength = rng.uniform(0.22, 0.4)
-    return Marked((plane + strength * slope).astype(np.float32), _unchanged(plane), bell > 0.3)
+    strength = rng.uniform(0.35, 0.65)
+    return Marked((plane + strength * slope).astype(np.float32), _unchanged(plane), bell > 0.1)
 
 
 DEFECTS: dict[str, Draw] = {

@@ -77,6 +77,9 @@ def _find(
     """Return the unverified set and the files behind it, or None where nothing can be corrupt."""
     if spec == "demo" or spec.startswith("demo:"):
         return open_demo(spec), None
+    if not spec.strip():
+        msg = "the name of the image set is empty; give a folder, a timm data set name or 'demo'"
+        raise InputError(msg)
     path = Path(spec).expanduser()
     if not path.exists():
         if spec.partition("/")[0] in PREFIXES:

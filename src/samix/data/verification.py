@@ -48,16 +48,13 @@ def find_corrupt(
     Args:
         images: The photos.
         files: The files that hold them. Where they are given, the outcome is kept in the user's
-            cache folder, and the same files (path, size, time of change) are not decoded again.
+            cache folder, and of the same files (path, size, time of change) only the corrupt
+            photos are decoded again.
         progress: Called with (done, total) now and then.
 
     Returns:
         The reason for each corrupt photo by position.
     """
-    record = None if files is None else cache_folder() / "verified" / f"{_print(files)}.json"
-    if record is not None and record.is_file():
-        with contextlib.suppress(OSError, ValueError):  # an unreadable record is made again
-            return {int(i): str(why) for i, why in json.loads(record.read_text()).items()}
 
     def reason(index: int) -> str | None:
         try:
@@ -66,13 +63,19 @@ def find_corrupt(
             return str(error)
         return None
 
+    record = None if files is None else cache_folder() / "verified" / f"{_print(files)}.json"
+    if record is not None and record.is_file():
+        with contextlib.suppress(OSError, ValueError):  # an unreadable record is made again
+            suspects = [int(index) for index in json.loads(record.read_text())]
+            return {index: why for index in suspects if (why := reason(index)) is not None}
+
     reasons = enumerate(threaded(reason, len(images), progress))
     corrupt = {index: why for index, why in reasons if why is not None}
     if record is not None:
         with contextlib.suppress(OSError):  # without a record the photos are decoded again
             record.parent.mkdir(parents=True, exist_ok=True)
             partial = record.with_suffix(f".{os.getpid()}")
-            partial.write_text(json.dumps(corrupt))
+            partial.write_text(json.dumps(list(corrupt)))
             partial.replace(record)
     return corrupt
 

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samix.data import open_images
+from samix.errors import InputError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+Encoded = Callable[..., bytes]
+
+
+def write(
+    path: Path, photos: Sequence[bytes | None], labels: list[Any], names: list[str] | None
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    structs = [{"bytes": data, "path": None} for data in photos]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"image": pa.array(structs, kind), "label": pa.array(labels)})
+    if names is not None:
+        label = {"names": names, "_type": "ClassLabel"}
+        info = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    pq.write_table(table, path, row_group_size=2)
+
+
+def test_names_splits_keys_and_photos(tmp_path: Path, encoded: Encoded) -> None:
+    names = ["cat", "dog"]
+    write(tmp_path / "data/train-00000-of-00002.parquet", [encoded(0), encoded(1)], [1, 0], names)
+    write(tmp_path / "data/train-00001-of-00002.parquet", [encoded(2)] * 3, [1, 1, 0], names)
+    write(tmp_path / "data/validation-00000-of-00001.parquet", [encoded(3)], [0], names)
+    images = open_images(tmp_path)
+    assert images.classes == ("cat", "dog")
+    assert images.targets == (1, 0, 1, 1, 0, 0)
+    assert images.given_split == ("train",) * 5 + ("val",)
+    assert images.keys[0] == "data/train-00000-of-00002.parquet#0"
+    assert images.keys[4] == "data/train-00001-of-00002.parquet#2"
+    expected = [0, 1, 2, 2, 2, 3]
+    for i, value in enumerate(expected):
+        truth = np.random.default_rng(value).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        assert np.array_equal(np.asarray(images.read(i)), truth)
+    again = pickle.loads(pickle.dumps(images))
+    assert np.array_equal(np.asarray(again.read(5)), np.asarray(images.read(5)))
+
+
+def test_one_file_can_be_named(tmp_path: Path, encoded: Encoded) -> None:
+    write(tmp_path / "mine.parquet", [encoded(0), encoded(1)], ["b", "a"], None)
+    images = open_images(tmp_path / "mine.parquet")
+    assert images.classes == ("a", "b")
+    assert images.given_split == (None, None)
+
+
+def test_numbers_without_names_are_classes(tmp_path: Path, encoded: Encoded) -> None:
+    write(tmp_path / "x.parquet", [encoded(i) for i in range(3)], [10, 2, 10], None)
+    images = open_images(tmp_path)
+    assert images.classes == ("2", "10")
+    assert images.targets == (1, 0, 1)
+
+
+def test_missing_labels_are_minus_one(tmp_path: Path, encoded: Encoded) -> None:
+    photos = [encoded(i) for i in range(3)]
+    write(tmp_path / "train.parquet", photos, [0, 1, None], ["cat", "dog"])
+    assert open_images(tmp_path).targets == (0, 1, -1)
+
+
+def test_label_without_a_name_is_refused(tmp_path: Path, encoded: Encoded) -> None:
+    write(tmp_path / "train.parquet", [encoded(0), encoded(1)], [0, 7], ["cat", "dog"])
+    with pytest.raises(InputError, match="label 7"):
+        open_images(tmp_path)
+
+
+def test_files_of_two_sets_are_refused(tmp_path: Path, encoded: Encoded) -> None:
+    write(tmp_path / "a.parquet", [encoded(0), encoded(1)], [0, 1], ["cat", "dog"])
+    write(tmp_path / "b.parquet", [encoded(0), encoded(1)], [0, 1], ["red", "blue"])
+    with pytest.raises(InputError, match="disagree about their classes"):
+        open_images(tmp_path)
+
+
+def test_table_without_photos_names_its_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"price": [1.0], "label": [0]}), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="price, label"):
+        open_images(tmp_path)
+
+
+def test_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(InputError, match=r"train\.parquet' is not a readable parquet file"):
+        open_images(tmp_path)
+
+
+def test_corrupt_photos_are_counted(tmp_path: Path, encoded: Encoded) -> None:
+    photos = [encoded(0), b"", None, encoded(1)]
+    write(tmp_path / "train.parquet", photos, [0, 1, 0, 1], ["cat", "dog"])
+    with pytest.raises(InputError, match=r"2 of 4 photos are corrupt: photo 'train.parquet#1'"):
+        open_images(tmp_path)
+    images = open_images(tmp_path, skip_corrupt=True)
+    assert images.skipped == ("train.parquet#1", "train.parquet#2")
+    assert images.targets == (0, 1)
+
+
+def test_too_large_files_are_refused(
+    tmp_path: Path, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "train.parquet", [encoded(0), encoded(1)], [0, 1], ["cat", "dog"])
+    monkeypatch.setattr("samix.data.parquet.MEMORY_LIMIT", 10)
+    with pytest.raises(InputError, match="unpack them into class folders"):
+        open_images(tmp_path)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samix.data.pixels import decode, to_rgb
+from samix.errors import CorruptImageError
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+def test_grey_becomes_three_equal_channels() -> None:
+    out = pixels(to_rgb(Image.new("L", (3, 2), 77)))
+    assert out.shape == (2, 3, 3)
+    assert (out == 77).all()
+
+
+def test_one_bit_is_black_and_white() -> None:
+    out = pixels(to_rgb(Image.fromarray(np.array([[True, False]]))))
+    assert out[0, :, 0].tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_pixels_lie_over_white(mode: str) -> None:
+    colour = (0, 0, 0, 0) if mode == "RGBA" else (0, 0)
+    assert (pixels(to_rgb(Image.new(mode, (2, 2), colour))) == 255).all()
+
+
+def test_half_transparent_is_half_white() -> None:
+    out = pixels(to_rgb(Image.new("RGBA", (1, 1), (100, 0, 200, 128))))
+    assert np.allclose(out[0, 0], [177, 127, 227], atol=1)
+
+
+def test_palette_with_transparency_lies_over_white() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=0)
+    out = pixels(decode(buffer.getvalue(), "p"))
+    assert out[0].tolist() == [[255, 255, 255], [40, 50, 60]]
+
+
+def test_cmyk_without_ink_is_white() -> None:
+    assert (pixels(to_rgb(Image.new("CMYK", (2, 2), (0, 0, 0, 0)))) == 255).all()
+
+
+def test_cmyk_jpeg_keeps_its_colour() -> None:
+    buffer = io.BytesIO()
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(buffer, "JPEG", quality=95)
+    red, green, blue = pixels(decode(buffer.getvalue(), "c"))[8, 8].tolist()
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+@pytest.mark.parametrize("suffix", ["PNG", "TIFF"])
+def test_sixteen_bit_is_scaled_not_clipped(suffix: str) -> None:
+    values = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, suffix)
+    assert pixels(decode(buffer.getvalue(), "wide"))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_wide_integers_are_read_as_sixteen_bit_where_they_fit() -> None:
+    values = np.array([[0, 65535]], dtype=np.int32)
+    assert pixels(to_rgb(Image.fromarray(values)))[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(("top", "expected"), [(1.0, 255), (255.0, 255), (65535.0, 255)])
+def test_float_photos_take_the_smallest_range(top: float, expected: int) -> None:
+    values = np.array([[0.0, top]], dtype=np.float32)
+    assert pixels(to_rgb(Image.fromarray(values)))[0, 1, 0] == expected
+
+
+@pytest.mark.parametrize("bad", [-1.0, 1e9, np.nan, np.inf])
+def test_float_photos_out_of_range_are_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="no known range"):
+        to_rgb(Image.fromarray(np.array([[0.0, bad]], dtype=np.float32)))
+
+
+def test_exif_orientation_is_applied() -> None:
+    image = Image.new("RGB", (4, 2), "black")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", exif=exif)
+    assert decode(buffer.getvalue(), "turned").size == (2, 4)
+
+
+def test_decoding_from_a_file(tmp_path: Path, encoded: Callable[..., bytes]) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(3))
+    assert decode(tmp_path / "a.png", "a.png").size == (8, 8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+def test_truncated_photos_are_named(kind: str, encoded: Callable[..., bytes]) -> None:
+    data = encoded(1, kind, size=64)
+    with pytest.raises(CorruptImageError, match=r"photo 'x/y' cannot be read"):
+        decode(data[: len(data) // 2], "x/y")
+
+
+@pytest.mark.parametrize("data", [b"", b"no photo at all", b"\x89PNG\r\n\x1a\n"])
+def test_bytes_that_are_no_photo_are_named_without_object_addresses(data: bytes) -> None:
+    with pytest.raises(CorruptImageError, match=r"photo 'bad' cannot be read") as caught:
+        decode(data, "bad")
+    assert "0x" not in str(caught.value)
+
+
+def test_damaged_png_checksum_is_found(encoded: Callable[..., bytes]) -> None:
+    data = bytearray(encoded(1, "PNG", size=64))
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(CorruptImageError):
+        decode(bytes(data), "flipped")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorruptImageError, match="gone"):
+        decode(tmp_path / "gone.png", "gone.png")

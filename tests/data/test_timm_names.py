@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import gzip
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samix.data import make_splits, open_images
+from samix.errors import InputError
+
+
+def write_mnist(root: Path, counts: dict[str, int]) -> None:
+    """Write digits in the original file layout: photo i of digit i modulo 10, all of value i."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, count in counts.items():
+        photos = np.repeat(np.arange(count, dtype=np.uint8), 28 * 28).tobytes()
+        digits = (np.arange(count) % 10).astype(np.uint8).tobytes()
+        files = {
+            f"{part}-images-idx3-ubyte": struct.pack(">IIII", 2051, count, 28, 28) + photos,
+            f"{part}-labels-idx1-ubyte": struct.pack(">II", 2049, count) + digits,
+        }
+        for name, data in files.items():
+            (raw / name).write_bytes(data)
+            (raw / f"{name}.gz").write_bytes(gzip.compress(data))
+
+
+def test_torch_name_reads_both_parts(tmp_path: Path) -> None:
+    write_mnist(tmp_path, {"train": 40, "t10k": 20})
+    images = open_images("torch/mnist", root=tmp_path)
+    assert len(images) == 60
+    assert len(images.classes) == 10
+    assert images.given_split == ("train",) * 40 + ("test",) * 20
+    assert images.targets[43] == 3
+    assert images.keys[43] == "test#3"
+    assert images.read(43).mode == "RGB"
+    assert images.read(43).getpixel((5, 5)) == (3, 3, 3)
+    assert images.read(25).getpixel((5, 5)) == (25, 25, 25)
+    assert pickle.loads(pickle.dumps(images)).read(59).getpixel((0, 0)) == (19, 19, 19)
+    splits = make_splits(images)
+    assert splits.test == tuple(range(40, 60))
+
+
+def test_missing_data_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="allow a download"):
+        open_images("torch/cifar10", root=tmp_path)
+
+
+def test_missing_root_is_asked_for() -> None:
+    with pytest.raises(InputError, match="data root"):
+        open_images("torch/cifar10")
+
+
+def test_unknown_name_gives_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'torch/cifar10'"):
+        open_images("torch/cifar01", root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tfds/cifar10", "wds/x", "hfids/x"])
+def test_streams_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match="is a stream"):
+        open_images(name)
