@@ -105,6 +105,14 @@ def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
         )
     if num_classes is None:
         raise ValueError("num_classes: expected a number for integer targets, got None")
-    # F.one_hot checks the range, which would wait for the device; compare instead
+    outside = (target < 0) | (target >= num_classes)
+    if target.device.type == "cpu" and not torch.compiler.is_compiling():
+        if outside.any():
+            raise ValueError(
+                f"target: expected classes in [0, {num_classes}), got {target[outside][0].item()}"
+            )
+    else:
+        # the same check without waiting for the device
+        torch._assert_async((~outside).all(), f"target: expected classes in [0, {num_classes})")
     classes = torch.arange(num_classes, device=target.device)
     return (target.unsqueeze(1) == classes).float()

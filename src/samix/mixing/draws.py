@@ -23,7 +23,7 @@ def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
         step: Number of the step, 0 or more.
         rank: Rank of the process, 0 or more.
     """
-    state = seed & _MASK_64
+    state = _split_mix(seed & _MASK_64)
     for part in (step, rank):
         state = _split_mix(state ^ (part & _MASK_64))
     # torch takes seeds below 2**63

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_LAST_GAIN = 0.3  # of the last layer: structure from the first step, but little
 _LAM_EPS = 1e-3  # bounds logit(lam); below lam_margin the mask is constant anyway
 
 
@@ -21,7 +22,7 @@ class MixerOptions:
     """What can be chosen about a Mixer.
 
     Attributes:
-        start: "mixup" starts with area = lam in every pixel and learns to depart from it; "paper"
+        start: "mixup" starts close to a constant mask of lam and learns to depart from it; "paper"
             is the form of the paper and its public implementation: batch norm in the value branch,
             weights from N(0, 0.01), lam only as a scaling of the features.
         value: "nonlinear" (SAMix) or "linear" (AutoMix).
@@ -90,8 +91,8 @@ class Mixer(nn.Module):
 
     Deviations from the paper, because a Mixer of its form did not come alive in 750 steps (see
     ``MixerOptions.start`` for that form): features are normalised per sample, with no statistics of
-    the batch; lam enters after that; logit(lam) is added to the mask's logit and the last layer
-    starts at zero, so that the Mixer starts as mixup.
+    the batch; lam enters after that; the logit of the mask has its mean over the pixels replaced by
+    logit(lam), so that the Mixer starts as mixup and decides about structure, not about area.
 
     Args:
         channels: Channels C of the feature map.
@@ -126,7 +127,7 @@ class Mixer(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(cast(Tensor, layer.bias))
         if self.options.start == "mixup":
-            nn.init.zeros_(layers[-1].weight)
+            nn.init.xavier_uniform_(layers[-1].weight, gain=_LAST_GAIN)
 
     def forward(
         self, features: Tensor, partner: Tensor, lam: Tensor, size: tuple[int, int]
@@ -146,9 +147,10 @@ class Mixer(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             attention, value = self.attend(features, partner, lam)
             logit = torch.bmm(value, attention.transpose(1, 2))
+            if self.options.start == "mixup":
+                logit = logit - logit.mean(dim=2, keepdim=True)
             logit = logit.view(-1, 1, *features.shape[2:])
-            # the dtype of the weights is kept for a Mixer that was moved to another precision
-            logit = F.interpolate(logit.float(), size, mode=self.options.upsample)
+            logit = F.interpolate(logit, size, mode=self.options.upsample)
             if self.options.start == "mixup":
                 logit = logit - torch.logit(lam, eps=_LAM_EPS)
             mask = 1.0 - torch.sigmoid(logit)

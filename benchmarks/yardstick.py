@@ -1,0 +1,342 @@
+"""The yardstick: mixing policies on CIFAR-10 with 2,000 labels, at equal steps and equal wall time.
+
+Run it as ``python benchmarks/yardstick.py free samix wall controls vit``; see ``--help``.
+A cell is one training; a finished cell is one row, and a second run skips what is finished. Several
+processes may share one output file; each takes the next cell that no other is at.
+
+200 labels a class from the train files, as many other train photos for validation, the whole test
+set. A policy's alpha is chosen from one short list by the validation accuracy at seed 0, never by
+the test columns. "Equal wall time" gives the free policies as many epochs as SAMix's time allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import fcntl
+import io
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+import samix
+
+MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1)
+DEVIATION = torch.tensor([0.2470, 0.2435, 0.2616]).view(1, 3, 1, 1)
+BATCH = 100
+RESNET = {
+    "backbone": "resnet18",
+    "stem": "small",
+    "model_kwargs": {
+        "layers": (1, 1, 1, 1),
+        "channels": (16, 32, 64, 128),
+        "stem_type": "deep",
+        "stem_width": 8,
+    },
+}
+VIT = {
+    "backbone": "vit_tiny_patch16_224",
+    "stem": "small",
+    "image_size": 32,
+    "model_kwargs": {"depth": 6, "embed_dim": 96, "num_heads": 3},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: what is trained, how, for how long.
+
+    Attributes:
+        name: Unique name without the seed, which is the row's key together with the seed.
+        policy: Name of the policy.
+        seed: Seed of data subset, weights, batches and draws.
+        epochs: Passes over the 2,000 photos.
+        options: Options of ``samix.create_method``.
+        network: "resnet" or "vit".
+        mixer_lr: Learning rate of the Mixer; None takes the encoder's.
+    """
+
+    name: str
+    policy: str
+    seed: int
+    epochs: int
+    options: dict[str, Any]
+    network: str = "resnet"
+    mixer_lr: float | None = None
+
+
+def load_cifar(folder: Path, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return train (200 a class), val (200 a class) and test as uint8 images and targets."""
+    train = pd.read_parquet(folder / "train-00000-of-00001.parquet")
+    test = pd.read_parquet(folder / "test-00000-of-00001.parquet")
+    order = np.random.default_rng(seed).permutation(len(train))
+    labels = train["label"].to_numpy()[order]
+    rank = np.zeros(len(order), dtype=int)
+    for label in range(10):
+        rank[labels == label] = np.arange((labels == label).sum())
+    return {
+        "train": _decode(train.iloc[order[rank < 200]]),
+        "val": _decode(train.iloc[order[(rank >= 200) & (rank < 400)]]),
+        "test": _decode(test),
+    }
+
+
+def _decode(rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    images = [
+        np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in rows["image"]
+    ]
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return pixels.contiguous(), torch.tensor(rows["label"].to_numpy())
+
+
+def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift by up to four pixels with reflected borders, flip, and normalise a uint8 batch."""
+    batch = F.pad(pixels.float(), (4, 4, 4, 4), mode="reflect")
+    top, left = torch.randint(0, 9, (2, len(batch)), generator=generator).tolist()
+    flip = torch.rand(len(batch), generator=generator) < 0.5
+    crops = [image[:, y : y + 32, x : x + 32] for image, y, x in zip(batch, top, left, strict=True)]
+    batch = torch.stack(crops)
+    batch = torch.where(flip.view(-1, 1, 1, 1), batch.flip(3), batch)
+    return normalise(batch)
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """Return a batch of 0 to 255 with zero mean and unit deviation, channels last."""
+    batch = (pixels.float() / 255 - MEAN) / DEVIATION
+    return batch.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def accuracy(network: torch.nn.Module, data: tuple[Tensor, Tensor]) -> float:
+    """Return the top-1 accuracy in per cent."""
+    network.eval()
+    hits = [
+        network(normalise(x)).argmax(1).eq(y)
+        for x, y in zip(*(part.split(500) for part in data), strict=True)
+    ]
+    network.train()
+    return 100 * torch.cat(hits).float().mean().item()
+
+
+def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) -> dict[str, Any]:
+    """Train one cell and return its row."""
+    images, target = data["train"]
+    steps = cell.epochs * (len(images) // BATCH)
+    torch.manual_seed(cell.seed)
+    method = samix.create_method(
+        "supervised",
+        num_classes=10,
+        policy=cell.policy,
+        steps=steps,
+        seed=cell.seed,
+        **(RESNET if cell.network == "resnet" else VIT),
+        **cell.options,
+    ).to(memory_format=torch.channels_last)
+    if cell.network == "resnet":
+        groups = method.parameter_groups(0.1, weight_decay=5e-4, mixer_lr=cell.mixer_lr)
+        optimizer: Any = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+    else:
+        groups = method.parameter_groups(1e-3, weight_decay=0.05, mixer_lr=cell.mixer_lr)
+        optimizer = torch.optim.AdamW(groups)
+    warm = max(steps // 20, 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: min((t + 1) / warm, 0.5 * (1 + math.cos(math.pi * t / steps)))
+    )
+    generator = torch.Generator().manual_seed(cell.seed)
+    signs: list[dict[str, float]] = []
+    probe = normalise(images[::10]), target[::10]
+    start, measured = time.process_time(), 0.0
+    for step in range(steps):
+        if step % (len(images) // BATCH) == 0:
+            order = torch.randperm(len(images), generator=generator)
+        pick = order[(step * BATCH) % len(images) :][:BATCH]
+        output = method(augment(images[pick], generator), target[pick])
+        output.loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        method.update_momentum()
+        schedule.step()
+        if (step + 1) % max(steps // 20, 1) == 0:
+            pause = time.process_time()
+            values = {name: value.item() for name, value in method.signs_of_life(*probe).items()}
+            signs.append({"step": step + 1, "loss": output.loss.item(), **values})
+            measured += time.process_time() - pause
+    # processor time of one thread: wall time on a free core, whatever else the machine does
+    seconds = time.process_time() - start - measured
+    if log is not None:
+        log.mkdir(parents=True, exist_ok=True)
+        (log / f"{cell.name}-{cell.seed}.json").write_text(json.dumps(signs, indent=1))
+    average = method.average.module if method.average is not None else None
+    early = signs[1]  # after 10 % of the steps
+    return {
+        "cell": cell.name,
+        "policy": cell.policy,
+        "seed": cell.seed,
+        "network": cell.network,
+        "epochs": cell.epochs,
+        "steps": steps,
+        "options": json.dumps(cell.options, default=str),
+        "seconds": round(seconds, 1),
+        "val": round(accuracy(method.encoder, data["val"]), 2),
+        "test": round(accuracy(method.encoder, data["test"]), 2),
+        "val_average": round(accuracy(average, data["val"]), 2) if average is not None else "",
+        "test_average": round(accuracy(average, data["test"]), 2) if average is not None else "",
+        "mask_deviation_10": round(early["mask_deviation"], 3) if "mask_deviation" in early else "",
+        "correlation_10": round(early["area_lam_correlation"], 3)
+        if "mask_deviation" in early
+        else "",
+        "mask_deviation_end": round(signs[-1]["mask_deviation"], 3)
+        if "mask_deviation" in early
+        else "",
+    }
+
+
+ALPHAS = (1.0, 2.0)
+FREE = ("mixup", "cutmix", "mixup-cutmix")
+EPOCHS = {"resnet": 60, "vit": 30}
+
+
+def alpha_options(policy: str, alpha: float) -> dict[str, Any]:
+    """Return the options that set a policy's alpha (both of the switch)."""
+    return {"alpha": alpha, **({"cutmix_alpha": alpha} if policy == "mixup-cutmix" else {})}
+
+
+def chosen_alpha(rows: pd.DataFrame, policy: str) -> float | None:
+    """Return the alpha of the best validation accuracy at seed 0, None before all are measured."""
+    names = {alpha: f"{policy} alpha {alpha:g}" for alpha in ALPHAS}
+    first = rows[(rows["seed"] == 0) & rows["cell"].isin(names.values())]
+    if len(first) < len(ALPHAS):
+        return None
+    best = str(first.sort_values("val")["cell"].iloc[-1])
+    return next(alpha for alpha, name in names.items() if name == best)
+
+
+def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
+    """Return the cells of the wanted groups that can be named by now, finished ones included."""
+    steps, cells = EPOCHS["resnet"], []
+    if "free" in groups:
+        cells += [Cell("none", "none", seed, steps, {}) for seed in range(seeds)]
+    for policy in [*(FREE if "free" in groups else ()), *(["samix"] if "samix" in groups else [])]:
+        for alpha in ALPHAS:
+            chosen = chosen_alpha(rows, policy) == alpha
+            cells += [
+                Cell(f"{policy} alpha {alpha:g}", policy, seed, steps, alpha_options(policy, alpha))
+                for seed in range(seeds if chosen else 1)
+            ]
+    alphas = {policy: chosen_alpha(rows, policy) for policy in (*FREE, "samix")}
+    if "wall" in groups and (longer := wall_epochs(rows)) is not None:
+        options = {"none": {}} | {
+            policy: alpha_options(policy, alpha) for policy in FREE if (alpha := alphas[policy])
+        }
+        cells += [
+            Cell(f"{policy} equal wall time", policy, seed, longer, chosen)
+            for seed in range(seeds)
+            for policy, chosen in options.items()
+        ]
+    if "controls" in groups and (alpha := alphas["mixup"]) is not None:
+        extra = {"clean branch": {"clean_branch": True}, "average": {"momentum_average": True}}
+        cells += [
+            Cell(f"mixup + {name}", "mixup", seed, steps, {"alpha": alpha, **option})
+            for seed in range(seeds)
+            for name, option in extra.items()
+        ]
+    if "vit" in groups:
+        cells += [
+            Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], {}, network="vit")
+            for seed in range(seeds)
+            for policy in ("none", "mixup-cutmix", "samix")
+        ]
+    return cells
+
+
+def wall_epochs(rows: pd.DataFrame) -> int | None:
+    """Return the epochs of plain training that take as long as SAMix, None before both are timed.
+
+    One pair of cells decides, so that every cell of the group gets the same number.
+    """
+    first = rows[rows["seed"] == 0].set_index("cell")["seconds"]
+    if not {"none", "samix alpha 1"} <= set(first.index):
+        return None
+    return round(EPOCHS["resnet"] * float(first["samix alpha 1"] / first["none"]))
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Return the finished rows, an empty table where there is no file."""
+    columns = ["cell", "policy", "seed", "epochs", "seconds", "val"]
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add one row to the table, safely beside another process."""
+    with path.open("a", newline="") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        writer = csv.DictWriter(file, row)
+        if path.stat().st_size == 0:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def claim(folder: Path, cell: Cell) -> IO[str] | None:
+    """Reserve a cell until the process ends; None where another process has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / f"{cell.name}-{cell.seed}.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def next_cell(arguments: argparse.Namespace) -> tuple[Cell, IO[str]] | None:
+    """Return a missing cell that no other process is at, with its lock."""
+    for cell in planned(read_rows(arguments.output), arguments.groups, arguments.seeds):
+        lock = claim(arguments.log, cell)
+        if lock is None:
+            continue
+        rows = read_rows(arguments.output)
+        if not ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
+            return cell, lock
+        lock.close()
+    return None
+
+
+def main() -> None:
+    """Run the cells that are still missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("groups", nargs="+", choices=["free", "samix", "wall", "controls", "vit"])
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
+    )
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/yardstick.csv"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--log", type=Path, default=Path("runs/yardstick"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    data: dict[int, dict[str, tuple[Tensor, Tensor]]] = {}
+    while (found := next_cell(arguments)) is not None:
+        cell, lock = found
+        if cell.seed not in data:
+            data[cell.seed] = load_cifar(arguments.data, cell.seed)
+        row = run(cell, data[cell.seed], arguments.log)
+        append(arguments.output, row)
+        print(json.dumps(row), flush=True)
+        lock.close()
+
+
+if __name__ == "__main__":
+    main()

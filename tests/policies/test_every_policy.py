@@ -1,0 +1,214 @@
+"""What every policy must hold: a policy that is not in these tests does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from samix import POLICIES, Evidence, LearnedPolicy, MixPlan, Policy, blend, create_policy
+from samix.mixing import mix_targets
+from samix.policies import policy_options
+
+NAMES = list(POLICIES)
+CHANNELS = 6
+
+
+def make(name: str, **options: object) -> Policy:
+    """A policy of each name; a learned one with a Mixer whose masks have structure."""
+    if "channels" in policy_options(name):
+        options = {"channels": CHANNELS, **options}
+    torch.manual_seed(0)
+    policy = create_policy(name, **options)
+    if isinstance(policy, LearnedPolicy):
+        policy.mixer.value[-1].weight.data.mul_(4.0)
+    return policy
+
+
+def evidence_for(policy: Policy, batch: int) -> Evidence:
+    features = torch.randn(batch, CHANNELS, 4, 4, generator=torch.Generator().manual_seed(7))
+    return Evidence(**{name: {"features": features}[name] for name in policy.traits.needs})
+
+
+def plan_of(policy: Policy, images: Tensor, seed: int = 0) -> MixPlan:
+    return policy.plan(
+        images,
+        target=torch.arange(len(images)),
+        evidence=evidence_for(policy, len(images)),
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_provenance(name: str, record_property: Callable[[str, object], None]) -> None:
+    """Image i is the constant i, so that every pixel of the mix tells where it came from."""
+    policy, batch = make(name), 9
+    images = torch.arange(float(batch)).view(-1, 1, 1, 1).expand(-1, 3, 16, 12).contiguous()
+    plan = plan_of(policy, images)
+    mixed = blend(images, plan)
+    soft = mix_targets(torch.arange(batch), plan, batch)
+    for i in range(batch):
+        partner = int(plan.index[i])
+        assert partner != i
+        expected = plan.mask[i] * i + (1 - plan.mask[i]) * partner
+        assert torch.allclose(mixed[i], expected.expand(3, -1, -1), atol=1e-5)
+        row = torch.zeros(batch)
+        row[i] += plan.weight[i].detach()
+        row[partner] += 1 - plan.weight[i].detach()
+        assert torch.allclose(soft[i], row)
+    if policy.traits.label == "area":
+        assert torch.allclose(plan.weight, plan.area, atol=1e-6)
+    else:
+        assert torch.equal(plan.weight, plan.lam)
+        distance = (plan.area - plan.lam).abs().max().item()
+        record_property("distance of area and lam", distance)
+        assert distance < 0.2
+        assert plan.mask.flatten(1).std(1).max() > 0.05
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if make(name).traits.pairwise])
+def test_pair_locality_no_third_image_matters(name: str) -> None:
+    policy, batch = make(name), 5
+    images = torch.rand(batch, 3, 8, 8, requires_grad=True)
+    evidence = evidence_for(policy, batch)
+    features = evidence.features
+    if features is not None:
+        features.requires_grad_(True)
+    plan = policy.plan(
+        images, evidence=evidence, generator=torch.Generator().manual_seed(3)
+    )
+    mixed = blend(images, plan)
+    for i in range(batch):
+        inputs = [images] if features is None else [images, features]
+        gradients = torch.autograd.grad(
+            mixed[i].sum(), inputs, retain_graph=True, allow_unused=True
+        )
+        for gradient in gradients:
+            if gradient is not None:
+                others = set(range(batch)) - {i, int(plan.index[i])}
+                assert all(gradient[other].abs().max() == 0 for other in others)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if make(name).traits.learned])
+def test_pair_locality_a_mask_is_that_of_the_pair_alone(name: str) -> None:
+    policy, images = make(name), torch.rand(6, 3, 8, 8)
+    assert isinstance(policy, LearnedPolicy)
+    plan, features = plan_of(policy, images), evidence_for(policy, 6).features
+    assert features is not None
+    for i in range(6):
+        pair = features[[i]], features[plan.index[[i]]]
+        alone = policy.mixer(*pair, plan.lam[[i]], (8, 8))
+        assert torch.allclose(plan.mask[i], alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 8])
+@pytest.mark.parametrize("name", NAMES)
+def test_contract(name: str, batch: int) -> None:
+    policy, images = make(name), torch.rand(batch, 3, 10, 14)
+    before = images.clone()
+    state = torch.get_rng_state()
+    plan = plan_of(policy, images)
+    mixed = blend(images, plan)
+    assert torch.equal(images, before)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert plan.lam.shape == plan.weight.shape == plan.index.shape == (batch,)
+    assert plan.mask.shape == (batch, 1, 10, 14)
+    assert plan.lam.dtype == plan.weight.dtype == plan.mask.dtype == torch.float32
+    assert plan.index.dtype == torch.int64
+    assert mixed.shape == images.shape
+    for values in (plan.lam, plan.weight, plan.mask):
+        assert values.min() >= 0
+        assert values.max() <= 1
+    soft = mix_targets(torch.arange(batch), plan, batch)
+    assert torch.allclose(soft.sum(1), torch.ones(batch), atol=1e-6)
+    if batch > 1:
+        assert (plan.index != torch.arange(batch)).all()
+    assert sorted(plan.index.tolist()) == list(range(batch))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_plan_and_another_seed_another(name: str) -> None:
+    policy, images = make(name), torch.rand(8, 3, 16, 16)
+    first, again, other = (plan_of(policy, images, seed) for seed in (1, 1, 2))
+    for part in ("lam", "index", "mask", "weight"):
+        assert torch.equal(getattr(first, part), getattr(again, part))
+    assert not torch.equal(first.index, other.index)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "p" in policy_options(name)])
+def test_p_is_the_share_of_samples_that_are_mixed(name: str) -> None:
+    images = torch.rand(600, 3, 8, 8)
+    assert torch.equal(blend(images, plan_of(make(name, p=0.0), images)), images)
+    always = plan_of(make(name), images)
+    plan = plan_of(make(name, p=0.3), images)
+    untouched = (plan.lam == 1) & (plan.mask == 1).flatten(1).all(1) & (plan.weight == 1)
+    assert untouched.float().mean().item() == pytest.approx(0.7, abs=0.07)
+    mixed = ~untouched
+    # what is mixed is mixed as without p: p is not applied twice, lam is not inverted
+    assert torch.equal(plan.lam[mixed], always.lam[mixed])
+    assert torch.equal(plan.mask[mixed], always.mask[mixed])
+    for p in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=r"p: expected a probability in \[0, 1\]"):
+            make(name, p=p)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lam_1_is_the_identity(name: str) -> None:
+    policy, images = make(name), torch.rand(200, 3, 8, 8)
+    plan = plan_of(policy, images)
+    kept = plan.weight == 1
+    assert torch.equal(blend(images, plan)[kept], images[kept])
+    if isinstance(policy, LearnedPolicy):
+        features = torch.randn(2, CHANNELS, 4, 4)
+        mask = policy.mixer(features, features.flip(0), torch.ones(2), (8, 8))
+        assert torch.equal(mask, torch.ones_like(mask))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", NAMES)
+def test_low_precision_images(name: str, dtype: torch.dtype) -> None:
+    policy = make(name)
+    images = torch.rand(4, 3, 8, 8)
+    wanted, plan = plan_of(policy, images), plan_of(policy, images.to(dtype))
+    assert blend(images.to(dtype), plan).dtype == dtype
+    for part in ("lam", "mask", "weight"):
+        assert getattr(plan, part).dtype == torch.float32
+        assert torch.equal(getattr(plan, part), getattr(wanted, part))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_apply_side_compiles_without_a_break(name: str) -> None:
+    policy, images = make(name), torch.rand(4, 3, 8, 8)
+    plan, target = plan_of(policy, images).detach(), torch.arange(4)
+
+    def apply(images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        return blend(images, plan), mix_targets(target, plan, 4)
+
+    compiled = torch.compile(apply, fullgraph=True, backend="aot_eager")
+    for ours, wanted in zip(compiled(images, target), apply(images, target), strict=True):
+        assert torch.allclose(ours, wanted, atol=1e-6)
+
+
+def test_names_and_options_are_checked() -> None:
+    with pytest.raises(ValueError, match="got 'cutmixx'; the nearest is 'cutmix'"):
+        create_policy("cutmixx")
+    with pytest.raises(ValueError, match="alhpa: unknown option of policy 'cutmix'.*'alpha'"):
+        create_policy("cutmix", alhpa=1.0)
+    with pytest.raises(ValueError, match="unknown option of policy 'none'.*takes none"):
+        create_policy("none", alpha=1.0)
+    for name in ("mixup", "cutmix", "mixup-cutmix", "samix"):
+        with pytest.raises(ValueError, match="alpha: expected a number above 0"):
+            make(name, alpha=0.0)
+
+
+def test_a_learned_policy_says_what_it_misses() -> None:
+    with pytest.raises(ValueError, match="channels: policy 'samix' expected"):
+        create_policy("samix")
+    with pytest.raises(ValueError, match="evidence: policy 'samix' expected the features"):
+        make("samix").plan(torch.rand(2, 3, 8, 8))
+    with pytest.raises(ValueError, match="features: expected 6 channels"):
+        make("samix").plan(
+            torch.rand(2, 3, 8, 8), evidence=Evidence(features=torch.rand(2, 5, 4, 4))
+        )
