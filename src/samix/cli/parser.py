@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import difflib
+import sys
+from typing import Any, NoReturn
 
 from samix._version import __version__
 
@@ -28,9 +30,22 @@ examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence, with the nearest option where one is unknown."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with code 2."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        flag = unknown.split()[0].partition("=")[0] if unknown != message else ""
+        near = difflib.get_close_matches(flag, _FLAGS, n=1, cutoff=0.5) if flag else []
+        hint = f"; did you mean {near[0]}?" if near else f"; see '{self.prog} --help'"
+        print(f"samix: {message}{hint}", file=sys.stderr)
+        raise SystemExit(2)
+
+
 def create_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; options that were not given are absent."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="samix",
         description="Learned mixup for image models.",
         epilog="'samix COMMAND --help' explains a command. Start with: samix train demo",
@@ -61,11 +76,16 @@ def create_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_FLAGS: list[str] = []  # every option, for the hint at a misspelt one
+
+
 def _add(group: Any, flag: str, meaning: str, **options: Any) -> None:
+    _FLAGS.append(flag)
     group.add_argument(flag, help=meaning, **options)
 
 
 def _switch(group: Any, flag: str, meaning: str) -> None:
+    _FLAGS.append(flag)
     group.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)
 
 

@@ -32,11 +32,8 @@ def print_summary(result: TrainResult, console: Console) -> None:
 def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     test, chosen = metrics["test"], metrics["checkpoint"]
     photos = next(iter(test.values()))["photos"]
-    table = Table(
-        title=f"Test: {photos} photos, weights of epoch {chosen['epoch']} (chosen on validation)",
-        title_justify="left",
-        title_style="bold",
-    )
+    _say(console, f"Test: {photos} photos, weights of epoch {chosen['epoch']}, chosen on val")
+    table = Table()
     for heading in ("", "top-1", "balanced accuracy", "NLL", "ECE"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, judged in test.items():

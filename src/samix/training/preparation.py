@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -31,7 +32,7 @@ from samix.data import (
 from samix.errors import InputError
 from samix.methods import SupervisedMethod, create_method
 from samix.networks import MixerOptions, create_backbone, tap_features
-from samix.policies import policy_options
+from samix.policies import check_options, policy_options
 
 from .config import DEFAULT_BATCH_SIZE, TrainConfig
 from .runs import RunFolder
@@ -80,13 +81,15 @@ class Prepared:
 
 
 def check_names(config: TrainConfig) -> None:
-    """Refuse an unknown backbone or policy before any photo is opened.
+    """Refuse an unknown backbone, policy or option of it before any photo is opened.
 
     Raises:
         InputError: Unknown name, with the nearest one.
     """
     try:
-        policy_options(config.policy)
+        known = policy_options(config.policy)
+        check_options(config.policy_options, known, f"policy {config.policy!r}")
+        _mixer_options(config)
         if not timm.is_model(config.backbone):
             create_backbone(config.backbone, num_classes=2)
     except ValueError as error:
@@ -150,6 +153,8 @@ def create_run_method(config: TrainConfig, classes: int) -> SupervisedMethod:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        # it repeats each of its attempts to fetch weights; the last reason is told below
+        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
         try:
             method = create_method("supervised", **_method_options(config), num_classes=classes)
         except (ValueError, TypeError, AttributeError) as error:
@@ -167,8 +172,8 @@ def create_run_method(config: TrainConfig, classes: int) -> SupervisedMethod:
 def _method_options(config: TrainConfig) -> dict[str, Any]:
     """Return the arguments of create_method."""
     policy = dict(config.policy_options)
-    if isinstance(policy.get("mixer"), dict):
-        policy["mixer"] = MixerOptions(**policy["mixer"])
+    if "mixer" in policy:
+        policy["mixer"] = _mixer_options(config)
     return {
         "backbone": config.backbone,
         "model_kwargs": config.model_kwargs,
@@ -185,6 +190,15 @@ def _method_options(config: TrainConfig) -> dict[str, Any]:
         "label_smoothing": config.label_smoothing,
         "seed": config.seed,
     }
+
+
+def _mixer_options(config: TrainConfig) -> MixerOptions:
+    """Return the choices about the Mixer that a file or the command line can give as a mapping."""
+    given = config.policy_options.get("mixer") or {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"mixer: expected names and values such as {{start: paper}}, got {given}")
+    check_options(given, [field.name for field in fields(MixerOptions)], "mixer")
+    return MixerOptions(**given)
 
 
 @torch.no_grad()
