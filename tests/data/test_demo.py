@@ -18,7 +18,7 @@ from samix.data import (
 from samix.errors import InputError
 
 # Sum of all values of the first photo of each class.
-SUMS = [1574331, 1293734, 1471064, 1836778, 1651673, 1627694]
+SUMS = [1574331, 1296490, 1471138, 1836778, 1649440, 1633782]
 SMALL = "demo:photos_per_class=6,size=32"
 
 

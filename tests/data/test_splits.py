@@ -145,7 +145,14 @@ def test_group_in_two_given_parts_is_refused(make_set: MakeSet) -> None:
         make_splits(make_set([0, 1] * 3, keys, given_split=given), group_by=r"p\d")
 
 
-def test_photos_without_labels_are_divided_too(make_set: MakeSet) -> None:
+def test_photos_without_labels_among_others_are_in_no_part(make_set: MakeSet) -> None:
+    images = make_set([0, 1] * 20 + [0] * 10, given_split=["train"] * 40 + ["test"] * 10)
+    splits = make_splits(replace(images, targets=(0, 1) * 20 + (-1,) * 10))
+    assert sorted(splits.train + splits.val + splits.test) == list(range(40))
+    assert len(splits.test) == 8  # the given test part has no labels, so train gives one
+
+
+def test_photos_are_divided_where_none_has_a_label(make_set: MakeSet) -> None:
     images = replace(make_set([0] * 40), classes=(), targets=(-1,) * 40)
     assert [len(part) for part in parts(make_splits(images)).values()] == [26, 6, 8]
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import pickle
 import struct
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,30 @@ def test_missing_root_is_asked_for() -> None:
 def test_unknown_name_gives_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'torch/cifar10'"):
         open_images("torch/cifar01", root=tmp_path)
+
+
+def test_hugging_face_name_opens_a_local_set(
+    tmp_path: Path, encoded: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="the package 'datasets' is not installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for part, count in (("train", 6), ("test", 2)):
+        for i in range(count):
+            folder = tmp_path / "photos" / part / ("cat" if i % 2 else "dog")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{i}.png").write_bytes(encoded(i))
+    images = open_images(f"hfds/{tmp_path / 'photos'}", root=tmp_path / "cache")
+    assert datasets is not None
+    assert images.classes == ("cat", "dog")
+    assert images.given_split == ("train",) * 6 + ("test",) * 2
+    assert sorted(images.targets) == [0] * 4 + [1] * 4
+    assert images.read(7).size == (8, 8)
+
+
+def test_hugging_face_name_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match="pip install datasets"):
+        open_images("hfds/owner/name")
 
 
 @pytest.mark.parametrize("name", ["tfds/cifar10", "wds/x", "hfids/x"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from samix.data.collection import ImageSet, SplitName
+from samix.data.collection import NO_LABEL, ImageSet, SplitName
 from samix.data.groups import find_groups, read_table
 from samix.errors import InputError
 
@@ -46,7 +46,7 @@ def make_splits(
 
     Parts that the data gives are kept. A missing val or test part is taken out of train (or of all
     photos where nothing is given), each class in proportion and groups as a whole. Photos without
-    a label are a class of their own here.
+    a label are in no part, unless no photo of the set has one.
 
     Args:
         images: The photos.
@@ -71,9 +71,10 @@ def make_splits(
         msg = f"val and test fraction leave nothing for train: {val_fraction} + {test_fraction}"
         raise InputError(msg)
     groups = find_groups(images, group_by)
-    given = images.given_split
-    parts = {side: [i for i, s in enumerate(given) if s == side] for side in fractions}
-    pool = [i for i, s in enumerate(given) if s not in fractions]
+    labelled = [i for i, target in enumerate(images.targets) if target != NO_LABEL]
+    given = {i: images.given_split[i] for i in labelled or range(len(images))}
+    parts = {side: [i for i, s in given.items() if s == side] for side in fractions}
+    pool = [i for i, s in given.items() if s not in fractions]
     shares = {side: fraction for side, fraction in fractions.items() if not parts[side]}
     shares["train"] = 1 - sum(shares.values())
     parts |= _divide(images, groups, pool, shares, np.random.default_rng(seed))
@@ -128,7 +129,7 @@ def _check_size(
     images: ImageSet, target: int, groups: int, photos: int, sides: list[SplitName]
 ) -> None:
     """Refuse a class with fewer groups than parts."""
-    if target >= 0 and groups < len(sides):
+    if target != NO_LABEL and groups < len(sides):
         what = f"{photos} photos" if groups == photos else f"{photos} photos of {groups} groups"
         msg = (
             f"class '{images.classes[target]}' is too small to be in {', '.join(sorted(sides))}: "

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from samix.data.collection import NO_LABEL, ImageSet, SplitName
+from samix.data.collection import NO_LABEL, ImageSet, SplitName, split_of
 from samix.data.pixels import decode, to_rgb
 from samix.errors import InputError
 
@@ -116,13 +116,12 @@ def _open_hfds(name: str, root: Path | None) -> list[tuple[SplitName, Any]]:
     except ImportError as error:
         msg = f"'{name}' needs the package 'datasets'; run: pip install datasets"
         raise InputError(msg) from error
-    words: dict[str, SplitName] = {"train": "train", "validation": "val", "test": "test"}
     try:
         there = datasets.get_dataset_split_names(name.partition("/")[2])
         parts = [
             (split, create_dataset(name, root=None if root is None else str(root), split=word))
-            for word, split in words.items()
-            if word in there
+            for word in there
+            if (split := split_of(word)) is not None
         ]
     except (OSError, ValueError, RuntimeError) as error:
         msg = f"'{name}' cannot be opened ({str(error).splitlines()[0]}); check the name"
