@@ -18,7 +18,7 @@ from samix.data import (
 from samix.errors import InputError
 
 # Sum of all values of the first photo of each class.
-SUMS = [1574331, 1296490, 1471138, 1836778, 1649440, 1633782]
+SUMS = [1574328, 1293752, 1470718, 1836448, 1651440, 1619188]
 SMALL = "demo:photos_per_class=6,size=32"
 
 

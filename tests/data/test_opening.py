@@ -43,6 +43,16 @@ def test_misspelt_demo_is_guessed() -> None:
         open_images("demoo")
 
 
+def test_a_folder_called_demo_can_be_opened(
+    make_folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder({"a": 1, "b": 1}, name="demo")
+    monkeypatch.chdir(tmp_path)
+    assert open_images("demo").classes[0] == "blowhole"
+    assert open_images("./demo").classes == ("a", "b")
+    assert open_images(Path("demo")).classes == ("a", "b")
+
+
 def test_a_file_is_refused(make_folder: Make) -> None:
     root = make_folder({"a": 1, "b": 1})
     with pytest.raises(InputError, match="is a file; give the folder"):

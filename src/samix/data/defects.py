@@ -78,7 +78,7 @@ def _along(points: NDArray[np.float64], plane: Plane) -> tuple[Plane, Plane, Pla
 def scratch(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     """Draw a long, thin, nearly straight groove: a bright edge beside a dark one."""
     angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.12, 0.12)
-    length, width = rng.uniform(26, 50) * unit, rng.uniform(0.7, 1.15) * unit
+    length, width = rng.uniform(26, 50) * unit, rng.uniform(0.75, 1.25) * unit
     t = np.linspace(-0.5, 0.5, 5)
     line = np.stack([t, bend * (0.25 - 4 * t**2) * 0.5], axis=1) * length
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -88,7 +88,7 @@ def scratch(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     pressure *= 1 - rng.uniform(0.0, 0.6) * (0.5 + 0.5 * np.sin(2 * np.pi * waves * place + phase))
     groove = np.exp(-((distance / width) ** 2)) * pressure
     edge = np.exp(-(((signed - 1.6 * width) / width) ** 2)) * (distance < 4 * width) * pressure
-    strength = rng.uniform(0.2, 0.45)
+    strength = rng.uniform(0.28, 0.55)
     marked = plane + strength * (groove - 0.6 * edge)
     return Marked(marked, _unchanged(plane), groove + 0.6 * edge > 0.15)
 
@@ -96,7 +96,7 @@ def scratch(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
 def crack(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     """Draw a dark, jagged, tapering line, sometimes with a branch."""
     marked, mask = plane, np.zeros(plane.shape, dtype=np.bool_)
-    strength, width = rng.uniform(0.4, 0.75), rng.uniform(0.65, 1.2) * unit
+    strength, width = rng.uniform(0.45, 0.8), rng.uniform(0.75, 1.3) * unit
     heading = rng.uniform(0, 2 * np.pi)
     trunk = _walk(rng, heading, int(rng.integers(7, 12)), 4.6 * unit)
     trunk += _middle(rng, plane, 0.1) - trunk.mean(axis=0)
@@ -150,7 +150,7 @@ def stain(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     ragged = distance + 0.16 * blotches(rng, len(plane), 3.5 * unit)
     inside = 1 / (1 + np.exp((ragged - 1) * 9))
     rim = np.exp(-(((ragged - 0.93) / 0.1) ** 2))
-    depth = rng.uniform(0.1, 0.22) * inside + rng.uniform(0.0, 0.1) * rim
+    depth = rng.uniform(0.14, 0.3) * inside + rng.uniform(0.0, 0.1) * rim
     warmth = rng.uniform(0.03, 0.12) * inside
     return Marked((plane * (1 - depth)).astype(np.float32), warmth.astype(np.float32), ragged < 1.0)
 
@@ -163,7 +163,7 @@ def dent(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     r, c = (rows - row) / radius, (columns - column) / radius
     bell = np.exp(-(r**2 + c**2))
     slope = (r * np.sin(angle) + c * np.cos(angle)) * bell
-    strength = rng.uniform(0.32, 0.6)
+    strength = rng.uniform(0.45, 0.8)
     return Marked((plane + strength * slope).astype(np.float32), _unchanged(plane), bell > 0.1)
 
 

@@ -30,9 +30,10 @@ def open_images(
     """Open an image set and verify that every photo can be read.
 
     Args:
-        spec: "demo" or "demo:photos_per_class=60,size=64"; a folder of class folders, with or
-            without train, val and test; a folder of parquet files (or one such file) in Hugging
-            Face layout; a timm name such as "torch/cifar10" or "hfds/owner/name".
+        spec: "demo" or "demo:photos_per_class=60,size=64" (a folder of that name is "./demo"); a
+            folder of class folders, with or without train, val and test; a folder of parquet files
+            (or one such file) in Hugging Face layout; a timm name such as "torch/cifar10" or
+            "hfds/owner/name".
         need_labels: Refuse a set without labels or with one class only. Without it a flat folder
             of photos is understood.
         skip_corrupt: Leave corrupt photos out (`ImageSet.skipped` names them), not refuse them.
@@ -46,7 +47,7 @@ def open_images(
     Raises:
         InputError: The data cannot be used; the message says why and what to do.
     """
-    images, files = _find(str(spec), need_labels, None if root is None else Path(root), download)
+    images, files = _find(spec, need_labels, None if root is None else Path(root), download)
     if files is not None:
         images = _verified(images, files, skip_corrupt, progress)
     if need_labels:
@@ -72,19 +73,20 @@ def check_labels(images: ImageSet) -> None:
 
 
 def _find(
-    spec: str, need_labels: bool, root: Path | None, download: bool
+    spec: str | Path, need_labels: bool, root: Path | None, download: bool
 ) -> tuple[ImageSet, Iterable[Path] | None]:
     """Return the unverified set and the files behind it, or None where nothing can be corrupt."""
-    if spec == "demo" or spec.startswith("demo:"):
-        return open_demo(spec), None
-    if not spec.strip():
+    name = "" if isinstance(spec, Path) else spec.strip()
+    if name == "demo" or name.startswith("demo:"):
+        return open_demo(name), None
+    if spec == "" or str(spec).isspace():
         msg = "the name of the image set is empty; give a folder, a timm data set name or 'demo'"
         raise InputError(msg)
     path = Path(spec).expanduser()
     if not path.exists():
-        if spec.partition("/")[0] in PREFIXES:
-            return open_timm(spec, root=root, download=download), ()
-        raise InputError(_missing(spec, path))
+        if name.partition("/")[0] in PREFIXES:
+            return open_timm(name, root=root, download=download), ()
+        raise InputError(_missing(str(spec), path))
     try:
         return _on_disk(path, need_labels)
     except PermissionError as error:

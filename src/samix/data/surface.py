@@ -79,7 +79,7 @@ def texture(rng: np.random.Generator, side: int, unit: float) -> Plane:
         (side, side) brightness around 0.5.
     """
     kind = _brushed if rng.random() < 0.5 else _cast
-    plane = rng.uniform(0.42, 0.58) + rng.uniform(0.018, 0.045) * kind(rng, side, unit)
+    plane = rng.uniform(0.42, 0.58) + rng.uniform(0.02, 0.05) * kind(rng, side, unit)
     plane += rng.uniform(0.0, 0.02) * blotches(rng, side, 9 * unit)
     return _dusty(rng, _wiped(rng, plane, unit), unit).astype(np.float32)
 
