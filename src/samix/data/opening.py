@@ -79,7 +79,7 @@ def _find(
     name = "" if isinstance(spec, Path) else spec.strip()
     if name == "demo" or name.startswith("demo:"):
         return open_demo(name), None
-    if spec == "" or str(spec).isspace():
+    if not name and isinstance(spec, str):
         msg = "the name of the image set is empty; give a folder, a timm data set name or 'demo'"
         raise InputError(msg)
     path = Path(spec).expanduser()
