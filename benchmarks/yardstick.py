@@ -6,7 +6,8 @@ processes may share one output file; each takes the next cell that no other is a
 
 200 labels a class from the train files, as many other train photos for validation, the whole test
 set. A policy's alpha is chosen from one short list by the validation accuracy at seed 0, never by
-the test columns. "Equal wall time" gives the free policies as many epochs as SAMix's time allows.
+the test columns. Training and evaluation run under bfloat16 autocast. "Equal wall time" gives the
+free policies as many epochs as SAMix's time allows.
 """
 
 from __future__ import annotations
@@ -121,10 +122,11 @@ def normalise(pixels: Tensor) -> Tensor:
 def accuracy(network: torch.nn.Module, data: tuple[Tensor, Tensor]) -> float:
     """Return the top-1 accuracy in per cent."""
     network.eval()
-    hits = [
-        network(normalise(x)).argmax(1).eq(y)
-        for x, y in zip(*(part.split(500) for part in data), strict=True)
-    ]
+    with torch.autocast("cpu", torch.bfloat16):
+        hits = [
+            network(normalise(x)).argmax(1).eq(y)
+            for x, y in zip(*(part.split(500) for part in data), strict=True)
+        ]
     network.train()
     return 100 * torch.cat(hits).float().mean().item()
 
@@ -161,7 +163,8 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
         if step % (len(images) // BATCH) == 0:
             order = torch.randperm(len(images), generator=generator)
         pick = order[(step * BATCH) % len(images) :][:BATCH]
-        output = method(augment(images[pick], generator), target[pick])
+        with torch.autocast("cpu", torch.bfloat16):
+            output = method(augment(images[pick], generator), target[pick])
         output.loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -204,7 +207,7 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
 
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
-EPOCHS = {"resnet": 60, "vit": 30}
+EPOCHS = {"resnet": 120, "vit": 60}
 
 
 def alpha_options(policy: str, alpha: float) -> dict[str, Any]:
@@ -224,40 +227,63 @@ def chosen_alpha(rows: pd.DataFrame, policy: str) -> float | None:
 
 def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
     """Return the cells of the wanted groups that can be named by now, finished ones included."""
-    steps, cells = EPOCHS["resnet"], []
-    if "free" in groups:
-        cells += [Cell("none", "none", seed, steps, {}) for seed in range(seeds)]
-    for policy in [*(FREE if "free" in groups else ()), *(["samix"] if "samix" in groups else [])]:
-        for alpha in ALPHAS:
-            chosen = chosen_alpha(rows, policy) == alpha
-            cells += [
-                Cell(f"{policy} alpha {alpha:g}", policy, seed, steps, alpha_options(policy, alpha))
-                for seed in range(seeds if chosen else 1)
-            ]
-    alphas = {policy: chosen_alpha(rows, policy) for policy in (*FREE, "samix")}
-    if "wall" in groups and (longer := wall_epochs(rows)) is not None:
-        options = {"none": {}} | {
-            policy: alpha_options(policy, alpha) for policy in FREE if (alpha := alphas[policy])
-        }
-        cells += [
-            Cell(f"{policy} equal wall time", policy, seed, longer, chosen)
-            for seed in range(seeds)
-            for policy, chosen in options.items()
-        ]
-    if "controls" in groups and (alpha := alphas["mixup"]) is not None:
-        extra = {"clean branch": {"clean_branch": True}, "average": {"momentum_average": True}}
-        cells += [
-            Cell(f"mixup + {name}", "mixup", seed, steps, {"alpha": alpha, **option})
-            for seed in range(seeds)
-            for name, option in extra.items()
-        ]
-    if "vit" in groups:
-        cells += [
+    makers = {
+        "free": lambda: [cell for policy in ("none", *FREE) for cell in grid(rows, policy, seeds)],
+        "samix": lambda: grid(rows, "samix", seeds),
+        "wall": lambda: wall_cells(rows, seeds),
+        "controls": lambda: control_cells(rows, seeds),
+        "vit": lambda: [
             Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], {}, network="vit")
             for seed in range(seeds)
             for policy in ("none", "mixup-cutmix", "samix")
-        ]
-    return cells
+        ],
+    }
+    return [cell for group in groups for cell in makers[group]()]
+
+
+def grid(rows: pd.DataFrame, policy: str, seeds: int) -> list[Cell]:
+    """Return every alpha at seed 0, and the chosen one at every seed."""
+    if policy == "none":
+        return [Cell("none", "none", seed, EPOCHS["resnet"], {}) for seed in range(seeds)]
+    chosen = chosen_alpha(rows, policy)
+    return [
+        Cell(
+            f"{policy} alpha {alpha:g}",
+            policy,
+            seed,
+            EPOCHS["resnet"],
+            alpha_options(policy, alpha),
+        )
+        for alpha in ALPHAS
+        for seed in range(seeds if alpha == chosen else 1)
+    ]
+
+
+def wall_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
+    """Return the free policies at the time that SAMix takes."""
+    epochs = wall_epochs(rows)
+    chosen = {policy: chosen_alpha(rows, policy) for policy in FREE}
+    options = {"none": {}} | {
+        policy: alpha_options(policy, alpha) for policy, alpha in chosen.items() if alpha
+    }
+    return [
+        Cell(f"{policy} equal wall time", policy, seed, epochs, option)
+        for seed in range(seeds)
+        for policy, option in options.items()
+        if epochs is not None
+    ]
+
+
+def control_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
+    """Return mixup with what the public SAMix has beside its masks: clean branch, average."""
+    alpha = chosen_alpha(rows, "mixup")
+    extra = {"clean branch": {"clean_branch": True}, "average": {"momentum_average": True}}
+    return [
+        Cell(f"mixup + {name}", "mixup", seed, EPOCHS["resnet"], {"alpha": alpha, **option})
+        for seed in range(seeds)
+        for name, option in extra.items()
+        if alpha is not None
+    ]
 
 
 def wall_epochs(rows: pd.DataFrame) -> int | None:

@@ -76,9 +76,7 @@ def test_pair_locality_no_third_image_matters(name: str) -> None:
     features = evidence.features
     if features is not None:
         features.requires_grad_(True)
-    plan = policy.plan(
-        images, evidence=evidence, generator=torch.Generator().manual_seed(3)
-    )
+    plan = policy.plan(images, evidence=evidence, generator=torch.Generator().manual_seed(3))
     mixed = blend(images, plan)
     for i in range(batch):
         inputs = [images] if features is None else [images, features]
@@ -194,9 +192,9 @@ def test_the_apply_side_compiles_without_a_break(name: str) -> None:
 def test_names_and_options_are_checked() -> None:
     with pytest.raises(ValueError, match="got 'cutmixx'; the nearest is 'cutmix'"):
         create_policy("cutmixx")
-    with pytest.raises(ValueError, match="alhpa: unknown option of policy 'cutmix'.*'alpha'"):
+    with pytest.raises(ValueError, match=r"alhpa: unknown option of policy 'cutmix'.*'alpha'"):
         create_policy("cutmix", alhpa=1.0)
-    with pytest.raises(ValueError, match="unknown option of policy 'none'.*takes none"):
+    with pytest.raises(ValueError, match=r"unknown option of policy 'none'.*takes none"):
         create_policy("none", alpha=1.0)
     for name in ("mixup", "cutmix", "mixup-cutmix", "samix"):
         with pytest.raises(ValueError, match="alpha: expected a number above 0"):

@@ -14,7 +14,9 @@ def test_cutmix_spends_the_share_that_lam_says_where_the_box_is_not_clipped(
     # clipping at the border only ever keeps more of the original
     assert (plan.area - plan.lam).min() > -0.001 - 2 / 32
     inside = (plan.mask[:, 0, 0].min(1).values == 1) & (plan.mask[:, 0, -1].min(1).values == 1)
-    inside &= (plan.mask[:, 0, :, 0].min(1).values == 1) & (plan.mask[:, 0, :, -1].min(1).values == 1)
+    inside &= (plan.mask[:, 0, :, 0].min(1).values == 1) & (
+        plan.mask[:, 0, :, -1].min(1).values == 1
+    )
     assert inside.sum() > 200
     assert (plan.area - plan.lam)[inside].abs().max() < 0.13
 

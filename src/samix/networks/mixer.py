@@ -64,22 +64,27 @@ def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
     """
     if k is None:
         return lam
-    cubic = lam.pow(3) * (4 / 3) - lam.square() * 2 + lam * (k + 1)
-    return cubic / (k + 1 / 3)
+    r: Tensor = (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 / 3)
+    return r
 
 
 def pair_attention(query: Tensor, key: Tensor) -> Tensor:
-    """Return ``softmax(query^T key / sqrt(d))``, always in float32.
+    """Return ``softmax(query^T key / sqrt(d))``, in float32 also for inputs of low precision.
 
     Args:
         query: (B,D,N).
         key: (B,D,M).
 
     Returns:
-        (B,N,M) float32, rows sum to 1.
+        (B,N,M), rows sum to 1.
     """
-    scores = torch.bmm(query.float().transpose(1, 2), key.float()) / query.shape[1] ** 0.5
+    scores = torch.bmm(_wide(query).transpose(1, 2), _wide(key)) / query.shape[1] ** 0.5
     return scores.softmax(dim=-1)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return values of low precision as float32."""
+    return values if values.dtype.itemsize >= 4 else values.float()
 
 
 class Mixer(nn.Module):
@@ -141,9 +146,9 @@ class Mixer(nn.Module):
             size: Height and width of the mask in pixels.
 
         Returns:
-            (B,1,H,W) float32 in [0, 1], weight of the original.
+            (B,1,H,W) in [0, 1], weight of the original; float32, float64 for float64 features.
         """
-        lam = lam.float().view(-1, 1, 1, 1)
+        lam = lam.to(_wide(features).dtype).view(-1, 1, 1, 1)
         with torch.autocast(features.device.type, enabled=False):
             attention, value = self.attend(features, partner, lam)
             logit = torch.bmm(value, attention.transpose(1, 2))
@@ -179,6 +184,6 @@ class Mixer(nn.Module):
         return pair_attention(query, key), self.value(second)
 
     def _prepare(self, features: Tensor) -> Tensor:
-        """Flatten to (B,C,N) float32, normalised per sample (not in the paper's form)."""
-        flat = features.float().flatten(2)
+        """Flatten to (B,C,N), normalised per sample (not in the paper's form)."""
+        flat = _wide(features).flatten(2)
         return flat if self.options.start == "paper" else F.group_norm(flat, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,4 +20,5 @@ def soft_cross_entropy(logits: Tensor, soft_target: Tensor) -> Tensor:
     Returns:
         Scalar.
     """
-    return -(soft_target * F.log_softmax(logits.to(soft_target.dtype), dim=1)).sum(1).mean()
+    wide = torch.promote_types(logits.dtype, soft_target.dtype)
+    return -(soft_target * F.log_softmax(logits.to(wide), dim=1)).sum(1).mean()

@@ -1,0 +1,167 @@
+"""Step time and peak memory of SAMix over plain training, side by side.
+
+``python benchmarks/step_time.py``: small-stem resnet18, 32 pixels, batch 100, float32. Steps of all
+settings are interleaved in one process; each ratio is the median over the rounds of the ratio to
+the plain step of the same round, with the quartiles. Memory is measured in a fresh process a setting:
+the highest resident size minus the one after imports, data and model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+import samix
+from samix.networks import create_backbone
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "none": {"policy": "none"},
+    "mixup": {"policy": "mixup"},
+    "cutmix": {"policy": "cutmix"},
+    "samix": {"policy": "samix"},
+    "samix + clean branch": {"policy": "samix", "clean_branch": True},
+}
+
+
+def make_step(setting: str, arguments: argparse.Namespace) -> Callable[[], None]:
+    """Return a function that does one whole training step of a setting."""
+    torch.manual_seed(0)
+    stem = "small" if arguments.image_size <= 64 else None
+    images = torch.randn(arguments.batch, 3, arguments.image_size, arguments.image_size)
+    target = torch.randint(0, 10, (arguments.batch,))
+    common = {"num_classes": 10, "stem": stem, "image_size": arguments.image_size}
+    if setting == "plain":  # what a person writes without samix
+        model = create_backbone(arguments.backbone, **common)  # type: ignore[arg-type]
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+        def plain_step() -> None:
+            F.cross_entropy(model(images), target).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return plain_step
+    method = samix.create_method(
+        "supervised", backbone=arguments.backbone, **common, **SETTINGS[setting]
+    )
+    optimizer = torch.optim.SGD(method.parameter_groups(lr=0.1), momentum=0.9)
+
+    def step() -> None:
+        method(images, target).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        method.update_momentum()
+
+    return step
+
+
+def measure_time(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return for each setting the median step time in ms, and its ratio to plain with quartiles."""
+    steps = {name: make_step(name, arguments) for name in arguments.settings}
+    rounds: list[dict[str, float]] = []
+    for _ in range(arguments.rounds + 2):
+        seconds = {}
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            seconds[name] = time.perf_counter() - start
+        rounds.append(seconds)
+    rounds = rounds[2:]  # the first two warm up
+    result = {}
+    for name in steps:
+        ratios = [one[name] / one["plain"] for one in rounds]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        result[name] = {
+            "milliseconds": 1000 * statistics.median(one[name] for one in rounds),
+            "time_ratio": middle,
+            "time_ratio_low": low,
+            "time_ratio_high": high,
+        }
+    return result
+
+
+def resident(field: str) -> float:
+    """Return a memory field of this process in MiB (Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"{field} is not in /proc/self/status; memory is measured on Linux only")
+
+
+def memory_of_one(setting: str, arguments: argparse.Namespace) -> float:
+    """Return in this process the peak minus the level before the first step, in MiB."""
+    step = make_step(setting, arguments)
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = resident("VmRSS")
+    for _ in range(4):
+        step()
+    return resident("VmHWM") - before
+
+
+def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
+    """Return the peak of each setting, each in a fresh process, in MiB."""
+    peaks = {}
+    for setting in arguments.settings:
+        command = [sys.executable, __file__, "--child", setting]
+        command += [f"--{name}={getattr(arguments, name)}" for name in ("backbone", "batch")]
+        command += [f"--image-size={arguments.image_size}", f"--threads={arguments.threads}"]
+        output = subprocess.run(command, check=True, capture_output=True, text=True)
+        peaks[setting] = float(output.stdout)
+    return peaks
+
+
+def main() -> None:
+    """Measure, print a table, and write it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--image-size", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.child:
+        print(memory_of_one(arguments.child, arguments))
+        return
+    rows = measure_time(arguments)
+    if not arguments.no_memory:
+        peaks = measure_memory(arguments)
+        for name, row in rows.items():
+            row |= {"mebibytes": peaks[name], "memory_ratio": peaks[name] / peaks["plain"]}
+    print(f"{'':22}{'ms':>8}{'time':>8}  {'quartiles':15}{'MiB':>8}{'memory':>8}")
+    for name, row in rows.items():
+        spread = f"{row['time_ratio_low']:.2f} to {row['time_ratio_high']:.2f}"
+        memory = f"{row['mebibytes']:8.0f}{row['memory_ratio']:8.2f}" if "mebibytes" in row else ""
+        print(f"{name:22}{row['milliseconds']:8.0f}{row['time_ratio']:8.2f}  {spread:15}{memory}")
+    if arguments.output:
+        setup = {key: str(value) for key, value in vars(arguments).items() if key != "child"}
+        hardware = (
+            f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+        )
+        document = {
+            "date": date.today().isoformat(),
+            "hardware": hardware,
+            "torch": torch.__version__,
+            "setup": setup,
+            "rows": rows,
+        }
+        arguments.output.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
