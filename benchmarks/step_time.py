@@ -2,8 +2,8 @@
 
 ``python benchmarks/step_time.py``: small-stem resnet18, 32 pixels, batch 100, float32. Steps of all
 settings are interleaved in one process; each ratio is the median over the rounds of the ratio to
-the plain step of the same round, with the quartiles. Memory is measured in a fresh process a setting:
-the highest resident size minus the one after imports, data and model.
+the plain step of the same round, with the quartiles. Memory is measured in a fresh process a
+setting: the highest resident size minus the one after imports, data and model.
 """
 
 from __future__ import annotations

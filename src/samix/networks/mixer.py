@@ -6,6 +6,7 @@ arXiv 2103.13027.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -64,8 +65,7 @@ def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
     """
     if k is None:
         return lam
-    r: Tensor = (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 / 3)
-    return r
+    return (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 / 3)
 
 
 def pair_attention(query: Tensor, key: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def pair_attention(query: Tensor, key: Tensor) -> Tensor:
     Returns:
         (B,N,M), rows sum to 1.
     """
-    scores = torch.bmm(_wide(query).transpose(1, 2), _wide(key)) / query.shape[1] ** 0.5
+    scores = torch.bmm(_wide(query).transpose(1, 2), _wide(key)) / math.sqrt(query.shape[1])
     return scores.softmax(dim=-1)
 
 
