@@ -62,7 +62,7 @@ class _Meters(nn.Module):
         self.confusion.update(logits.argmax(1), target)
         # probabilities, since torchmetrics takes logits that lie in [0, 1] for probabilities
         self.calibration.update(logits.softmax(1), target)
-        self.nll.update(F.cross_entropy(logits, target), weight=len(target))
+        self.nll.update(F.cross_entropy(logits, target, reduction="none"))
 
     def result(self, classes: Sequence[str]) -> ClassificationResult:
         confusion: Tensor = self.confusion.compute().double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from samix.evaluation import evaluate_classifiers
 from samix.methods import SupervisedMethod
 
 from .checkpoints import save_checkpoints
-from .interrupt import StopRequest
+from .interrupt import StopRequest, TrainingDivergedError
 from .life import first_look, has_mixer, life_row, life_sentence
 from .module import CHECK_EVERY, MethodModule
 from .preparation import Prepared, share
@@ -55,6 +56,10 @@ class EpochKeeper(pl.Callback):
         """Take up the history of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock: lightning does not announce the first epoch of a resumed run."""
+        self._begin = time.monotonic()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._begin = time.monotonic()
@@ -94,6 +99,7 @@ class EpochKeeper(pl.Callback):
             "images_per_second": photos / max(trained, 1e-9),
             "train_seconds": trained,
         }
+        _check_metrics(row)
         row["seconds"] = time.monotonic() - self._begin
         best = max((old[CHOSEN_BY] for old in self.rows), default=-1.0)
         self.rows.append(row)
@@ -138,6 +144,22 @@ class EpochKeeper(pl.Callback):
         self.display.say(epoch_line(row, epochs, left))
         if has_mixer(self.rows) and first_look(self.rows, self.prepared.steps) is row:
             self.display.say(life_sentence(row))
+
+
+def _check_metrics(row: dict[str, float]) -> None:
+    """Stop where finite weights give no finite answers any more.
+
+    Raises:
+        TrainingDivergedError: They do.
+    """
+    broken = [
+        name for name, value in row.items() if name.endswith("nll") and not math.isfinite(value)
+    ]
+    if broken:
+        raise TrainingDivergedError(
+            f"the outputs of the network are not finite numbers after epoch {row['epoch']:.0f}, "
+            f"step {row['step']:.0f}; try a lower --lr or --clip 1"
+        )
 
 
 def networks_of(method: SupervisedMethod) -> dict[str, torch.nn.Module]:

@@ -101,7 +101,8 @@ class EpochProgress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note where this process began, which is not epoch 0 in a resumed run."""
-        self._begin, self._first = time.monotonic(), trainer.current_epoch
+        self._begin = self._epoch_begin = time.monotonic()
+        self._first = trainer.current_epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start counting."""

@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from samix.data import write_splits
 
+from .building import check_names
 from .checkpoints import check_checkpoint, read_checkpoint
 from .config import TrainConfig, resolve
 from .finish import finish
 from .fitting import fit, history_of
 from .interrupt import TrainingDivergedError, TrainingInterrupted, stop_on_interrupt
 from .launch import check_launch, fit_in_processes, outer_rank
-from .preparation import Prepared, check_names, prepare
+from .preparation import Prepared, prepare
 from .progress import Display, Silent
 from .runs import (
     RunFolder,
@@ -101,6 +102,7 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
 def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
     """Train what is left to train, then judge."""
     display.rest()
+    display.say(_opening(prepared, run))
     for note in prepared.notes:
         display.say(note)
     status: Literal["finished", "interrupted"] = "finished"
@@ -115,6 +117,18 @@ def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
         return TrainResult(run, "worker", None)
     metrics = finish(prepared, run, display, status) if run.last.is_file() else None
     return TrainResult(run, status, metrics)
+
+
+def _opening(prepared: Prepared, run: RunFolder) -> str:
+    """Return what is about to happen, in one line."""
+    config, splits = prepared.config, prepared.splits
+    parameters = sum(p.numel() for p in prepared.method.encoder.parameters()) / 1e6
+    return (
+        f"{prepared.images.name}: {len(splits.train)} photos to train, {len(splits.val)} val, "
+        f"{len(splits.test)} test, {len(prepared.images.classes)} classes; {config.backbone} "
+        f"({parameters:.1f} M weights) with {config.policy} on {config.device}; writing to "
+        f"'{run.path}'"
+    )
 
 
 def _fit(prepared: Prepared, run: RunFolder, display: Display) -> None:

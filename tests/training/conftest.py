@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from samix.training import TrainConfig
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+TINY: dict[str, Any] = {
+    "data": "demo:photos_per_class=20,size=16",
+    "image_size": 16,
+    "backbone": "resnet18",
+    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8], "drop_path_rate": 0.2},
+    "stem": "small",
+    "batch_size": 24,
+    "epochs": 3,
+    "lr": 0.05,
+    "device": "cpu",
+}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., TrainConfig]:
+    """A run of seconds; drop_path draws from the global random state, which resume must handle."""
+
+    def make(**changes: Any) -> TrainConfig:
+        return TrainConfig(**{**TINY, "output": str(tmp_path / "run"), **changes})
+
+    return make

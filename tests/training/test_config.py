@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from samix.errors import InputError
+from samix.training import TrainConfig, from_dict
+from samix.training.config import resolve
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("epochs", 0), ("epochs", -3), ("batch_size", 0), ("image_size", -1), ("devices", 0),
+        ("nodes", 0), ("accumulate", 0), ("labels_per_class", 0), ("seed", -1), ("workers", -1),
+        ("lr", 0.0), ("lr", -0.1), ("lr", float("nan")), ("lr", float("inf")), ("mixer_lr", 0.0),
+        ("clip", -1.0), ("eta", -0.1), ("weight_decay", float("nan")), ("label_smoothing", 1.0),
+        ("warmup", 1.0), ("final_lr", 1.1), ("label_fraction", 0.0), ("val_fraction", 1.0),
+        ("optimizer", "adam"), ("precision", "64"), ("augmentation", "heavy"), ("stem", "big"),
+    ],
+)  # fmt: skip
+def test_refuses_values_outside_their_range_and_names_them(setting, value):
+    with pytest.raises(InputError, match=setting.replace("_", "-")) as caught:
+        TrainConfig(data="demo", **{setting: value})
+    assert str(value) in str(caught.value)
+
+
+def test_resolves_rates_by_optimizer_and_pretraining():
+    sgd = resolve(TrainConfig(data="demo", device="cpu"))
+    adamw = resolve(TrainConfig(data="demo", device="cpu", optimizer="adamw"))
+    tuned = resolve(TrainConfig(data="demo", device="cpu", pretrained=True))
+    assert (sgd.lr, sgd.mixer_lr, sgd.weight_decay) == (0.1, 0.1, 5e-4)
+    assert (adamw.lr, adamw.weight_decay) == (1e-3, 0.05)
+    assert tuned.lr == pytest.approx(0.01)
+    assert resolve(TrainConfig(data="demo", device="cpu", lr=0.3, mixer_lr=0.2)).mixer_lr == 0.2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"device": "abacus"}, {"device": "cuda:99"}, {"device": "cpu", "precision": "16"}],
+)
+def test_refuses_a_device_that_is_not_there_or_cannot(changes):
+    with pytest.raises(InputError, match=r"cpu|CPU"):
+        resolve(TrainConfig(data="demo", **changes))
+
+
+def test_goes_through_a_file_and_back():
+    config = TrainConfig(data="demo", model_kwargs={"layers": [1, 1, 1, 1]}, lr=0.2)
+    assert from_dict(config.to_dict()) == config
+    with pytest.raises(InputError, match="learning_rate"):
+        from_dict({"data": "demo", "learning_rate": 0.1})

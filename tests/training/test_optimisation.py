@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from samix.training import TrainConfig
+from samix.training.config import resolve
+from samix.training.optimisation import create_optimizer, create_schedule, lr_factor
+
+
+def test_rises_linearly_then_falls_as_a_cosine():
+    factors = [lr_factor(step, 100, warmup=0.1, final=0.0) for step in range(101)]
+    assert factors[0] == pytest.approx(1 / 11)
+    assert factors[9] == pytest.approx(10 / 11)
+    assert factors[10] == max(factors) == 1.0
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[100] == pytest.approx(0.0)
+    assert all(a >= b for a, b in pairwise(factors[10:]))
+
+
+def test_ends_at_the_final_share_and_stays_there():
+    assert lr_factor(0, 10, warmup=0.0, final=0.5) == 1.0
+    assert lr_factor(10, 10, warmup=0.0, final=0.5) == pytest.approx(0.5)
+    assert lr_factor(99, 10, warmup=0.0, final=0.5) == pytest.approx(0.5)
+    assert 0 < lr_factor(0, 1, warmup=0.9, final=0.0) <= 1
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_groups_keep_their_own_rate(name):
+    first, second = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    groups = [{"params": [first], "lr": 0.4}, {"params": [second], "lr": 0.1}]
+    config = resolve(TrainConfig(data="demo", device="cpu", optimizer=name, warmup=0.0))
+    optimizer = create_optimizer(groups, config)
+    schedule = create_schedule(optimizer, config, steps=4)
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.2, 0.05])

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from samix.training import Silent, read_config, resume, train
+from samix.training.runs import open_run
+
+_WORDS = (
+    "demo:photos_per_class=20,size=16 --preset small-resnet --image-size 16 --batch-size 24 "
+    "--model-kwargs layers=[1,1,1,1] channels=[4,8,8,8] drop_path_rate=0.2 --lr 0.05 --device cpu "
+    "--epochs 8"
+)
+_TIMES = {"seconds", "train_seconds", "images_per_second"}
+
+
+def start(output: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "samix", "train", *_WORDS.split(), "--output", str(output)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def wait_for_epochs(process: subprocess.Popen[str], output: Path, epochs: int) -> None:
+    deadline = time.monotonic() + 90
+    while not (output / "history.csv").exists() or len(rows_of(output)) < epochs:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def rows_of(output: Path) -> list[dict[str, str]]:
+    with (output / "history.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in _TIMES} for row in csv.DictReader(file)]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, optimiser, averages, counters and history are equal bit for bit."""
+    first, second = (
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True) for path in (one, other)
+    )
+    assert first["state_dict"].keys() == second["state_dict"].keys()
+    for name, value in first["state_dict"].items():
+        assert torch.equal(value, second["state_dict"][name]), name
+    states = [c["optimizer_states"][0]["state"] for c in (first, second)]
+    assert states[0].keys() == states[1].keys() != set()
+    for key, state in states[0].items():
+        assert torch.equal(state["momentum_buffer"], states[1][key]["momentum_buffer"])
+    assert rows_of(one) == rows_of(other)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("undisturbed") / "run"
+    process = start(output)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "top-1" in out
+    assert err == ""
+    return output
+
+
+def test_killed_and_resumed_is_equal_bit_for_bit(undisturbed, tmp_path):
+    output = tmp_path / "run"
+    process = start(output)
+    wait_for_epochs(process, output, 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(rows_of(output)) < 8
+    assert not (output / "metrics.json").exists()
+    torch.set_num_threads(1)
+    torch.rand(7)  # another state of the global generator must not matter
+    result = resume(output)
+    assert result.status == "finished"
+    assert result.metrics["cost"]["seconds"] < 60
+    assert_same_run(undisturbed, output)
+
+
+def test_interrupt_stops_cleanly_and_can_be_resumed(undisturbed, tmp_path):
+    output = tmp_path / "run"
+    process = start(output)
+    wait_for_epochs(process, output, 1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err + out
+    assert f"samix train --resume --output {output}" in out
+    assert '"status": "interrupted"' in (output / "metrics.json").read_text()
+    torch.set_num_threads(1)
+    assert resume(output).metrics["epochs"] == {"done": 8, "planned": 8}
+    assert_same_run(undisturbed, output)
+
+
+class Breaks(Silent):
+    """Fails after some epochs, as a full disk would."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def say(self, text: str) -> None:
+        self.left -= text.startswith("epoch")
+        if self.left == 0:
+            raise OSError("no space left")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_and_resumed_with_any_number_of_workers(tiny, tmp_path, workers):
+    whole = train(tiny(output=str(tmp_path / "whole"), workers=0))
+    broken = tiny(output=str(tmp_path / "broken"), workers=workers)
+    with pytest.raises(OSError, match="no space"):
+        train(broken, display=Breaks(1))
+    resume(broken.output)
+    assert_same_run(whole.run.path, Path(broken.output))
+
+
+def test_resuming_a_finished_run_changes_nothing(tiny):
+    result = train(tiny(epochs=1, policy="none"))
+    before = result.run.last.read_bytes()
+    again = resume(result.run.path)
+    assert again.metrics == result.metrics
+    assert result.run.last.read_bytes() == before
+
+
+def test_configuration_comes_from_the_folder(undisturbed):
+    config = read_config(open_run(undisturbed))
+    assert (config.epochs, config.batch_size, config.preset) == (8, 24, "small-resnet")
+    assert config.policy_options == {"alpha": 2.0}
