@@ -1,0 +1,90 @@
+"""Who may import whom, and what works without the extras."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "samix"
+ALLOWED = {
+    "mixing": set(),
+    "networks": set(),
+    "objectives": set(),
+    "policies": {"mixing", "networks"},
+    "methods": {"mixing", "networks", "objectives", "policies"},
+    "data": {"errors"},
+    "evaluation": {"data", "errors"},
+    "report": {"mixing", "errors"},
+    "presets": {"errors"},
+    "training": {
+        "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks",
+        "errors", "_version",
+    },
+}  # fmt: skip
+EXTRAS = ("lightning", "torchmetrics", "tensorboard", "pandas", "pyarrow", "matplotlib", "rich")
+
+
+def imports_of(file: Path) -> set[str]:
+    """Every module that a file imports, as an absolute name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = file.relative_to(SOURCE.parent).with_suffix("").parts
+            base = ".".join(package[: len(package) - node.level]) + "." if node.level else ""
+            names.add(f"{base}{node.module or ''}".rstrip("."))
+    return names
+
+
+@pytest.mark.parametrize("folder", list(ALLOWED))
+def test_import_direction(folder: str) -> None:
+    files = list((SOURCE / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        for name in imports_of(file):
+            if name.startswith("samix."):
+                used = name.split(".")[1]
+                assert used in ALLOWED[folder] | {folder}, f"{file.name} imports {name}"
+
+
+def test_only_the_command_line_imports_the_command_line_and_only_training_lightning() -> None:
+    for file in SOURCE.rglob("*.py"):
+        folder = file.relative_to(SOURCE).parts[0]
+        for name in imports_of(file):
+            if folder not in ("cli", "__main__.py"):
+                assert not name.startswith("samix.cli"), file
+            if folder != "training":
+                assert name.split(".")[0] not in ("lightning", "pytorch_lightning"), file
+
+
+def test_no_assert_in_the_package() -> None:
+    for file in SOURCE.rglob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text()))
+        assert not any(isinstance(node, ast.Assert) for node in nodes), file
+
+
+def test_modules_stay_short() -> None:
+    for file in SOURCE.rglob("*.py"):
+        assert len(file.read_text().splitlines()) <= 400, file
+
+
+def test_the_core_works_without_the_extras() -> None:
+    """In a fresh process in which importing an extra fails."""
+    code = f"""
+import sys
+for name in {EXTRAS!r}:
+    sys.modules[name] = None
+import torch, samix
+method = samix.create_method(
+    "supervised", backbone="resnet18", num_classes=2, stem="small",
+    model_kwargs=dict(layers=(1, 1, 1, 1), channels=(4, 4, 4, 4)),
+)
+method(torch.randn(2, 3, 16, 16), torch.tensor([0, 1])).loss.backward()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,58 @@
+"""The public interface: a change here is a change for users."""
+
+from __future__ import annotations
+
+import inspect
+
+import samix
+
+NAMES = {
+    "METHODS",
+    "POLICIES",
+    "Evidence",
+    "LearnedPolicy",
+    "MixPlan",
+    "Mixer",
+    "MixerOptions",
+    "MomentumEncoder",
+    "Policy",
+    "StaticPolicy",
+    "StepOutput",
+    "SupervisedMethod",
+    "SupervisedOptions",
+    "__version__",
+    "area_loss",
+    "blend",
+    "create_method",
+    "create_policy",
+    "eta_balanced_loss",
+    "global_loss",
+    "local_loss",
+    "match_area",
+    "mix_targets",
+    "momentum_decay",
+    "small_stem",
+    "soft_cross_entropy",
+}
+
+
+def test_public_names_are_frozen() -> None:
+    assert set(samix.__all__) == NAMES
+    assert all(hasattr(samix, name) for name in NAMES)
+
+
+def test_policies_and_methods_are_frozen() -> None:
+    assert list(samix.POLICIES) == [
+        "none",
+        "mixup",
+        "cutmix",
+        "mixup-cutmix",
+        "resizemix",
+        "samix",
+    ]
+    assert list(samix.METHODS) == ["supervised"]
+
+
+def test_every_public_thing_says_what_it_is() -> None:
+    for name in NAMES - {"__version__", "METHODS", "POLICIES"}:
+        assert inspect.getdoc(getattr(samix, name)), name
