@@ -94,6 +94,26 @@ def test_default_batch_shrinks_and_says_so(tiny):
     assert any("Batch size 72 instead of 5000" in line for line in display.said)
 
 
+def test_few_labels_do_not_spend_their_time_on_judging(tiny):
+    from samix.training.config import resolve
+    from samix.training.preparation import prepare
+
+    many = prepare(resolve(tiny(epochs=100)))
+    few = tiny(epochs=100, labels_per_class=1, batch_size=2, val_fraction=0.4)
+    assert many.config.validate_every == 1
+    # 48 photos to judge, 12 to learn from
+    assert prepare(resolve(few)).config.validate_every == 2
+    few = tiny(epochs=39, labels_per_class=1, batch_size=2, val_fraction=0.4)
+    assert prepare(resolve(few)).config.validate_every == 1  # twenty looks
+
+
+def test_looks_at_validation_as_often_as_asked_and_at_the_end(tiny):
+    result = train(tiny(epochs=5, validate_every=2, policy="none"))
+    rows = list(csv.DictReader(result.run.history.open()))
+    assert [row["epoch"] for row in rows if row["val_top1"]] == ["2", "4", "5"]
+    assert result.metrics["checkpoint"]["epoch"] in (2, 4, 5)
+
+
 def test_accumulated_batches_make_one_step(tiny):
     result = train(tiny(epochs=1, batch_size=12, accumulate=2, clip=1.0, policy="mixup"))
     assert result.metrics["cost"]["steps"] == 3

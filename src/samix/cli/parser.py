@@ -177,6 +177,13 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     _add(group, "--weight-decay", "(sgd 0.0005, adamw 0.05)", type=float, metavar="X")
     _add(group, "--warmup", "share of steps with rising rate (0.05)", type=float, metavar="X")
     _add(group, "--final-lr", "share of the rate left at the end (0)", type=float, metavar="X")
+    _add(
+        group,
+        "--validate-every",
+        "epochs from one look at validation, with a checkpoint, to the next (chosen; mostly 1)",
+        type=int,
+        metavar="N",
+    )
     _add(group, "--clip", "largest norm of the gradient", type=float, metavar="X")
     _add(group, "--accumulate", "batches per step (1)", type=int, metavar="N")
 

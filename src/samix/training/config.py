@@ -61,6 +61,8 @@ class TrainConfig:
         final_lr: Learning rate at the end as a share of the largest, in [0, 1]; cosine in between.
         clip: Largest norm of the gradient; None does not clip.
         accumulate: Batches whose gradients are added up for one optimiser step.
+        validate_every: Epochs from one look at validation to the next, each with a checkpoint; None
+            chooses, so that a small label budget does not spend its time on judging.
         seed: Seed of weights, order, augmentation and mixes.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         precision: "32", "bf16" or "16" (mixed).
@@ -105,6 +107,7 @@ class TrainConfig:
     final_lr: float = 0.0
     clip: float | None = None
     accumulate: int = 1
+    validate_every: int | None = None
     seed: int = 0
     device: str = "auto"
     precision: Precision = "32"
@@ -202,7 +205,8 @@ def _flag(name: str) -> str:
 
 def _check_counts(config: TrainConfig) -> None:
     for name in (
-        "labels_per_class", "image_size", "batch_size", "epochs", "accumulate", "devices", "nodes",
+        "labels_per_class", "image_size", "batch_size", "epochs", "accumulate", "devices",
+        "nodes", "validate_every",
     ):  # fmt: skip
         value = getattr(config, name)
         if value is not None and value < 1:

@@ -41,7 +41,8 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
         What metrics.json holds.
     """
     rows = history_of(read_checkpoint(run.last))
-    chosen = max(rows, key=lambda row: (row[CHOSEN_BY], row["epoch"]))
+    looks = [row for row in rows if CHOSEN_BY in row]
+    chosen = max(looks, key=lambda row: (row[CHOSEN_BY], row["epoch"]))
     method = load_method(run.best, prepared).to(prepared.config.device)
     begin = time.monotonic()
     judged = {

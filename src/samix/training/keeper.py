@@ -15,7 +15,7 @@ from samix.methods import SupervisedMethod
 
 from .checkpoints import save_checkpoints
 from .interrupt import StopRequest, TrainingDivergedError
-from .life import first_look, has_mixer, life_row, life_sentence
+from .life import first_look, life_row, life_sentence
 from .module import CHECK_EVERY, MethodModule
 from .preparation import Prepared, share
 from .progress import Display, epoch_line
@@ -26,7 +26,7 @@ AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
 
 class EpochKeeper(pl.Callback):
-    """Measures every epoch and keeps the last and the best one.
+    """Measures the epochs after which it looks at validation, keeps the last and the best of them.
 
     The rows of the history are part of the checkpoint, so that a resumed run goes on with those of
     its checkpoint and nothing is written twice.
@@ -89,23 +89,27 @@ class EpochKeeper(pl.Callback):
         module = cast(MethodModule, pl_module)
         module.check_weights()
         trained = time.monotonic() - self._begin
-        photos = module.photos * self.prepared.config.processes
+        config = self.prepared.config
+        epoch = trainer.current_epoch + 1
+        look = epoch % (config.validate_every or 1) == 0 or epoch == config.epochs
+        photos = module.photos * config.processes
         row: dict[str, float] = {
-            "epoch": trainer.current_epoch + 1,
+            "epoch": epoch,
             "step": trainer.global_step,
             "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
             **module.means(),
-            **self._measure(trainer, module),
+            **(self._measure(trainer, module) if look else {}),
             "images_per_second": photos / max(trained, 1e-9),
             "train_seconds": trained,
         }
         _check_metrics(row)
         row["seconds"] = time.monotonic() - self._begin
-        best = max((old[CHOSEN_BY] for old in self.rows), default=-1.0)
+        best = max((old[CHOSEN_BY] for old in self.rows if CHOSEN_BY in old), default=-1.0)
         self.rows.append(row)
-        save_checkpoints(trainer, self.run, best=row[CHOSEN_BY] >= best)
-        if trainer.is_global_zero:
-            write_history(self.run, self.rows)
+        if look:
+            save_checkpoints(trainer, self.run, best=row[CHOSEN_BY] >= best)
+            if trainer.is_global_zero:
+                write_history(self.run, self.rows)
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, trainer.global_step)
         self._report(row)
@@ -142,7 +146,7 @@ class EpochKeeper(pl.Callback):
         epochs = self.prepared.config.epochs
         left = row["seconds"] * (epochs - row["epoch"])
         self.display.say(epoch_line(row, epochs, left))
-        if has_mixer(self.rows) and first_look(self.rows, self.prepared.steps) is row:
+        if first_look(self.rows, self.prepared.steps) is row:
             self.display.say(life_sentence(row))
 
 

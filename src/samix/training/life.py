@@ -30,12 +30,13 @@ def life_row(signs: Mapping[str, Any]) -> dict[str, float]:
 
 def has_mixer(rows: Sequence[Mapping[str, float]]) -> bool:
     """Say whether the run has a Mixer at all."""
-    return bool(rows) and f"{_PREFIX}mask_deviation" in rows[-1]
+    return any(_measured(row) for row in rows)
 
 
 def first_look(rows: Sequence[Mapping[str, float]], steps: int) -> Mapping[str, float] | None:
-    """Return the first epoch at or after 10 % of the planned steps, or None before it."""
-    return next((row for row in rows if row["step"] >= FIRST_LOOK * steps), None)
+    """Return the first look at the Mixer from 10 % of the planned steps on, None before it."""
+    late = (row for row in rows if row["step"] >= FIRST_LOOK * steps)
+    return next((row for row in late if _measured(row)), None)
 
 
 def life_summary(rows: Sequence[Mapping[str, float]], steps: int) -> dict[str, Any]:
@@ -45,6 +46,7 @@ def life_summary(rows: Sequence[Mapping[str, float]], steps: int) -> dict[str, A
         rows: The history so far, with signs of life.
         steps: Planned steps of the run.
     """
+    rows = [row for row in rows if _measured(row)]
     early = first_look(rows, steps)
     alive = [int(row["epoch"]) for row in rows if is_alive(row)]
     last = {k.removeprefix(_PREFIX): v for k, v in rows[-1].items() if k.startswith(_PREFIX)}
@@ -69,6 +71,10 @@ def life_sentence(row: Mapping[str, float]) -> str:
     if is_alive(row):
         return f"The Mixer is alive: {numbers}."
     return f"The Mixer is NOT alive yet: {numbers}; until then its mixes are costly mixup."
+
+
+def _measured(row: Mapping[str, float]) -> bool:
+    return f"{_PREFIX}mask_deviation" in row
 
 
 def _signs(row: Mapping[str, float]) -> dict[str, float]:

@@ -115,8 +115,10 @@ class MethodModule(pl.LightningModule):
             )
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each term over the batches of the epoch, in this process."""
-        return {name: float(total) / self.batches for name, total in self.sums.items()}
+        """Return the mean of each term over the batches of the epoch, of all processes."""
+        totals = torch.stack([value.float() for value in self.sums.values()])
+        shared = self.trainer.strategy.reduce(totals / self.batches, reduce_op="mean")
+        return dict(zip(self.sums, cast(Tensor, shared).tolist(), strict=True))
 
     def optimizer_step(
         self,

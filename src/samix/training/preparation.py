@@ -39,6 +39,7 @@ Announce = Callable[[str, int, int], None]
 """Called with (what is done, done, total) during long preparation."""
 
 _SAMPLE = 512  # training photos on which accuracy without augmentation is measured
+_LEAST_LOOKS = 20  # at validation in a run
 _FIXED_BATCH = 64  # photos on which the Mixer's signs of life are measured
 
 
@@ -119,6 +120,7 @@ def prepare(
         loading=loading,
         progress=_named(announce, "reading photos"),
     )
+    config = replace(config, validate_every=_looks(config, splits))
     steps = math.ceil(len(loaders.train) / config.accumulate) * config.epochs
     method.options = replace(method.options, steps=steps)
     sample = _sample(images, splits, view, loaders.batch_size, config.seed)
@@ -170,6 +172,18 @@ def _fit_batch(config: TrainConfig, photos: int) -> tuple[TrainConfig, tuple[str
         replace(config, batch_size=fitting, shrink_batch=False),
         (note,) if fitting != size else (),
     )
+
+
+def _looks(config: TrainConfig, splits: Splits) -> int:
+    """Return after how many epochs to look at validation.
+
+    Judging a photo takes about a third of learning from it. Looks are as frequent as they can be
+    without taking longer than the training, and at least twenty in a run.
+    """
+    if config.validate_every is not None:
+        return config.validate_every
+    sparing = math.ceil(len(splits.val) / (3 * len(splits.train)))
+    return max(1, min(sparing, config.epochs // _LEAST_LOOKS))
 
 
 def _views(config: TrainConfig, method: SupervisedMethod) -> tuple[View, View]:

@@ -143,8 +143,9 @@ def epoch_line(row: Mapping[str, float], epochs: int, left: float) -> str:
     parts = [
         f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}",
         f"loss {row['loss']:.3f}",
-        f"train {row['train_top1']:.1%}",
-        f"val {row['val_top1']:.1%}{f' (average {average:.1%})' if average is not None else ''}",
+        *([f"train {row['train_top1']:.1%}"] if "train_top1" in row else []),
+        *([f"val {row['val_top1']:.1%}"] if "val_top1" in row else []),
+        *([f"(average {average:.1%})"] if average is not None else []),
         f"{row['images_per_second']:,.0f} images/s",
         f"{clock(left)} left",
     ]

@@ -58,7 +58,7 @@ def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult
         InputError: Something the user gave cannot be used.
         TrainingDivergedError: The loss was no finite number any more.
     """
-    display = display or Silent()
+    display = _display(display)
     check_launch(config)
     check_names(config)
     config = resolve(config)
@@ -87,7 +87,7 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
         InputError: The folder is no run, or its data or checkpoint changed.
         TrainingDivergedError: The loss was no finite number any more.
     """
-    display = display or Silent()
+    display = _display(display)
     run = open_run(path)
     config = resolve(read_config(run))
     if (metrics := _finished(run)) is not None:
@@ -97,6 +97,11 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
     check_names(config)
     prepared = prepare(config, rank=outer_rank() or 0, run=run, announce=display.work)
     return _go(prepared, run, display)
+
+
+def _display(wanted: Display | None) -> Display:
+    """Return where to show progress: nowhere in a process that is not the first."""
+    return Silent() if wanted is None or outer_rank() else wanted
 
 
 def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
