@@ -47,7 +47,7 @@ def test_command_line_trains_samix_in_two_processes(tmp_path):
     """.split()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=environment, timeout=120,
+        [sys.executable, *words], capture_output=True, text=True, env=environment, timeout=300,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
