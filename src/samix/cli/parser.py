@@ -55,6 +55,7 @@ def create_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     train = commands.add_parser(
         "train",
+        usage="samix train DATA [options]",
         help="train a classifier on a folder of photos",
         description=_TRAIN,
         epilog=_EXAMPLES,

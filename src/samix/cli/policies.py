@@ -15,7 +15,7 @@ def run_policies() -> int:
     columns = min(shutil.get_terminal_size().columns, 100)
     for name, make in POLICIES.items():
         sentence = inspect.getdoc(make) or ""
-        lines = textwrap.wrap(sentence.splitlines()[0], max(columns - width, 20))
+        lines = textwrap.wrap(sentence.splitlines()[0].replace("`", ""), max(columns - width, 20))
         lines += textwrap.wrap(_options(make), max(columns - width, 20))
         print(f"{name:<{width}}{lines[0]}")
         for line in lines[1:]:
