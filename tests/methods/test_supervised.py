@@ -57,10 +57,10 @@ def test_a_step_is_the_sum_of_what_the_paper_says() -> None:
     judged = method.average(blend(images, second))
     mixer = eta_balanced_loss(judged, target, target[second.index], second.lam, 0.3)
     mixer = mixer + 0.2 * area_loss(second.mask, second.lam, 0.1)
-    assert step.loss.item() == pytest.approx((encoder + mixer).item(), abs=1e-5)
+    assert step.loss.item() == pytest.approx((encoder + mixer).item(), abs=1e-4)
     assert not torch.equal(first.lam, second.lam)
     assert step.plan is not None
-    assert torch.equal(step.plan.mask, first.mask)
+    assert torch.allclose(step.plan.mask, first.mask, atol=1e-4)
     assert not step.plan.mask.requires_grad
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from samix import Mixer, MixerOptions
-from samix.networks import lam_polynomial, pair_attention
+from samix.networks import lam_polynomial, logit_with_mean, pair_attention
 
 
 def pair(batch: int = 16, channels: int = 8, size: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -22,6 +22,36 @@ def test_starts_as_mixup() -> None:
     assert mask.shape == (16, 1, 16, 16)
     assert torch.allclose(mask.mean((1, 2, 3)), lam, atol=0.02)
     assert mask.flatten(1).std(1).max() < 0.1
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 100.0])
+def test_logit_with_mean(scale: float) -> None:
+    logit = scale * torch.randn(5, 1, 64)
+    mean = torch.tensor([0.08, 0.3, 0.5, 0.7, 0.92]).view(-1, 1, 1)
+    shifted = logit_with_mean(logit, mean)
+    # sharp masks move in steps of a pixel
+    assert torch.allclose(shifted.sigmoid().mean(2, keepdim=True), mean, atol=1e-3 + scale / 5e3)
+    assert torch.allclose((shifted - logit).std(2), torch.zeros(5, 1), atol=1e-3)
+
+
+def test_logit_with_mean_has_the_gradient_of_the_implicit_function() -> None:
+    logit = torch.randn(2, 1, 6, dtype=torch.float64, requires_grad=True)
+    mean = torch.tensor([0.3, 0.6], dtype=torch.float64).view(-1, 1, 1)
+    assert torch.autograd.gradcheck(
+        lambda x: logit_with_mean(x, mean).sigmoid(), (logit,), atol=1e-4
+    )
+    area = logit_with_mean(logit, mean).sigmoid().mean()
+    (gradient,) = torch.autograd.grad(area, logit)
+    assert gradient.abs().max() < 1e-4  # the area is given, no logit moves it
+
+
+def test_sharp_masks_keep_their_area() -> None:
+    """Where the Mixer is sure, the variance reward cannot push the area away from lam."""
+    mixer, lam = Mixer(8), torch.linspace(0.1, 0.9, 16)
+    mixer.value[-1].weight.data.mul_(100)
+    mask = mixer(*pair(), lam, (16, 16))
+    assert mask.flatten(1).std(1).mean() > 0.2
+    assert (mask.mean((1, 2, 3)) - lam).abs().mean() < 0.05
 
 
 def test_the_papers_form_starts_flat_and_forgets_lam() -> None:
@@ -97,9 +127,11 @@ def test_mask_in_slow_loops() -> None:
     for n in range(4):
         weights = np.exp([query[n] @ key[m] for m in range(4)])  # d = 1
         logits.append(float(weights / weights.sum() @ np.array(value)))
-    centred = np.array(logits) - np.mean(logits)
-    wanted = 1 - 1 / (1 + np.exp(-(centred - np.log(lam / (1 - lam)))))
-    assert np.allclose(mask.reshape(-1), wanted, atol=1e-5)
+    shifts = np.linspace(-20, 20, 400_001)
+    areas = np.mean([1 - 1 / (1 + np.exp(-(logit + shifts))) for logit in logits], axis=0)
+    shift = shifts[np.abs(areas - lam).argmin()]
+    wanted = [1 - 1 / (1 + np.exp(-(logit + shift))) for logit in logits]
+    assert np.allclose(mask.reshape(-1), wanted, atol=1e-4)
 
 
 def test_polynomial_of_lam() -> None:

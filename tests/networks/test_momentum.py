@@ -65,12 +65,12 @@ def test_average_of_parameters_and_buffers(decay: float) -> None:
 
 
 def test_the_momentum_encoder_stays_in_eval_mode_and_takes_no_gradient() -> None:
-    encoder = network()
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     average = MomentumEncoder(encoder)
     average.train()
     assert not any(module.training for module in average.modules())
     assert not any(parameter.requires_grad for parameter in average.parameters())
-    images = torch.randn(8, 3, requires_grad=True)
+    images = torch.randn(8, 3, 2, 2, requires_grad=True)
     before = average.module[1].running_mean.clone()  # type: ignore[union-attr,operator]
     average(images).sum().backward()
     assert torch.equal(average.module[1].running_mean, before)  # type: ignore[index]

@@ -27,10 +27,33 @@ from samix.objectives import (
 )
 from samix.policies import Evidence, LearnedPolicy
 
+_GRADIENT_SCALE = 1024.0
+
 
 def mask_loss(plan: MixPlan, weight: float, margin: float) -> Tensor:
     """Return the weighted area loss of the Mixer's plan, a scalar."""
     return weight * area_loss(plan.mask, plan.lam, margin)
+
+
+def judged(mask: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the loss of a mask, with its gradient taken at once.
+
+    The graph of the network that judges is freed before the encoder builds its own, so that the two
+    never lie in memory together. Value and gradient are those of ``loss_of(mask)``: the gradient g
+    is kept, and ``sum(mask * g)`` carries it on. The constant factor keeps g within the range of
+    float16; it is a power of two, hence exact.
+
+    Args:
+        mask: (B,1,H,W), the Mixer's.
+        loss_of: From a mask to a scalar.
+    """
+    if not mask.requires_grad:
+        return loss_of(mask)
+    leaf = mask.detach().requires_grad_(True)
+    loss = loss_of(leaf)
+    (gradient,) = torch.autograd.grad(loss * _GRADIENT_SCALE, leaf)
+    carried = (mask * (gradient / _GRADIENT_SCALE)).sum()
+    return loss.detach() + (carried - carried.detach())
 
 
 @torch.no_grad()

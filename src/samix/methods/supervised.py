@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.mixing import MixPlan, blend, mix_targets
-from samix.networks import MomentumEncoder, Tap, find_tap, momentum_decay, tap_features
+from samix.networks import MomentumEncoder, Tap, find_tap, momentum_decay
 from samix.objectives import eta_balanced_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .groups import parameter_groups
-from .mixer_step import mask_loss, mask_terms, signs_of_life
+from .mixer_step import judged, mask_loss, mask_terms, signs_of_life
 from .step import StepCounter, StepOutput
 
 
@@ -98,27 +98,21 @@ class SupervisedMethod(nn.Module):
         options, generator = self.options, self.counter.next_generator()
         evidence = self._evidence(images)
 
-        # the encoder learns from its own mix, and no gradient goes into the mask
         with torch.no_grad():
             for_encoder = self._plan(images, target, evidence, generator)
+
+        # the Mixer learns from a mix of its own, under the momentum encoder
+        mixer_loss, terms = self._mixer_loss(images, target, evidence, generator)
+
+        # the encoder learns from its mix by the global term; no gradient goes into the mask
         mixed = blend(images, for_encoder) if self.policy.traits.mixes else images
         logits: Tensor = self.encoder(mixed)
         loss = self._cross_entropy(logits, target, for_encoder)
-        terms = {"encoder": loss.detach()}
+        terms = {"encoder": loss.detach(), **terms}
         if options.clean_branch:
             clean = self._cross_entropy(self.encoder(images), target, None)
             loss, terms["clean"] = loss + clean, clean.detach()
-
-        # the Mixer learns from another mix, under the momentum encoder, whose weights stay
-        if self.policy.traits.learned and self.average is not None:
-            for_mixer = self._plan(images, target, evidence, generator)
-            partner = target[for_mixer.index]
-            judged = self.average(blend(images, for_mixer))
-            balanced = eta_balanced_loss(judged, target, partner, for_mixer.lam, options.eta)
-            mask = mask_loss(for_mixer, options.area_weight, options.area_margin)
-            loss = loss + balanced + mask
-            terms |= {"mixer": balanced.detach(), **mask_terms(for_mixer)}
-        return StepOutput(loss, terms, logits.detach(), for_encoder)
+        return StepOutput(loss + mixer_loss, terms, logits.detach(), for_encoder)
 
     @torch.no_grad()
     def update_momentum(self) -> None:
@@ -185,12 +179,29 @@ class SupervisedMethod(nn.Module):
     ) -> MixPlan:
         return self.policy.plan(images, target=target, evidence=evidence, generator=generator)
 
-    @torch.no_grad()
+    def _mixer_loss(
+        self, images: Tensor, target: Tensor, evidence: Evidence, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
+        options, average = self.options, self.average
+        if average is None or not self.policy.traits.learned:
+            return images.new_zeros(()), {}
+        plan = self._plan(images, target, evidence, generator)
+        partner = target[plan.index]
+
+        def loss_of(mask: Tensor) -> Tensor:
+            logits = average(blend(images, replace(plan, mask=mask)))
+            return eta_balanced_loss(logits, target, partner, plan.lam, options.eta)
+
+        balanced = judged(plan.mask, loss_of)
+        mask = mask_loss(plan, options.area_weight, options.area_margin)
+        return balanced + mask, {"mixer": balanced.detach(), **mask_terms(plan)}
+
     def _evidence(self, images: Tensor) -> Evidence:
         """Return what the policy needs to know of the clean images, from the momentum encoder."""
         if self.average is None or self.tap is None:
             return Evidence()
-        return Evidence(features=tap_features(self.average.module, images, self.tap))
+        return Evidence(features=self.average.features(images, self.tap))
 
     def _cross_entropy(self, logits: Tensor, target: Tensor, plan: MixPlan | None) -> Tensor:
         """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""

@@ -1,7 +1,7 @@
 """Where parameters live: backbones and their tap, the Mixer, the momentum encoder."""
 
 from .backbone import FeatureClassifier, Tap, create_backbone, feature_info, find_tap, tap_features
-from .mixer import Mixer, MixerOptions, lam_polynomial, pair_attention
+from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
 from .momentum import MomentumEncoder, momentum_decay, update_average
 from .stem import small_stem
 
@@ -15,6 +15,7 @@ __all__ = [
     "feature_info",
     "find_tap",
     "lam_polynomial",
+    "logit_with_mean",
     "momentum_decay",
     "pair_attention",
     "small_stem",

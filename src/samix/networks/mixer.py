@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _LAST_GAIN = 0.3  # of the last layer: structure from the first step, but little
-_LAM_EPS = 1e-3  # bounds logit(lam); below lam_margin the mask is constant anyway
+_LAM_EPS = 1e-3  # bounds the wanted mean; below lam_margin the mask is constant anyway
+_BISECTIONS = 14
+_LEAST_SLOPE = 1e-2  # of the mean over the shift, where all sigmoids are near 0 or 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,32 @@ def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
     return (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 / 3)
 
 
+def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
+    """Shift logits so that their sigmoids have a wanted mean over the last dimension.
+
+    ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by bisection without gradient, then
+    one Newton step, which carries the gradient of the implicit function.
+
+    Args:
+        logit: (B,1,N).
+        mean: (B,1,1) in [0, 1]; values nearer to an end than 0.001 count as that.
+    """
+    mean = mean.clamp(_LAM_EPS, 1.0 - _LAM_EPS)
+    with torch.no_grad():
+        # at the ends of this bracket every sigmoid is at most, or at least, the wanted mean
+        wanted = torch.logit(mean)
+        low = wanted - logit.amax(dim=-1, keepdim=True)
+        high = wanted - logit.amin(dim=-1, keepdim=True)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            too_low = torch.sigmoid(logit + middle).mean(dim=-1, keepdim=True) < mean
+            low, high = torch.where(too_low, middle, low), torch.where(too_low, high, middle)
+        shift = (low + high) / 2
+    share = torch.sigmoid(logit + shift)
+    slope = (share * (1.0 - share)).mean(dim=-1, keepdim=True).detach().clamp_min(_LEAST_SLOPE)
+    return logit + shift - (share.mean(dim=-1, keepdim=True) - mean) / slope
+
+
 def pair_attention(query: Tensor, key: Tensor) -> Tensor:
     """Return ``softmax(query^T key / sqrt(d))``, in float32 also for inputs of low precision.
 
@@ -90,14 +118,14 @@ def _wide(values: Tensor) -> Tensor:
 class Mixer(nn.Module):
     """Computes the mask of a pair from the features of both images and lam.
 
-    ``mask = 1 - sigmoid(up(attention(original, partner) value(partner)) + logit(1 - lam))``: the
-    query and the key each see both images, the value describes the partner, as in the public
-    implementation, which likewise computes the partner's mask first.
+    ``mask = 1 - sigmoid(up(attention(original, partner) value(partner) + c))``. The query and the
+    key each see both images, the value describes the partner, as in the public implementation, which
+    likewise computes the partner's mask first. c makes the area lam.
 
     Deviations from the paper, because a Mixer of its form did not come alive in 750 steps (see
     ``MixerOptions.start`` for that form): features are normalised per sample, with no statistics of
-    the batch; lam enters after that; the logit of the mask has its mean over the pixels replaced by
-    logit(lam), so that the Mixer starts as mixup and decides about structure, not about area.
+    the batch; lam enters after that; the logits of the mask are shifted until its area (before the
+    upsampling) is lam, so that the Mixer starts as mixup and decides about structure, not area.
 
     Args:
         channels: Channels C of the feature map.
@@ -153,11 +181,9 @@ class Mixer(nn.Module):
             attention, value = self.attend(features, partner, lam)
             logit = torch.bmm(value, attention.transpose(1, 2))
             if self.options.start == "mixup":
-                logit = logit - logit.mean(dim=2, keepdim=True)
+                logit = logit_with_mean(logit, 1.0 - lam.flatten(1).unsqueeze(2))
             logit = logit.view(-1, 1, *features.shape[2:])
             logit = F.interpolate(logit, size, mode=self.options.upsample)
-            if self.options.start == "mixup":
-                logit = logit - torch.logit(lam, eps=_LAM_EPS)
             mask = 1.0 - torch.sigmoid(logit)
         extreme = torch.minimum(lam, 1.0 - lam) <= self.options.lam_margin
         return torch.where(extreme, lam, mask)

@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .backbone import Tap, tap_features
+
 _WINDOW_SHARE = 0.015  # of the run
 _LEAST_WINDOW = 20  # steps
 _LARGEST_SHARE = 0.1  # of the run; keeps the initial weights under 1 % in short runs
@@ -74,6 +76,11 @@ def _tensors(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *module.buffers()]
 
 
+def _channels_last(images: Tensor) -> Tensor:
+    """Return images in the memory format in which convolutions without weight gradient are fast."""
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 class MomentumEncoder(nn.Module):
     """An averaged copy of an encoder: no gradient reaches its parameters, always in eval mode.
 
@@ -91,8 +98,13 @@ class MomentumEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return what the encoder would, with averaged weights."""
-        output: Tensor = self.module(images)
+        output: Tensor = self.module(_channels_last(images))
         return output
+
+    @torch.no_grad()
+    def features(self, images: Tensor, tap: Tap) -> Tensor:
+        """Return the (B,C,h,w) feature map at a tap, without gradient."""
+        return tap_features(self.module, _channels_last(images), tap)
 
     def update(self, encoder: nn.Module, decay: float) -> None:
         """Move the average towards the encoder; see :func:`update_average`."""

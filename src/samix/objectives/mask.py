@@ -11,7 +11,7 @@ def area_loss(mask: Tensor, lam: Tensor, margin: float = 0.1) -> Tensor:
     """Keep each mask's area near its lam, and reward structure within the mask.
 
     ``mean_i max(|area_i - lam_i| - margin, 0) - 2 mean_i Var_pixels(mask_i)``, per sample.
-    Deviation from the public implementation, which compares the mean of the whole batch with one lam.
+    Deviation from the public implementation, which compares the mean of the batch with one lam.
 
     Args:
         mask: (B,1,H,W) in [0, 1].
