@@ -27,6 +27,7 @@ from samix.networks import create_backbone
 
 SETTINGS: dict[str, dict[str, object]] = {
     "plain": {},
+    "plain channels-last": {},
     "none": {"policy": "none"},
     "mixup": {"policy": "mixup"},
     "cutmix": {"policy": "cutmix"},
@@ -42,8 +43,11 @@ def make_step(setting: str, arguments: argparse.Namespace) -> Callable[[], None]
     images = torch.randn(arguments.batch, 3, arguments.image_size, arguments.image_size)
     target = torch.randint(0, 10, (arguments.batch,))
     common = {"num_classes": 10, "stem": stem, "image_size": arguments.image_size}
-    if setting == "plain":  # what a person writes without samix
+    if setting.startswith("plain"):  # what a person writes without samix
         model = create_backbone(arguments.backbone, **common)  # type: ignore[arg-type]
+        if setting != "plain":
+            model.to(memory_format=torch.channels_last)
+            images = images.contiguous(memory_format=torch.channels_last)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
         def plain_step() -> None:

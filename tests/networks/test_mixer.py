@@ -45,13 +45,17 @@ def test_logit_with_mean_has_the_gradient_of_the_implicit_function() -> None:
     assert gradient.abs().max() < 1e-4  # the area is given, no logit moves it
 
 
-def test_sharp_masks_keep_their_area() -> None:
-    """Where the Mixer is sure, the variance reward cannot push the area away from lam."""
-    mixer, lam = Mixer(8), torch.linspace(0.1, 0.9, 16)
+@pytest.mark.parametrize(("upsample", "distance"), [("nearest", 0.01), ("bilinear", 0.12)])
+def test_sharp_masks_keep_their_area(upsample: Any, distance: float) -> None:
+    """Where the Mixer is sure, the variance reward cannot push the area away from lam.
+
+    Bilinear upsampling of very sharp logits moves the borders a little.
+    """
+    mixer, lam = Mixer(8, MixerOptions(upsample=upsample)), torch.linspace(0.1, 0.9, 16)
     mixer.value[-1].weight.data.mul_(100)
     mask = mixer(*pair(), lam, (16, 16))
     assert mask.flatten(1).std(1).mean() > 0.2
-    assert (mask.mean((1, 2, 3)) - lam).abs().mean() < 0.05
+    assert (mask.mean((1, 2, 3)) - lam).abs().mean() < distance
 
 
 def test_the_papers_form_starts_flat_and_forgets_lam() -> None:

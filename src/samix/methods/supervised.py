@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.mixing import MixPlan, blend, mix_targets
-from samix.networks import MomentumEncoder, Tap, find_tap, momentum_decay
+from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
 from samix.objectives import eta_balanced_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy
 
@@ -106,11 +106,11 @@ class SupervisedMethod(nn.Module):
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
         mixed = blend(images, for_encoder) if self.policy.traits.mixes else images
-        logits: Tensor = self.encoder(mixed)
+        logits: Tensor = self.encoder(in_fast_format(mixed))
         loss = self._cross_entropy(logits, target, for_encoder)
         terms = {"encoder": loss.detach(), **terms}
         if options.clean_branch:
-            clean = self._cross_entropy(self.encoder(images), target, None)
+            clean = self._cross_entropy(self.encoder(in_fast_format(images)), target, None)
             loss, terms["clean"] = loss + clean, clean.detach()
         return StepOutput(loss + mixer_loss, terms, logits.detach(), for_encoder)
 

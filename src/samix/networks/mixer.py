@@ -119,8 +119,8 @@ class Mixer(nn.Module):
     """Computes the mask of a pair from the features of both images and lam.
 
     ``mask = 1 - sigmoid(up(attention(original, partner) value(partner) + c))``. The query and the
-    key each see both images, the value describes the partner, as in the public implementation, which
-    likewise computes the partner's mask first. c makes the area lam.
+    key each see both images, the value describes the partner, as in the public implementation,
+    which likewise computes the partner's mask first. c makes the area lam.
 
     Deviations from the paper, because a Mixer of its form did not come alive in 750 steps (see
     ``MixerOptions.start`` for that form): features are normalised per sample, with no statistics of

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .backbone import Tap, tap_features
+from .backbone import Tap, in_fast_format, tap_features
 
 _WINDOW_SHARE = 0.015  # of the run
 _LEAST_WINDOW = 20  # steps
@@ -76,11 +76,6 @@ def _tensors(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *module.buffers()]
 
 
-def _channels_last(images: Tensor) -> Tensor:
-    """Return images in the memory format in which convolutions without weight gradient are fast."""
-    return images.contiguous(memory_format=torch.channels_last)
-
-
 class MomentumEncoder(nn.Module):
     """An averaged copy of an encoder: no gradient reaches its parameters, always in eval mode.
 
@@ -98,13 +93,13 @@ class MomentumEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return what the encoder would, with averaged weights."""
-        output: Tensor = self.module(_channels_last(images))
+        output: Tensor = self.module(in_fast_format(images))
         return output
 
     @torch.no_grad()
     def features(self, images: Tensor, tap: Tap) -> Tensor:
         """Return the (B,C,h,w) feature map at a tap, without gradient."""
-        return tap_features(self.module, _channels_last(images), tap)
+        return tap_features(self.module, in_fast_format(images), tap)
 
     def update(self, encoder: nn.Module, decay: float) -> None:
         """Move the average towards the encoder; see :func:`update_average`."""
