@@ -1,6 +1,6 @@
 """The yardstick: mixing policies on CIFAR-10 with 2,000 labels, at equal steps and equal wall time.
 
-Run it as ``python benchmarks/yardstick.py free samix wall controls vit``; see ``--help``.
+Run it as ``python benchmarks/yardstick.py free samix wall controls why vit``; see ``--help``.
 A cell is one training; a finished cell is one row, and a second run skips what is finished. Several
 processes may share one output file; each takes the next cell that no other is at.
 
@@ -232,6 +232,7 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
         "samix": lambda: grid(rows, "samix", seeds),
         "wall": lambda: wall_cells(rows, seeds),
         "controls": lambda: control_cells(rows, seeds),
+        "why": lambda: why_cells(rows),
         "vit": lambda: [
             Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], {}, network="vit")
             for seed in range(seeds)
@@ -284,6 +285,23 @@ def control_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
         for name, option in extra.items()
         if alpha is not None
     ]
+
+
+def why_cells(rows: pd.DataFrame) -> list[Cell]:
+    """Return SAMix with one thing changed, at seed 0: what makes it gain or lose."""
+    alpha = chosen_alpha(rows, "samix")
+    changes: dict[str, dict[str, Any]] = {
+        "no area loss": {"area_weight": 0.0},
+        "small area loss": {"area_weight": 0.02},
+        "eta 2": {"eta": 2.0},
+        "tap 16 x 16": {"tap": 2},
+    }
+    cells = [
+        Cell(f"samix, {name}", "samix", 0, EPOCHS["resnet"], {"alpha": alpha, **change})
+        for name, change in changes.items()
+    ]
+    slow = Cell("samix, slow Mixer", "samix", 0, EPOCHS["resnet"], {"alpha": alpha}, mixer_lr=0.02)
+    return [*cells, slow] if alpha is not None else []
 
 
 def wall_epochs(rows: pd.DataFrame) -> int | None:
@@ -343,7 +361,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("groups", nargs="+", choices=["free", "samix", "wall", "controls", "vit"])
+    parser.add_argument(
+        "groups", nargs="+", choices=["free", "samix", "wall", "controls", "why", "vit"]
+    )
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
     )
