@@ -1,6 +1,7 @@
 """Print the yardstick's finished rows as a markdown table.
 
-``python benchmarks/yardstick_table.py [CSV]``. Mean and standard deviation over the seeds; the difference to ``none`` is paired by seed.
+``python benchmarks/yardstick_table.py [CSV]``. Mean and standard deviation over the seeds; the
+difference to ``none`` is paired by seed.
 """
 
 from __future__ import annotations

@@ -132,6 +132,15 @@ def test_keep_clean_leaves_samples_unmixed_and_the_plan_untouched() -> None:
     assert plan.lam[0].item() == pytest.approx(0.1)
 
 
+def test_a_plan_can_be_detached_and_moved() -> None:
+    plan = make_plan()
+    plan.mask.requires_grad_(True)
+    assert not plan.detach().mask.requires_grad
+    moved = plan.to("meta")
+    assert {moved.lam.device.type, moved.mask.device.type, moved.index.device.type} == {"meta"}
+    assert moved.grid is None
+
+
 def test_a_plan_checks_its_parts() -> None:
     lam, mask = torch.rand(2), torch.rand(2, 1, 4, 4)
     with pytest.raises(TypeError, match="index: expected int64"):

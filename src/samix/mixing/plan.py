@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -60,12 +61,9 @@ class MixPlan:
         """Return the plan on a device."""
         return self._map(lambda tensor: tensor.to(device))
 
-    def _map(self, function: object) -> MixPlan:
-        changed = {
-            field.name: function(value)  # type: ignore[operator]
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
+    def _map(self, function: Callable[[Tensor], Tensor]) -> MixPlan:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = {name: function(value) for name, value in values.items() if value is not None}
         return replace(self, **changed)
 
 
