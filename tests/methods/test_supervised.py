@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samix import SupervisedMethod, blend, create_method, eta_balanced_loss, mix_targets
+from samix.mixing import step_generator
 from samix.networks import tap_features
 from samix.objectives import area_loss
 from samix.policies import Evidence
@@ -154,6 +155,17 @@ def test_export_is_a_plain_timm_model_and_a_copy() -> None:
     assert all(parameter.requires_grad for parameter in average.parameters())
     with pytest.raises(ValueError, match="average: expected False, since no momentum average"):
         make("mixup").export(average=True)
+
+
+@pytest.mark.parametrize("policy", ["cutmix", "samix"])
+def test_a_plan_on_its_own_is_that_of_a_step_and_counts_as_none(policy: str) -> None:
+    method, (images, target) = make(policy), batch()
+    plan = method.plan(images, target, generator=step_generator(0, 0))
+    assert method.counter.steps == 0
+    step = method(images, target)
+    assert step.plan is not None
+    assert torch.equal(step.plan.mask, plan.mask)
+    assert not plan.mask.requires_grad
 
 
 def train(method: SupervisedMethod, optimizer: torch.optim.Optimizer, steps: int) -> None:

@@ -137,6 +137,24 @@ class SupervisedMethod(nn.Module):
             self.encoder, mixer, lr=lr, weight_decay=weight_decay, mixer_lr=mixer_lr
         )
 
+    @torch.no_grad()
+    def plan(
+        self,
+        images: Tensor,
+        target: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> MixPlan:
+        """Plan the mix of some images as a step would, without counting it as one.
+
+        Args:
+            images: (B,3,H,W), normalised.
+            target: (B,) int64 classes, for policies that look at them.
+            generator: Source of randomness, on the CPU; None takes fresh entropy.
+        """
+        evidence = self._evidence(images)
+        return self.policy.plan(images, target=target, evidence=evidence, generator=generator)
+
     def export(self, *, average: bool = False) -> nn.Module:
         """Return a copy of the trained classifier, without anything of samix around a timm model.
 

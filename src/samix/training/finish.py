@@ -6,14 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from samix.evaluation import evaluate_classifiers
 from samix.methods import SupervisedMethod
-from samix.mixing import MixPlan, step_generator
-from samix.networks import tap_features
-from samix.policies import Evidence
+from samix.mixing import step_generator
 from samix.report import draw_mixes
 
 from .checkpoints import load_method, read_checkpoint
@@ -106,7 +103,6 @@ def _cost(rows: Sequence[dict[str, float]], prepared: Prepared, judging: float) 
     }
 
 
-@torch.no_grad()
 def draw_run_mixes(
     run: RunFolder, prepared: Prepared, method: SupervisedMethod, images: Tensor, target: Tensor
 ) -> None:
@@ -120,7 +116,9 @@ def draw_run_mixes(
         target: (B,) int64.
     """
     images, target = images[:_PAIRS], target[:_PAIRS]
-    plan = _plan(method, images.to(prepared.config.device), prepared.config.seed)
+    device = prepared.config.device
+    generator = step_generator(prepared.config.seed, 0)
+    plan = method.plan(images.to(device), target.to(device), generator=generator)
     classes = prepared.images.classes
     config = prepared.config
     draw_mixes(
@@ -131,12 +129,3 @@ def draw_run_mixes(
         title=f"{config.policy} on {prepared.images.name}, {config.backbone}",
         pairs=_PAIRS,
     )
-
-
-def _plan(method: SupervisedMethod, images: Tensor, seed: int) -> MixPlan:
-    """Plan the mix of some photos without counting it as a step."""
-    evidence = Evidence()
-    if method.average is not None and method.tap is not None:
-        features = tap_features(method.average.module, images, method.tap)
-        evidence = Evidence(features=features)
-    return method.policy.plan(images, evidence=evidence, generator=step_generator(seed, 0))
