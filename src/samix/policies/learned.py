@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from samix.mixing import MixPlan, draw_lam
 from samix.networks import Mixer, MixerOptions
 
-from .policy import Evidence, Traits, check_probability, plan_with
+from .policy import Evidence, Traits, check_alpha, check_probability, plan_with
 
 
 class LearnedPolicy(nn.Module):
@@ -31,8 +31,7 @@ class LearnedPolicy(nn.Module):
     ) -> None:
         super().__init__()
         check_probability(p)
-        if not alpha > 0:
-            raise ValueError(f"alpha: expected a number above 0, got {alpha}")
+        check_alpha(alpha)
         self.mixer = mixer
         self.alpha = alpha
         self.p = p

@@ -132,3 +132,9 @@ def check_probability(p: float, name: str = "p") -> None:
     """Raise a ValueError unless p is a probability."""
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"{name}: expected a probability in [0, 1], got {p}")
+
+
+def check_alpha(alpha: float, name: str = "alpha") -> None:
+    """Raise a ValueError unless alpha is a parameter of a Beta distribution."""
+    if not alpha > 0:
+        raise ValueError(f"{name}: expected a number above 0, got {alpha}; use p=0 to mix nothing")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from samix.mixing import MixPlan, area_of, box_mask, constant_mask, cut_box, draw_lam, draw_uniform
 
-from .policy import StaticPolicy, Traits, check_probability
+from .policy import StaticPolicy, Traits, check_alpha, check_probability
 
 
 def none_plan(images: Tensor, index: Tensor, generator: torch.Generator) -> MixPlan:
@@ -121,13 +121,13 @@ def none() -> StaticPolicy:
 
 def mixup(alpha: float = 1.0, p: float = 1.0) -> StaticPolicy:
     """Mixup with Beta(alpha, alpha); each sample is mixed with probability p."""
-    _check_alpha(alpha)
+    check_alpha(alpha)
     return StaticPolicy("mixup", partial(mixup_plan, alpha=alpha), p)
 
 
 def cutmix(alpha: float = 1.0, p: float = 1.0) -> StaticPolicy:
     """CutMix with Beta(alpha, alpha); each sample is mixed with probability p."""
-    _check_alpha(alpha)
+    check_alpha(alpha)
     return StaticPolicy("cutmix", partial(cutmix_plan, alpha=alpha), p)
 
 
@@ -135,8 +135,8 @@ def mixup_cutmix(
     alpha: float = 0.8, cutmix_alpha: float = 1.0, switch: float = 0.5, p: float = 1.0
 ) -> StaticPolicy:
     """CutMix with probability ``switch``, else mixup; alpha is that of mixup."""
-    _check_alpha(alpha)
-    _check_alpha(cutmix_alpha, "cutmix_alpha")
+    check_alpha(alpha)
+    check_alpha(cutmix_alpha, "cutmix_alpha")
     check_probability(switch, "switch")
     rule = partial(mixup_cutmix_plan, alpha=alpha, cutmix_alpha=cutmix_alpha, switch=switch)
     return StaticPolicy("mixup-cutmix", rule, p)
@@ -147,11 +147,6 @@ def resizemix(scale: tuple[float, float] = (0.1, 0.8), p: float = 1.0) -> Static
     if not 0.0 < scale[0] <= scale[1] <= 1.0:
         raise ValueError(f"scale: expected 0 < low <= high <= 1, got {scale}")
     return StaticPolicy("resizemix", partial(resizemix_plan, scale=scale), p)
-
-
-def _check_alpha(alpha: float, name: str = "alpha") -> None:
-    if not alpha > 0:
-        raise ValueError(f"{name}: expected a number above 0, got {alpha}; use p=0 to mix nothing")
 
 
 def _size(images: Tensor) -> tuple[int, int]:
