@@ -54,3 +54,22 @@ def test_judged_frees_the_graph_of_the_judge() -> None:
 def test_judged_without_a_gradient() -> None:
     with torch.no_grad():
         assert judged(torch.ones(1, 1, 2, 2), torch.Tensor.sum).item() == 4.0
+
+
+def test_an_overflow_in_the_gradient_leaves_the_value_finite() -> None:
+    """The scaler of float16 then skips the step; a value that is no number would stop the run."""
+
+    class Overflow(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, mask: Tensor) -> Tensor:
+            return mask.clone()
+
+        @staticmethod
+        def backward(ctx: object, gradient: Tensor) -> Tensor:
+            return gradient * torch.inf
+
+    mask = torch.rand(1, 1, 2, 2, requires_grad=True)
+    loss = judged(mask, lambda value: Overflow.apply(value).sum())
+    assert torch.isfinite(loss)
+    loss.backward()
+    assert torch.isinf(mask.grad).all()  # type: ignore[arg-type]

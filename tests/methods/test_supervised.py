@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samix import SupervisedMethod, blend, create_method, eta_balanced_loss, mix_targets
+from samix import (
+    MixerOptions,
+    SupervisedMethod,
+    blend,
+    create_method,
+    eta_balanced_loss,
+    mix_targets,
+)
 from samix.mixing import step_generator
 from samix.networks import tap_features
 from samix.objectives import area_loss
@@ -210,8 +217,31 @@ def test_parameter_groups() -> None:
     assert [group["name"] for group in make("mixup").parameter_groups(0.1)] == ["weights", "biases"]
 
 
-def test_signs_of_life_change_nothing() -> None:
-    method, (images, target) = make(), batch(12)
+def test_an_optimisers_own_weight_decay_reaches_the_weights_alone() -> None:
+    groups = torch.optim.SGD(make().parameter_groups(lr=0.1), weight_decay=0.3).param_groups
+    assert {group["name"]: group["weight_decay"] for group in groups} == {
+        "weights": 0.3,
+        "biases": 0.0,
+        "mixer": 0.0,
+    }
+
+
+def test_soft_targets_are_refused_with_a_remedy() -> None:
+    images, _ = batch()
+    with pytest.raises(ValueError, match=r"target: expected \(B,\) class numbers"):
+        make()(images, torch.full((6, 4), 0.25))
+
+
+def test_signs_of_life_do_not_depend_on_alpha_and_p() -> None:
+    images, target = batch(12)
+    plain, diluted = make(), make(alpha=0.2, p=0.3)
+    for name, value in plain.signs_of_life(images, target).items():
+        assert torch.equal(value, diluted.signs_of_life(images, target)[name])
+
+
+@pytest.mark.parametrize("start", ["mixup", "paper"])
+def test_signs_of_life_change_nothing(start: Any) -> None:
+    method, (images, target) = make(mixer=MixerOptions(start=start)), batch(12)
     state = copy.deepcopy(method.state_dict())
     signs, again = (method.signs_of_life(images, target) for _ in range(2))
     assert set(signs) == {

@@ -191,3 +191,5 @@ def test_options_are_checked(option: str, value: str) -> None:
         MixerOptions(**{option: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="lam_margin: expected"):
         MixerOptions(lam_margin=0.5)
+    with pytest.raises(ValueError, match="lam_curve: expected a number above -1/3"):
+        MixerOptions(lam_curve=-1 / 3)

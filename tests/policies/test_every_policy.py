@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -168,9 +169,11 @@ def test_lam_1_is_the_identity(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_low_precision_images(name: str, dtype: torch.dtype) -> None:
     policy = make(name)
-    images = torch.rand(4, 3, 8, 8)
+    images = torch.rand(4, 3, 64, 64)
     wanted, plan = plan_of(policy, images), plan_of(policy, images.to(dtype))
-    assert blend(images.to(dtype), plan).dtype == dtype
+    mixed = blend(images.to(dtype), plan)
+    assert mixed.dtype == dtype
+    assert torch.allclose(mixed.float(), blend(images, wanted), atol=0.02)
     for part in ("lam", "mask", "weight"):
         assert getattr(plan, part).dtype == torch.float32
         assert torch.equal(getattr(plan, part), getattr(wanted, part))
@@ -197,8 +200,11 @@ def test_names_and_options_are_checked() -> None:
     with pytest.raises(ValueError, match=r"unknown option of policy 'none'.*takes none"):
         create_policy("none", alpha=1.0)
     for name in ("mixup", "cutmix", "mixup-cutmix", "samix"):
-        with pytest.raises(ValueError, match="alpha: expected a number above 0"):
-            make(name, alpha=0.0)
+        for alpha in (0.0, -1.0, math.inf, math.nan):
+            with pytest.raises(ValueError, match="alpha: expected a number above 0"):
+                make(name, alpha=alpha)
+        with pytest.raises(TypeError, match="alpha: expected a number, got 'x'"):
+            make(name, alpha="x")
 
 
 def test_a_learned_policy_says_what_it_misses() -> None:

@@ -104,7 +104,7 @@ def _add_run(train: argparse.ArgumentParser) -> None:
     _add(
         group,
         "--resume",
-        "go on with the run in --output from its last full epoch",
+        "go on with the run in --output from its last checkpoint",
         action="store_true",
     )
     _add(group, "--seed", "seed of everything random (0)", type=int, metavar="N")
@@ -146,6 +146,7 @@ def _add_network(train: argparse.ArgumentParser) -> None:
         "--model-kwargs",
         "arguments of the timm model, e.g. layers=[1,1,1,1] drop_path_rate=0.1",
         nargs="+",
+        action="extend",
         metavar="KEY=VALUE",
     )
 
@@ -160,6 +161,7 @@ def _add_mixing(train: argparse.ArgumentParser) -> None:
         "--policy-options",
         "further options of the policy, e.g. lam_margin=0.1",
         nargs="+",
+        action="extend",
         metavar="KEY=VALUE",
     )
     _add(group, "--eta", "weight of the global term for the Mixer (0.5)", type=float, metavar="X")

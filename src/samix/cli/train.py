@@ -22,6 +22,7 @@ from samix.training import (
     resume,
     train,
 )
+from samix.training.config import whole_path
 
 from .summary import print_summary
 
@@ -118,9 +119,10 @@ def _check_resumed(given: Mapping[str, Any]) -> str:
     if "output" not in given:
         raise InputError("--resume needs the run folder to go on with; give it with --output RUN")
     recorded = read_config(open_run(given["output"])).to_dict()
-    for name, value in _parsed(given).items():
+    for name, wish in _parsed(given).items():
         if name in ("output", *_MACHINE):
             continue
+        value = whole_path(wish) if name == "data" else wish
         there = recorded.get(name)
         if isinstance(value, Mapping) and isinstance(there, Mapping):
             there = {key: there.get(key) for key in value}

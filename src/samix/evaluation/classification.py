@@ -65,7 +65,7 @@ class _Meters(nn.Module):
         self.nll.update(F.cross_entropy(logits, target, reduction="none"))
 
     def result(self, classes: Sequence[str]) -> ClassificationResult:
-        confusion: Tensor = self.confusion.compute().double()
+        confusion: Tensor = self.confusion.compute().cpu().double()
         correct, total = confusion.diagonal(), confusion.sum(1)
         recall = (correct / total).tolist()
         there = (total > 0).tolist()

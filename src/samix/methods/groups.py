@@ -12,7 +12,7 @@ def parameter_groups(
     mixer: nn.Module | None,
     *,
     lr: float,
-    weight_decay: float = 0.0,
+    weight_decay: float | None = None,
     mixer_lr: float | None = None,
 ) -> list[dict[str, Any]]:
     """Return the groups of an encoder and a Mixer; groups without parameters are left out.
@@ -23,7 +23,7 @@ def parameter_groups(
         encoder: The trained network.
         mixer: The Mixer or its policy, or None.
         lr: Learning rate of the encoder.
-        weight_decay: For weights of two or more dimensions.
+        weight_decay: For weights of two or more dimensions; None leaves it to the optimiser.
         mixer_lr: Learning rate of the Mixer; None takes ``lr``.
     """
     trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
@@ -32,7 +32,7 @@ def parameter_groups(
         if (mixer is not None)
         else []
     )
-    groups = [
+    groups: list[dict[str, Any]] = [
         {
             "name": "weights",
             "params": [parameter for parameter in trained if parameter.ndim >= 2],
@@ -52,4 +52,6 @@ def parameter_groups(
             "weight_decay": 0.0,
         },
     ]
+    if weight_decay is None:
+        del groups[0]["weight_decay"]
     return [group for group in groups if group["params"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from samix.mixing import (
     box_mask,
     constant_mask,
     cut_box,
+    draw_index,
     draw_uniform,
     step_generator,
 )
@@ -25,7 +27,7 @@ from samix.objectives import (
     local_loss,
     within_mask_deviation,
 )
-from samix.policies import Evidence, LearnedPolicy
+from samix.policies import LearnedPolicy
 
 _GRADIENT_SCALE = 1024.0
 
@@ -35,13 +37,26 @@ def mask_loss(plan: MixPlan, weight: float, margin: float) -> Tensor:
     return weight * area_loss(plan.mask, plan.lam, margin)
 
 
+class _Carried(torch.autograd.Function):
+    """A loss whose gradient by the mask is known already."""
+
+    @staticmethod
+    def forward(ctx: Any, mask: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * outputs[0], None, None
+
+
 def judged(mask: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the loss of a mask, with its gradient taken at once.
 
     The graph of the network that judges is freed before the encoder builds its own, so that the two
-    never lie in memory together. Value and gradient are those of ``loss_of(mask)``: the gradient g
-    is kept, and ``sum(mask * g)`` carries it on. The constant factor keeps g within the range of
-    float16; it is a power of two, hence exact.
+    never lie in memory together. Value and gradient are those of ``loss_of(mask)``. A constant
+    factor keeps the gradient within the range of float16; it is a power of two, hence exact.
 
     Args:
         mask: (B,1,H,W), the Mixer's.
@@ -52,8 +67,8 @@ def judged(mask: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
     leaf = mask.detach().requires_grad_(True)
     loss = loss_of(leaf)
     (gradient,) = torch.autograd.grad(loss * _GRADIENT_SCALE, leaf)
-    carried = (mask * (gradient / _GRADIENT_SCALE)).sum()
-    return loss.detach() + (carried - carried.detach())
+    judged_loss: Tensor = _Carried.apply(mask, loss.detach(), gradient / _GRADIENT_SCALE)
+    return judged_loss
 
 
 @torch.no_grad()
@@ -74,7 +89,10 @@ def signs_of_life(
     logits_of: Callable[[Tensor], Tensor],
     candidate: Tensor,
 ) -> dict[str, Tensor]:
-    """Return what shows whether a Mixer is alive, on pairs that are the same at every call.
+    """Return what shows whether a Mixer is alive, on pairs and lam that are the same at every call.
+
+    lam is spread over 0.2 to 0.8, whatever alpha and p of the policy, so that neither clean samples
+    nor the constant masks of an extreme lam dilute what is measured.
 
     The losses of the learned mix stand beside those of mixup and of CutMix for the same pairs and
     lam under the same network. A Mixer that is alive has masks with structure and a lower loss than
@@ -92,16 +110,22 @@ def signs_of_life(
         ``{samix,mixup,cutmix}_{local,global}``.
     """
     generator = step_generator(0, 0)
-    learned = policy.plan(images, evidence=Evidence(features=features), generator=generator)
-    lam, index, size = learned.lam, learned.index, (images.shape[2], images.shape[3])
-    centre = draw_uniform(len(lam), 2, generator=generator, device=images.device)
+    batch, size, device = len(images), (images.shape[2], images.shape[3]), images.device
+    index = draw_index(batch, generator=generator, device=device)
+    lam = 0.2 + 0.6 * draw_uniform(batch, generator=generator, device=device)
+    training = policy.training
+    policy.eval()  # measuring changes nothing, also with batch norm in a Mixer of the paper's form
+    mask = policy.mixer(features, features[index], lam, size)
+    attention, _ = policy.mixer.attend(features, features[index], lam.view(-1, 1, 1, 1))
+    policy.train(training)
+    learned = MixPlan(lam, index, mask, lam)
+    centre = draw_uniform(len(lam), 2, generator=generator, device=device)
     box = box_mask(cut_box(lam, centre, size), size)
     plans = {
         "samix": learned,
         "mixup": MixPlan(lam, index, constant_mask(lam, size), lam),
         "cutmix": MixPlan(lam, index, box, area_of(box)),
     }
-    attention, _ = policy.mixer.attend(features, features[index], lam.view(-1, 1, 1, 1))
     signs = {**mask_terms(learned), "attention_entropy": attention_entropy(attention)}
     for name, plan in plans.items():
         logits = logits_of(blend(images, plan)).float()

@@ -95,6 +95,11 @@ class SupervisedMethod(nn.Module):
             images: (B,3,H,W) floating point, normalised.
             target: (B,) int64 classes.
         """
+        if target.ndim != 1 or target.is_floating_point():
+            raise ValueError(
+                f"target: expected (B,) class numbers, got {tuple(target.shape)} {target.dtype}; "
+                "for soft targets use a policy with samix.blend and samix.mix_targets"
+            )
         options, generator = self.options, self.counter.next_generator()
         evidence = self._evidence(images)
 
@@ -123,13 +128,14 @@ class SupervisedMethod(nn.Module):
             self.counter.updates += 1
 
     def parameter_groups(
-        self, lr: float, *, weight_decay: float = 0.0, mixer_lr: float | None = None
+        self, lr: float, *, weight_decay: float | None = None, mixer_lr: float | None = None
     ) -> list[dict[str, Any]]:
         """Return groups for an optimiser: encoder (with and without weight decay) and Mixer.
 
         Args:
             lr: Learning rate of the encoder.
-            weight_decay: For the encoder's weights of two or more dimensions.
+            weight_decay: For the encoder's weights of two or more dimensions; None leaves it to
+                the optimiser. Biases, norms and the Mixer have none.
             mixer_lr: Learning rate of the Mixer; None takes ``lr``.
         """
         mixer = self.policy if isinstance(self.policy, nn.Module) else None

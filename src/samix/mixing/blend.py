@@ -47,8 +47,11 @@ def blend(
         )
     partner = images[plan.index]
     if plan.grid is not None:
-        grid = plan.grid.to(images.dtype)
-        partner = F.grid_sample(partner, grid, resample, "border", align_corners=False)
+        # positions need more digits than low precision has
+        wide = torch.promote_types(images.dtype, torch.float32)
+        grid = plan.grid.to(wide)
+        partner = F.grid_sample(partner.to(wide), grid, resample, "border", align_corners=False)
+        partner = partner.to(images.dtype)
     return torch.lerp(partner, images, plan.mask.to(images.dtype))
 
 
@@ -111,7 +114,7 @@ def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
             raise ValueError(
                 f"target: expected classes in [0, {num_classes}), got {target[outside][0].item()}"
             )
-    else:
+    elif target.device.type in ("cpu", "cuda"):
         # the same check without waiting for the device
         torch._assert_async((~outside).all(), f"target: expected classes in [0, {num_classes})")
     classes = torch.arange(num_classes, device=target.device)

@@ -6,6 +6,8 @@ so that a seed gives the same mixes on every device. Global random state is neve
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -80,12 +82,12 @@ def draw_lam(
     Raises:
         ValueError: alpha is not above 0.
     """
-    if not alpha > 0:
+    if not 0 < alpha < math.inf:
         raise ValueError(f"alpha: expected a number above 0, got {alpha}; use p=0 to mix nothing")
     shape = torch.full((2, batch), float(alpha), dtype=torch.float64)
     gammas = torch._standard_gamma(shape, generator=check_generator(generator))
     gammas = gammas.clamp_min(torch.finfo(torch.float64).tiny)
-    return (gammas[0] / gammas.sum(0)).float().to(device)
+    return (gammas[0] / gammas.sum(0)).float().to(device, non_blocking=True)
 
 
 def draw_index(
@@ -107,7 +109,7 @@ def draw_index(
     order = torch.randperm(batch, generator=check_generator(generator))
     index = torch.empty_like(order)
     index[order] = order.roll(1)
-    return index.to(device)
+    return index.to(device, non_blocking=True)
 
 
 def draw_uniform(
@@ -116,4 +118,4 @@ def draw_uniform(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Draw float32 numbers of the given size, uniform in [0, 1)."""
-    return torch.rand(*size, generator=check_generator(generator)).to(device)
+    return torch.rand(*size, generator=check_generator(generator)).to(device, non_blocking=True)

@@ -54,13 +54,14 @@ def cut_box(lam: Tensor, centre: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B,4) int64 top, left, bottom, right.
     """
-    extent = torch.tensor(size, device=lam.device)
-    side = (1.0 - lam).clamp_min(0).sqrt().unsqueeze(1)
-    half = (side * extent * 0.5).long()
-    middle = (centre * extent).long()
-    first = (middle - half).clamp_min(0)
-    last = torch.minimum(middle + half, extent)
-    return torch.cat([first, last], dim=1)
+    side = (1.0 - lam).clamp_min(0).sqrt()
+    firsts, lasts = [], []
+    for axis, length in enumerate(size):
+        half = (side * length * 0.5).long()
+        middle = (centre[:, axis] * length).long()
+        firsts.append((middle - half).clamp_min(0))
+        lasts.append((middle + half).clamp_max(length))
+    return torch.stack([*firsts, *lasts], dim=1)
 
 
 def area_of(mask: Tensor) -> Tensor:

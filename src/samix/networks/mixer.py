@@ -51,6 +51,12 @@ class MixerOptions:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {allowed}, got {getattr(self, name)!r}")
+        for name in ("lam_margin", "lam_curve"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, int | float):
+                raise TypeError(f"{name}: expected a number, got {value!r}")
+        if self.lam_curve is not None and not self.lam_curve > -1 / 3:
+            raise ValueError(f"lam_curve: expected a number above -1/3, got {self.lam_curve}")
         if not 0.0 <= self.lam_margin < 0.5:
             raise ValueError(f"lam_margin: expected a number in [0, 0.5), got {self.lam_margin}")
 

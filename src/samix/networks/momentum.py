@@ -21,8 +21,7 @@ def momentum_decay(step: int, steps: int | None) -> float:
     With planned steps T: ``decay = 1 - (1 + cos(pi t / T)) / (2 window)`` where the window is 1.5 %
     of T, at least 20 steps and at most a tenth of T. Averaging starts over about one window and
     freezes at the end; after T updates less than 1 % of the initial weights is left.
-    Without a plan: ``decay = 1 - 1 / max(1, 0.015 t)`` up to 20 steps' window first, a window that
-    grows with the steps done.
+    Without a plan the window grows with the steps done: ``max(min(t + 1, 20), 0.015 t)``.
 
     Deviation from SAMix (arXiv 2111.15454), which takes 0.999 rising to 0.999999: made for 200,000
     steps, this leaves a third of the random initial weights in the average of a run of 2,000.

@@ -48,4 +48,4 @@ def attention_entropy(attention: Tensor) -> Tensor:
         attention: (B,N,M), rows sum to 1, M at least 2.
     """
     entropy = -(attention * attention.clamp_min(1e-12).log()).sum(-1).mean()
-    return entropy / math.log(attention.shape[-1])
+    return entropy / math.log(max(attention.shape[-1], 2))

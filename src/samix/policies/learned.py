@@ -89,7 +89,7 @@ def samix(
     channels: int | None = None,
     alpha: float = 2.0,
     p: float = 1.0,
-    lam_margin: float = 0.08,
+    lam_margin: float | None = None,
     mixer: MixerOptions | None = None,
 ) -> LearnedPolicy:
     """SAMix with a fresh Mixer.
@@ -98,7 +98,8 @@ def samix(
         channels: Channels of the feature map that the Mixer reads; a method fills them in.
         alpha: Parameter of Beta(alpha, alpha), above 0.
         p: Probability that a sample is mixed, in [0, 1].
-        lam_margin: Where lam or 1 - lam is at most this, the mask is constant.
+        lam_margin: Where lam or 1 - lam is at most this, the mask is constant; None takes that of
+            ``mixer``.
         mixer: Further choices, see :class:`samix.networks.MixerOptions`.
     """
     if channels is None:
@@ -106,5 +107,7 @@ def samix(
             "channels: policy 'samix' expected the channels of the feature map that it reads, got "
             "None; pass the name 'samix' to samix.create_method, which knows them"
         )
-    options = replace(mixer or MixerOptions(), lam_margin=lam_margin)
+    options = mixer or MixerOptions()
+    if lam_margin is not None:
+        options = replace(options, lam_margin=lam_margin)
     return LearnedPolicy(Mixer(channels, options), alpha=alpha, p=p)

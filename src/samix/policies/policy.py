@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -130,11 +131,19 @@ def plan_with(
 
 def check_probability(p: float, name: str = "p") -> None:
     """Raise a ValueError unless p is a probability."""
+    check_number(p, name)
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"{name}: expected a probability in [0, 1], got {p}")
 
 
+def check_number(value: object, name: str) -> None:
+    """Raise a TypeError unless a value is a number."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+
+
 def check_alpha(alpha: float, name: str = "alpha") -> None:
     """Raise a ValueError unless alpha is a parameter of a Beta distribution."""
-    if not alpha > 0:
+    check_number(alpha, name)
+    if not 0 < alpha < math.inf:
         raise ValueError(f"{name}: expected a number above 0, got {alpha}; use p=0 to mix nothing")

@@ -5,6 +5,7 @@ Each is a module-level function that makes a plan, and a short function that mak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -87,10 +88,13 @@ def resizemix_plan(
     height, width = _size(images)
     side, top, left = draw_uniform(3, batch, generator=generator, device=device)
     share = scale[0] + (scale[1] - scale[0]) * side
-    extent = torch.tensor([height, width], device=device)
-    sides = (share.unsqueeze(1) * extent).long().clamp_min(1)
-    first = (torch.stack([top, left], 1) * (extent - sides + 1)).long()
-    box = torch.cat([first, first + sides], dim=1)
+    firsts, lasts = [], []
+    for place, length in ((top, height), (left, width)):
+        shrunk = (share * length).long().clamp_min(1)
+        first = (place * (length - shrunk + 1)).long()
+        firsts.append(first)
+        lasts.append(first + shrunk)
+    box = torch.stack([*firsts, *lasts], dim=1)
     mask = box_mask(box, (height, width))
     area = area_of(mask)
     return MixPlan(area, index, mask, area, _whole_image_in_box(box, (height, width)))
@@ -144,6 +148,8 @@ def mixup_cutmix(
 
 def resizemix(scale: tuple[float, float] = (0.1, 0.8), p: float = 1.0) -> StaticPolicy:
     """ResizeMix; ``scale`` bounds the side of the pasted partner as a share of the image's side."""
+    if not isinstance(scale, Sequence) or len(scale) != 2:
+        raise TypeError(f"scale: expected two numbers, low and high, got {scale!r}")
     if not 0.0 < scale[0] <= scale[1] <= 1.0:
         raise ValueError(f"scale: expected 0 < low <= high <= 1, got {scale}")
     return StaticPolicy("resizemix", partial(resizemix_plan, scale=scale), p)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -168,11 +169,17 @@ def resolve(config: TrainConfig) -> TrainConfig:
     decay = config.weight_decay
     return replace(
         config,
+        data=whole_path(config.data),
         lr=lr,
         mixer_lr=lr if config.mixer_lr is None else config.mixer_lr,
         weight_decay=DEFAULT_WEIGHT_DECAY[config.optimizer] if decay is None else decay,
         device=choose_device(config),
     )
+
+
+def whole_path(data: str) -> str:
+    """Return an existing path as an absolute one, so that a run can be resumed from anywhere."""
+    return str(Path(data).resolve()) if Path(data).exists() else data
 
 
 def choose_device(config: TrainConfig) -> str:

@@ -74,7 +74,7 @@ def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult
 
 
 def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
-    """Go on with a run from its last full epoch; its folder says what it does.
+    """Go on with a run from its last checkpoint; its folder says what it does.
 
     A run that was stopped at any moment ends, on the CPU, with the same weights bit for bit as one
     that was not.

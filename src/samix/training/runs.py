@@ -63,7 +63,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """Checkpoint of the last full epoch."""
+        """The last checkpoint."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
