@@ -291,8 +291,7 @@ def why_cells(rows: pd.DataFrame) -> list[Cell]:
     """Return SAMix with one thing changed, at seed 0: what makes it gain or lose."""
     alpha = chosen_alpha(rows, "samix")
     changes: dict[str, dict[str, Any]] = {
-        "no area loss": {"area_weight": 0.0},
-        "small area loss": {"area_weight": 0.02},
+        "area loss 0.1": {"area_weight": 0.1},
         "eta 2": {"eta": 2.0},
         "tap 16 x 16": {"tap": 2},
     }

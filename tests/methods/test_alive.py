@@ -61,4 +61,4 @@ def test_the_mixer_comes_alive_on_a_frozen_teacher() -> None:
     # it learns masks with more structure, of the wanted area, that the teacher reads better
     assert after["mask_deviation"] > max(before["mask_deviation"], torch.tensor(0.05))
     assert after["area_lam_correlation"] > 0.9
-    assert objective(after, "samix") < objective(after, "mixup") - 0.05
+    assert objective(after, "samix") < objective(after, "mixup") - 0.02

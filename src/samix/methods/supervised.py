@@ -26,7 +26,8 @@ class SupervisedOptions:
 
     Attributes:
         eta: Weight of the global term in the Mixer's loss, 0 or more.
-        area_weight: Weight of the area loss in the Mixer's loss, 0 or more.
+        area_weight: Weight of the area loss in the Mixer's loss, 0 or more. The paper has 0.1; here
+            the area follows lam anyway, and the reward of variance makes masks too sharp.
         area_margin: Distance of area and lam that costs nothing, in [0, 1].
         clean_branch: The encoder also learns from the unmixed images.
         label_smoothing: Share of each label spread over all classes, for the encoder alone.
@@ -36,7 +37,7 @@ class SupervisedOptions:
     """
 
     eta: float = 0.5
-    area_weight: float = 0.1
+    area_weight: float = 0.0
     area_margin: float = 0.1
     clean_branch: bool = False
     label_smoothing: float = 0.0

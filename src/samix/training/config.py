@@ -95,7 +95,7 @@ class TrainConfig:
     policy: str = "samix"
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     eta: float = 0.5
-    area_weight: float = 0.1
+    area_weight: float = 0.0
     clean_branch: bool = False
     momentum_average: bool | None = None
     label_smoothing: float = 0.0
