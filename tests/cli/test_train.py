@@ -109,7 +109,7 @@ def test_bad_data_is_refused_in_one_sentence(capsys):
 
     assert "'nowhere'" in said("nowhere")
     Path("empty").mkdir()
-    assert "'empty'" in said("empty")
+    assert "empty'" in said("empty")
     photos("single", classes=("good",))
     assert "only one class" in said("single")
     for path in sorted(photos("small").glob("crack/*"))[2:]:
@@ -216,7 +216,13 @@ def test_settings_of_a_preset_for_another_policy_or_model_are_left_out():
     assert config_from({**given, "alpha": 0.4}).policy_options == {"alpha": 0.4}
     assert config_from({"data": "demo", "backbone": "vit_tiny_patch16_224"}).model_kwargs == {}
     words = {"data": "demo", "model_kwargs": ["drop_path_rate=0.1"]}
-    assert set(config_from(words).model_kwargs) == {"layers", "channels", "drop_path_rate"}
+    assert set(config_from(words).model_kwargs) == {
+        "layers",
+        "channels",
+        "stem_type",
+        "stem_width",
+        "drop_path_rate",
+    }
 
 
 @pytest.mark.parametrize("name", preset_names())

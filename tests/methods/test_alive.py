@@ -45,7 +45,7 @@ def test_the_mixer_comes_alive_on_a_frozen_teacher() -> None:
 
     before = method.signs_of_life(images, target)
     method.encoder.requires_grad_(False).eval()
-    mixer = torch.optim.SGD(method.policy.parameters(), lr=0.1, momentum=0.9)  # type: ignore[attr-defined]
+    mixer = torch.optim.SGD(method.policy.parameters(), lr=0.03, momentum=0.9)  # type: ignore[attr-defined]
     for _ in range(300):
         method(*striped(32, generator)).loss.backward()
         mixer.step()
@@ -61,4 +61,4 @@ def test_the_mixer_comes_alive_on_a_frozen_teacher() -> None:
     # it learns masks with more structure, of the wanted area, that the teacher reads better
     assert after["mask_deviation"] > max(before["mask_deviation"], torch.tensor(0.05))
     assert after["area_lam_correlation"] > 0.9
-    assert objective(after, "samix") < objective(after, "mixup") - 0.02
+    assert objective(after, "samix") < objective(after, "mixup") - 0.05

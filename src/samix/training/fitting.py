@@ -122,6 +122,8 @@ def _quiet() -> Iterator[None]:
             logging.getLogger(name).setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
+            # channels-last images give channels-last gradients, which cost one copy
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
         for name, level in levels.items():
