@@ -89,7 +89,7 @@ def _judge(
 
 
 def _cost(rows: Sequence[dict[str, float]], prepared: Prepared, judging: float) -> dict[str, Any]:
-    """Return what the run cost, over all its sessions."""
+    """Return what the run cost, the parts before a resume included."""
     training = sum(row["train_seconds"] for row in rows)
     photos = sum(row["images_per_second"] * row["train_seconds"] for row in rows)
     return {
