@@ -4,15 +4,31 @@ mixing      draws, masks, plans, and how they are applied to images and targets
 policies    who decides how to mix: hand-made rules, or the Mixer
 networks    backbones and their tap, the Mixer, the momentum encoder
 objectives  the loss functions
-methods     one training step as a plain module: supervised
+methods     one training step as a plain module: supervised, moco, simclr, byol, mocov3
 data, training, evaluation, report, cli  what `samix train` needs (the extra samix[train])
 """
 
 from ._version import __version__
-from .methods import METHODS, StepOutput, SupervisedMethod, SupervisedOptions, create_method
+from .methods import (
+    METHODS,
+    SelfSupervisedMethod,
+    SelfSupervisedOptions,
+    StepOutput,
+    SupervisedMethod,
+    SupervisedOptions,
+    create_method,
+)
 from .mixing import MixPlan, blend, match_area, mix_targets
 from .networks import Mixer, MixerOptions, MomentumEncoder, momentum_decay, small_stem
-from .objectives import area_loss, eta_balanced_loss, global_loss, local_loss, soft_cross_entropy
+from .objectives import (
+    area_loss,
+    batch_candidates,
+    eta_balanced_loss,
+    global_loss,
+    local_loss,
+    queue_candidates,
+    soft_cross_entropy,
+)
 from .policies import POLICIES, Evidence, LearnedPolicy, Policy, StaticPolicy, create_policy
 
 __all__ = [
@@ -25,12 +41,15 @@ __all__ = [
     "MixerOptions",
     "MomentumEncoder",
     "Policy",
+    "SelfSupervisedMethod",
+    "SelfSupervisedOptions",
     "StaticPolicy",
     "StepOutput",
     "SupervisedMethod",
     "SupervisedOptions",
     "__version__",
     "area_loss",
+    "batch_candidates",
     "blend",
     "create_method",
     "create_policy",
@@ -40,6 +59,7 @@ __all__ = [
     "match_area",
     "mix_targets",
     "momentum_decay",
+    "queue_candidates",
     "small_stem",
     "soft_cross_entropy",
 ]

@@ -1,7 +1,24 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
 from .factory import METHODS, create_method
+from .rivals import RIVALS, Rival
+from .self_supervised import SelfSupervisedMethod, SelfSupervisedOptions, check_views
+from .self_supervised_factory import SELF_SUPERVISED, create_self_supervised, method_options
 from .step import StepOutput
 from .supervised import SupervisedMethod, SupervisedOptions
 
-__all__ = ["METHODS", "StepOutput", "SupervisedMethod", "SupervisedOptions", "create_method"]
+__all__ = [
+    "METHODS",
+    "RIVALS",
+    "SELF_SUPERVISED",
+    "Rival",
+    "SelfSupervisedMethod",
+    "SelfSupervisedOptions",
+    "StepOutput",
+    "SupervisedMethod",
+    "SupervisedOptions",
+    "check_views",
+    "create_method",
+    "create_self_supervised",
+    "method_options",
+]

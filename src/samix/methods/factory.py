@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from torch import nn
 
 from samix.networks import create_backbone, find_tap
 from samix.policies import Policy, check_options, create_policy, nearest, policy_options
 
+from .rivals import RIVALS
+from .self_supervised import SelfSupervisedMethod
+from .self_supervised_factory import SELF_SUPERVISED
 from .supervised import SupervisedMethod, SupervisedOptions
 
 
@@ -42,6 +45,11 @@ def create_supervised(
         **options: Fields of :class:`SupervisedOptions`, and options of the named policy such as
             ``alpha`` and ``p``.
     """
+    if isinstance(policy, str) and policy in RIVALS:
+        raise ValueError(
+            f"policy: {policy!r} is for self-supervised methods "
+            f"({', '.join(RIVALS[policy].methods)}), got method 'supervised'"
+        )
     of_method = tuple(field.name for field in fields(SupervisedOptions))
     of_policy = policy_options(policy) if isinstance(policy, str) else ()
     own = tuple(inspect.signature(create_supervised).parameters)[:-1]
@@ -70,19 +78,38 @@ def create_supervised(
     )
 
 
-METHODS = {"supervised": create_supervised}
+METHODS: dict[str, Callable[..., SupervisedMethod | SelfSupervisedMethod]] = {
+    "supervised": create_supervised,
+    **SELF_SUPERVISED,
+}
 """Every method: its name, and the function that makes it."""
 
 
-def create_method(name: str, **options: Any) -> SupervisedMethod:
+@overload
+def create_method(name: Literal["supervised"], **options: Any) -> SupervisedMethod: ...
+
+
+@overload
+def create_method(
+    name: Literal["moco", "simclr", "byol", "mocov3"], **options: Any
+) -> SelfSupervisedMethod: ...
+
+
+@overload
+def create_method(name: str, **options: Any) -> SupervisedMethod | SelfSupervisedMethod: ...
+
+
+def create_method(name: str, **options: Any) -> SupervisedMethod | SelfSupervisedMethod:
     """Create a method by name.
 
     Args:
         name: A key of :data:`METHODS`.
-        **options: Arguments of the function behind it, see :func:`create_supervised`.
+        **options: Arguments of the function behind it, see :func:`create_supervised`,
+            :func:`create_moco`, :func:`create_simclr`, :func:`create_byol`, :func:`create_mocov3`.
 
     Raises:
         ValueError: Unknown name or option, or a value outside its range.
+        ModuleNotFoundError: A self-supervised method without the extra ``samix[ssl]``.
     """
     if name not in METHODS:
         raise ValueError(
@@ -91,4 +118,13 @@ def create_method(name: str, **options: Any) -> SupervisedMethod:
         )
     if "backbone" not in options:
         raise ValueError("backbone: expected the name of a timm model or a module, got nothing")
-    return METHODS[name](**options)
+    try:
+        return METHODS[name](**options)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "lightly":
+            raise
+        raise ModuleNotFoundError(
+            f"method {name!r} takes its heads from the package 'lightly', which is not installed; "
+            "run pip install 'samix[ssl]'",
+            name="lightly",
+        ) from error

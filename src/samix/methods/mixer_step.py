@@ -20,6 +20,7 @@ from samix.mixing import (
     step_generator,
 )
 from samix.objectives import (
+    Candidates,
     area_lam_correlation,
     area_loss,
     attention_entropy,
@@ -27,9 +28,16 @@ from samix.objectives import (
     local_loss,
     within_mask_deviation,
 )
-from samix.policies import LearnedPolicy
+from samix.policies import Evidence, LearnedPolicy, Policy, pair_features
 
 _GRADIENT_SCALE = 1024.0
+
+
+def learns(policy: Policy) -> bool:
+    """Say whether a policy has parameters that are to be trained."""
+    if not isinstance(policy, LearnedPolicy):
+        return False
+    return any(parameter.requires_grad for parameter in policy.parameters())
 
 
 def mask_loss(plan: MixPlan, weight: float, margin: float) -> Tensor:
@@ -84,10 +92,10 @@ def mask_terms(plan: MixPlan) -> dict[str, Tensor]:
 def signs_of_life(
     policy: LearnedPolicy,
     images: Tensor,
-    features: Tensor,
+    evidence: Evidence,
     *,
-    logits_of: Callable[[Tensor], Tensor],
-    candidate: Tensor,
+    judge: Callable[[Tensor, Tensor], Candidates],
+    partner_images: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return what shows whether a Mixer is alive, on pairs and lam that are the same at every call.
 
@@ -101,9 +109,9 @@ def signs_of_life(
     Args:
         policy: The learned policy.
         images: (B,3,H,W), normalised.
-        features: (B,C,h,w) of the images.
-        logits_of: From mixed images to (B,K) logits over the candidates.
-        candidate: (B,) int64, the candidate that each image is.
+        evidence: With the features of the images.
+        judge: From mixed images (B,3,H,W) and index (B,) to what they are compared with.
+        partner_images: (B,3,H,W), the view that partners are taken from; None takes ``images``.
 
     Returns:
         Scalars: ``mask_deviation``, ``area_lam_correlation``, ``attention_entropy``, and
@@ -115,8 +123,9 @@ def signs_of_life(
     lam = 0.2 + 0.6 * draw_uniform(batch, generator=generator, device=device)
     training = policy.training
     policy.eval()  # measuring changes nothing, also with batch norm in a Mixer of the paper's form
-    mask = policy.mixer(features, features[index], lam, size)
-    attention, _ = policy.mixer.attend(features, features[index], lam.view(-1, 1, 1, 1))
+    features, partner = pair_features(evidence, index)
+    mask = policy.mixer(features, partner, lam, size)
+    attention, _ = policy.mixer.attend(features, partner, lam.view(-1, 1, 1, 1))
     policy.train(training)
     learned = MixPlan(lam, index, mask, lam)
     centre = draw_uniform(len(lam), 2, generator=generator, device=device)
@@ -128,8 +137,7 @@ def signs_of_life(
     }
     signs = {**mask_terms(learned), "attention_entropy": attention_entropy(attention)}
     for name, plan in plans.items():
-        logits = logits_of(blend(images, plan)).float()
-        arguments = (logits, candidate, candidate[index], plan.weight)
-        signs[f"{name}_local"] = local_loss(*arguments)
-        signs[f"{name}_global"] = global_loss(*arguments)
+        candidates = judge(blend(images, plan, partner_images=partner_images), index)
+        signs[f"{name}_local"] = local_loss(*candidates, plan.weight)
+        signs[f"{name}_global"] = global_loss(*candidates, plan.weight)
     return signs

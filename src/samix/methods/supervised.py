@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from samix.mixing import MixPlan, blend, mix_targets
 from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
-from samix.objectives import eta_balanced_loss, soft_cross_entropy
+from samix.objectives import class_candidates, eta_balanced_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .groups import parameter_groups
-from .mixer_step import judged, mask_loss, mask_terms, signs_of_life
+from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
 from .step import StepCounter, StepOutput
 
 
@@ -189,14 +189,14 @@ class SupervisedMethod(nn.Module):
             images: (B,3,H,W), normalised.
             target: (B,) int64 classes.
         """
-        if not isinstance(self.policy, LearnedPolicy) or self.average is None:
+        average = self.average
+        if not isinstance(self.policy, LearnedPolicy) or average is None:
             return {}
         return signs_of_life(
             self.policy,
             images,
-            cast(Tensor, self._evidence(images).features),
-            logits_of=self.average,
-            candidate=target,
+            self._evidence(images),
+            judge=lambda mixed, index: class_candidates(average(mixed).float(), target, index),
         )
 
     def _plan(
@@ -209,14 +209,14 @@ class SupervisedMethod(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options, average = self.options, self.average
-        if average is None or not self.policy.traits.learned:
+        if average is None or not learns(self.policy):
             return images.new_zeros(()), {}
         plan = self._plan(images, target, evidence, generator)
-        partner = target[plan.index]
 
         def loss_of(mask: Tensor) -> Tensor:
             logits = average(blend(images, replace(plan, mask=mask)))
-            return eta_balanced_loss(logits, target, partner, plan.lam, options.eta)
+            candidates = class_candidates(logits, target, plan.index)
+            return eta_balanced_loss(*candidates, plan.lam, options.eta)
 
         balanced = judged(plan.mask, loss_of)
         mask = mask_loss(plan, options.area_weight, options.area_margin)

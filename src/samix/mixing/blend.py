@@ -12,7 +12,11 @@ from .plan import MixPlan
 
 
 def blend(
-    images: Tensor, plan: MixPlan, *, resample: Literal["bilinear", "nearest"] = "bilinear"
+    images: Tensor,
+    plan: MixPlan,
+    *,
+    partner_images: Tensor | None = None,
+    resample: Literal["bilinear", "nearest"] = "bilinear",
 ) -> Tensor:
     """Mix the images of a batch as the plan says.
 
@@ -21,6 +25,8 @@ def blend(
     Args:
         images: (B,C,H,W) floating point; the input is never changed.
         plan: The plan for this batch.
+        partner_images: (B,C,H,W), the batch that partners are taken from, where that is another
+            view of the same images; None takes ``images``.
         resample: How a partner that the plan moves is read; "nearest" for maps of class numbers.
 
     Returns:
@@ -45,7 +51,12 @@ def blend(
             f"images: expected {tuple(plan.mask.shape[2:])} pixels as in the plan's mask, "
             f"got {tuple(images.shape[2:])}; make the plan from images of this size"
         )
-    partner = images[plan.index]
+    if partner_images is not None and partner_images.shape != images.shape:
+        raise ValueError(
+            f"partner_images: expected {tuple(images.shape)} as images, "
+            f"got {tuple(partner_images.shape)}"
+        )
+    partner = (images if partner_images is None else partner_images)[plan.index]
     if plan.grid is not None:
         # positions need more digits than low precision has
         wide = torch.promote_types(images.dtype, torch.float32)

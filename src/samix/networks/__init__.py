@@ -5,22 +5,30 @@ from .backbone import (
     Tap,
     create_backbone,
     feature_info,
+    features_and_embedding,
     find_tap,
     in_fast_format,
     tap_features,
 )
 from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
 from .momentum import MomentumEncoder, momentum_decay, update_average
+from .projected import Projected, embedding_width, unit
+from .queue import Clusters, KeyQueue, spherical_k_means
 from .stem import small_stem
 
 __all__ = [
+    "Clusters",
     "FeatureClassifier",
+    "KeyQueue",
     "Mixer",
     "MixerOptions",
     "MomentumEncoder",
+    "Projected",
     "Tap",
     "create_backbone",
+    "embedding_width",
     "feature_info",
+    "features_and_embedding",
     "find_tap",
     "in_fast_format",
     "lam_polynomial",
@@ -28,6 +36,8 @@ __all__ = [
     "momentum_decay",
     "pair_attention",
     "small_stem",
+    "spherical_k_means",
     "tap_features",
+    "unit",
     "update_average",
 ]

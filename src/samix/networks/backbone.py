@@ -25,7 +25,7 @@ class FeatureClassifier(nn.Module):
 
     Args:
         body: Called with (B,3,H,W), returns ((B,C,h,w) features, (B,D) embedding).
-        num_classes: Number of classes K.
+        num_classes: Number of classes K; 0 is no classifier, the output is the embedding.
         image_size: Height and width in pixels of the probe that measures C and D.
     """
 
@@ -35,10 +35,10 @@ class FeatureClassifier(nn.Module):
         self.body = body
         self.num_classes = num_classes
         self.feature_channels = features.shape[1]
-        self.head = nn.Linear(embedding.shape[1], num_classes)
+        self.head = nn.Linear(embedding.shape[1], num_classes) if num_classes else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (B,K) logits."""
+        """Return (B,K) logits, or (B,D) embeddings without classes."""
         return cast(Tensor, self.head(self.body(images)[1]))
 
 
@@ -69,7 +69,8 @@ def create_backbone(
     Args:
         backbone: A timm name; a timm model; or a module whose call returns a feature map and an
             embedding. A module is used as it is, not copied.
-        num_classes: Number of classes K; None takes that of a timm model that was passed.
+        num_classes: Number of classes K; 0 is no classifier, the output is the embedding; None
+            takes that of a timm model that was passed.
         stem: "small" changes the first layers for images of up to 64 pixels, None keeps timm's.
         image_size: Height and width in pixels; transformers are built for one size.
         pretrained: Load timm's weights; for a name only.
@@ -148,6 +149,26 @@ def tap_features(model: nn.Module, images: Tensor, tap: Tap) -> Tensor:
         images, indices=[tap.index], stop_early=True, intermediates_only=True, output_fmt="NCHW"
     )
     return cast(Tensor, maps[0])
+
+
+def features_and_embedding(model: nn.Module, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
+    """Return the feature map at a tap and the embedding, in one pass through the network.
+
+    Args:
+        model: From :func:`create_backbone` with ``num_classes=0``.
+        images: (B,3,H,W).
+        tap: From :func:`find_tap`.
+
+    Returns:
+        (B,C,h,w) and (B,D).
+    """
+    if isinstance(model, FeatureClassifier):
+        features, embedding = model.body(images)
+        return features, embedding
+    final, maps = model.forward_intermediates(  # type: ignore[operator]
+        images, indices=[tap.index], output_fmt="NCHW"
+    )
+    return maps[0], model.forward_head(final, pre_logits=True)  # type: ignore[operator]
 
 
 def in_fast_format(images: Tensor) -> Tensor:

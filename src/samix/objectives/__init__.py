@@ -1,16 +1,38 @@
 """Loss functions: plain functions of tensors. Imports nothing else of samix."""
 
+from .candidates import (
+    Candidates,
+    batch_candidates,
+    class_candidates,
+    cluster_candidates,
+    pair_candidates,
+    queue_candidates,
+    similarities,
+)
+from .contrastive import hard_negatives, mixed_regression, nt_xent, separate_loss, shared_content
 from .eta_balanced import eta_balanced_loss, global_loss, local_loss
 from .mask import area_lam_correlation, area_loss, attention_entropy, within_mask_deviation
 from .supervised import soft_cross_entropy
 
 __all__ = [
+    "Candidates",
     "area_lam_correlation",
     "area_loss",
     "attention_entropy",
+    "batch_candidates",
+    "class_candidates",
+    "cluster_candidates",
     "eta_balanced_loss",
     "global_loss",
+    "hard_negatives",
     "local_loss",
+    "mixed_regression",
+    "nt_xent",
+    "pair_candidates",
+    "queue_candidates",
+    "separate_loss",
+    "shared_content",
+    "similarities",
     "soft_cross_entropy",
     "within_mask_deviation",
 ]

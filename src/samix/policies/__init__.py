@@ -1,6 +1,6 @@
 """Who decides lam, index, mask and weight of a mix."""
 
-from .learned import LearnedPolicy
+from .learned import LearnedPolicy, pair_features
 from .policy import Evidence, Policy, StaticPolicy, Traits
 from .registry import POLICIES, check_options, create_policy, nearest, policy_options
 
@@ -14,5 +14,6 @@ __all__ = [
     "check_options",
     "create_policy",
     "nearest",
+    "pair_features",
     "policy_options",
 ]

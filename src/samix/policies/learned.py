@@ -61,7 +61,7 @@ class LearnedPolicy(nn.Module):
                 f"evidence: policy {self.name!r} expected the features of the images, got none; "
                 "pass evidence=Evidence(features=...) or use it inside a method"
             )
-        rule = partial(samix_plan, mixer=self.mixer, features=evidence.features, alpha=self.alpha)
+        rule = partial(samix_plan, mixer=self.mixer, evidence=evidence, alpha=self.alpha)
         return plan_with(rule, images, p=self.p, generator=generator)
 
 
@@ -71,7 +71,7 @@ def samix_plan(
     generator: torch.Generator,
     *,
     mixer: Mixer,
-    features: Tensor,
+    evidence: Evidence,
     alpha: float,
 ) -> MixPlan:
     """Plan of SAMix: the Mixer computes the mask from both feature maps and lam.
@@ -81,8 +81,25 @@ def samix_plan(
     trains on is not rescaled to another lam.
     """
     lam = draw_lam(images.shape[0], alpha, generator=generator, device=images.device)
-    mask = mixer(features, features[index], lam, (images.shape[2], images.shape[3]))
+    features, partner = pair_features(evidence, index)
+    mask = mixer(features, partner, lam, (images.shape[2], images.shape[3]))
     return MixPlan(lam, index, mask, lam)
+
+
+def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the (B,C,h,w) features of the originals and of their partners.
+
+    Args:
+        evidence: With features.
+        index: (B,) int64, partner of each sample.
+
+    Raises:
+        ValueError: There are no features.
+    """
+    if evidence.features is None:
+        raise ValueError("evidence: expected the features of the images, got none")
+    source = evidence.features if evidence.partner_features is None else evidence.partner_features
+    return evidence.features, source[index]
 
 
 def samix(

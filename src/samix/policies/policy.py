@@ -19,9 +19,12 @@ class Evidence:
 
     Attributes:
         features: (B,C,h,w) feature map of the momentum encoder at its tap.
+        partner_features: The same of the batch that partners are taken from, where that is another
+            view of the images; None takes ``features``.
     """
 
     features: Tensor | None = None
+    partner_features: Tensor | None = None
 
 
 @dataclass(frozen=True)

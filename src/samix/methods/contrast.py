@@ -1,0 +1,185 @@
+"""What a mixed view is compared with in each self-supervised method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from samix.mixing import MixPlan
+from samix.objectives import (
+    Candidates,
+    batch_candidates,
+    global_loss,
+    mixed_regression,
+    nt_xent,
+    pair_candidates,
+    queue_candidates,
+    separate_loss,
+    shared_content,
+    similarities,
+)
+
+from .gather import gather_keys
+from .rivals import MixedObjective
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What makes a method.
+
+    Attributes:
+        name: Name of the method.
+        negatives: "queue": keys of earlier steps; "batch": keys of the other images of the batch;
+            None: there are none, the encoder regresses.
+        symmetric: Each view is the query once.
+        momentum_keys: Keys come from the momentum encoder; otherwise from the encoder itself, with
+            gradient.
+        temperature: Divides the similarities, above 0; without negatives for the Mixer alone.
+    """
+
+    name: str
+    negatives: Literal["queue", "batch"] | None
+    symmetric: bool
+    momentum_keys: bool
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What there is to compare a batch of queries with.
+
+    Attributes:
+        own: (B,P) unit norm, keys of the images of this process.
+        all: (N,P) unit norm, those of all processes.
+        first: Position of this process's first key in ``all``.
+        other_view: (B,P) or None: keys of the view that partners are seen in, which are those of
+            the other one; None where partners are seen in the query's view.
+        queue: (Q,P) unit norm or None.
+        gathered: Whether ``all`` is more than this process's own.
+    """
+
+    own: Tensor
+    all: Tensor
+    first: int
+    other_view: Tensor | None = None
+    queue: Tensor | None = None
+    gathered: bool = False
+
+    def of_partner(self, index: Tensor) -> Tensor:
+        """Return the (B,P) keys of the partners, never of the very view that is mixed in."""
+        return (self.own if self.other_view is None else self.other_view)[index]
+
+
+def mixed_candidates(
+    contrast: Contrast,
+    query: Tensor,
+    keys: Keys,
+    index: Tensor,
+    *,
+    batch: bool = False,
+) -> Candidates:
+    """Return the candidates of mixed queries.
+
+    Args:
+        contrast: The method.
+        query: (B,P) unit norm.
+        keys: What there is to compare with.
+        index: (B,) int64, partner of each sample.
+        batch: Also the keys of the rest of the batch, in a method with a queue.
+    """
+    temperature, partner = contrast.temperature, keys.of_partner(index)
+    if contrast.negatives is None:
+        return pair_candidates(query, keys.own, partner, temperature)
+    if contrast.negatives == "queue" and not batch and keys.queue is not None:
+        return queue_candidates(query, keys.own, partner, keys.queue, temperature)
+    seen = None if keys.other_view is None else partner
+    return batch_candidates(
+        query,
+        keys.all,
+        index,
+        temperature,
+        first=keys.first,
+        partner_key=seen,
+        negatives=keys.queue,
+    )
+
+
+def mixed_loss(
+    contrast: Contrast, objective: MixedObjective, query: Tensor, keys: Keys, plan: MixPlan
+) -> tuple[Tensor, Tensor]:
+    """Return the encoder's loss of mixed queries, and the logits.
+
+    The global term over the method's candidates; a regression where there are no negatives.
+
+    Args:
+        contrast: The method.
+        objective: What a rival changes.
+        query: (B,P) unit norm.
+        keys: What there is to compare with.
+        plan: How the queries were mixed.
+    """
+    batch = objective.candidates == "batch"
+    candidates = mixed_candidates(contrast, query, keys, plan.index, batch=batch)
+    if contrast.negatives is None:
+        partner = keys.of_partner(plan.index)
+        return mixed_regression(query, keys.own, partner, plan.weight), candidates.logits
+    loss = separate_loss if objective.separate else global_loss
+    return loss(*candidates, plan.weight), candidates.logits
+
+
+def mixed_key_loss(contrast: Contrast, query: Tensor, mixed: Keys, plan: MixPlan) -> Tensor:
+    """Return the loss of mixed queries against mixed keys: own mix, and the mix of the partner.
+
+    The weights are ``1 / (1 + c)`` and ``c / (1 + c)`` with c what both mixes have in common.
+    Source: SDMP, CVPR 2022.
+
+    Args:
+        contrast: The method.
+        query: (B,P) unit norm.
+        mixed: Keys of key views that were mixed by the same plan.
+        plan: The plan.
+    """
+    candidates = mixed_candidates(contrast, query, mixed, plan.index, batch=True)
+    return global_loss(*candidates, 1.0 / (1.0 + shared_content(plan.weight, plan.index)))
+
+
+def clean_loss(
+    contrast: Contrast, query: Tensor, keys: Keys, *, hard: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of queries of unmixed images, as the method is published, and the logits.
+
+    Args:
+        contrast: The method.
+        query: (B,P) unit norm.
+        keys: What there is to compare with.
+        hard: (B,S,P) unit norm, further negatives, or None.
+    """
+    if contrast.negatives is None:
+        ones = torch.ones(len(query), device=query.device)
+        similarity = (query * keys.own).sum(1, keepdim=True)
+        return mixed_regression(query, keys.own, keys.own, ones), similarity
+    if not contrast.momentum_keys:
+        queries, _ = gather_keys(query) if keys.gathered else (query, 0)
+        loss = nt_xent(
+            query,
+            keys.own,
+            contrast.temperature,
+            all_first=queries,
+            all_second=keys.all,
+            offset=keys.first,
+        )
+        return loss, similarities(query, keys.all) / contrast.temperature
+    if contrast.negatives == "queue" and keys.queue is not None:
+        parts = [(query * keys.own).sum(1, keepdim=True), similarities(query, keys.queue)]
+        own = torch.zeros(len(query), dtype=torch.int64, device=query.device)
+    else:
+        parts = [similarities(query, keys.all)]
+        own = torch.arange(len(query), device=query.device) + keys.first
+    if hard is not None:
+        parts.append(similarities(query, hard))
+    logits = torch.cat(parts, dim=1) / contrast.temperature
+    return F.cross_entropy(logits, own), logits

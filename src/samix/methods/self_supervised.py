@@ -1,0 +1,492 @@
+"""Self-supervised training with any mixing policy: MoCo, SimCLR, BYOL and MoCo v3 in one step.
+
+The step is that of supervised training: the momentum encoder looks at the clean images, the policy
+plans two mixes, the encoder learns from its own and the Mixer from the other. Only what a mix is
+compared with differs; see :mod:`samix.objectives.candidates`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from samix.mixing import MixPlan, blend
+from samix.networks import (
+    Clusters,
+    KeyQueue,
+    MomentumEncoder,
+    Projected,
+    Tap,
+    momentum_decay,
+    tap_features,
+    unit,
+)
+from samix.objectives import Candidates, cluster_candidates, eta_balanced_loss
+from samix.policies import Evidence, LearnedPolicy, Policy
+
+from .contrast import Contrast, Keys, clean_loss, mixed_candidates, mixed_key_loss, mixed_loss
+from .gather import gather_keys, has_local_statistics
+from .groups import parameter_groups
+from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
+from .rivals import MixedObjective
+from .step import StepCounter, StepOutput
+
+Views = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class SelfSupervisedOptions:
+    """What can be chosen about self-supervised training.
+
+    Attributes:
+        eta: Weight of the global term in the Mixer's loss, 0 or more; without negatives there is
+            no such term.
+        area_weight: Weight of the area loss in the Mixer's loss, 0 or more.
+        area_margin: Distance of area and lam that costs nothing, in [0, 1].
+        clean_branch: The encoder also learns from the unmixed views.
+        cross_view: Partners are taken from the other view of the images.
+        mixer_candidates: What the Mixer's mixes are told apart from: "instances" (SAMix-I) or
+            "clusters" of keys (SAMix-C).
+        steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
+        seed: Seed of all draws.
+    """
+
+    eta: float = 0.5
+    area_weight: float = 0.0
+    area_margin: float = 0.1
+    clean_branch: bool = False
+    cross_view: bool = False
+    mixer_candidates: Literal["instances", "clusters"] = "instances"
+    steps: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("eta", "area_weight", "area_margin"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"{name}: expected a number of at least 0, got {getattr(self, name)}"
+                )
+        if self.mixer_candidates not in ("instances", "clusters"):
+            raise ValueError(
+                "mixer_candidates: expected 'instances' or 'clusters', got "
+                f"{self.mixer_candidates!r}"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps: expected a number of at least 1, got {self.steps}")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a method keeps of earlier steps.
+
+    Attributes:
+        queue: Keys: negatives, or what clusters are found in; None keeps none.
+        clusters: Centroids for SAMix-C, or None.
+    """
+
+    queue: KeyQueue | None = None
+    clusters: Clusters | None = None
+
+
+class _Seen(NamedTuple):
+    """One view, and what the momentum encoder says of it."""
+
+    images: Tensor
+    features: Tensor | None
+    key: Tensor | None
+
+
+class SelfSupervisedMethod(nn.Module):
+    """An encoder in training without labels: ``method((view_1, view_2))`` gives a step's loss.
+
+    The encoder learns from its own mix of the query view, compared with the keys of both sources.
+    A learned policy's Mixer learns from another mix, by the eta-balanced loss that the momentum
+    encoder gives to it. Neither gradient reaches the other network.
+
+    No information leaks through batch statistics: keys of the momentum encoder are computed with
+    averaged statistics, each from its image alone (as EMAN, arXiv 2101.08482), and keys of the
+    encoder itself (SimCLR) leave their process only where its statistics cannot be told from those
+    of others.
+
+    Args:
+        network: Backbone and projector.
+        policy: Plans the mixes.
+        contrast: What makes the method.
+        predictor: From (B,P) to (B,P) on the query's side, or None.
+        memory: What is kept of earlier steps, or None.
+        objective: What a rival changes about the loss of mixes, or None.
+        tap: Where a learned policy reads the momentum encoder; None for a static policy.
+        options: See :class:`SelfSupervisedOptions`.
+    """
+
+    def __init__(
+        self,
+        network: Projected,
+        policy: Policy,
+        contrast: Contrast,
+        *,
+        predictor: nn.Module | None = None,
+        memory: Memory | None = None,
+        objective: MixedObjective | None = None,
+        tap: Tap | None = None,
+        options: SelfSupervisedOptions | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = options or SelfSupervisedOptions()
+        self.contrast, self.objective, self.tap = contrast, objective or MixedObjective(), tap
+        self.network, self.predictor, self.policy = network, predictor, policy
+        memory = memory or Memory()
+        self.queue, self.clusters = memory.queue, memory.clusters
+        _check_fit(self)
+        keep = contrast.momentum_keys or bool(policy.traits.needs)
+        self.average = MomentumEncoder(network) if keep else None
+        self.counter = StepCounter(self.options.seed)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The backbone, from (B,3,H,W) to (B,D) embeddings."""
+        return self.network.backbone
+
+    def forward(self, views: Sequence[Tensor]) -> StepOutput:
+        """Return the loss of one step.
+
+        Args:
+            views: Two views of each image, (B,3,H,W) each, floating point, normalised.
+
+        Raises:
+            ValueError: The views do not fit each other, or are too few.
+        """
+        first, second = check_views(views)
+        generator = self.counter.next_generator()
+        seen = self._look(first, second)
+        steps = [self._direction(seen[0], seen[1], generator)]
+        if self.contrast.symmetric:
+            steps.append(self._direction(seen[1], seen[0], generator))
+        self._remember(seen[1])
+        share = 1.0 / len(steps)
+        terms = {
+            name: torch.stack([step.terms[name] for step in steps]).mean()
+            for name in steps[0].terms
+        }
+        loss = torch.stack([step.loss for step in steps]).sum() * share
+        return StepOutput(loss, terms, steps[0].logits, steps[0].plan)
+
+    def _direction(self, query: _Seen, key: _Seen, generator: torch.Generator) -> StepOutput:
+        """Return the loss of one view as the query and the other one as the key."""
+        policy, partner_images = self.policy, self._partner_images(key)
+        with torch.no_grad():
+            plan = policy.plan(
+                query.images, evidence=self._evidence(query, key), generator=generator
+            )
+
+        # the Mixer learns from a mix of its own, under the momentum encoder
+        mixer_loss, mixer_terms = self._mixer_loss(query, key, generator)
+
+        # the encoder learns from its mix by the global term; no gradient goes into the mask
+        keys = self._keys(query, key)
+        terms: dict[str, Tensor] = {}
+        losses = [mixer_loss]
+        logits = None
+        if policy.traits.mixes:
+            projection = self._query(blend(query.images, plan, partner_images=partner_images))
+            loss, logits = mixed_loss(self.contrast, self.objective, projection, keys, plan)
+            if self.objective.mixed_keys:
+                loss = loss + self._against_mixed_keys(projection, key, plan)
+            losses.append(loss)
+            terms["encoder"] = loss.detach()
+        if self.options.clean_branch or not policy.traits.mixes:
+            projection = self._query(query.images)
+            hard = self._hard_negatives(projection, generator)
+            clean, clean_logits = clean_loss(self.contrast, projection, keys, hard=hard)
+            losses.append(clean)
+            terms["clean" if policy.traits.mixes else "encoder"] = clean.detach()
+            logits = clean_logits if logits is None else logits
+        total = torch.stack(losses).sum()
+        shown = None if logits is None else logits.detach()
+        return StepOutput(total, {**terms, **mixer_terms}, shown, plan)
+
+    @torch.no_grad()
+    def update_momentum(self) -> None:
+        """Move the momentum average after an optimiser step; does nothing where there is none."""
+        if self.average is not None:
+            decay = momentum_decay(self.counter.updates, self.options.steps)
+            self.average.update(self.network, decay)
+            self.counter.updates += 1
+
+    def parameter_groups(
+        self, lr: float, *, weight_decay: float | None = None, mixer_lr: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Return groups for an optimiser; see :meth:`samix.SupervisedMethod.parameter_groups`.
+
+        Args:
+            lr: Learning rate of backbone and heads.
+            weight_decay: For weights of two or more dimensions; None leaves it to the optimiser.
+            mixer_lr: Learning rate of the Mixer; None takes ``lr``.
+        """
+        trained = nn.ModuleList([self.network, *([self.predictor] if self.predictor else [])])
+        mixer = self.policy if isinstance(self.policy, nn.Module) else None
+        return parameter_groups(trained, mixer, lr=lr, weight_decay=weight_decay, mixer_lr=mixer_lr)
+
+    @torch.no_grad()
+    def plan(self, views: Sequence[Tensor], *, generator: torch.Generator | None = None) -> MixPlan:
+        """Plan the mix of the first view as a step would, without counting it as one.
+
+        Args:
+            views: Two views, (B,3,H,W) each, normalised.
+            generator: Source of randomness, on the CPU; None takes fresh entropy.
+        """
+        query, key = self._look(*check_views(views))
+        evidence = self._evidence(query, key)
+        return self.policy.plan(query.images, evidence=evidence, generator=generator)
+
+    def mixed(self, views: Sequence[Tensor], plan: MixPlan) -> Tensor:
+        """Return the first view mixed by a plan, with partners from the view that a step takes.
+
+        Args:
+            views: Two views, (B,3,H,W) each.
+            plan: From :meth:`plan`.
+        """
+        query, key = check_views(views)
+        return blend(query, plan, partner_images=key if self.options.cross_view else None)
+
+    @torch.no_grad()
+    def held_out_loss(self, views: Sequence[Tensor]) -> Tensor:
+        """Return the unmixed loss of two views, without any effect on the method.
+
+        InfoNCE with the other images of the batch as negatives, also where training has a queue, so
+        that policies can be compared; without negatives the regression.
+
+        Args:
+            views: Two views, (B,3,H,W) each, normalised; for comparison always of the same B.
+        """
+        first, second = check_views(views)
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        query = self._query(first)
+        network = self.average if self.contrast.momentum_keys and self.average else self.network
+        key = unit(network(second))
+        for module, mode in modes:
+            module.training = mode
+        contrast = replace(
+            self.contrast,
+            negatives="batch" if self.contrast.negatives else None,
+            momentum_keys=True,
+        )
+        return clean_loss(contrast, query, Keys(key, key, 0))[0]
+
+    def export(self, *, average: bool = False) -> nn.Module:
+        """Return a copy of the backbone, without anything of samix around a timm model.
+
+        Args:
+            average: The momentum average instead of the trained encoder.
+
+        Raises:
+            ValueError: There is no average.
+        """
+        chosen = self.average_encoder() if average else self.encoder
+        if chosen is None:
+            raise ValueError(
+                f"average: expected False, since method {self.contrast.name!r} keeps no momentum "
+                f"average with policy {self.policy.name!r}"
+            )
+        return copy.deepcopy(chosen).requires_grad_(True).eval()
+
+    def average_encoder(self) -> nn.Module | None:
+        """Return the averaged backbone, or None where no average is kept."""
+        return None if self.average is None else self._averaged.backbone
+
+    @torch.no_grad()
+    def signs_of_life(self, views: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return what shows whether the Mixer is alive; empty for a policy without one.
+
+        The draws are the same at every call, so that successive values can be compared.
+
+        Args:
+            views: Two views, (B,3,H,W) each, normalised.
+        """
+        if not isinstance(self.policy, LearnedPolicy):
+            return {}
+        query, key = self._look(*check_views(views))
+        keys = self._momentum_keys(query, key, gather=False)
+        return signs_of_life(
+            self.policy,
+            query.images,
+            self._evidence(query, key),
+            judge=lambda mixed, index: self._judge(mixed, keys, index),
+            partner_images=self._partner_images(key),
+        )
+
+    @property
+    def _averaged(self) -> Projected:
+        """The momentum encoder's network."""
+        if self.average is None or not isinstance(self.average.module, Projected):
+            raise RuntimeError("average: expected a momentum encoder, got none")
+        return self.average.module
+
+    def _look(self, first: Tensor, second: Tensor) -> tuple[_Seen, _Seen]:
+        """Return what the momentum encoder says of both views: no more than is needed."""
+        both = self.contrast.symmetric or self.options.cross_view
+        learned = bool(self.policy.traits.needs)
+        keyed = self.contrast.momentum_keys or learned
+        return (
+            self._see(first, features=learned, key=keyed and both),
+            self._see(second, features=learned and both, key=keyed),
+        )
+
+    @torch.no_grad()
+    def _see(self, images: Tensor, *, features: bool, key: bool) -> _Seen:
+        tap = self.tap
+        if features and key and tap is not None:
+            found, output = self._averaged.look(images, tap)
+            return _Seen(images, found, unit(output))
+        if features and tap is not None:
+            return _Seen(images, tap_features(self._averaged.backbone, images, tap), None)
+        return _Seen(images, None, unit(self._averaged(images)) if key else None)
+
+    def _evidence(self, query: _Seen, key: _Seen) -> Evidence:
+        """Return what the policy needs to know: of the very images and views that are mixed."""
+        return Evidence(query.features, key.features if self.options.cross_view else None)
+
+    def _partner_images(self, key: _Seen) -> Tensor | None:
+        return key.images if self.options.cross_view else None
+
+    def _query(self, images: Tensor) -> Tensor:
+        output: Tensor = self.network(images)
+        return unit(output if self.predictor is None else self.predictor(output))
+
+    def _keys(self, query: _Seen, key: _Seen) -> Keys:
+        """Return the keys that the encoder's queries are compared with."""
+        if self.contrast.momentum_keys:
+            return self._momentum_keys(query, key)
+        own = unit(self.network(key.images))
+        gathered = not has_local_statistics(self.network)
+        everything, first = gather_keys(own) if gathered else (own, 0)
+        return Keys(own, everything, first, gathered=gathered)
+
+    def _momentum_keys(self, query: _Seen, key: _Seen, *, gather: bool = True) -> Keys:
+        if key.key is None:
+            raise RuntimeError("average: expected keys of the momentum encoder, got none")
+        everything, first = gather_keys(key.key) if gather else (key.key, 0)
+        other = query.key if self.options.cross_view else None
+        queue = self.queue.keys.clone() if self.queue and self._negatives_wait else None
+        return Keys(key.key, everything, first, other, queue, gather)
+
+    @property
+    def _negatives_wait(self) -> bool:
+        """Whether negatives are keys of earlier steps."""
+        return self.contrast.negatives == "queue"
+
+    def _judge(self, mixed: Tensor, keys: Keys, index: Tensor) -> Candidates:
+        """Return what the momentum encoder compares a mix with, for the Mixer."""
+        query = unit(self._averaged(mixed))
+        if self.clusters is not None and self.clusters.ready:
+            centroids = self.clusters.centroids.clone()
+            cluster = self.clusters.assign(keys.own)
+            return cluster_candidates(query, centroids, cluster, index, self.contrast.temperature)
+        return mixed_candidates(self.contrast, query, keys, index)
+
+    def _mixer_loss(
+        self, query: _Seen, key: _Seen, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
+        options = self.options
+        if not learns(self.policy):
+            return query.images.new_zeros(()), {}
+        keys = self._momentum_keys(query, key)
+        plan = self.policy.plan(
+            query.images, evidence=self._evidence(query, key), generator=generator
+        )
+        # without negatives or clusters there is nothing but the two sources to tell apart
+        alone = self.contrast.negatives is None and self.clusters is None
+        eta = 0.0 if alone else options.eta
+
+        def loss_of(mask: Tensor) -> Tensor:
+            mixed = blend(
+                query.images, replace(plan, mask=mask), partner_images=self._partner_images(key)
+            )
+            return eta_balanced_loss(*self._judge(mixed, keys, plan.index), plan.lam, eta)
+
+        balanced = judged(plan.mask, loss_of)
+        mask = mask_loss(plan, options.area_weight, options.area_margin)
+        return balanced + mask, {"mixer": balanced.detach(), **mask_terms(plan)}
+
+    def _against_mixed_keys(self, projection: Tensor, key: _Seen, plan: MixPlan) -> Tensor:
+        """Return the loss against key views that were mixed by the same plan."""
+        with torch.no_grad():
+            own = unit(self._averaged(blend(key.images, plan)))
+            everything, first = gather_keys(own)
+        queue = self.queue.keys.clone() if self.queue is not None else None
+        mixed = Keys(own, everything, first, None, queue, gathered=True)
+        return mixed_key_loss(self.contrast, projection, mixed, plan)
+
+    def _hard_negatives(self, query: Tensor, generator: torch.Generator) -> Tensor | None:
+        hard = self.objective.hard
+        if hard is None or self.queue is None:
+            return None
+        return hard.make(query.detach(), self.queue.keys, generator)
+
+    @torch.no_grad()
+    def _remember(self, key: _Seen) -> None:
+        """Put the keys of all processes into the queue, and find clusters in it on schedule."""
+        if self.queue is None or key.key is None:
+            return
+        self.queue.enqueue(gather_keys(key.key)[0])
+        if self.clusters is not None and self.queue.full:
+            self.clusters.refresh(self.queue.keys, self.counter.steps)
+
+
+def check_views(views: Sequence[Tensor]) -> Views:
+    """Return two views that fit each other.
+
+    Args:
+        views: What a loader gave.
+
+    Raises:
+        TypeError: Not a sequence of tensors.
+        ValueError: Not two, not (B,3,H,W) of one shape, or a batch of 1.
+    """
+    if isinstance(views, Tensor):
+        raise TypeError(
+            f"views: expected two views (view_1, view_2), got one tensor {tuple(views.shape)}"
+        )
+    if len(views) != 2:
+        raise ValueError(f"views: expected two views of each image, got {len(views)}")
+    first, second = views
+    if first.ndim != 4 or first.shape != second.shape:
+        raise ValueError(
+            "views: expected two batches (B,3,H,W) of one shape, got "
+            f"{tuple(first.shape)} and {tuple(second.shape)}"
+        )
+    if len(first) < 2:
+        raise ValueError(
+            "views: expected a batch of at least 2 images, since one has no partner, got 1; leave "
+            "the incomplete last batch out (drop_last=True)"
+        )
+    return first, second
+
+
+def _check_fit(method: SelfSupervisedMethod) -> None:
+    """Raise a ValueError where policy, tap and options do not go together."""
+    policy, tap, options, contrast = method.policy, method.tap, method.options, method.contrast
+    if policy.traits.needs and tap is None:
+        raise ValueError(f"tap: expected a place to read features for {policy.name!r}, got None")
+    if isinstance(policy, LearnedPolicy) and tap and policy.mixer.channels != tap.channels:
+        raise ValueError(
+            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
+            f"one for {policy.mixer.channels}"
+        )
+    if not policy.traits.mixes and (options.clean_branch or options.cross_view):
+        name = "clean_branch" if options.clean_branch else "cross_view"
+        raise ValueError(
+            f"{name}: expected False with policy {policy.name!r}, which mixes nothing, got True"
+        )
+    if options.cross_view and not contrast.momentum_keys:
+        raise ValueError(
+            f"cross_view: expected False with method {contrast.name!r}, which has no keys of the "
+            "other view without a further pass, got True"
+        )
