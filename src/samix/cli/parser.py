@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from samix._version import __version__
+
+from .evaluate_options import add_evaluate
+from .options import FLAGS as _FLAGS
+from .options import add_option as _add
+from .options import add_switch as _switch
 
 _TRAIN = """\
 Train an image classifier with learned mixup (SAMix) or with a hand-made policy.
@@ -69,25 +74,13 @@ def create_parser() -> argparse.ArgumentParser:
     _add_mixing(train)
     _add_training(train)
     _add_machine(train)
+    add_evaluate(commands)
     commands.add_parser(
         "policies",
         help="list the mixing policies",
         description="List every mixing policy with its options.",
     )
     return parser
-
-
-_FLAGS: list[str] = []  # every option, for the hint at a misspelt one
-
-
-def _add(group: Any, flag: str, meaning: str, **options: Any) -> None:
-    _FLAGS.append(flag)
-    group.add_argument(flag, help=meaning, **options)
-
-
-def _switch(group: Any, flag: str, meaning: str) -> None:
-    _FLAGS.append(flag)
-    group.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)
 
 
 def _add_run(train: argparse.ArgumentParser) -> None:

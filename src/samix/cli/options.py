@@ -1,0 +1,27 @@
+"""How options are added to the parsers of all commands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+FLAGS: list[str] = []  # every option, for the hint at a misspelt one
+
+
+def add_option(group: Any, flag: str, meaning: str, **options: Any) -> None:
+    """Add an option, or an argument without dashes, to a group of a parser.
+
+    Args:
+        group: From ``add_argument_group``.
+        flag: Such as "--seed".
+        meaning: Its line of the help.
+        **options: Arguments of ``add_argument``.
+    """
+    FLAGS.append(flag)
+    group.add_argument(flag, help=meaning, **options)
+
+
+def add_switch(group: Any, flag: str, meaning: str) -> None:
+    """Add an option that is on or, with --no- before its name, off."""
+    FLAGS.append(flag)
+    group.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)
