@@ -140,6 +140,6 @@ def test_batch_size_that_was_set_is_refused(
 
 def test_photos_beyond_the_budget_are_read_each_time(images: ImageSet) -> None:
     loaders = build(images, cache_budget=1000, num_workers=0)
-    assert loaders.train.dataset.stored is None  # type: ignore[attr-defined]
+    assert loaders.train.dataset.store.kept is None  # type: ignore[attr-defined]
     assert any("read each time" in note for note in loaders.notes)
-    assert build(images).train.dataset.stored is not None  # type: ignore[attr-defined]
+    assert build(images).train.dataset.store.kept is not None  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """Image sets, their splits, what a network sees of them, and batches.
 
 `open_images` gives an `ImageSet`, `make_splits` its train, val and test parts, `labelled_subset` a
-smaller label budget, `train_view` and `eval_view` what the network sees, `build_loaders` batches.
+smaller label budget, `train_view` and `eval_view` what the network sees, `build_loaders` batches;
+`two_views` and `build_view_loader` are for training without labels.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from samix.data.loaders import Loaders, Loading, PhotoDataset, build_loaders, ch
 from samix.data.opening import check_labels, open_images
 from samix.data.sampling import EpochSampler, random_keys
 from samix.data.splits import Splits, make_splits, read_splits, write_splits
+from samix.data.store import PhotoStore
+from samix.data.two_views import RECIPES, Recipe, TwoViews, two_views
+from samix.data.view_loader import ViewBatch, ViewDataset, build_view_loader
 from samix.data.views import IMAGENET_MEAN, IMAGENET_STD, View, eval_view, train_view
 
 __all__ = [
@@ -29,6 +33,7 @@ __all__ = [
     "DEMO_IMAGE_SIZE",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "RECIPES",
     "DemoOptions",
     "DemoPhoto",
     "EpochSampler",
@@ -36,9 +41,15 @@ __all__ = [
     "Loaders",
     "Loading",
     "PhotoDataset",
+    "PhotoStore",
+    "Recipe",
     "Splits",
+    "TwoViews",
     "View",
+    "ViewBatch",
+    "ViewDataset",
     "build_loaders",
+    "build_view_loader",
     "check_labels",
     "choose_batch_size",
     "demo_photo",
@@ -51,6 +62,7 @@ __all__ = [
     "random_keys",
     "read_splits",
     "train_view",
+    "two_views",
     "write_demo",
     "write_splits",
 ]

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from samix.data.collection import ImageSet, Progress
 from samix.data.sampling import EpochSampler, random_keys, worker_generator
 from samix.data.splits import Splits
-from samix.data.verification import threaded
+from samix.data.store import PhotoStore
 from samix.data.views import View
 from samix.errors import InputError
 
@@ -53,28 +53,18 @@ class PhotoDataset(Dataset[Batch]):
         indices: Positions of the part; `index` counts within it.
         view: What the network sees.
         seed: Seed of the augmentation.
-        stored: (N, 3, load_size, load_size) uint8, all photos of the part in memory, or None to
-            read them one at a time.
     """
 
     def __init__(
-        self,
-        images: ImageSet,
-        indices: Sequence[int],
-        view: View,
-        *,
-        seed: int = 0,
-        stored: Tensor | None = None,
+        self, images: ImageSet, indices: Sequence[int], view: View, *, seed: int = 0
     ) -> None:
-        self.images = images
-        self.indices = tuple(indices)
+        self.store = PhotoStore(images, indices, view.load, view.load_size)
         self.view = view
         self.seed = seed
-        self.stored = stored
-        self.targets = torch.tensor([images.targets[i] for i in self.indices], dtype=torch.int64)
+        self.targets = torch.tensor([images.targets[i] for i in indices], dtype=torch.int64)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.store)
 
     def __getitem__(self, pair: tuple[int, int]) -> Batch:
         images, targets = self.__getitems__([pair])
@@ -84,28 +74,8 @@ class PhotoDataset(Dataset[Batch]):
         """Return a whole batch at once: (B, 3, S, S) float32 and (B,) int64."""
         epoch = pairs[0][0]
         index = np.array([i for _, i in pairs], dtype=np.int64)
-        at = torch.from_numpy(index)
-        if self.stored is not None:
-            photos = self.stored[at]
-        else:
-            photos = torch.stack([self._load(i) for i in index.tolist()])
-        return self.view(photos, random_keys(self.seed, epoch, index)), self.targets[at]
-
-    def _load(self, index: int) -> Tensor:
-        return self.view.load(self.images.read(self.indices[index]))
-
-    def store(self, progress: Progress | None = None) -> None:
-        """Read all photos into memory."""
-        size = self.view.load_size
-        stored = torch.empty(len(self), 3, size, size, dtype=torch.uint8)
-        for i, photo in enumerate(threaded(self._load, len(self), progress)):
-            stored[i] = photo
-        self.stored = stored
-
-    @property
-    def stored_bytes(self) -> int:
-        """Memory that all photos of the part take, in bytes."""
-        return len(self) * 3 * self.view.load_size**2
+        keys = random_keys(self.seed, epoch, index)
+        return self.view(self.store.photos(index), keys), self.targets[torch.from_numpy(index)]
 
 
 @dataclass(frozen=True)
@@ -160,25 +130,39 @@ def build_loaders(
         PhotoDataset(images, p, v, seed=loading.seed) for p, v in zip(parts, views, strict=True)
     ]
     size, notes = choose_batch_size(len(splits.train) // loading.world_size, batch_size)
-    need = sum(part.stored_bytes for part in sets)
-    in_memory = need <= loading.cache_budget
-    if in_memory:
-        for part in sets:
-            part.store(progress)
-    else:
-        notes += (
-            f"Photos take {need / 2**20:.0f} MiB decoded, more than the "
-            f"{loading.cache_budget / 2**20:.0f} MiB kept in memory; they are read each time.",
-        )
-    workers = loading.num_workers
-    if workers is None:
-        workers = 0 if in_memory else min(_MAX_WORKERS, os.cpu_count() or 1)
+    workers, kept = keep_photos([part.store for part in sets], loading, progress)
+    notes += kept
     return Loaders(
         _loader(sets[0], size, workers, loading, shuffle=True),
         _loader(sets[1], size, workers, loading, shuffle=False),
         _loader(sets[2], size, workers, loading, shuffle=False),
         size,
         notes,
+    )
+
+
+def keep_photos(
+    stores: Sequence[PhotoStore], loading: Loading, progress: Progress | None
+) -> tuple[int, tuple[str, ...]]:
+    """Read photos into memory where all of them fit.
+
+    Args:
+        stores: What the loaders of a run read from.
+        loading: Memory and workers.
+        progress: Called with (done, count) while photos are read.
+
+    Returns:
+        Number of worker processes, and what is to be told about it.
+    """
+    need = sum(store.need for store in stores)
+    if need <= loading.cache_budget:
+        for store in stores:
+            store.keep(progress)
+        return loading.num_workers or 0, ()
+    workers = loading.num_workers
+    return min(_MAX_WORKERS, os.cpu_count() or 1) if workers is None else workers, (
+        f"Photos take {need / 2**20:.0f} MiB decoded, more than the "
+        f"{loading.cache_budget / 2**20:.0f} MiB kept in memory; they are read each time.",
     )
 
 
@@ -228,11 +212,11 @@ def _loader(
         drop_last=single_rest,
         num_workers=workers,
         persistent_workers=workers > 0,
-        collate_fn=_as_it_is,
+        collate_fn=as_it_is,
         generator=worker_generator(loading.seed),
     )
 
 
-def _as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Any) -> Any:
     """Pass on what `__getitems__` made; module-level, so that workers can import it."""
     return batch

@@ -23,7 +23,7 @@ IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
 IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 
 SMALL = 64  # px; up to here photos are shifted, above they are cropped and resized
-_ROOM = 1.5  # photos to crop are kept larger, so that an average crop is not enlarged
+ROOM = 1.5  # photos to crop are kept larger, so that an average crop is not enlarged
 _CROP_AREA = (0.35, 1.0)  # smaller crops often lose the one defect that the label is about
 _SEED_BITS = np.uint64(2**63 - 1)
 
@@ -52,10 +52,7 @@ class View:
 
     def load(self, photo: Image.Image) -> Tensor:
         """Return a photo of any size as it is stored: (3, load_size, load_size) uint8."""
-        size = (self.load_size, self.load_size)
-        if photo.size != size:
-            photo = photo.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-        return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
+        return squeeze(photo, self.load_size)
 
     def __call__(self, photos: Tensor, keys: NDArray[np.uint64]) -> Tensor:
         """Make a batch for the network; a pure function of photos and keys.
@@ -113,7 +110,7 @@ def train_view(
         known = ", ".join(get_args(Augmentation))
         msg = f"unknown augmentation '{chosen}'; expected one of {known}"
         raise InputError(msg)
-    _check_size(image_size)
+    check_size(image_size)
     geometry: Literal["none", "shift", "crop"]
     if chosen == "none":
         geometry = "none"
@@ -121,7 +118,7 @@ def train_view(
         geometry = "shift"
     else:
         geometry = "crop"
-    load_size = round(image_size * _ROOM) if geometry == "crop" else image_size
+    load_size = round(image_size * ROOM) if geometry == "crop" else image_size
     return View(image_size, load_size, geometry, chosen == "strong", mean, std)
 
 
@@ -138,11 +135,19 @@ def eval_view(
     Raises:
         InputError: A size below 8.
     """
-    _check_size(image_size)
+    check_size(image_size)
     return View(image_size, image_size, "none", False, mean, std)
 
 
-def _check_size(image_size: int) -> None:
+def squeeze(photo: Image.Image, side: int) -> Tensor:
+    """Return a photo of any size as a square: (3, side, side) uint8."""
+    if photo.size != (side, side):
+        photo = photo.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
+
+
+def check_size(image_size: int) -> None:
+    """Raise an InputError for a size that shows nothing."""
     if image_size < 8:
         msg = f"the image size must be at least 8 px, got {image_size}"
         raise InputError(msg)

@@ -199,7 +199,7 @@ def _sample(images: ImageSet, splits: Splits, view: View, batch_size: int, seed:
     order = np.random.default_rng([seed, len(splits.train)]).permutation(len(splits.train))
     chosen = [splits.train[i] for i in order[:_SAMPLE]]
     dataset = PhotoDataset(images, chosen, view)
-    dataset.store()
+    dataset.store.keep()
     pairs: Any = [(0, index) for index in range(len(chosen))]
     return DataLoader(dataset, batch_size=batch_size, sampler=pairs, collate_fn=_as_it_is)
 

@@ -1,0 +1,62 @@
+"""Photos of one part as they are stored: in memory, or read each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from samix.data.collection import ImageSet, Progress
+from samix.data.verification import threaded
+
+
+class PhotoStore:
+    """Photos of one part by position; labels are not looked at.
+
+    Args:
+        images: The image set.
+        indices: Positions of the part; positions in the store count within it.
+        load: From a photo to (3, size, size) uint8.
+        size: Side in px that photos are stored with.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        indices: Sequence[int],
+        load: Callable[[Image.Image], Tensor],
+        size: int,
+    ) -> None:
+        self.images = images
+        self.indices = tuple(indices)
+        self.load = load
+        self.size = size
+        self.kept: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def photos(self, index: NDArray[np.int64]) -> Tensor:
+        """Return the (B, 3, size, size) uint8 photos at (B,) positions."""
+        if self.kept is not None:
+            return self.kept[torch.from_numpy(index)]
+        return torch.stack([self._read(i) for i in index.tolist()])
+
+    def keep(self, progress: Progress | None = None) -> None:
+        """Read all photos into memory."""
+        kept = torch.empty(len(self), 3, self.size, self.size, dtype=torch.uint8)
+        for i, photo in enumerate(threaded(self._read, len(self), progress)):
+            kept[i] = photo
+        self.kept = kept
+
+    @property
+    def need(self) -> int:
+        """Memory that all photos of the part take, in bytes."""
+        return len(self) * 3 * self.size**2
+
+    def _read(self, index: int) -> Tensor:
+        return self.load(self.images.read(self.indices[index]))
