@@ -1,6 +1,6 @@
 """The yardstick: mixing policies on CIFAR-10 with 2,000 labels, at equal steps and equal wall time.
 
-Run it as ``python benchmarks/yardstick.py free samix wall controls why vit``; see ``--help``.
+Run it as ``python benchmarks/yardstick.py free samix wall long controls why vit``; see ``--help``.
 A cell is one training; a finished cell is one row, and a second run skips what is finished. Several
 processes may share one output file; each takes the next cell that no other is at.
 
@@ -231,6 +231,7 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
         "free": lambda: [cell for policy in ("none", *FREE) for cell in grid(rows, policy, seeds)],
         "samix": lambda: grid(rows, "samix", seeds),
         "wall": lambda: wall_cells(rows, seeds),
+        "long": lambda: long_cells(rows, seeds),
         "controls": lambda: control_cells(rows, seeds),
         "why": lambda: why_cells(rows),
         "vit": lambda: [
@@ -273,6 +274,15 @@ def wall_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
         for policy, option in options.items()
         if epochs is not None
     ]
+
+
+def long_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
+    """Return SAMix with as many steps as the free policies have at equal wall time."""
+    alpha, epochs = chosen_alpha(rows, "samix"), wall_epochs(rows)
+    if alpha is None or epochs is None:
+        return []
+    options = alpha_options("samix", alpha)
+    return [Cell("samix, long", "samix", seed, epochs, options) for seed in range(seeds)]
 
 
 def control_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
@@ -361,7 +371,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "groups", nargs="+", choices=["free", "samix", "wall", "controls", "why", "vit"]
+        "groups", nargs="+", choices=["free", "samix", "wall", "long", "controls", "why", "vit"]
     )
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"

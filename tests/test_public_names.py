@@ -54,7 +54,7 @@ def test_policies_and_methods_are_frozen() -> None:
         "resizemix",
         "samix",
     ]
-    assert list(samix.METHODS) == ["supervised"]
+    assert list(samix.METHODS) == ["supervised", "moco", "simclr", "byol", "mocov3"]
 
 
 def test_every_public_thing_says_what_it_is() -> None:

@@ -196,7 +196,7 @@ def create_self_supervised(
             feature map and an embedding.
         policy: A name in :data:`samix.POLICIES`, a rival's name, or a policy.
         tap: Where the Mixer reads; None takes the default of :func:`samix.networks.find_tap`.
-        queue_size: Number of keys that wait; None is no queue.
+        queue_size: Number of keys that wait as negatives or for clusters; None is the default.
         clusters: K, number of clusters for ``mixer_candidates="clusters"``.
         cluster_every: Steps from one search for clusters to the next.
         **options: ``stem``, ``image_size``, ``pretrained`` and ``model_kwargs`` of the backbone,
@@ -225,6 +225,11 @@ def create_self_supervised(
     method_options = SelfSupervisedOptions(**_those(options, of_method))
     projector, predictor = heads(embedding_width(encoder, options.get("image_size") or _PROBE_SIZE))
     grouped = method_options.mixer_candidates == "clusters"
+    if queue_size is not None and contrast.negatives != "queue" and not grouped:
+        raise ValueError(
+            f"queue_size: expected None with method {contrast.name!r}, which needs a queue for "
+            f"mixer_candidates='clusters' alone, got {queue_size}"
+        )
     waiting = queue_size or (_BANK if grouped else None)
     memory = Memory(
         None if waiting is None else KeyQueue(waiting, width, seed=method_options.seed),
@@ -261,7 +266,7 @@ def _own_names(name: str) -> tuple[str, ...]:
     """Return the options that a factory and the common part take by name."""
     own = inspect.signature(SELF_SUPERVISED[name]).parameters
     shared = inspect.signature(create_self_supervised).parameters
-    left_out = ("contrast", "heads", "options", *(() if name == "moco" else ("queue_size",)))
+    left_out = ("contrast", "heads", "options")
     return tuple(dict.fromkeys(key for key in (*own, *shared) if key not in left_out))
 
 
