@@ -87,25 +87,34 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 class BothRanks:
-    """A policy for one process that plans as two ranks would: each half from its own draws."""
+    """Plans in one process as two ranks would: each half of the batch from its own draws.
 
-    def __init__(self, policy: Policy, seed: int) -> None:
-        self.policy, self.seed, self.calls = policy, seed, 0
+    Args:
+        policy: The policy; its method ``plan`` may be replaced by this one.
+        seed: Seed of the method.
+        plans_a_step: Calls that share the draws of a step.
+    """
+
+    def __init__(self, policy: Policy, seed: int, *, plans_a_step: int) -> None:
+        self.original, self.seed, self.plans_a_step = policy.plan, seed, plans_a_step
+        self.calls = 0
         self.generators: list[torch.Generator] = []
 
     def plan(self, images: Tensor, *, evidence: Evidence, **_: Any) -> MixPlan:
-        plans_a_step = 2 if self.policy.traits.learned else 1
-        if self.calls % plans_a_step == 0:
-            step = self.calls // plans_a_step
+        if self.calls % self.plans_a_step == 0:
+            step = self.calls // self.plans_a_step
             self.generators = [step_generator(self.seed, step, rank) for rank in range(2)]
         self.calls += 1
         plans = []
         for rank, generator in enumerate(self.generators):
             half = slice(4 * rank, 4 * rank + 4)
-            features = evidence.features[half] if evidence.features is not None else None
-            plans.append(
-                self.policy.plan(images[half], evidence=Evidence(features), generator=generator)
+            own = Evidence(
+                *(
+                    None if value is None else value[half]
+                    for value in (evidence.features, evidence.partner_features)
+                )
             )
+            plans.append(self.original(images[half], evidence=own, generator=generator))
         return MixPlan(
             torch.cat([plan.lam for plan in plans]),
             torch.cat([plans[0].index, plans[1].index + 4]),
@@ -119,7 +128,8 @@ def test_two_ranks_equal_one_process_on_the_whole(
     kind: str, policy: str, ranks: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = make(kind, policy)
-    both = BothRanks(method.policy, seed=3)
+    plans_a_step = 2 if method.policy.traits.learned else 1
+    both = BothRanks(method.policy, seed=3, plans_a_step=plans_a_step)
     monkeypatch.setattr(
         type(method),
         "_plan",
