@@ -87,13 +87,14 @@ def load_cifar(folder: Path, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     for label in range(10):
         rank[labels == label] = np.arange((labels == label).sum())
     return {
-        "train": _decode(train.iloc[order[rank < 200]]),
-        "val": _decode(train.iloc[order[(rank >= 200) & (rank < 400)]]),
-        "test": _decode(test),
+        "train": decode(train.iloc[order[rank < 200]]),
+        "val": decode(train.iloc[order[(rank >= 200) & (rank < 400)]]),
+        "test": decode(test),
     }
 
 
-def _decode(rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
+def decode(rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    """Return the photos of a CIFAR-10 table as (N,3,32,32) uint8, and their classes."""
     images = [
         np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in rows["image"]
     ]
@@ -340,7 +341,7 @@ def append(path: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
-def claim(folder: Path, cell: Cell) -> IO[str] | None:
+def claim(folder: Path, cell: Any) -> IO[str] | None:
     """Reserve a cell until the process ends; None where another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / f"{cell.name}-{cell.seed}.lock").open("w")
