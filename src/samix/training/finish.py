@@ -14,6 +14,7 @@ from samix.mixing import step_generator
 from samix.report import draw_mixes
 
 from .checkpoints import load_method, read_checkpoint
+from .exporting import write_model
 from .fitting import history_of
 from .keeper import AUTOCAST, CHOSEN_BY, networks_of
 from .life import has_mixer, life_summary
@@ -26,7 +27,7 @@ _RULE = "highest balanced accuracy of the encoder on val; the later epoch where 
 
 
 def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) -> dict[str, Any]:
-    """Judge the checkpoint that validation chose and write metrics.json and mixes.png.
+    """Judge the checkpoint that validation chose; write the model, metrics.json and mixes.png.
 
     Args:
         prepared: The run.
@@ -63,6 +64,15 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
     }
     images, target = prepared.fixed_batch()
     draw_run_mixes(run, prepared, method, images, target)
+    view = prepared.view
+    write_model(
+        run,
+        method,
+        prepared.config,
+        classes=prepared.images.classes,
+        mean=view.mean,
+        std=view.std,
+    )
     write_json(run.metrics, metrics)
     display.rest()
     return metrics
