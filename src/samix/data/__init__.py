@@ -22,11 +22,25 @@ from samix.data.labelled import labelled_subset
 from samix.data.loaders import Loaders, Loading, PhotoDataset, build_loaders, choose_batch_size
 from samix.data.opening import check_labels, open_images
 from samix.data.sampling import EpochSampler, random_keys
-from samix.data.splits import Splits, make_splits, read_splits, write_splits
+from samix.data.splits import (
+    Splits,
+    check_splits,
+    make_splits,
+    make_unlabelled_splits,
+    read_splits,
+    write_splits,
+)
 from samix.data.store import PhotoStore
-from samix.data.two_views import RECIPES, Recipe, TwoViews, two_views
+from samix.data.two_views import RECIPES, Recipe, RecipeName, TwoViews, two_views
 from samix.data.view_loader import ViewBatch, ViewDataset, build_view_loader
-from samix.data.views import IMAGENET_MEAN, IMAGENET_STD, View, eval_view, train_view
+from samix.data.views import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Augmentation,
+    View,
+    eval_view,
+    train_view,
+)
 
 __all__ = [
     "DEMO_CLASSES",
@@ -34,6 +48,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "RECIPES",
+    "Augmentation",
     "DemoOptions",
     "DemoPhoto",
     "EpochSampler",
@@ -43,6 +58,7 @@ __all__ = [
     "PhotoDataset",
     "PhotoStore",
     "Recipe",
+    "RecipeName",
     "Splits",
     "TwoViews",
     "View",
@@ -51,12 +67,14 @@ __all__ = [
     "build_loaders",
     "build_view_loader",
     "check_labels",
+    "check_splits",
     "choose_batch_size",
     "demo_photo",
     "eval_view",
     "find_groups",
     "labelled_subset",
     "make_splits",
+    "make_unlabelled_splits",
     "open_demo",
     "open_images",
     "random_keys",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,8 +81,62 @@ def make_splits(
     parts |= _divide(images, groups, pool, shares, np.random.default_rng(seed))
     train, val, test = (tuple(sorted(parts[side])) for side in _SIDES)
     splits = Splits(train, val, test, groups)
-    _check(images, splits)
+    check_splits(images, splits)
     return splits
+
+
+def make_unlabelled_splits(
+    images: ImageSet,
+    *,
+    group_by: str | None = None,
+    val_fraction: float = 0.15,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> tuple[Splits, tuple[str, ...]]:
+    """Split an image set for training without labels.
+
+    Where the photos have classes, val and test are those of :func:`make_splits` with the same
+    arguments, so that a later supervised run has a test part that was never learned from. Photos
+    without a label are learned from too. Where the classes do not allow such a division, and no
+    classifier could be trained, photos are divided without looking at them.
+
+    Args:
+        images: The photos.
+        group_by: As for :func:`make_splits`.
+        val_fraction: The same.
+        test_fraction: The same.
+        seed: The same.
+
+    Returns:
+        The three parts, and what is to be told about them.
+
+    Raises:
+        InputError: As for :func:`make_splits`, except what is about classes.
+    """
+    options: dict[str, Any] = {
+        "group_by": group_by,
+        "val_fraction": val_fraction,
+        "test_fraction": test_fraction,
+        "seed": seed,
+    }
+    try:
+        return _with_unlabelled(images, make_splits(images, **options)), ()
+    except InputError as error:
+        plain = replace(images, classes=(), targets=(NO_LABEL,) * len(images))
+        splits = make_splits(plain, **options)
+        return splits, (f"The photos are split without a look at their classes: {error}.",)
+
+
+def _with_unlabelled(images: ImageSet, splits: Splits) -> Splits:
+    """Put the photos that are in no part into train, unless something of theirs is elsewhere."""
+    placed = {*splits.train, *splits.val, *splits.test}
+    away = {splits.groups[i] for i in (*splits.val, *splits.test)} - {None}
+    more = [
+        i
+        for i, given in enumerate(images.given_split)
+        if i not in placed and given not in ("val", "test") and splits.groups[i] not in away
+    ]
+    return replace(splits, train=tuple(sorted((*splits.train, *more))))
 
 
 def _divide(
@@ -138,8 +193,12 @@ def _check_size(
         raise InputError(msg)
 
 
-def _check(images: ImageSet, splits: Splits) -> None:
-    """Refuse parts that lack a class or share a group."""
+def check_splits(images: ImageSet, splits: Splits) -> None:
+    """Refuse parts that lack a class or share a group.
+
+    Raises:
+        InputError: They do; the message names the class or the group.
+    """
     side_of: dict[str, SplitName] = {}
     total = Counter(images.targets)
     for side in _SIDES:

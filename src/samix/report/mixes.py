@@ -25,6 +25,7 @@ def draw_mixes(
     plan: MixPlan,
     labels: Sequence[str],
     *,
+    partner_images: Tensor | None = None,
     title: str = "",
     pairs: int = 8,
 ) -> None:
@@ -34,7 +35,9 @@ def draw_mixes(
         path: The PNG file to write; it appears as a whole or not at all.
         images: (B,3,H,W) in [0, 1], as people see them (not normalised).
         plan: The plan of these images.
-        labels: Class name of each image.
+        labels: Class name of each image; empty where there is none.
+        partner_images: (B,3,H,W) in [0, 1], the view that partners are taken from, where that is
+            another one; None takes ``images``.
         title: Line above all.
         pairs: How many pairs of the batch to draw, at most.
 
@@ -47,7 +50,8 @@ def draw_mixes(
             f"{len(plan)} and {len(labels)}"
         )
     images, plan = images.detach().float().cpu(), plan.detach().to("cpu")
-    mixed = blend(images, plan).clamp(0, 1)
+    partners = images if partner_images is None else partner_images.detach().float().cpu()
+    mixed = blend(images, plan, partner_images=partners).clamp(0, 1)
     count = min(pairs, len(images))
     rows = math.ceil(count / _BLOCKS)
     figure = Figure(figsize=(_INCH * 4 * _BLOCKS + 0.6, (_INCH + 0.62) * rows + 0.8), dpi=110)
@@ -62,7 +66,7 @@ def draw_mixes(
         axes = [figure.add_subplot(inner[0, column]) for column in range(4)]
         partner = int(plan.index[number])
         _show(axes[0], images[number], f"original\n{_short(labels[number])}")
-        _show(axes[1], images[partner], f"partner\n{_short(labels[partner])}")
+        _show(axes[1], partners[partner], f"partner\n{_short(labels[partner])}")
         _show_mask(axes[2], plan.mask[number, 0], "mask\n(white: original)")
         _show(axes[3], mixed[number], f"mix\n{_numbers(plan, number)}")
     partial = Path(f"{path}.{os.getpid()}.partial")

@@ -11,21 +11,43 @@ import timm
 import torch
 
 from samix.errors import InputError
-from samix.methods import SupervisedMethod, create_method
+from samix.methods import (
+    RIVALS,
+    SELF_SUPERVISED,
+    SelfSupervisedMethod,
+    create_method,
+    method_options,
+)
 from samix.networks import MixerOptions, create_backbone, tap_features
-from samix.policies import check_options, policy_options
+from samix.policies import check_options, nearest, policy_options
 
-from .config import TrainConfig
+from .config import PretrainConfig, TrainConfig
+from .settings import RunConfig
+from .task import Method
+
+_SET_BY_THE_RUN = (
+    "backbone", "stem", "image_size", "pretrained", "model_kwargs", "policy", "tap", "eta",
+    "area_weight", "clean_branch", "steps", "seed",
+)  # fmt: skip
 
 
-def check_names(config: TrainConfig) -> None:
-    """Refuse an unknown backbone, policy or option of it before any photo is opened.
+def check_names(config: RunConfig) -> None:
+    """Refuse an unknown method, backbone, policy or option of it before any photo is opened.
 
     Raises:
         InputError: Unknown name, with the nearest one.
     """
     try:
-        known = policy_options(config.policy)
+        if isinstance(config, PretrainConfig):
+            _check_method(config)
+        elif config.policy in RIVALS:
+            raise ValueError(
+                f"policy: {config.policy!r} is for samix pretrain with method "
+                f"{' or '.join(RIVALS[config.policy].methods)}; the policy it is made of is "
+                f"{RIVALS[config.policy].policy!r}"
+            )
+        rival = RIVALS.get(config.policy)
+        known = policy_options(config.policy if rival is None else rival.policy)
         check_options(config.policy_options, known, f"policy {config.policy!r}")
         _mixer_options(config)
         if not timm.is_model(config.backbone):
@@ -34,8 +56,30 @@ def check_names(config: TrainConfig) -> None:
         raise InputError(str(error)) from error
 
 
-def create_run_method(config: TrainConfig, classes: int) -> SupervisedMethod:
+def _check_method(config: PretrainConfig) -> None:
+    """Refuse an unknown method, an option of another method, and a rival of another method."""
+    name = config.method
+    if name not in SELF_SUPERVISED:
+        raise ValueError(
+            f"--method must be one of {', '.join(SELF_SUPERVISED)}, got {name!r}; the nearest is "
+            f"{nearest(name, SELF_SUPERVISED)!r}"
+        )
+    known = [option for option in method_options(name) if option not in _SET_BY_THE_RUN]
+    check_options(config.method_options, known, f"method {name!r}")
+    rival = RIVALS.get(config.policy)
+    if rival is not None and name not in rival.methods:
+        raise ValueError(
+            f"--policy {config.policy} is defined for method {' or '.join(rival.methods)}, got "
+            f"--method {name}"
+        )
+
+
+def create_run_method(config: RunConfig, classes: int) -> Method:
     """Create the method of a configuration with weights that depend on its seed alone.
+
+    Args:
+        config: Resolved.
+        classes: Number of classes, for a classifier.
 
     Raises:
         InputError: Options that do not go together, or an image size that is too small.
@@ -45,7 +89,10 @@ def create_run_method(config: TrainConfig, classes: int) -> SupervisedMethod:
         # it repeats each of its attempts to fetch weights; the last reason is told below
         logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
         try:
-            method = create_method("supervised", **_method_options(config), num_classes=classes)
+            name, options = _method_call(config, classes)
+            method = create_method(name, **options)
+        except ModuleNotFoundError:
+            raise
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(str(error)) from error
         except (RuntimeError, OSError) as error:
@@ -58,12 +105,33 @@ def create_run_method(config: TrainConfig, classes: int) -> SupervisedMethod:
     return method
 
 
-def _method_options(config: TrainConfig) -> dict[str, Any]:
-    """Return the arguments of create_method."""
+def check_queue(config: RunConfig, method: Method) -> None:
+    """Refuse a queue that the keys of one step, or the clusters, do not fit into.
+
+    Raises:
+        InputError: They do not.
+    """
+    if not isinstance(method, SelfSupervisedMethod) or method.queue is None:
+        return
+    size, batch = len(method.queue), config.batch_size or 0
+    if batch > size:
+        raise InputError(
+            f"--batch-size {batch} is larger than the queue of {size} keys; take a smaller batch, "
+            f"or a larger queue with --method-options queue_size={16 * batch}"
+        )
+    if method.clusters is not None and len(method.clusters.centroids) > size:
+        raise InputError(
+            f"--method-options clusters={len(method.clusters.centroids)} is more than the {size} "
+            "keys that are clustered; take fewer clusters or a larger queue_size"
+        )
+
+
+def _method_call(config: RunConfig, classes: int) -> tuple[str, dict[str, Any]]:
+    """Return the name of the method and the arguments of create_method."""
     policy = dict(config.policy_options)
     if "mixer" in policy:
         policy["mixer"] = _mixer_options(config)
-    return {
+    common = {
         "backbone": config.backbone,
         "model_kwargs": config.model_kwargs,
         "pretrained": config.pretrained,
@@ -74,14 +142,23 @@ def _method_options(config: TrainConfig) -> dict[str, Any]:
         **policy,
         "eta": config.eta,
         "area_weight": config.area_weight,
-        "clean_branch": config.clean_branch,
-        "momentum_average": config.momentum_average,
-        "label_smoothing": config.label_smoothing,
         "seed": config.seed,
     }
+    if isinstance(config, PretrainConfig):
+        own = {} if config.clean_branch is None else {"clean_branch": config.clean_branch}
+        return config.method, {**common, **config.method_options, **own}
+    if isinstance(config, TrainConfig):
+        return "supervised", {
+            **common,
+            "num_classes": classes,
+            "clean_branch": config.clean_branch,
+            "momentum_average": config.momentum_average,
+            "label_smoothing": config.label_smoothing,
+        }
+    raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
 
 
-def _mixer_options(config: TrainConfig) -> MixerOptions:
+def _mixer_options(config: RunConfig) -> MixerOptions:
     """Return the choices about the Mixer that a file or the command line can give as a mapping."""
     given = config.policy_options.get("mixer") or {}
     if not isinstance(given, Mapping):
@@ -91,7 +168,7 @@ def _mixer_options(config: TrainConfig) -> MixerOptions:
 
 
 @torch.no_grad()
-def _check_size(config: TrainConfig, method: SupervisedMethod) -> None:
+def _check_size(config: RunConfig, method: Method) -> None:
     """Refuse an image size that the network or its tap cannot use."""
     size = config.image_size
     image = torch.zeros(1, 3, size, size)

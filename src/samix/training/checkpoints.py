@@ -13,10 +13,10 @@ import lightning.pytorch as pl
 import torch
 
 from samix.errors import InputError
-from samix.methods import SupervisedMethod
 
 from .preparation import Prepared
 from .runs import RunFolder
+from .task import Method
 
 _PREFIX = "method."  # of the method's weights in lightning's state dict
 
@@ -26,9 +26,9 @@ def checkpoint_record(prepared: Prepared) -> dict[str, Any]:
     config = prepared.config
     return {
         "backbone": config.backbone,
-        "classes": list(prepared.images.classes),
         "image_size": config.image_size,
         "policy": config.policy,
+        **prepared.task.record,
     }
 
 
@@ -96,7 +96,7 @@ def method_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removeprefix(_PREFIX): v for k, v in state.items() if k.startswith(_PREFIX)}
 
 
-def load_method(path: Path, prepared: Prepared) -> SupervisedMethod:
+def load_method(path: Path, prepared: Prepared) -> Method:
     """Load the weights of a checkpoint into the method of a prepared run.
 
     Raises:

@@ -15,13 +15,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from .checkpoints import check_checkpoint, checkpoint_record, read_checkpoint
-from .config import TrainConfig
 from .interrupt import StopRequest
 from .keeper import EpochKeeper
 from .module import MethodModule
 from .preparation import Prepared
 from .progress import Display, EpochProgress
 from .runs import RunFolder
+from .settings import RunConfig
 
 _PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -54,7 +54,7 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
         # workers fetch ahead before lightning names the epoch
         _set_epoch(prepared, len(history_of(content)))
     module = MethodModule(
-        prepared.method, config, steps=prepared.steps, record=checkpoint_record(prepared)
+        prepared.task, config, steps=prepared.steps, record=checkpoint_record(prepared)
     )
     keeper = EpochKeeper(prepared, run, display, stop)
     shown = EpochProgress(display, config.epochs, config.processes)
@@ -78,7 +78,7 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
             )
             trainer.fit(
                 module,
-                prepared.loaders.train,
+                prepared.task.batches,
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
@@ -94,10 +94,10 @@ def history_of(checkpoint: dict[str, Any]) -> list[dict[str, float]]:
 
 
 def _set_epoch(prepared: Prepared, epoch: int) -> None:
-    prepared.loaders.train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+    prepared.task.batches.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
 
 
-def _machine(config: TrainConfig) -> dict[str, Any]:
+def _machine(config: RunConfig) -> dict[str, Any]:
     """Return lightning's words for device and processes."""
     kind, _, number = config.device.partition(":")
     accelerator = {"cuda": "gpu"}.get(kind, kind)

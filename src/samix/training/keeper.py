@@ -10,23 +10,19 @@ import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
 
-from samix.evaluation import evaluate_classifiers
-from samix.methods import SupervisedMethod
-
 from .checkpoints import save_checkpoints
 from .interrupt import StopRequest, TrainingDivergedError
-from .life import first_look, life_row, life_sentence
+from .life import first_look, life_sentence
 from .module import CHECK_EVERY, MethodModule
-from .preparation import Prepared, share
+from .preparation import Prepared
 from .progress import Display, epoch_line
 from .runs import RunFolder, write_history
-
-CHOSEN_BY = "val_balanced_accuracy"  # of the encoder; the later epoch where two are equal
-AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+from .settings import AUTOCAST
+from .task import Place
 
 
 class EpochKeeper(pl.Callback):
-    """Measures the epochs after which it looks at validation, keeps the last and the best of them.
+    """Measures the epochs after which it looks at validation, and keeps their checkpoints.
 
     The rows of the history are part of the checkpoint, so that a resumed run goes on with those of
     its checkpoint and nothing is written twice.
@@ -104,10 +100,10 @@ class EpochKeeper(pl.Callback):
         }
         _check_metrics(row)
         row["seconds"] = time.monotonic() - self._begin
-        best = max((old[CHOSEN_BY] for old in self.rows if CHOSEN_BY in old), default=-1.0)
+        best = look and self.prepared.task.is_best(row, self.rows)
         self.rows.append(row)
         if look:
-            save_checkpoints(trainer, self.run, best=row[CHOSEN_BY] >= best)
+            save_checkpoints(trainer, self.run, best=best)
             if trainer.is_global_zero:
                 write_history(self.run, self.rows)
         if trainer.logger is not None:
@@ -115,31 +111,15 @@ class EpochKeeper(pl.Callback):
         self._report(row)
 
     def _measure(self, trainer: pl.Trainer, module: MethodModule) -> dict[str, float]:
-        """Return the metrics on validation and on clean training photos, and the signs of life."""
-        method, device = module.method, module.device
-        _same_buffers(method)
-        networks = networks_of(method)
-        autocast = AUTOCAST[self.prepared.config.precision]
-        classes = self.prepared.images.classes
-        found: dict[str, float] = {}
-        for part, loader in (("train", self.prepared.sample), ("val", self.prepared.loaders.val)):
-            own = share(loader, trainer.global_rank, trainer.world_size)
-            judged = evaluate_classifiers(
-                networks if part == "val" else {"encoder": method.encoder},
-                own,
-                classes,
-                device=device,
-                autocast=autocast,
-            )
-            for name, result in judged.items():
-                prefix = f"{part}_" if name == "encoder" else f"{name}_{part}_"
-                found[f"{prefix}top1"] = result.top1
-                if part == "val":
-                    found[f"{prefix}balanced_accuracy"] = result.balanced_accuracy
-                    found[f"{prefix}nll"] = result.nll
-                    found[f"{prefix}ece"] = result.ece
-        images, target = self.prepared.fixed_batch()
-        return {**found, **life_row(method.signs_of_life(images.to(device), target.to(device)))}
+        """Return what the kind of run measures after an epoch."""
+        _same_buffers(module.method)
+        place = Place(
+            module.device,
+            AUTOCAST[self.prepared.config.precision],
+            trainer.global_rank,
+            trainer.world_size,
+        )
+        return self.prepared.task.measure(place)
 
     def _report(self, row: dict[str, float]) -> None:
         """Say how the epoch went and, once, whether the Mixer is alive."""
@@ -157,7 +137,9 @@ def _check_metrics(row: dict[str, float]) -> None:
         TrainingDivergedError: They do.
     """
     broken = [
-        name for name, value in row.items() if name.endswith("nll") and not math.isfinite(value)
+        name
+        for name, value in row.items()
+        if name.endswith(("nll", "held_out_loss")) and not math.isfinite(value)
     ]
     if broken:
         raise TrainingDivergedError(
@@ -166,16 +148,8 @@ def _check_metrics(row: dict[str, float]) -> None:
         )
 
 
-def networks_of(method: SupervisedMethod) -> dict[str, torch.nn.Module]:
-    """Return the classifiers of a method: the encoder and, where there is one, its average."""
-    networks: dict[str, torch.nn.Module] = {"encoder": method.encoder}
-    if method.average is not None:
-        networks["average"] = method.average
-    return networks
-
-
 @torch.no_grad()
-def _same_buffers(method: SupervisedMethod) -> None:
+def _same_buffers(method: torch.nn.Module) -> None:
     """Give every process the batch statistics of the first, which are those in the checkpoint."""
     if dist.is_available() and dist.is_initialized():
         for buffer in method.buffers():

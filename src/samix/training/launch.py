@@ -13,12 +13,12 @@ import torch.multiprocessing as mp
 
 from samix.errors import InputError
 
-from .config import TrainConfig
 from .fitting import fit
 from .interrupt import TrainingDivergedError, TrainingInterrupted, stop_on_interrupt
 from .preparation import prepare
 from .progress import Display, Silent, Terminal
 from .runs import RunFolder
+from .settings import RunConfig
 
 _GRACE = 20.0  # seconds that the others have to end once one process has
 _POLL = 0.2  # seconds
@@ -31,7 +31,7 @@ def outer_rank() -> int | None:
     return None
 
 
-def check_launch(config: TrainConfig) -> None:
+def check_launch(config: RunConfig) -> None:
     """Refuse a number of machines that nothing has started.
 
     Raises:
@@ -41,7 +41,8 @@ def check_launch(config: TrainConfig) -> None:
         if config.nodes > 1:
             raise InputError(
                 f"--nodes {config.nodes} needs a launcher that starts the machines; run 'torchrun "
-                f"--nnodes {config.nodes} --nproc-per-node {config.devices} -m samix train ...'"
+                f"--nnodes {config.nodes} --nproc-per-node {config.devices} -m samix "
+                f"{config.command} ...'"
             )
         return
     started = int(os.environ["WORLD_SIZE"])
@@ -52,7 +53,7 @@ def check_launch(config: TrainConfig) -> None:
         )
 
 
-def fit_in_processes(config: TrainConfig, run: RunFolder, display: Display) -> None:
+def fit_in_processes(config: RunConfig, run: RunFolder, display: Display) -> None:
     """Train in ``config.devices`` new processes on this machine and wait for them.
 
     Args:
@@ -76,7 +77,7 @@ def fit_in_processes(config: TrainConfig, run: RunFolder, display: Display) -> N
     _raise(found, config.devices)
 
 
-def _work(local_rank: int, config: TrainConfig, run: RunFolder, port: int, *rest: Any) -> None:
+def _work(local_rank: int, config: RunConfig, run: RunFolder, port: int, *rest: Any) -> None:
     """Be one of the processes; how it ended goes into the queue."""
     show, outcomes = rest
     os.environ.update(

@@ -11,12 +11,12 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from samix.methods import SupervisedMethod
 from samix.mixing import step_generator
 
-from .config import TrainConfig
 from .interrupt import TrainingDivergedError
 from .optimisation import create_optimizer, create_schedule
+from .settings import RunConfig
+from .task import Task
 
 CHECK_EVERY = 50  # steps between two looks at whether the loss is still a number
 
@@ -25,7 +25,7 @@ class MethodModule(pl.LightningModule):
     """One method in training, with automatic optimisation.
 
     Args:
-        method: What is trained.
+        task: What a step is; its method is trained.
         config: Resolved.
         steps: Planned optimiser steps.
         record: Plain values that every checkpoint carries, so that it can be told from others.
@@ -33,14 +33,15 @@ class MethodModule(pl.LightningModule):
 
     def __init__(
         self,
-        method: SupervisedMethod,
-        config: TrainConfig,
+        task: Task,
+        config: RunConfig,
         *,
         steps: int,
         record: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.method = method
+        self.task = task
+        self.method = task.method
         self.config = config
         self.steps = steps
         self.record = record
@@ -67,16 +68,15 @@ class MethodModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch and add up its terms without waiting for the device."""
-        images, target = batch
-        step = self.method(images, target)
-        loss = cast(Tensor, step.loss)
+        step = self.task.step(batch)
+        loss = step.loss
         terms = {"loss": loss.detach(), **step.terms}
         for name, value in terms.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         bad = torch.where(torch.isfinite(terms["loss"]), torch.inf, float(batch_idx + 1))
         self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
         self.batches += 1
-        self.photos += len(target)
+        self.photos += len(batch[0])
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

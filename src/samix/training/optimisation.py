@@ -8,12 +8,12 @@ from typing import Any
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from .config import TrainConfig
+from .settings import RunConfig
 
 _MOMENTUM = 0.9
 
 
-def create_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> Optimizer:
+def create_optimizer(groups: list[dict[str, Any]], config: RunConfig) -> Optimizer:
     """Return the optimiser of a resolved configuration.
 
     Args:
@@ -25,7 +25,7 @@ def create_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> Optim
     return AdamW(groups)
 
 
-def create_schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> LambdaLR:
+def create_schedule(optimizer: Optimizer, config: RunConfig, steps: int) -> LambdaLR:
     """Return the schedule that multiplies every group's learning rate, one call a step.
 
     Args:

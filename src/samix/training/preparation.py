@@ -5,42 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-import numpy as np
 import timm
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from samix.data import (
     ImageSet,
-    Loaders,
     Loading,
-    PhotoDataset,
     Splits,
     View,
-    build_loaders,
     eval_view,
     labelled_subset,
     make_splits,
+    make_unlabelled_splits,
     open_images,
     read_splits,
-    train_view,
 )
 from samix.errors import InputError
-from samix.methods import SupervisedMethod
+from samix.methods import SelfSupervisedMethod, SupervisedMethod
 
-from .building import create_run_method
-from .config import DEFAULT_BATCH_SIZE, TrainConfig
+from .building import check_queue, create_run_method
+from .config import PretrainConfig, TrainConfig, fill_rates
+from .initial import freeze, overlap_note, source_splits, start
 from .runs import RunFolder
+from .self_supervised import self_supervised_task
+from .settings import RunConfig
+from .supervised import supervised_task
+from .task import Announce, Method, Task
 
-Batches = DataLoader[tuple[Tensor, Tensor]]
-Announce = Callable[[str, int, int], None]
-"""Called with (what is done, done, total) during long preparation."""
-
-_SAMPLE = 512  # training photos on which accuracy without augmentation is measured
 _LEAST_LOOKS = 20  # at validation in a run
-_FIXED_BATCH = 64  # photos on which the Mixer's signs of life are measured
+
+Config = TypeVar("Config", bound=RunConfig)
 
 
 @dataclass(frozen=True)
@@ -50,42 +45,38 @@ class Prepared:
     Attributes:
         config: Resolved, with the batch size that is used.
         images: All photos.
-        splits: Train (the labels that may be used), val and test.
-        loaders: Batches of this process.
-        sample: Training photos without augmentation, the same at every call, for clean accuracy.
-        view: How photos are evaluated; it can undo the normalisation.
-        method: The method with its initial weights.
+        splits: Train (what may be learned from), val and test.
+        task: What this kind of run does, with its method and its batches.
         steps: Planned optimiser steps.
         notes: Sentences for the user.
     """
 
-    config: TrainConfig
+    config: RunConfig
     images: ImageSet
     splits: Splits
-    loaders: Loaders
-    sample: Batches
-    view: View
-    method: SupervisedMethod
+    task: Task
     steps: int
     notes: tuple[str, ...]
 
-    def fixed_batch(self) -> tuple[Tensor, Tensor]:
-        """Return (B,3,H,W) photos and (B,) classes, the same at every call."""
-        dataset = self.sample.dataset
-        count = min(_FIXED_BATCH, len(dataset))  # type: ignore[arg-type]
-        pairs = [(0, index) for index in range(count)]
-        images, target = dataset.__getitems__(pairs)  # type: ignore[attr-defined]
-        return images, target
+    @property
+    def method(self) -> Method:
+        """What is trained."""
+        return self.task.method
+
+    @property
+    def view(self) -> View:
+        """How photos are evaluated; it can undo the normalisation."""
+        return self.task.view
 
 
 def prepare(
-    config: TrainConfig,
+    config: RunConfig,
     *,
     rank: int = 0,
     run: RunFolder | None = None,
     announce: Announce | None = None,
 ) -> Prepared:
-    """Open the data, split it, and create the method of a resolved configuration.
+    """Open the data, build method and batches, and check that all fits.
 
     Args:
         config: From :func:`samix.training.config.resolve`.
@@ -98,60 +89,115 @@ def prepare(
     """
     images = open_images(
         config.data,
+        need_labels=isinstance(config, TrainConfig),
         skip_corrupt=config.skip_corrupt,
         root=config.data_root,
         download=config.download,
         progress=_named(announce, "checking photos"),
     )
-    notes = _skipped_note(images)
-    splits = _split(images, config) if run is None else read_splits(run.splits, images)
+    splits, notes = split(images, config) if run is None else (read_splits(run.splits, images), ())
     config, shrunk = _fit_batch(config, len(splits.train))
+    config = fill_rates(config)
     method = create_run_method(config, len(images.classes))
-    view, training = _views(config, method)
-    loading = Loading(
-        seed=config.seed, rank=rank, world_size=config.processes, num_workers=config.workers
-    )
-    loaders = build_loaders(
-        images,
-        splits,
-        train=training,
-        evaluation=view,
-        batch_size=(config.batch_size or 1) // config.processes,
-        loading=loading,
-        progress=_named(announce, "reading photos"),
-    )
-    config = replace(config, validate_every=_looks(config, splits))
-    steps = math.ceil(len(loaders.train) / config.accumulate) * config.epochs
-    method.options = replace(method.options, steps=steps)
-    sample = _sample(images, splits, view, loaders.batch_size, config.seed)
-    notes = (*notes, *shrunk, *loaders.notes)
-    return Prepared(config, images, splits, loaders, sample, view, method, steps, notes)
+    check_queue(config, method)
+    if run is None or not run.last.is_file():  # otherwise all weights come from the checkpoint
+        start(method, config)
+    freeze(method, config)
+    task = _task(config, images, splits, method, rank, announce)
+    config = replace(config, validate_every=_looks(config, task))
+    steps = math.ceil(len(task.batches) / config.accumulate) * config.epochs
+    _plan_steps(method, steps)
+    notes = (*_skipped_note(images), *notes, *shrunk, *task.notes)
+    return Prepared(config, images, splits, task, steps, notes)
 
 
-def _split(images: ImageSet, config: TrainConfig) -> Splits:
-    """Split the photos and keep the labels that may be used."""
-    splits = make_splits(
-        images,
-        group_by=config.group_by,
-        val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.seed,
-    )
+def split(images: ImageSet, config: RunConfig) -> tuple[Splits, tuple[str, ...]]:
+    """Split the photos of a new run, and keep what may be learned from.
+
+    Returns:
+        The parts, and sentences for the user.
+
+    Raises:
+        InputError: The photos cannot be split so.
+    """
+    options: dict[str, Any] = {
+        "group_by": config.group_by,
+        "val_fraction": config.val_fraction,
+        "test_fraction": config.test_fraction,
+        "seed": config.seed,
+    }
+    if isinstance(config, TrainConfig):
+        return _labelled_split(images, config, options)
+    splits, notes = make_unlabelled_splits(images, **options)
+    if len(splits.val) < 2:
+        raise InputError(
+            f"{len(images)} photos are too few to pre-train with: {len(splits.val)} would be left "
+            "for validation, which needs two; add photos or raise --val-fraction"
+        )
+    return splits, notes
+
+
+def _labelled_split(
+    images: ImageSet, config: TrainConfig, options: dict[str, Any]
+) -> tuple[Splits, tuple[str, ...]]:
+    """Return the parts with the labels that may be used, and sentences for the user."""
+    there, source = source_splits(config, images)
+    whole = there or make_splits(images, **options)
     train = labelled_subset(
         images,
-        splits,
+        whole,
         labels_per_class=config.labels_per_class,
         label_fraction=config.label_fraction,
         seed=config.seed,
     )
-    val = tuple(i for i in splits.val if images.targets[i] >= 0)
-    test = tuple(i for i in splits.test if images.targets[i] >= 0)
-    return replace(splits, train=train, val=val, test=test)
+    val = tuple(i for i in whole.val if images.targets[i] >= 0)
+    test = tuple(i for i in whole.test if images.targets[i] >= 0)
+    splits = replace(whole, train=train, val=val, test=test)
+    if source is None:
+        return splits, ()
+    if there is None:
+        return splits, (overlap_note(source, config, images, splits),)
+    return splits, (
+        f"The split is that of '{source.run.path}', so that no test photo was learned from before.",
+    )
 
 
-def _fit_batch(config: TrainConfig, photos: int) -> tuple[TrainConfig, tuple[str, ...]]:
+def _task(
+    config: RunConfig,
+    images: ImageSet,
+    splits: Splits,
+    method: Method,
+    rank: int,
+    announce: Announce | None,
+) -> Task:
+    """Return the task of the kind of run that the configuration is for."""
+    wanted = cast(Any, timm).data.resolve_model_data_config(method.encoder)
+    view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
+    loading = Loading(
+        seed=config.seed, rank=rank, world_size=config.processes, num_workers=config.workers
+    )
+    if isinstance(config, PretrainConfig) and isinstance(method, SelfSupervisedMethod):
+        return self_supervised_task(
+            config, images, splits, method, view, loading=loading, announce=announce
+        )
+    if isinstance(config, TrainConfig) and isinstance(method, SupervisedMethod):
+        return supervised_task(
+            config, images, splits, method, view, loading=loading, announce=announce
+        )
+    raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
+
+
+def _plan_steps(method: Method, steps: int) -> None:
+    """Tell a method how many steps are planned, from which its decay is derived."""
+    if isinstance(method, SupervisedMethod):
+        method.options = replace(method.options, steps=steps)
+    else:
+        method.options = replace(method.options, steps=steps)
+
+
+def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:
     """Return the configuration with a batch size that fits data and processes."""
-    size, processes = config.batch_size or DEFAULT_BATCH_SIZE, config.processes
+    size, processes = config.batch_size or config.default_batch_size, config.processes
     fixed = config.batch_size is not None and not config.shrink_batch
     if photos < 2 * processes:
         raise InputError(
@@ -174,48 +220,15 @@ def _fit_batch(config: TrainConfig, photos: int) -> tuple[TrainConfig, tuple[str
     )
 
 
-def _looks(config: TrainConfig, splits: Splits) -> int:
+def _looks(config: RunConfig, task: Task) -> int:
     """Return after how many epochs to look at validation.
 
-    Judging a photo takes about a third of learning from it. Looks are as frequent as they can be
-    without taking longer than the training, and at least twenty in a run.
+    Looks are as frequent as they can be without taking longer than the training, and at least
+    twenty in a run.
     """
     if config.validate_every is not None:
         return config.validate_every
-    sparing = math.ceil(len(splits.val) / (3 * len(splits.train)))
-    return max(1, min(sparing, config.epochs // _LEAST_LOOKS))
-
-
-def _views(config: TrainConfig, method: SupervisedMethod) -> tuple[View, View]:
-    """Return the views of evaluation and training, normalised as the backbone expects."""
-    wanted = cast(Any, timm).data.resolve_model_data_config(method.encoder)
-    numbers = {"mean": tuple(wanted["mean"]), "std": tuple(wanted["std"])}
-    training = train_view(config.image_size, augmentation=config.augmentation, **numbers)
-    return eval_view(config.image_size, **numbers), training
-
-
-def _sample(images: ImageSet, splits: Splits, view: View, batch_size: int, seed: int) -> Batches:
-    """Return a fixed random sample of the training photos without augmentation."""
-    order = np.random.default_rng([seed, len(splits.train)]).permutation(len(splits.train))
-    chosen = [splits.train[i] for i in order[:_SAMPLE]]
-    dataset = PhotoDataset(images, chosen, view)
-    dataset.store.keep()
-    pairs: Any = [(0, index) for index in range(len(chosen))]
-    return DataLoader(dataset, batch_size=batch_size, sampler=pairs, collate_fn=_as_it_is)
-
-
-def share(loader: Batches, rank: int, processes: int) -> Batches:
-    """Return the part of a loader for evaluation that one process looks at."""
-    if processes == 1:
-        return loader
-    pairs: Any = [(0, i) for i in range(rank, len(loader.dataset), processes)]  # type: ignore[arg-type]
-    return DataLoader(
-        loader.dataset, batch_size=loader.batch_size, sampler=pairs, collate_fn=_as_it_is
-    )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+    return max(1, min(math.ceil(task.look_cost), config.epochs // _LEAST_LOOKS))
 
 
 def _skipped_note(images: ImageSet) -> tuple[str, ...]:

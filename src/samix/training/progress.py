@@ -119,7 +119,7 @@ class EpochProgress(pl.Callback):
         """Move the bar."""
         now = time.monotonic()
         batches = int(trainer.num_training_batches)
-        self._photos += len(batch[1]) * self.processes
+        self._photos += len(batch[0]) * self.processes
         done = (trainer.current_epoch - self._first) * batches + batch_idx + 1
         todo = (self.epochs - self._first) * batches
         left = (now - self._begin) / done * (todo - done)
@@ -146,6 +146,8 @@ def epoch_line(row: Mapping[str, float], epochs: int, left: float) -> str:
         *([f"train {row['train_top1']:.1%}"] if "train_top1" in row else []),
         *([f"val {row['val_top1']:.1%}"] if "val_top1" in row else []),
         *([f"(average {average:.1%})"] if average is not None else []),
+        *([f"held-out {row['held_out_loss']:.3f}"] if "held_out_loss" in row else []),
+        *([f"kNN {row['knn_top1']:.1%}"] if "knn_top1" in row else []),
         f"{row['images_per_second']:,.0f} images/s",
         f"{clock(left)} left",
     ]

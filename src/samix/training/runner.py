@@ -11,9 +11,10 @@ from samix.data import write_splits
 
 from .building import check_names
 from .checkpoints import check_checkpoint, read_checkpoint
-from .config import TrainConfig, resolve
+from .config import PretrainConfig, TrainConfig, resolve
 from .finish import finish
 from .fitting import fit, history_of
+from .initial import adopt
 from .interrupt import TrainingDivergedError, TrainingInterrupted, stop_on_interrupt
 from .launch import check_launch, fit_in_processes, outer_rank
 from .preparation import Prepared, prepare
@@ -27,6 +28,7 @@ from .runs import (
     write_config,
     write_json,
 )
+from .settings import RunConfig
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,30 @@ def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult
         InputError: Something the user gave cannot be used.
         TrainingDivergedError: The loss was no finite number any more.
     """
-    display = _display(display)
+    return _begin(config, _display(display))
+
+
+def pretrain(config: PretrainConfig, *, display: Display | None = None) -> TrainResult:
+    """Train an encoder without labels.
+
+    Args:
+        config: What to do; nothing in it needs to be resolved.
+        display: Where to show progress; None shows nothing.
+
+    Returns:
+        Folder and metrics of the run.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+        TrainingDivergedError: The loss was no finite number any more.
+    """
+    return _begin(config, _display(display))
+
+
+def _begin(config: RunConfig, display: Display) -> TrainResult:
+    """Start a new run of any kind."""
     check_launch(config)
+    config = adopt(config)
     check_names(config)
     config = resolve(config)
     rank = outer_rank() or 0
@@ -74,7 +98,7 @@ def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult
 
 
 def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
-    """Go on with a run from its last checkpoint; its folder says what it does.
+    """Go on with a run of any kind from its last checkpoint; its folder says what it does.
 
     A run that was stopped at any moment ends, on the CPU, with the same weights bit for bit as one
     that was not.
@@ -130,8 +154,8 @@ def _opening(prepared: Prepared, run: RunFolder) -> str:
     parameters = sum(p.numel() for p in prepared.method.encoder.parameters()) / 1e6
     return (
         f"{prepared.images.name}: {len(splits.train)} photos to train, {len(splits.val)} val, "
-        f"{len(splits.test)} test, {len(prepared.images.classes)} classes; {config.backbone} "
-        f"({parameters:.1f} M weights) with {config.policy} on {config.device}; writing to "
+        f"{len(splits.test)} test{prepared.task.about}; {config.backbone} ({parameters:.1f} M "
+        f"weights) with {' and '.join(config.name_parts)} on {config.device}; writing to "
         f"'{run.path}'"
     )
 

@@ -21,7 +21,8 @@ import yaml
 
 from samix.errors import InputError
 
-from .config import TrainConfig, from_dict
+from .config import CONFIGS, from_dict
+from .settings import RunConfig
 
 _PACKAGES = ("samix", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
 
@@ -77,7 +78,7 @@ class RunFolder:
         return self.path / "tensorboard"
 
 
-def free_output(config: TrainConfig) -> Path:
+def free_output(config: RunConfig) -> Path:
     """Return the folder that the run will use, which does not exist yet.
 
     Raises:
@@ -85,7 +86,8 @@ def free_output(config: TrainConfig) -> Path:
     """
     if config.output is None:
         word = re.sub(r"[^A-Za-z0-9]+", "-", Path(config.data).name).strip("-") or "data"
-        names = (f"runs/{word}-{config.policy}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
+        stem = "-".join(("runs/" + word, *config.name_parts))
+        names = (f"{stem}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
         return next(path for name in names if not (path := Path(name)).exists())
     path = Path(config.output).expanduser()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -128,19 +130,20 @@ def open_run(path: str | Path) -> RunFolder:
     return run
 
 
-def write_config(run: RunFolder, config: TrainConfig, classes: Sequence[str]) -> None:
+def write_config(run: RunFolder, config: RunConfig, classes: Sequence[str]) -> None:
     """Write the resolved configuration with what is needed to repeat the run."""
     content = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "classes": list(classes),
+        "kind": config.command,
         "config": config.to_dict(),
     }
     write_text(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def read_config(run: RunFolder) -> TrainConfig:
+def read_config(run: RunFolder) -> RunConfig:
     """Read the configuration of a run.
 
     Raises:
@@ -148,7 +151,8 @@ def read_config(run: RunFolder) -> TrainConfig:
     """
     try:
         content = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-        return from_dict(content["config"])
+        # runs before samix pretrain did not say what they were
+        return from_dict(content["config"], CONFIGS[content.get("kind", "train")])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(
             f"'{run.config}' cannot be read ({type(error).__name__}); start a new run"

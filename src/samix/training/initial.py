@@ -1,0 +1,288 @@
+"""Starting from another run: its encoder, its Mixer, and its splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from samix.data import ImageSet, Splits, check_splits, read_splits
+from samix.data.groups import read_table
+from samix.errors import InputError
+from samix.evaluation.weights import read_weights
+from samix.methods import RIVALS, SupervisedMethod
+from samix.networks import update_average
+from samix.policies import POLICIES, LearnedPolicy
+
+from .config import TrainConfig
+from .exporting import MIXER, MODEL, WEIGHTS
+from .runs import RunFolder, open_run, read_config
+from .settings import RunConfig, whole_path
+from .task import Method
+
+ARCHITECTURE = ("backbone", "model_kwargs", "stem", "image_size")
+"""Settings that must be those of the run whose weights are taken."""
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run that another one starts from.
+
+    Attributes:
+        run: Its folder.
+        flag: The option that named it, for messages.
+        config: What it did.
+        model: What its model.json says.
+    """
+
+    run: RunFolder
+    flag: str
+    config: RunConfig
+    model: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Return the option and the folder, for messages."""
+        return f"{self.flag} '{self.run.path}'"
+
+    def weights(self, file: str) -> dict[str, Tensor]:
+        """Read one of its files of weights."""
+        return read_weights(self.run.path / file)
+
+
+def open_source(path: str | Path, flag: str) -> Source:
+    """Open a finished run to start from.
+
+    Args:
+        path: Its folder.
+        flag: The option that named it, for messages.
+
+    Raises:
+        InputError: It is no run, or has no model yet.
+    """
+    folder = RunFolder(Path(path).expanduser())
+    if not folder.config.is_file():
+        raise InputError(
+            f"{flag} '{path}' is not a run folder (it has no config.yaml); give the --output of an "
+            "earlier 'samix pretrain' or 'samix train'"
+        )
+    described = folder.path / MODEL
+    if not described.is_file():
+        raise InputError(
+            f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with --resume"
+        )
+    try:
+        model = json.loads(described.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"'{described}' cannot be read ({error}); train the run again") from error
+    run = open_run(path)
+    return Source(run, flag, read_config(run), model)
+
+
+def settings_of(source: Source) -> dict[str, Any]:
+    """Return the settings of the network that a run starting from this one must share."""
+    return {name: source.model[name] for name in ARCHITECTURE}
+
+
+def adopt(config: Config) -> Config:
+    """Return the configuration with a run in ``policy`` resolved to its policy, options and tap.
+
+    Raises:
+        InputError: The run has no Mixer, or an option contradicts it.
+    """
+    if isinstance(config, TrainConfig) and config.init is not None:
+        config = replace(config, init=whole_path(config.init))
+    if config.policy not in {*POLICIES, *RIVALS} and _looks_like_a_path(config.policy):
+        config = _with_mixer(config, open_source(config.policy, "--policy"))
+    if config.freeze_mixer and config.mixer_from is None:
+        raise InputError(
+            f"--freeze-mixer needs a trained Mixer, got --policy {config.policy}; give the run "
+            "that has it as --policy RUN"
+        )
+    return config
+
+
+def start(method: Method, config: RunConfig) -> None:
+    """Give a fresh method the weights that the configuration names; the averages follow.
+
+    Args:
+        method: With its initial weights; changed in place.
+        config: Resolved.
+
+    Raises:
+        InputError: Weights of another architecture.
+    """
+    if isinstance(config, TrainConfig) and config.init is not None:
+        source = open_source(config.init, "--init")
+        check_architecture(source, config)
+        if isinstance(method, SupervisedMethod):
+            load_encoder(source, method.encoder)
+            if method.average is not None:
+                update_average(method.average.module, method.encoder, 0.0)
+    if config.mixer_from is not None:
+        _load_mixer(open_source(config.mixer_from, "--policy"), method)
+
+
+def freeze(method: Method, config: RunConfig) -> None:
+    """Keep the Mixer as it is where the configuration says so."""
+    if config.freeze_mixer and isinstance(method.policy, nn.Module):
+        method.policy.requires_grad_(False)
+
+
+def check_architecture(source: Source, config: RunConfig) -> None:
+    """Refuse a run whose network is of another make.
+
+    Raises:
+        InputError: It is; the message names the difference.
+    """
+    for name in ARCHITECTURE:
+        theirs, ours = source.model[name], getattr(config, name)
+        if (dict(ours) if isinstance(ours, Mapping) else ours) != theirs:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{source.name} has {flag} {theirs}, got {ours}; leave {flag} out to take that of "
+                "the run"
+            )
+
+
+def load_encoder(source: Source, encoder: nn.Module) -> None:
+    """Load the weights of a run's network; the classifier keeps its own.
+
+    Raises:
+        InputError: Names or shapes differ.
+    """
+    own, theirs = encoder.state_dict(), source.weights(WEIGHTS)
+    heads = tuple(f"{name}." for name in _classifier_of(encoder))
+    taken = {k: v for k, v in theirs.items() if not k.startswith(heads)}
+    for name in sorted({k for k in own if not k.startswith(heads)} | taken.keys()):
+        ours = own[name].shape if name in own else None
+        if name not in taken or taken[name].shape != ours:
+            found = tuple(taken[name].shape) if name in taken else "nothing"
+            raise InputError(
+                f"{source.name} is of another architecture: {name} is {found} there and "
+                f"{'nothing' if ours is None else tuple(ours)} here; give a run of this backbone"
+            )
+    encoder.load_state_dict({**own, **taken})
+
+
+def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, Source | None]:
+    """Return the splits of the run that the encoder comes from, where it had the same photos.
+
+    Args:
+        config: Of the new run.
+        images: Its photos.
+
+    Returns:
+        The splits and the run; no splits where it had other photos, no run where there is none.
+
+    Raises:
+        InputError: --group-by differs, or a class is missing in a part.
+    """
+    if not isinstance(config, TrainConfig) or config.init is None:
+        return None, None
+    source = open_source(config.init, "--init")
+    if source.config.data != config.data or not _same_photos(source, images):
+        return None, source
+    if config.group_by is not None and config.group_by != source.config.group_by:
+        raise InputError(
+            f"--group-by '{config.group_by}' contradicts {source.name}, whose splits are used so "
+            "that no test photo was seen before; leave it out, or pre-train with it"
+        )
+    splits = read_splits(source.run.splits, images)
+    check_splits(images, splits)
+    return splits, source
+
+
+def overlap_note(source: Source, config: RunConfig, images: ImageSet, splits: Splits) -> str:
+    """Return a sentence on how many test photos the other run has learned from, by their paths."""
+    rows = read_table(source.run.splits, ("path", "split"))
+    before, here = _root(source.config.data), _root(config.data)
+    seen = {f"{before}/{row['path']}" for row in rows if row["split"] == "train"}
+    both = [i for i in splits.test if f"{here}/{images.keys[i]}" in seen]
+    if not both:
+        return (
+            f"No test photo was learned from in '{source.run.path}', by the paths of the photos; "
+            "a copy under another path would not be noticed."
+        )
+    return (
+        f"{len(both)} of {len(splits.test)} test photos were learned from in '{source.run.path}' "
+        f"(such as '{images.keys[both[0]]}'): of them the test says more than is true."
+    )
+
+
+def _root(data: str) -> str:
+    """Return the folder that the paths of the photos are relative to."""
+    return str(Path(data).parent) if Path(data).is_file() else data
+
+
+def _same_photos(source: Source, images: ImageSet) -> bool:
+    rows = read_table(source.run.splits, ("path",))
+    return {row["path"] for row in rows} == set(images.keys)
+
+
+def _looks_like_a_path(policy: str) -> bool:
+    return Path(policy).expanduser().exists() or "/" in policy
+
+
+def _with_mixer(config: Config, source: Source) -> Config:
+    """Return the configuration with policy, options and tap of the run's Mixer."""
+    mixer = source.model.get("mixer")
+    if mixer is None:
+        raise InputError(
+            f"{source.name} has no Mixer: it mixed with '{source.model['policy']}'; give a run of "
+            "'samix', or the name of a policy"
+        )
+    if config.tap is not None and config.tap != mixer["tap"]:
+        raise InputError(
+            f"--tap {config.tap} contradicts {source.name}, whose Mixer reads tap {mixer['tap']}; "
+            "leave it out"
+        )
+    given = dict(config.policy_options)
+    form = {**mixer["options"], **(given.pop("mixer", None) or {})}
+    if form != mixer["options"]:
+        changed = next(name for name in form if form[name] != mixer["options"].get(name))
+        raise InputError(
+            f"--policy-options mixer.{changed} {form[changed]} contradicts the Mixer of "
+            f"{source.name}; leave it out"
+        )
+    return replace(
+        config,
+        policy=source.model["policy"],
+        policy_options={"alpha": mixer["alpha"], **given, "mixer": form},
+        tap=mixer["tap"],
+        mixer_from=str(source.run.path.resolve()),
+    )
+
+
+def _load_mixer(source: Source, method: Method) -> None:
+    """Load the weights of a run's Mixer.
+
+    Raises:
+        InputError: The Mixer reads another number of channels, or has another form.
+    """
+    policy = method.policy
+    if not isinstance(policy, LearnedPolicy):
+        raise InputError(f"{source.name} gives a Mixer, but '{policy.name}' has none")
+    channels = source.model["mixer"]["channels"]
+    if policy.mixer.channels != channels:
+        raise InputError(
+            f"{source.name} has a Mixer for {channels} channels, but the network has "
+            f"{policy.mixer.channels} where it reads; take the --backbone of that run"
+        )
+    try:
+        policy.mixer.load_state_dict(source.weights(MIXER))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"the Mixer of {source.name} has another form ({reason})") from error
+
+
+def _classifier_of(network: nn.Module) -> tuple[str, ...]:
+    """Return what the classifiers of a timm model are called."""
+    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)

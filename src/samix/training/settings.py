@@ -1,0 +1,229 @@
+"""RunConfig: what every kind of run has in common, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+
+from samix.errors import InputError
+
+Optimizer = Literal["sgd", "adamw"]
+Precision = Literal["32", "bf16", "16"]
+AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Data, network, mixing, optimiser and machine of a run of any kind.
+
+    Attributes:
+        data: "demo", a folder, a parquet folder, or a timm name.
+        output: Run folder; None takes the first free name below ``runs``.
+        preset: Name of the preset that the values came from, for the record.
+        data_root: Folder of the data for timm names.
+        download: Let timm names fetch data.
+        skip_corrupt: Leave corrupt photos out instead of refusing them.
+        group_by: Regular expression or CSV that says which photos belong together.
+        val_fraction: Share of the photos for validation where the data has no such part.
+        test_fraction: The same for test.
+        image_size: Side of the network's input in pixels.
+        batch_size: Photos in an optimiser step's batch over all processes; None is the default.
+        shrink_batch: Reduce a batch size that is larger than the data instead of refusing it.
+        backbone: Name of a timm model.
+        model_kwargs: Further arguments of ``timm.create_model``.
+        pretrained: Start from timm's weights.
+        stem: "small" for images of up to 64 pixels.
+        tap: Where the Mixer reads; None is the default of :func:`samix.networks.find_tap`.
+        policy: Name in :data:`samix.POLICIES`, or the folder of a run whose Mixer is taken.
+        policy_options: Options of the policy, such as alpha and p.
+        mixer_from: Folder of the run that the Mixer starts from; ``policy`` is resolved into it.
+        freeze_mixer: The Mixer stays as it is; only for one from a run.
+        eta: Weight of the global term in the Mixer's loss.
+        area_weight: Weight of the area loss in the Mixer's loss.
+        epochs: Passes over the training photos.
+        optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
+        lr: Largest learning rate; None is the default of the kind of run.
+        mixer_lr: Learning rate of the Mixer; None is ``lr``.
+        weight_decay: None is the default of the kind of run.
+        warmup: Share of the steps over which the learning rate rises linearly, in [0, 1).
+        final_lr: Learning rate at the end as a share of the largest, in [0, 1]; cosine in between.
+        clip: Largest norm of the gradient; None does not clip.
+        accumulate: Batches whose gradients are added up for one optimiser step.
+        validate_every: Epochs from one look at validation to the next, each with a checkpoint; None
+            chooses, so that a run does not spend its time on judging.
+        seed: Seed of weights, order, augmentation and mixes.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        precision: "32", "bf16" or "16" (mixed).
+        devices: Processes on this machine.
+        nodes: Machines.
+        workers: Loading processes; None chooses.
+    """
+
+    command: ClassVar[str]
+    default_batch_size: ClassVar[int]
+
+    data: str
+    output: str | None = None
+    preset: str | None = None
+    data_root: str | None = None
+    download: bool = False
+    skip_corrupt: bool = False
+    group_by: str | None = None
+    val_fraction: float = 0.15
+    test_fraction: float = 0.2
+    image_size: int = 224
+    batch_size: int | None = None
+    shrink_batch: bool = False
+    backbone: str = "resnet18"
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: bool = False
+    stem: Literal["small"] | None = None
+    tap: int | None = None
+    policy: str = "samix"
+    policy_options: Mapping[str, Any] = field(default_factory=dict)
+    mixer_from: str | None = None
+    freeze_mixer: bool = False
+    eta: float = 0.5
+    area_weight: float = 0.0
+    epochs: int = 100
+    optimizer: Optimizer = "sgd"
+    lr: float | None = None
+    mixer_lr: float | None = None
+    weight_decay: float | None = None
+    warmup: float = 0.05
+    final_lr: float = 0.0
+    clip: float | None = None
+    accumulate: int = 1
+    validate_every: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "32"
+    devices: int = 1
+    nodes: int = 1
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise InputError("DATA must name a folder, a data set or 'demo', got an empty name")
+        check_at_least(
+            self, 1, "image_size", "batch_size", "epochs", "accumulate", "devices", "nodes",
+            "validate_every",
+        )  # fmt: skip
+        check_at_least(self, 0, "seed", "workers")
+        _check_ranges(self)
+        check_choice(self, "optimizer", get_args(Optimizer))
+        check_choice(self, "precision", get_args(Precision))
+        check_choice(self, "stem", ("small", None))
+
+    @property
+    def processes(self) -> int:
+        """Number of processes over all machines."""
+        return self.devices * self.nodes
+
+    @property
+    def name_parts(self) -> tuple[str, ...]:
+        """Words that tell runs on the same data apart, for the name of a folder."""
+        return (self.policy,)
+
+    def default_lr(self, batch_size: int) -> float:
+        """Return the largest learning rate where none is given."""
+        raise NotImplementedError
+
+    def default_weight_decay(self) -> float:
+        """Return the weight decay where none is given."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a file; :func:`from_dict` reads them."""
+        values = asdict(self)
+        return {name: dict(v) if isinstance(v, Mapping) else v for name, v in values.items()}
+
+
+def flag_of(name: str) -> str:
+    """Return the option of the command line that sets a field."""
+    return f"--{name.replace('_', '-')}"
+
+
+def check_at_least(config: RunConfig, least: int, *names: str) -> None:
+    """Refuse fields below a number; None is never refused.
+
+    Raises:
+        InputError: One is; the message names it.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise InputError(f"{flag_of(name)} must be at least {least}, got {value}")
+
+
+def check_choice(config: RunConfig, name: str, known: tuple[str | None, ...]) -> None:
+    """Refuse a word that is not known.
+
+    Raises:
+        InputError: It is not; the message has those that are.
+    """
+    if getattr(config, name) not in known:
+        options = ", ".join(word for word in known if word is not None)
+        raise InputError(f"{flag_of(name)} must be one of {options}, got {getattr(config, name)!r}")
+
+
+def check_share(config: RunConfig, name: str) -> None:
+    """Refuse what is not in [0, 1).
+
+    Raises:
+        InputError: It is not.
+    """
+    if not 0 <= getattr(config, name) < 1:
+        raise InputError(f"{flag_of(name)} must be in [0, 1), got {getattr(config, name)}")
+
+
+def _check_ranges(config: RunConfig) -> None:
+    """Refuse numbers outside their range; written so that NaN is refused too."""
+    infinity = float("inf")
+    for name in ("lr", "mixer_lr", "clip"):
+        value = getattr(config, name)
+        if value is not None and not 0 < value < infinity:
+            raise InputError(f"{flag_of(name)} must be a number above 0, got {value}")
+    for name in ("eta", "area_weight", "weight_decay"):
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < infinity:
+            raise InputError(f"{flag_of(name)} must be a number of at least 0, got {value}")
+    check_share(config, "warmup")
+    if not 0 <= config.final_lr <= 1:
+        raise InputError(f"--final-lr must be a share in [0, 1], got {config.final_lr}")
+    for name in ("val_fraction", "test_fraction"):
+        if not 0 < getattr(config, name) < 1:
+            raise InputError(f"{flag_of(name)} must be in (0, 1), got {getattr(config, name)}")
+
+
+def whole_path(data: str) -> str:
+    """Return an existing path as an absolute one, so that a run can be resumed from anywhere."""
+    return str(Path(data).resolve()) if Path(data).exists() else data
+
+
+def choose_device(config: RunConfig) -> str:
+    """Return "cpu", "cuda", "cuda:N" or "mps", checked to be there.
+
+    Raises:
+        InputError: No such device, or not so many of it.
+    """
+    there = ["cpu"]
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there += ["cuda", *(f"cuda:{number}" for number in range(gpus))] if gpus else []
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    name = config.device
+    if name == "auto":
+        name = "cuda" if gpus else ("mps" if "mps" in there and config.devices == 1 else "cpu")
+    if name not in there:
+        raise InputError(f"there is no device '{name}' here; choose one of {', '.join(there)}")
+    if name == "cuda" and config.devices > gpus:
+        raise InputError(f"--devices {config.devices} asks for more GPUs than the {gpus} here")
+    if config.devices > 1 and name not in ("cpu", "cuda"):
+        raise InputError(f"--devices {config.devices} needs --device cpu or cuda, got '{name}'")
+    if config.precision == "16" and name == "cpu":
+        raise InputError("--precision 16 does not work on the CPU; use 32 or bf16")
+    return name

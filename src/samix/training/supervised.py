@@ -1,0 +1,226 @@
+"""Supervised runs: labels, a choice by validation, and the test at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from samix.data import ImageSet, Loaders, Loading, PhotoDataset, Splits, View, build_loaders
+from samix.data import train_view as augmented_view
+from samix.data.loaders import as_it_is
+from samix.evaluation import evaluate_classifiers
+from samix.methods import StepOutput, SupervisedMethod
+
+from .batches import Batches, share
+from .config import TrainConfig
+from .exporting import write_model
+from .life import life_row
+from .runs import RunFolder
+from .task import Announce, Picture, Place, Row
+
+CHOSEN_BY = "val_balanced_accuracy"  # of the encoder; the later epoch where two are equal
+_RULE = "highest balanced accuracy of the encoder on val; the later epoch where two are equal"
+_SAMPLE = 512  # training photos on which accuracy without augmentation is measured
+_FIXED_BATCH = 64  # photos on which the Mixer's signs of life are measured
+
+
+@dataclass(frozen=True)
+class SupervisedTask:
+    """A classifier that learns from labels; see :class:`samix.training.task.Task`.
+
+    Attributes:
+        config: Of the run.
+        images: All photos.
+        splits: Train (the labels that may be used), val and test.
+        method: With its initial weights.
+        view: How photos are evaluated.
+        loaders: Batches of this process.
+        sample: Training photos without augmentation, the same at every call, for clean accuracy.
+    """
+
+    config: TrainConfig
+    images: ImageSet
+    splits: Splits
+    method: SupervisedMethod
+    view: View
+    loaders: Loaders
+    sample: Batches
+
+    @property
+    def batches(self) -> DataLoader[Any]:
+        """Augmented training photos and their classes."""
+        return self.loaders.train
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the loaders decided."""
+        return self.loaders.notes
+
+    @property
+    def about(self) -> str:
+        """How many classes."""
+        return f", {len(self.images.classes)} classes"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The classes."""
+        return {"classes": list(self.images.classes)}
+
+    @property
+    def look_cost(self) -> float:
+        """Judging a photo takes about a third of learning from it."""
+        return len(self.splits.val) / (3 * len(self.splits.train))
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> StepOutput:
+        """Return the loss of one batch of photos and classes."""
+        images, target = batch
+        output: StepOutput = self.method(images, target)
+        return output
+
+    def measure(self, place: Place) -> dict[str, float]:
+        """Return the metrics on validation and on clean training photos, and the signs of life."""
+        found: dict[str, float] = {}
+        for part, loader in (("train", self.sample), ("val", self.loaders.val)):
+            judged = evaluate_classifiers(
+                self._networks() if part == "val" else {"encoder": self.method.encoder},
+                share(loader, place.rank, place.processes),
+                self.images.classes,
+                device=place.device,
+                autocast=place.autocast,
+            )
+            for name, result in judged.items():
+                prefix = f"{part}_" if name == "encoder" else f"{name}_{part}_"
+                found[f"{prefix}top1"] = result.top1
+                if part == "val":
+                    found[f"{prefix}balanced_accuracy"] = result.balanced_accuracy
+                    found[f"{prefix}nll"] = result.nll
+                    found[f"{prefix}ece"] = result.ece
+        images, target = (part.to(place.device) for part in self._fixed_batch())
+        return {**found, **life_row(self.method.signs_of_life(images, target))}
+
+    def is_best(self, row: Row, before: Sequence[Row]) -> bool:
+        """Validation chooses; of two equal looks the later one."""
+        return row[CHOSEN_BY] >= max(
+            (old[CHOSEN_BY] for old in before if CHOSEN_BY in old), default=-1.0
+        )
+
+    def result(self, run: RunFolder) -> Path:
+        """Return the checkpoint that validation chose."""
+        return run.best
+
+    def conclude(self, rows: Sequence[Row], place: Place, announce: Announce) -> dict[str, Any]:
+        """Judge the chosen weights on test and on val."""
+        looks = [row for row in rows if CHOSEN_BY in row]
+        chosen = max(looks, key=lambda row: (row[CHOSEN_BY], row["epoch"]))
+        judged = {
+            part: self._judge(loader, place, announce, f"judging {part}")
+            for part, loader in (("test", self.loaders.test), ("val", self.loaders.val))
+        }
+        return {
+            **judged,
+            "checkpoint": {"epoch": int(chosen["epoch"]), "chosen_by": _RULE},
+            "train": {
+                "top1_without_augmentation": rows[-1]["train_top1"],
+                "loss": rows[-1]["loss"],
+            },
+        }
+
+    def picture(self, place: Place, generator: torch.Generator, pairs: int) -> Picture:
+        """Return pairs of clean training photos with their classes."""
+        images, target = (part[:pairs] for part in self._fixed_batch())
+        at = images.to(place.device), target.to(place.device)
+        plan = self.method.plan(*at, generator=generator)
+        labels = [self.images.classes[int(number)] for number in target]
+        return Picture(self.view.denormalise(images), None, plan, labels)
+
+    def write_model(self, run: RunFolder) -> None:
+        """Write the classifier."""
+        view, classes = self.view, self.images.classes
+        write_model(run, self.method, self.config, classes=classes, mean=view.mean, std=view.std)
+
+    def _networks(self) -> dict[str, torch.nn.Module]:
+        """Return the classifiers: the encoder and, where there is one, its average."""
+        networks: dict[str, torch.nn.Module] = {"encoder": self.method.encoder}
+        if self.method.average is not None:
+            networks["average"] = self.method.average
+        return networks
+
+    def _judge(
+        self, loader: Batches, place: Place, announce: Announce, what: str
+    ) -> dict[str, Any]:
+        """Return the metrics of encoder and average on one part."""
+
+        def counted() -> Any:
+            for number, batch in enumerate(loader):
+                yield batch
+                announce(what, number + 1, len(loader))
+
+        results = evaluate_classifiers(
+            self._networks(),
+            counted(),
+            self.images.classes,
+            device=place.device,
+            autocast=place.autocast,
+        )
+        return {name: result.to_dict() for name, result in results.items()}
+
+    def _fixed_batch(self) -> tuple[Tensor, Tensor]:
+        """Return (B,3,H,W) photos and (B,) classes, the same at every call."""
+        dataset: Any = self.sample.dataset
+        pairs = [(0, index) for index in range(min(_FIXED_BATCH, len(dataset)))]
+        images, target = dataset.__getitems__(pairs)
+        return images, target
+
+
+def supervised_task(
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    method: SupervisedMethod,
+    view: View,
+    *,
+    loading: Loading,
+    announce: Announce | None,
+) -> SupervisedTask:
+    """Return the task of a resolved configuration whose batch size fits.
+
+    Args:
+        config: Of the run.
+        images: All photos.
+        splits: Its parts.
+        method: With its initial weights.
+        view: How photos are evaluated.
+        loading: Seed, processes and workers.
+        announce: Called while photos are read.
+    """
+    training = augmented_view(
+        config.image_size, augmentation=config.augmentation, mean=view.mean, std=view.std
+    )
+    loaders = build_loaders(
+        images,
+        splits,
+        train=training,
+        evaluation=view,
+        batch_size=(config.batch_size or 1) // config.processes,
+        loading=loading,
+        progress=None if announce is None else lambda a, b: announce("reading photos", a, b),
+    )
+    sample = _sample(images, splits, view, loaders.batch_size, config.seed)
+    return SupervisedTask(config, images, splits, method, view, loaders, sample)
+
+
+def _sample(images: ImageSet, splits: Splits, view: View, batch_size: int, seed: int) -> Batches:
+    """Return a fixed random sample of the training photos without augmentation."""
+    order = np.random.default_rng([seed, len(splits.train)]).permutation(len(splits.train))
+    chosen = [splits.train[i] for i in order[:_SAMPLE]]
+    dataset = PhotoDataset(images, chosen, view)
+    dataset.store.keep()
+    pairs: Any = [(0, index) for index in range(len(chosen))]
+    return DataLoader(dataset, batch_size=batch_size, sampler=pairs, collate_fn=as_it_is)
