@@ -231,7 +231,7 @@ def run(cell: Cell, data: dict[str, Part], log: Path) -> dict[str, Any]:
 
 
 def baselines(data: dict[str, Part]) -> dict[str, float]:
-    """Return kNN of pixels and of random encoders with batch statistics of real photos, per cent."""
+    """Return kNN in per cent of pixels, and of random encoders with calibrated batch statistics."""
     flat = {name: normalise(pixels).flatten(1) for name, (pixels, _) in data.items()}
     pixels = knn_accuracy(
         flat["test"], data["test"][1], flat["train"], data["train"][1], classes=10, k=20
