@@ -19,6 +19,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,13 +93,21 @@ def create(cell: Cell, steps: int) -> samix.SelfSupervisedMethod:
 
 
 def pretrain(
-    cell: Cell, data: dict[str, Part], log: Path
+    cell: Cell,
+    data: dict[str, Part],
+    log: Path,
+    *,
+    prepare: Callable[[samix.SelfSupervisedMethod], None] = lambda method: None,
 ) -> tuple[samix.SelfSupervisedMethod, dict[str, Any]]:
-    """Train one cell without labels; return the method and what the training cost and showed."""
+    """Train one cell without labels; return the method and what the training cost and showed.
+
+    ``prepare`` may change the fresh method before the first step.
+    """
     photos = data["train"][0]
     per_epoch = len(photos) // BATCH
     steps = round(cell.epochs * per_epoch)
     method = create(cell, steps)
+    prepare(method)
     groups = method.parameter_groups(cell.lr, weight_decay=5e-4)
     optimizer = torch.optim.SGD(groups, momentum=0.9)
     warm = max(steps // 20, 1)
@@ -213,6 +222,7 @@ def run(cell: Cell, data: dict[str, Part], log: Path) -> dict[str, Any]:
     """Train and judge one cell and return its row."""
     log.mkdir(parents=True, exist_ok=True)
     method, shown = pretrain(cell, data, log)
+    torch.save(method.state_dict(), log / f"{cell.name}-{cell.seed}.pt")  # for both_worlds.py
     encoder = method.encoder
     tuned = {f"tuned_{f:g}": round(fine_tune(encoder, data, f, cell.seed), 2) for f in FRACTIONS}
     return {

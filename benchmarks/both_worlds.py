@@ -1,0 +1,206 @@
+"""One Mixer, both worlds: encoder and Mixer of self-supervised runs in few-label training.
+
+Run it with ``python benchmarks/both_worlds.py`` after ``benchmarks/self_supervised.py moco``, whose
+weights it reads. CIFAR-10, 10 % of the labels (4,500), 2,000 steps of batch 100, three seeds; a
+finished cell is one row, and a second run skips what is finished.
+
+"scratch" starts from random weights, "from MoCo" from the encoder of ``moco samix``. The Mixer is
+"fresh" (trained in place), "from MoCo" (goes on from there), or "frozen" as it came from there. The
+way back: MoCo for three epochs from a supervised encoder, with its Mixer frozen, or a fresh one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import samix
+from self_supervised import Cell as Pretraining
+from self_supervised import Part, create, knn, load, pretrain
+from yardstick import RESNET, accuracy, append, augment, claim, read_rows
+
+STEPS, BATCH = 2000, 100
+BACK_EPOCHS = 3
+# name: start of the encoder, policy, what becomes of the Mixer
+FORWARD = {
+    "scratch, none": ("scratch", "none", None),
+    "scratch, mixup": ("scratch", "mixup", None),
+    "scratch, samix": ("scratch", "samix", "fresh"),
+    "from MoCo, none": ("MoCo", "none", None),
+    "from MoCo, mixup": ("MoCo", "mixup", None),
+    "from MoCo, samix, fresh Mixer": ("MoCo", "samix", "fresh"),
+    "from MoCo, samix, Mixer from MoCo": ("MoCo", "samix", "kept"),
+    "from MoCo, samix, Mixer frozen": ("MoCo", "samix", "frozen"),
+}
+BACK = {
+    "back to MoCo, fresh Mixer": "fresh",
+    "back to MoCo, Mixer frozen": "frozen",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: its name and its seed."""
+
+    name: str
+    seed: int
+
+
+def few_labels(part: Part, seed: int) -> Part:
+    """Return 450 photos a class."""
+    images, target = part
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    chosen = torch.cat([order[target[order] == label][:450] for label in range(10)])
+    return images[chosen], target[chosen]
+
+
+def supervised(name: str, seed: int, weights: Path) -> samix.SupervisedMethod:
+    """Return a supervised method with the wanted start."""
+    start, policy, mixer = FORWARD[name]
+    torch.manual_seed(seed)
+    options: dict[str, Any] = {} if policy == "none" else {"alpha": 1.0}
+    method = samix.create_method(
+        "supervised", num_classes=10, policy=policy, steps=STEPS, seed=seed, **RESNET, **options
+    )
+    if start == "MoCo":
+        before = create(Pretraining("", "moco", "samix", seed, 1, {}), 1)
+        before.load_state_dict(torch.load(weights / f"moco samix-{seed}.pt", weights_only=True))
+        method.encoder.load_state_dict(before.encoder.state_dict(), strict=False)
+        if method.average is not None:
+            method.average.update(method.encoder, 0.0)
+        if mixer in ("kept", "frozen"):
+            take_mixer(method, before)
+        if mixer == "frozen":
+            freeze(method)
+    return method.to(memory_format=torch.channels_last)
+
+
+def take_mixer(method: Any, before: Any) -> None:
+    """Load the Mixer of one method into another."""
+    method.policy.mixer.load_state_dict(before.policy.mixer.state_dict())
+
+
+def freeze(method: Any) -> None:
+    """Keep the Mixer as it is."""
+    method.policy.requires_grad_(False)
+
+
+def train(method: samix.SupervisedMethod, data: Part, name: str, seed: int) -> dict[str, Any]:
+    """Train with few labels; return seconds and the signs of life at the end."""
+    images, target = few_labels(data, seed)
+    pretrained = FORWARD[name][0] == "MoCo"
+    groups = method.parameter_groups(0.05 if pretrained else 0.1, weight_decay=5e-4, mixer_lr=0.1)
+    optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    generator = torch.Generator().manual_seed(seed)
+    begin = time.process_time()
+    for step in range(STEPS):
+        place = step % (len(images) // BATCH)
+        if place == 0:
+            order = torch.randperm(len(images), generator=generator)
+        pick = order[place * BATCH :][:BATCH]
+        with torch.autocast("cpu", torch.bfloat16):
+            output = method(augment(images[pick], generator), target[pick])
+        output.loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        method.update_momentum()
+        schedule.step()
+    seconds = time.process_time() - begin
+    signs = method.signs_of_life(augment(images[:200], generator), target[:200])
+    return {"seconds": round(seconds, 1), **life(signs)}
+
+
+def life(signs: dict[str, Any]) -> dict[str, Any]:
+    """Return the signs of life that stand in the table."""
+    names = ("mask_deviation", "area_lam_correlation")
+    return {name: round(float(signs[name]), 3) if name in signs else "" for name in names}
+
+
+def run_forward(cell: Cell, data: dict[str, Part], weights: Path) -> dict[str, Any]:
+    """Return the row of few-label training."""
+    method = supervised(cell.name, cell.seed, weights)
+    shown = train(method, data["train"], cell.name, cell.seed)
+    if cell.name == "scratch, samix":
+        torch.save(method.state_dict(), weights / f"supervised samix-{cell.seed}.pt")
+    return {
+        "cell": cell.name,
+        "seed": cell.seed,
+        "measure": "test top-1",
+        "val": round(accuracy(method.encoder, data["val"]), 2),
+        "test": round(accuracy(method.encoder, data["test"]), 2),
+        **shown,
+    }
+
+
+def run_back(cell: Cell, data: dict[str, Part], weights: Path) -> dict[str, Any]:
+    """Return the row of MoCo from a supervised start; the supervised cell must be finished."""
+    before = supervised("scratch, samix", cell.seed, weights)
+    before.load_state_dict(
+        torch.load(weights / f"supervised samix-{cell.seed}.pt", weights_only=True)
+    )
+
+    def prepare(method: Any) -> None:
+        method.encoder.load_state_dict(before.encoder.state_dict(), strict=False)
+        method.average.update(method.network, 0.0)
+        if BACK[cell.name] == "frozen":
+            take_mixer(method, before)
+            freeze(method)
+
+    options = {"alpha": 1.0}
+    pretraining = Pretraining(cell.name, "moco", "samix", cell.seed, BACK_EPOCHS, options, lr=0.06)
+    method, shown = pretrain(pretraining, data, weights, prepare=prepare)
+    return {
+        "cell": cell.name,
+        "seed": cell.seed,
+        "measure": "test kNN",
+        "val": shown["knn_val"],
+        "test": round(knn(method.encoder, data, "test", None), 2),
+        "seconds": shown["seconds"],
+        "mask_deviation": shown["mask_deviation_end"],
+        "area_lam_correlation": shown["correlation_10"],
+    }
+
+
+def main() -> None:
+    """Run the cells that are still missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
+    )
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/both_worlds.csv"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--log", type=Path, default=Path("runs/self_supervised"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    data = load(arguments.data)
+    cells = [Cell(name, seed) for seed in range(arguments.seeds) for name in (*FORWARD, *BACK)]
+    for cell in cells:
+        needed = "supervised samix" if cell.name in BACK else "moco samix"
+        reads = FORWARD.get(cell.name, ("MoCo",))[0] == "MoCo"
+        if reads and not (arguments.log / f"{needed}-{cell.seed}.pt").exists():
+            print(f"'{cell.name}' of seed {cell.seed} waits for '{needed}'", flush=True)
+            continue
+        lock = claim(arguments.log, cell)
+        if lock is None:
+            continue
+        rows = read_rows(arguments.output)
+        if not ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
+            job = run_back if cell.name in BACK else run_forward
+            row = job(cell, data, arguments.log)
+            append(arguments.output, row)
+            print(json.dumps(row), flush=True)
+        lock.close()
+
+
+if __name__ == "__main__":
+    main()
