@@ -373,3 +373,28 @@ def test_a_mix_blended_by_hand_is_that_of_the_method() -> None:
     views = batch()
     plan = method.plan(views, generator=step_generator(1, 0))
     assert torch.equal(method.mixed(views, plan), blend(views[0], plan))
+
+
+@pytest.mark.parametrize("name", SELF_SUPERVISED)
+def test_similarities_keep_their_digits_under_autocast(name: str) -> None:
+    """Early projections are nearly parallel: bfloat16 similarities could not tell them apart."""
+    method = make(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        step = method(batch())
+        assert method.held_out_loss(batch()).dtype == torch.float32
+    assert step.logits is not None
+    assert step.logits.dtype == torch.float32
+    # bfloat16 knows multiples of 1/128 to 1/32 alone in this range
+    assert (step.logits * 256).frac().abs().max() > 1e-3
+    assert step.plan is not None
+    assert step.plan.mask.dtype == torch.float32
+
+
+def test_the_candidates_compile_without_a_break() -> None:
+    def loss(query: Tensor, key: Tensor, negatives: Tensor, index: Tensor, lam: Tensor) -> Tensor:
+        return eta_balanced_loss(*queue_candidates(query, key, key[index], negatives, 0.2), lam)
+
+    tensors = [unit(torch.randn(count, 8)) for count in (4, 4, 6)]
+    arguments = (*tensors, torch.tensor([1, 2, 3, 0]), torch.rand(4))
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    assert torch.allclose(compiled(*arguments), loss(*arguments))

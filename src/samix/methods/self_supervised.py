@@ -194,7 +194,8 @@ class SelfSupervisedMethod(nn.Module):
         logits = None
         if policy.traits.mixes:
             projection = self._query(blend(query.images, plan, partner_images=partner_images))
-            loss, logits = mixed_loss(self.contrast, self.objective, projection, keys, plan)
+            with _full_precision(projection):
+                loss, logits = mixed_loss(self.contrast, self.objective, projection, keys, plan)
             if self.objective.mixed_keys:
                 loss = loss + self._against_mixed_keys(projection, key, plan)
             losses.append(loss)
@@ -202,7 +203,8 @@ class SelfSupervisedMethod(nn.Module):
         if self.options.clean_branch or not policy.traits.mixes:
             projection = self._query(query.images)
             hard = self._hard_negatives(projection, generator)
-            clean, clean_logits = clean_loss(self.contrast, projection, keys, hard=hard)
+            with _full_precision(projection):
+                clean, clean_logits = clean_loss(self.contrast, projection, keys, hard=hard)
             losses.append(clean)
             terms["clean" if policy.traits.mixes else "encoder"] = clean.detach()
             logits = clean_logits if logits is None else logits
@@ -277,7 +279,8 @@ class SelfSupervisedMethod(nn.Module):
             negatives="batch" if self.contrast.negatives else None,
             momentum_keys=True,
         )
-        return clean_loss(contrast, query, Keys(key, key, 0))[0]
+        with _full_precision(query):
+            return clean_loss(contrast, query, Keys(key, key, 0))[0]
 
     def export(self, *, average: bool = False) -> nn.Module:
         """Return a copy of the backbone, without anything of samix around a timm model.
@@ -383,12 +386,13 @@ class SelfSupervisedMethod(nn.Module):
 
     def _judge(self, mixed: Tensor, keys: Keys, index: Tensor) -> Candidates:
         """Return what the momentum encoder compares a mix with, for the Mixer."""
-        query = unit(self._averaged(mixed))
-        if self.clusters is not None and self.clusters.ready:
-            centroids = self.clusters.centroids.clone()
-            cluster = self.clusters.assign(keys.own)
-            return cluster_candidates(query, centroids, cluster, index, self.contrast.temperature)
-        return mixed_candidates(self.contrast, query, keys, index)
+        query, contrast = unit(self._averaged(mixed)), self.contrast
+        with _full_precision(query):
+            if self.clusters is not None and self.clusters.ready:
+                centroids = self.clusters.centroids.clone()
+                cluster = self.clusters.assign(keys.own)
+                return cluster_candidates(query, centroids, cluster, index, contrast.temperature)
+            return mixed_candidates(contrast, query, keys, index)
 
     def _mixer_loss(
         self, query: _Seen, key: _Seen, generator: torch.Generator
@@ -422,7 +426,8 @@ class SelfSupervisedMethod(nn.Module):
             everything, first = gather_keys(own)
         queue = self.queue.keys.clone() if self.queue is not None else None
         mixed = Keys(own, everything, first, None, queue, gathered=True)
-        return mixed_key_loss(self.contrast, projection, mixed, plan)
+        with _full_precision(projection):
+            return mixed_key_loss(self.contrast, projection, mixed, plan)
 
     def _hard_negatives(self, query: Tensor, generator: torch.Generator) -> Tensor | None:
         hard = self.objective.hard
@@ -438,6 +443,15 @@ class SelfSupervisedMethod(nn.Module):
         self.queue.enqueue(gather_keys(key.key)[0])
         if self.clusters is not None and self.queue.full:
             self.clusters.refresh(self.queue.keys, self.counter.steps)
+
+
+def _full_precision(projection: Tensor) -> torch.autocast:
+    """Return a context in which similarities keep their digits.
+
+    Early in training all projections point the same way: their similarities differ by less than
+    low precision can tell, and nothing is learned from them.
+    """
+    return torch.autocast(projection.device.type, enabled=False)
 
 
 def check_views(views: Sequence[Tensor]) -> Views:
