@@ -9,8 +9,9 @@ from samix.errors import InputError
 
 _EXTRA = {
     "lightning", "torchmetrics", "tensorboard", "numpy", "pandas", "pyarrow", "matplotlib", "rich",
-    "yaml",
+    "yaml", "safetensors", "lightly", "kornia", "sklearn",
 }  # fmt: skip
+_NEEDS_SSL = ("evaluate", "pretrain")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA:
             raise
+        extra = "ssl" if chosen.command in _NEEDS_SSL else "train"
         return _complain(
             f"'samix {chosen.command}' needs the package '{package}', which is not installed; run "
-            "pip install 'samix[train]'",
+            f"pip install 'samix[{extra}]'",
             2,
         )
     except KeyboardInterrupt:
@@ -48,6 +50,14 @@ def run_command(name: str, chosen: object) -> int:
         from .train import run_train  # noqa: PLC0415
 
         return run_train(chosen)  # type: ignore[arg-type]
+    if name == "pretrain":
+        from .pretrain import run_pretrain  # noqa: PLC0415
+
+        return run_pretrain(chosen)  # type: ignore[arg-type]
+    if name == "evaluate":
+        from .evaluate import run_evaluate  # noqa: PLC0415
+
+        return run_evaluate(chosen)  # type: ignore[arg-type]
     from .policies import run_policies  # noqa: PLC0415
 
     return run_policies()

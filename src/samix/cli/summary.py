@@ -23,16 +23,16 @@ def print_summary(result: TrainResult, console: Console) -> None:
     else:
         _print_metrics(metrics, console)
     if result.status == "interrupted":
-        _say(console, f"Interrupted. Go on with: samix train --resume --output {result.run.path}")
+        say(console, f"Interrupted. Go on with: samix train --resume --output {result.run.path}")
     if metrics is not None:
-        _say(console, f"Mixes to look at: {result.run.mixes}")
-        _say(console, f"All numbers:      {result.run.metrics}")
+        say(console, f"Mixes to look at: {result.run.mixes}")
+        say(console, f"All numbers:      {result.run.metrics}")
 
 
 def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     test, chosen = metrics["test"], metrics["checkpoint"]
     photos = next(iter(test.values()))["photos"]
-    _say(console, f"Test: {photos} photos, weights of epoch {chosen['epoch']}, chosen on val")
+    say(console, f"Test: {photos} photos, weights of epoch {chosen['epoch']}, chosen on val")
     table = Table()
     for heading in ("", "top-1", "balanced accuracy", "NLL", "ECE"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -45,15 +45,10 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
             f"{judged['ece']:.3f}",
         )
     console.print(table)
-    _say(console, _recall_line(test["encoder"]["recall"]))
-    cost, epochs = metrics["cost"], metrics["epochs"]
-    _say(
-        console,
-        f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "
-        f"{cost['images_per_second']:,.0f} images/s on {cost['device']}.",
-    )
+    say(console, _recall_line(test["encoder"]["recall"]))
+    say(console, cost_line(metrics))
     if metrics["mixer"] is not None:
-        _say(console, _mixer_line(metrics["mixer"]))
+        say(console, mixer_line(metrics["mixer"]))
 
 
 def _recall_line(recall: dict[str, float | None]) -> str:
@@ -65,7 +60,16 @@ def _recall_line(recall: dict[str, float | None]) -> str:
     return f"Recall: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
 
 
-def _mixer_line(mixer: dict[str, Any]) -> str:
+def cost_line(metrics: dict[str, Any]) -> str:
+    """Return how long a run took and how fast it was."""
+    cost, epochs = metrics["cost"], metrics["epochs"]
+    return (
+        f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "
+        f"{cost['images_per_second']:,.0f} images/s on {cost['device']}."
+    )
+
+
+def mixer_line(mixer: dict[str, Any]) -> str:
     """Return whether the Mixer lived."""
     end = mixer["at_end"]
     numbers = (
@@ -81,5 +85,6 @@ def _mixer_line(mixer: dict[str, Any]) -> str:
     return f"The Mixer came alive in epoch {mixer['alive_since_epoch']} {alive} ({numbers})."
 
 
-def _say(console: Console, text: str) -> None:
+def say(console: Console, text: str) -> None:
+    """Print a line that the terminal may wrap but that is not changed otherwise."""
     console.print(Text(text), soft_wrap=True)

@@ -11,23 +11,36 @@ import yaml
 from samix.errors import InputError
 
 
-def preset_names() -> tuple[str, ...]:
-    """Return the names of all presets."""
+def preset_names(command: str | None = None) -> tuple[str, ...]:
+    """Return the names of the presets.
+
+    Args:
+        command: "train" or "pretrain" for the presets of this command; None for all.
+    """
     found = (path.name for path in files(__name__).iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
+    names = sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    return tuple(name for name in names if command in (None, _read(name)["command"]))
 
 
-def load_preset(name: str) -> dict[str, Any]:
-    """Return the settings of a preset, by the names of :class:`samix.training.TrainConfig`.
+def load_preset(name: str, command: str | None = None) -> dict[str, Any]:
+    """Return the settings of a preset, by the names of the configuration of its command.
 
     Args:
         name: One of :func:`preset_names`.
+        command: The command that asks; None takes a preset of any.
 
     Raises:
-        InputError: Unknown name, with the nearest one.
+        InputError: Unknown name, with the nearest one, or a preset of another command.
     """
+    names = preset_names(command)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+        what = f"unknown preset '{name}'"
+        if name in preset_names():
+            what = f"preset '{name}' is for samix {_read(name)['command']}, not samix {command}"
+        raise InputError(f"{what}; the nearest is '{near}', all are {', '.join(names)}")
     content = _read(name)
-    content.pop("about")
+    del content["about"], content["command"]
     return content
 
 
@@ -37,11 +50,5 @@ def about_preset(name: str) -> str:
 
 
 def _read(name: str) -> dict[str, Any]:
-    names = preset_names()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-        raise InputError(
-            f"unknown preset '{name}'; the nearest is '{near}', all are {', '.join(names)}"
-        )
     content: dict[str, Any] = yaml.safe_load((files(__name__) / f"{name}.yaml").read_text("utf-8"))
     return content

@@ -14,7 +14,7 @@ from samix.data import ImageSet, Splits, check_splits, read_splits
 from samix.data.groups import read_table
 from samix.errors import InputError
 from samix.evaluation.weights import read_weights
-from samix.methods import RIVALS, SupervisedMethod
+from samix.methods import RIVALS
 from samix.networks import update_average
 from samix.policies import POLICIES, LearnedPolicy
 
@@ -94,10 +94,12 @@ def adopt(config: Config) -> Config:
     """Return the configuration with a run in ``policy`` resolved to its policy, options and tap.
 
     Raises:
-        InputError: The run has no Mixer, or an option contradicts it.
+        InputError: A run is none, its network is of another make, it has no Mixer, or an option
+            contradicts it.
     """
     if isinstance(config, TrainConfig) and config.init is not None:
         config = replace(config, init=whole_path(config.init))
+        check_architecture(open_source(str(config.init), "--init"), config)
     if config.policy not in {*POLICIES, *RIVALS} and _looks_like_a_path(config.policy):
         config = _with_mixer(config, open_source(config.policy, "--policy"))
     if config.freeze_mixer and config.mixer_from is None:
@@ -119,12 +121,9 @@ def start(method: Method, config: RunConfig) -> None:
         InputError: Weights of another architecture.
     """
     if isinstance(config, TrainConfig) and config.init is not None:
-        source = open_source(config.init, "--init")
-        check_architecture(source, config)
-        if isinstance(method, SupervisedMethod):
-            load_encoder(source, method.encoder)
-            if method.average is not None:
-                update_average(method.average.module, method.encoder, 0.0)
+        load_encoder(open_source(config.init, "--init"), method.encoder)
+        if method.average is not None:
+            update_average(method.average.module, method.encoder, 0.0)
     if config.mixer_from is not None:
         _load_mixer(open_source(config.mixer_from, "--policy"), method)
 
