@@ -1,0 +1,264 @@
+"""Fine-tuning: the whole network learns from few labels."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from samix.data import ImageSet, Loading, PhotoDataset, train_view
+from samix.data.loaders import keep_photos
+from samix.data.views import Augmentation
+from samix.errors import InputError
+
+from .classification import ClassificationResult, evaluate_classifiers
+from .embeddings import Machine, Photos
+from .progress import Progress
+from .source import Encoder
+
+_WARMUP = 0.05  # share of the steps with rising rate
+_HEAD_SCALE = 0.01  # standard deviation of the head's first weights
+_HEAD_RATE = 10.0  # of the body's: the head begins from nothing
+_MOMENTUM = 0.9
+_DECAY = {"sgd": 5e-4, "adamw": 0.05}
+_RATE = {"sgd": 0.02, "adamw": 2e-4}
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """How a network is fine-tuned; the last weights are judged, nothing is chosen.
+
+    Attributes:
+        epochs: Passes over the labelled photos.
+        least_steps: Steps at least, so that a small budget learns too.
+        batch_size: Photos in a step; all of them where there are fewer.
+        lr: Largest learning rate of the body; None is 0.02 with SGD, for networks with batch norm,
+            and 0.0002 with AdamW, for others.
+        head_lr: The same of the head; None is ten times that of the body.
+        augmentation: As in :func:`samix.data.train_view`.
+    """
+
+    epochs: int = 30
+    least_steps: int = 300
+    batch_size: int = 64
+    lr: float | None = None
+    head_lr: float | None = None
+    augmentation: Augmentation | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("least_steps", 1), ("batch_size", 2)):
+            value = getattr(self, name)
+            if value < least:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} must be at least {least}, got {value}")
+        for name in ("lr", "head_lr"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} must be a number above 0, got {value}")
+        if self.augmentation not in (*get_args(Augmentation), None):
+            raise InputError(
+                f"--augmentation must be one of {', '.join(get_args(Augmentation))}, got "
+                f"'{self.augmentation}'"
+            )
+
+    def steps(self, photos: int) -> int:
+        """Return the steps for so many labelled photos: ``least_steps``, or more by ``epochs``."""
+        return max(self.least_steps, self.epochs * math.ceil(photos / self.batch_size))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The resolved optimisation of a network.
+
+    Attributes:
+        optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
+        lr: Largest learning rate of the body; it rises over 5 % of the steps and falls as a cosine.
+        head_lr: The same of the head.
+        weight_decay: Of weights of two or more dimensions.
+    """
+
+    optimizer: str
+    lr: float
+    head_lr: float
+    weight_decay: float
+
+
+def recipe_for(network: nn.Module, options: FinetuneOptions) -> Recipe:
+    """Return the optimisation for a network: SGD where it has batch norm, else AdamW."""
+    has_norm = any(isinstance(module, _BatchNorm) for module in network.modules())
+    name = "sgd" if has_norm else "adamw"
+    lr = _RATE[name] if options.lr is None else options.lr
+    head_lr = _HEAD_RATE * lr if options.head_lr is None else options.head_lr
+    return Recipe(name, lr, head_lr, _DECAY[name])
+
+
+class Finetuner:
+    """Fine-tunes copies of an encoder on subsets of the train part.
+
+    Args:
+        encoder: Where each of them begins.
+        photos: Train, val and test.
+        options: How.
+        machine: Device and precision.
+        progress: Where to show it.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        photos: Photos,
+        options: FinetuneOptions,
+        machine: Machine,
+        progress: Progress,
+    ) -> None:
+        self.encoder = encoder
+        self.photos = photos
+        self.options = options
+        self.machine = machine
+        self.progress = progress
+        self.recipe = recipe_for(encoder.network, options)
+        self.dataset, self.workers = _training_photos(photos.images, photos, encoder, options)
+
+    def run(self, chosen: Sequence[int], seed: int, what: str) -> ClassificationResult:
+        """Fine-tune on some photos and judge on test.
+
+        Args:
+            chosen: Positions within the train part, at least two.
+            seed: Seed of head, order and augmentation.
+            what: What is shown.
+        """
+        device = torch.device(self.machine.device)
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            classes = len(self.photos.images.classes)
+            network = _with_head(self.encoder, classes).to(device)
+            self._train(network, chosen, seed, what)
+        return evaluate_classifiers(
+            {"network": network},
+            self.photos.batches("test"),
+            self.photos.images.classes,
+            device=device,
+            autocast=self.machine.autocast,
+        )["network"]
+
+    def _train(self, network: nn.Sequential, chosen: Sequence[int], seed: int, what: str) -> None:
+        """Train a network for the planned steps, in place."""
+        steps = self.options.steps(len(chosen))
+        optimizer = _optimizer(network, self.recipe)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_at(step, steps, math.ceil(_WARMUP * steps))
+        )
+        scaler = torch.amp.GradScaler(enabled=self.machine.autocast is torch.float16)
+        network.train()
+        for number, (images, target) in enumerate(self._batches(chosen, seed, steps)):
+            with self.machine.precision():
+                logits = network(images.to(self.machine.device))
+                loss = F.cross_entropy(logits.float(), target.to(self.machine.device))
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimizer)
+            scaler.update()
+            schedule.step()
+            self.progress.work(what, number + 1, steps)
+        network.eval()
+
+    def _batches(
+        self, chosen: Sequence[int], seed: int, steps: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield as many batches as there are steps, in a new order each epoch.
+
+        A batch of one photo has no batch statistics; such a rest is left out.
+        """
+        dataset = copy.copy(self.dataset)
+        dataset.seed = seed
+        size = min(self.options.batch_size, len(chosen))
+        single_rest = len(chosen) > size and len(chosen) % size == 1
+        done = epoch = 0
+        while done < steps:
+            order = np.random.default_rng([seed, epoch]).permutation(np.asarray(chosen))
+            pairs: Any = [(epoch, int(position)) for position in order]
+            loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+                dataset,
+                batch_size=size,
+                sampler=pairs,
+                drop_last=single_rest,
+                collate_fn=_as_it_is,
+                num_workers=self.workers,
+            )
+            for batch in loader:
+                if done < steps:
+                    yield batch
+                done += 1
+            epoch += 1
+
+
+def rate_at(step: int, steps: int, warmup: int) -> float:
+    """Return the learning rate of a step as a share of the largest one.
+
+    Args:
+        step: From 0 to ``steps``.
+        steps: Planned steps.
+        warmup: Steps over which it rises linearly; a cosine to 0 follows.
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+
+def _training_photos(
+    images: ImageSet, photos: Photos, encoder: Encoder, options: FinetuneOptions
+) -> tuple[PhotoDataset, int]:
+    """Return the whole train part under augmentation, and the number of loading processes."""
+    view = train_view(
+        encoder.image_size,
+        augmentation=options.augmentation,
+        mean=encoder.mean,
+        std=encoder.std,
+    )
+    dataset = PhotoDataset(images, photos.splits.train, view)
+    if view.load_size == encoder.image_size:
+        dataset.store = photos.parts["train"].store  # the same photos of the same size
+        return dataset, photos.workers
+    workers, _ = keep_photos([dataset.store], Loading(), None)
+    return dataset, workers
+
+
+def _with_head(encoder: Encoder, classes: int) -> nn.Sequential:
+    """Return a copy of the encoder with a fresh linear classifier on it."""
+    head = nn.Linear(encoder.dimension, classes)
+    nn.init.trunc_normal_(head.weight, std=_HEAD_SCALE)
+    nn.init.zeros_(head.bias)
+    return nn.Sequential(copy.deepcopy(encoder.network).requires_grad_(True), head)
+
+
+def _optimizer(network: nn.Sequential, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimiser of body and head; biases and norms have no weight decay."""
+    groups = []
+    for part, lr in ((network[0], recipe.lr), (network[1], recipe.head_lr)):
+        weights = list(part.parameters())
+        groups += [
+            {
+                "params": [w for w in weights if w.ndim > 1],
+                "lr": lr,
+                "weight_decay": recipe.weight_decay,
+            },
+            {"params": [w for w in weights if w.ndim <= 1], "lr": lr, "weight_decay": 0.0},
+        ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=_MOMENTUM, nesterov=True)
+    return torch.optim.AdamW(groups)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,164 @@
+"""The linear probe: logistic regression on frozen embeddings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .knn import class_recall
+
+STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)
+"""L2 strengths that validation chooses from, the strongest first."""
+
+_ITERATIONS = 200  # of each fit; each begins where the one before it ended
+_TOLERANCE = 1e-5  # largest entry of the gradient of a fit that has converged
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Embeddings with their classes.
+
+    Attributes:
+        embedding: (N,D) floating point.
+        target: (N,) int64.
+    """
+
+    embedding: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class LinearResult:
+    """What a linear probe reached on the photos it was judged on; accuracies are fractions.
+
+    Attributes:
+        accuracy: Share of photos whose most probable class is the right one.
+        balanced_accuracy: Mean recall of the classes that occur.
+        recall: Recall of each class; None for a class that does not occur.
+        strength: L2 strength that validation chose.
+        val_balanced_accuracy: That of the chosen strength on validation.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    recall: tuple[float | None, ...]
+    strength: float
+    val_balanced_accuracy: float
+
+
+def fit_linear(
+    embedding: Tensor, target: Tensor, strength: float, weight: Tensor
+) -> tuple[Tensor, float]:
+    """Fit a logistic regression by L-BFGS.
+
+    ``loss = mean_n CE(W [x_n; 1], y_n) + strength / 2 * ||W without the bias||^2``, strictly convex
+    but for a constant added to all biases.
+
+    Args:
+        embedding: (N,D), standardised.
+        target: (N,) int64.
+        strength: L2 strength, above 0.
+        weight: (K,D+1) where to begin; the last column is the bias.
+
+    Returns:
+        (K,D+1) the fitted weights, and the largest entry of the gradient there.
+    """
+    weight = weight.detach().clone().requires_grad_(True)
+    optimizer = torch.optim.LBFGS(
+        [weight],
+        max_iter=_ITERATIONS,
+        history_size=20,
+        tolerance_grad=_TOLERANCE,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        fit = F.cross_entropy(linear_logits(embedding, weight), target)
+        loss = fit + strength / 2 * weight[:, :-1].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    closure()
+    gradient = weight.new_zeros(()) if weight.grad is None else weight.grad
+    return weight.detach(), float(gradient.abs().max())
+
+
+def linear_logits(embedding: Tensor, weight: Tensor) -> Tensor:
+    """Return (N,K) logits of (N,D) embeddings under (K,D+1) weights with the bias last."""
+    return F.linear(embedding, weight[:, :-1], weight[:, -1])
+
+
+def linear_probe(train: Labelled, val: Labelled, test: Labelled, classes: int) -> LinearResult:
+    """Fit on train, choose the strength on val, judge once on test.
+
+    Embeddings are standardised by the statistics of train. The strength is the one with the highest
+    balanced accuracy on val; where two are equal, the one with the lower cross-entropy there.
+
+    Args:
+        train: To fit on.
+        val: To choose the strength on.
+        test: To judge on.
+        classes: Number of classes K.
+    """
+    scale = _scaling(train.embedding)
+    fit_on, choose_on = _standard(train.embedding, scale), _standard(val.embedding, scale)
+    weight = fit_on.new_zeros(classes, fit_on.shape[1] + 1)
+    best: tuple[tuple[float, float], float, Tensor] | None = None
+    for strength in STRENGTHS:
+        weight, _ = fit_linear(fit_on, train.target, strength, weight)
+        logits = linear_logits(choose_on, weight)
+        balanced = _balanced(class_recall(logits.argmax(1), val.target, classes))
+        rank = (balanced, -float(F.cross_entropy(logits, val.target)))
+        if best is None or rank > best[0]:
+            best = (rank, strength, weight)
+    if best is None:
+        raise RuntimeError("STRENGTHS: expected at least one strength, got none")
+    (balanced, _), strength, weight = best
+    predicted = linear_logits(_standard(test.embedding, scale), weight).argmax(1)
+    recall = class_recall(predicted, test.target, classes)
+    return LinearResult(
+        accuracy=float((predicted == test.target).double().mean()),
+        balanced_accuracy=_balanced(recall),
+        recall=tuple(None if math.isnan(value) else value for value in recall.tolist()),
+        strength=strength,
+        val_balanced_accuracy=balanced,
+    )
+
+
+def _scaling(embedding: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each dimension; 1 where it does not vary."""
+    wide = embedding.double()
+    deviation = wide.std(dim=0, correction=0)
+    return wide.mean(dim=0), torch.where(deviation > 1e-8, deviation, torch.ones_like(deviation))
+
+
+def _standard(embedding: Tensor, scale: tuple[Tensor, Tensor]) -> Tensor:
+    return (embedding.double() - scale[0]) / scale[1]
+
+
+def _balanced(recall: Tensor) -> float:
+    return float(recall[~recall.isnan()].mean())
+
+
+def described(result: LinearResult, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return a result as plain values for a file, with the classes by name.
+
+    Args:
+        result: Of a linear probe.
+        names: The K class names.
+    """
+    return {
+        "accuracy": result.accuracy,
+        "balanced_accuracy": result.balanced_accuracy,
+        "recall": dict(zip(names, result.recall, strict=True)),
+        "strength": result.strength,
+        "val_balanced_accuracy": result.val_balanced_accuracy,
+    }

@@ -1,0 +1,288 @@
+"""What is evaluated: the encoder of a run, of timm, or of a checkpoint file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+from torch import nn
+
+from samix.data.views import Channels
+from samix.errors import InputError
+from samix.networks import create_backbone
+
+from .weights import SUFFIXES, load_weights, read_weights
+
+_LEAST_SIZE = 8  # px, of photos as samix.data reads them
+_SMALL_SIZE = 32  # px, of a small stem where nothing else is said
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A trained network without its classifier, and how photos are put into it.
+
+    Attributes:
+        network: From (B,3,H,W) to (B,D) embeddings, in eval mode, on the CPU.
+        name: What it is called.
+        image_size: Side of its input in px.
+        mean: Mean of each channel that is subtracted, for values in [0, 1].
+        std: Standard deviation of each channel to divide by.
+        dimension: Length D of the embedding.
+        make_random: From a seed to a fresh network of the same make with random weights.
+        description: Plain values that say what it is, for the record.
+        splits: The splits.csv of the run that it comes from; None where there is none.
+    """
+
+    network: nn.Module
+    name: str
+    image_size: int
+    mean: Channels
+    std: Channels
+    dimension: int
+    make_random: Callable[[int], nn.Module]
+    description: Mapping[str, Any]
+    splits: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Make:
+    """How a network is built.
+
+    Attributes:
+        backbone: Name of a timm model.
+        model_kwargs: Further arguments of ``timm.create_model``.
+        stem: None, or "small".
+        image_size: Side of the input in px; None takes that of the timm model.
+    """
+
+    backbone: str
+    model_kwargs: Mapping[str, Any]
+    stem: str | None
+    image_size: int | None
+
+    def build(self, seed: int = 0, *, pretrained: bool = False) -> nn.Module:
+        """Return the network without classifier; the global random state stays as it is."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return create_backbone(
+                self.backbone,
+                num_classes=0,
+                stem=cast(Any, self.stem),
+                image_size=self.image_size,
+                pretrained=pretrained,
+                model_kwargs=self.model_kwargs,
+            ).eval()
+
+
+def open_encoder(
+    source: str | Path,
+    *,
+    backbone: str | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+    stem: str | None = None,
+    image_size: int | None = None,
+    average: bool = False,
+) -> Encoder:
+    """Open an encoder and take its classifier off.
+
+    Args:
+        source: Run folder of samix; name of a timm model, whose published weights are taken; or a
+            checkpoint file of a timm model.
+        backbone: Timm model that a checkpoint file is of; not for the others.
+        model_kwargs: Arguments of the timm model; not for a run.
+        stem: "small" for a checkpoint file of a network with that stem.
+        image_size: Side of the input in px; not for a run. None is the size of the timm model, or
+            32 with a small stem.
+        average: The momentum average of a run.
+
+    Raises:
+        InputError: The source cannot be used; the message says why and what to do.
+    """
+    if image_size is not None and image_size < _LEAST_SIZE:
+        raise InputError(f"--image-size must be at least {_LEAST_SIZE} px, got {image_size}")
+    path = Path(source).expanduser()
+    make = _Make(backbone or "", model_kwargs or {}, stem, image_size)
+    if path.is_dir():
+        _refuse(make, ("backbone", "model_kwargs", "stem", "image_size"), f"the run '{source}'")
+        return _open_run(path, average)
+    if average:
+        raise InputError(f"--average is for a run folder of samix, got '{source}'")
+    if path.is_file():
+        return _open_file(path, make)
+    if str(source).endswith(SUFFIXES):
+        raise InputError(f"there is no checkpoint file '{source}'; check its path")
+    _refuse(make, ("backbone", "stem"), f"the published weights of '{source}'")
+    return _open_timm(str(source), make)
+
+
+def _refuse(make: _Make, names: tuple[str, ...], what: str) -> None:
+    """Refuse what the source says itself."""
+    for name in names:
+        if getattr(make, name):
+            raise InputError(
+                f"--{name.replace('_', '-')} does not go with {what}, which has its own; leave it "
+                "out"
+            )
+
+
+def _open_run(path: Path, average: bool) -> Encoder:
+    """Open what a run has exported."""
+    described = path / "model.json"
+    if not described.is_file():
+        trained = (path / "config.yaml").is_file()
+        raise InputError(
+            f"the run '{path}' has no model.json: it is not finished, or of an older samix; finish "
+            "it with --resume"
+            if trained
+            else f"'{path}' is not a run folder of samix (it has no model.json); give a run "
+            "folder, a checkpoint file or the name of a timm model"
+        )
+    weights = path / ("model_average.safetensors" if average else "model.safetensors")
+    if not weights.is_file():
+        raise InputError(
+            f"the run '{path}' has no {weights.name}; "
+            + ("leave --average out" if average else "train it again")
+        )
+    try:
+        model = json.loads(described.read_text(encoding="utf-8"))
+        names = ("backbone", "model_kwargs", "stem", "image_size")
+        make = _Make(*(model[name] for name in names))
+        mean, std = _channels(model["mean"]), _channels(model["std"])
+        known = {name: model[name] for name in ("method", "policy")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"'{described}' cannot be read ({error}); train the run again") from error
+    network = _built(make)
+    load_weights(network, read_weights(weights), f"'{weights}'")
+    splits = path / "splits.csv"
+    return _encoder(
+        network,
+        make,
+        name=path.resolve().name,
+        channels=(mean, std),
+        known={"kind": "run", "source": str(path), **known, "average": average},
+        splits=splits if splits.is_file() else None,
+    )
+
+
+def _open_file(path: Path, make: _Make) -> Encoder:
+    """Open a checkpoint file of a timm model."""
+    if not path.name.endswith(SUFFIXES):
+        raise InputError(
+            f"'{path}' is not a checkpoint file; expected one that ends with {', '.join(SUFFIXES)}"
+        )
+    if not make.backbone:
+        beside = path.parent / "model.json"
+        run = f", or give the run folder '{path.parent}'" if beside.is_file() else ""
+        raise InputError(
+            f"--backbone is missing: say which timm model the checkpoint '{path}' is of{run}"
+        )
+    network = _built(make)
+    load_weights(network, read_weights(path), f"checkpoint '{path}'")
+    known: dict[str, Any] = {"kind": "checkpoint", "source": str(path)}
+    return _encoder(network, make, name=path.name, channels=None, known=known)
+
+
+def _open_timm(name: str, make: _Make) -> Encoder:
+    """Open a timm model with its published weights."""
+    if not timm.is_model(name):
+        names = [*timm.list_models(), *timm.list_pretrained()]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        raise InputError(
+            f"there is no run folder, checkpoint file or timm model '{name}'; the nearest timm "
+            f"model is '{near[0]}'"
+        )
+    if not timm.is_model_pretrained(name):
+        tagged = timm.list_pretrained(f"{name.partition('.')[0]}*")
+        hint = f"choose one that has, such as '{tagged[0]}'" if tagged else "give a checkpoint file"
+        raise InputError(f"timm has no published weights '{name}'; {hint}")
+    make = _Make(name, make.model_kwargs, make.stem, make.image_size)
+    network = _built(make, pretrained=True)
+    known = {"kind": "timm", "source": name}
+    return _encoder(network, make, name=name, channels=None, known=known)
+
+
+def _built(make: _Make, *, pretrained: bool = False) -> nn.Module:
+    """Build a network, or say in one sentence why it cannot be."""
+    # it repeats each of its attempts to fetch weights; the last reason is told below
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    try:
+        return make.build(pretrained=pretrained)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(_first_line(error)) from error
+    except (RuntimeError, OSError) as error:
+        what = f"the weights of '{make.backbone}'" if pretrained else f"backbone '{make.backbone}'"
+        remedy = (
+            "check the connection, or give a checkpoint file with --backbone"
+            if pretrained
+            else "check --model-kwargs and --image-size"
+        )
+        raise InputError(
+            f"{what} cannot be {'fetched' if pretrained else 'created'} ({_first_line(error)}); "
+            f"{remedy}"
+        ) from error
+
+
+def _encoder(
+    network: nn.Module,
+    make: _Make,
+    *,
+    name: str,
+    channels: tuple[Channels, Channels] | None,
+    known: Mapping[str, Any],
+    splits: Path | None = None,
+) -> Encoder:
+    """Return the encoder, checked to give one embedding a photo at its image size."""
+    wanted = cast(Any, timm).data.resolve_model_data_config(network)
+    size = make.image_size or (_SMALL_SIZE if make.stem else int(wanted["input_size"][-1]))
+    mean, std = channels or (_channels(wanted["mean"]), _channels(wanted["std"]))
+    description = {
+        **known,
+        "backbone": make.backbone,
+        "model_kwargs": dict(make.model_kwargs),
+        "stem": make.stem,
+        "image_size": size,
+        "mean": list(mean),
+        "std": list(std),
+        "dimension": (dimension := _dimension(network, size)),
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+    }
+    random = partial(make.build, pretrained=False)
+    return Encoder(network, name, size, mean, std, dimension, random, description, splits)
+
+
+@torch.no_grad()
+def _dimension(network: nn.Module, size: int) -> int:
+    """Return the length of the embedding.
+
+    Raises:
+        InputError: The network cannot use photos of this size, or gives no embedding.
+    """
+    try:
+        embedding = network(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise InputError(
+            f"the network cannot use photos of {size} px ({_first_line(error)}); choose another "
+            "--image-size"
+        ) from error
+    if not isinstance(embedding, torch.Tensor) or embedding.ndim != 2:
+        raise InputError(
+            "the network gives no embedding of one vector a photo; choose another backbone"
+        )
+    return int(embedding.shape[1])
+
+
+def _channels(values: Any) -> Channels:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
