@@ -31,10 +31,10 @@ RESNET: dict[str, Any] = {
 }
 # name: method, policy, further options, and whether batch statistics are frozen
 CASES: dict[str, tuple[str, str, dict[str, Any], bool]] = {
-    "moco samix": ("moco", "samix", {**VIT, "queue_size": 12}, False),
+    "moco samix": ("moco", "samix", {**VIT, "queue_size": 12, "batch_norm": False}, False),
     "moco cross-view": ("moco", "samix", {**RESNET, "queue_size": 12, "cross_view": True}, True),
-    "moco i-mix": ("moco", "i-mix", {**VIT, "queue_size": 12}, False),
-    "moco sdmp": ("moco", "sdmp", {**VIT, "queue_size": 12}, False),
+    "moco i-mix": ("moco", "i-mix", {**VIT, "queue_size": 12, "batch_norm": False}, False),
+    "moco sdmp": ("moco", "sdmp", {**VIT, "queue_size": 12, "batch_norm": False}, False),
     "simclr samix": ("simclr", "samix", {**RESNET, "clean_branch": True}, True),
     "byol samix": ("byol", "samix", RESNET, True),
     "mocov3 samix": ("mocov3", "samix", VIT, True),
