@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from samix.data import ImageSet, Loading, PhotoDataset, Splits, eval_view
-from samix.data.loaders import keep_photos
+from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Channels
 
 from .progress import Progress
@@ -89,7 +89,7 @@ class Photos:
             dataset,
             batch_size=_BATCH,
             sampler=pairs,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             num_workers=self.workers,
             generator=torch.Generator(),  # the global random state is left alone
         )
@@ -148,7 +148,3 @@ class Embeddings:
             batches = self.photos.batches(part)
             self._known[part] = embed(self.network, batches, self.machine, self.progress, what)
         return self._known[part]
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from samix.data import ImageSet, Loading, PhotoDataset, train_view
-from samix.data.loaders import keep_photos
+from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Augmentation
 from samix.errors import InputError
 
@@ -193,7 +193,7 @@ class Finetuner:
                 batch_size=size,
                 sampler=pairs,
                 drop_last=single_rest,
-                collate_fn=_as_it_is,
+                collate_fn=as_it_is,
                 num_workers=self.workers,
             )
             for batch in loader:
@@ -258,7 +258,3 @@ def _optimizer(network: nn.Sequential, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=_MOMENTUM, nesterov=True)
     return torch.optim.AdamW(groups)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
