@@ -2,10 +2,12 @@
 
 from .factory import METHODS, create_method
 from .rivals import RIVALS, Rival
-from .self_supervised import SelfSupervisedMethod, SelfSupervisedOptions, check_views
+from .self_supervised import SelfSupervisedMethod
 from .self_supervised_factory import SELF_SUPERVISED, create_self_supervised, method_options
+from .self_supervised_options import SelfSupervisedOptions
 from .step import StepOutput
 from .supervised import SupervisedMethod, SupervisedOptions
+from .views import check_views
 
 __all__ = [
     "METHODS",

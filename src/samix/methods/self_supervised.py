@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from samix.mixing import MixPlan, blend
 from samix.networks import (
-    Clusters,
-    KeyQueue,
     MomentumEncoder,
     Projected,
     Tap,
@@ -34,63 +32,9 @@ from .gather import gather_keys, has_local_statistics
 from .groups import parameter_groups
 from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
 from .rivals import MixedObjective
+from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
 from .step import StepCounter, StepOutput
-
-Views = tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class SelfSupervisedOptions:
-    """What can be chosen about self-supervised training.
-
-    Attributes:
-        eta: Weight of the global term in the Mixer's loss, 0 or more; without negatives there is
-            no such term.
-        area_weight: Weight of the area loss in the Mixer's loss, 0 or more.
-        area_margin: Distance of area and lam that costs nothing, in [0, 1].
-        clean_branch: The encoder also learns from the unmixed views.
-        cross_view: Partners are taken from the other view of the images.
-        mixer_candidates: What the Mixer's mixes are told apart from: "instances" (SAMix-I) or
-            "clusters" of keys (SAMix-C).
-        steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
-        seed: Seed of all draws.
-    """
-
-    eta: float = 0.5
-    area_weight: float = 0.0
-    area_margin: float = 0.1
-    clean_branch: bool = False
-    cross_view: bool = False
-    mixer_candidates: Literal["instances", "clusters"] = "instances"
-    steps: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("eta", "area_weight", "area_margin"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name}: expected a number of at least 0, got {getattr(self, name)}"
-                )
-        if self.mixer_candidates not in ("instances", "clusters"):
-            raise ValueError(
-                "mixer_candidates: expected 'instances' or 'clusters', got "
-                f"{self.mixer_candidates!r}"
-            )
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps: expected a number of at least 1, got {self.steps}")
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What a method keeps of earlier steps.
-
-    Attributes:
-        queue: Keys: negatives, or what clusters are found in; None keeps none.
-        clusters: Centroids for SAMix-C, or None.
-    """
-
-    queue: KeyQueue | None = None
-    clusters: Clusters | None = None
+from .views import check_views
 
 
 class _Seen(NamedTuple):
@@ -142,7 +86,7 @@ class SelfSupervisedMethod(nn.Module):
         self.network, self.predictor, self.policy = network, predictor, policy
         memory = memory or Memory()
         self.queue, self.clusters = memory.queue, memory.clusters
-        _check_fit(self)
+        check_fit(policy, tap, self.options, contrast)
         keep = contrast.momentum_keys or bool(policy.traits.needs)
         self.average = MomentumEncoder(network) if keep else None
         self.counter = StepCounter(self.options.seed)
@@ -452,55 +396,3 @@ def _full_precision(projection: Tensor) -> torch.autocast:
     low precision can tell, and nothing is learned from them.
     """
     return torch.autocast(projection.device.type, enabled=False)
-
-
-def check_views(views: Sequence[Tensor]) -> Views:
-    """Return two views that fit each other.
-
-    Args:
-        views: What a loader gave.
-
-    Raises:
-        TypeError: Not a sequence of tensors.
-        ValueError: Not two, not (B,3,H,W) of one shape, or a batch of 1.
-    """
-    if isinstance(views, Tensor):
-        raise TypeError(
-            f"views: expected two views (view_1, view_2), got one tensor {tuple(views.shape)}"
-        )
-    if len(views) != 2:
-        raise ValueError(f"views: expected two views of each image, got {len(views)}")
-    first, second = views
-    if first.ndim != 4 or first.shape != second.shape:
-        raise ValueError(
-            "views: expected two batches (B,3,H,W) of one shape, got "
-            f"{tuple(first.shape)} and {tuple(second.shape)}"
-        )
-    if len(first) < 2:
-        raise ValueError(
-            "views: expected a batch of at least 2 images, since one has no partner, got 1; leave "
-            "the incomplete last batch out (drop_last=True)"
-        )
-    return first, second
-
-
-def _check_fit(method: SelfSupervisedMethod) -> None:
-    """Raise a ValueError where policy, tap and options do not go together."""
-    policy, tap, options, contrast = method.policy, method.tap, method.options, method.contrast
-    if policy.traits.needs and tap is None:
-        raise ValueError(f"tap: expected a place to read features for {policy.name!r}, got None")
-    if isinstance(policy, LearnedPolicy) and tap and policy.mixer.channels != tap.channels:
-        raise ValueError(
-            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
-            f"one for {policy.mixer.channels}"
-        )
-    if not policy.traits.mixes and (options.clean_branch or options.cross_view):
-        name = "clean_branch" if options.clean_branch else "cross_view"
-        raise ValueError(
-            f"{name}: expected False with policy {policy.name!r}, which mixes nothing, got True"
-        )
-    if options.cross_view and not contrast.momentum_keys:
-        raise ValueError(
-            f"cross_view: expected False with method {contrast.name!r}, which has no keys of the "
-            "other view without a further pass, got True"
-        )

@@ -22,7 +22,8 @@ from samix.policies import Policy, check_options, create_policy, policy_options
 
 from .contrast import Contrast
 from .rivals import RIVALS, MixedObjective, Rival
-from .self_supervised import Memory, SelfSupervisedMethod, SelfSupervisedOptions
+from .self_supervised import SelfSupervisedMethod
+from .self_supervised_options import Memory, SelfSupervisedOptions
 
 _PROBE_SIZE = 64  # pixels of the empty image that measures the embedding
 _CLUSTERS = 64

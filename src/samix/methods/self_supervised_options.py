@@ -1,0 +1,88 @@
+"""What can be chosen about self-supervised training, and what goes together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from samix.networks import Clusters, KeyQueue, Tap
+from samix.policies import LearnedPolicy, Policy
+
+from .contrast import Contrast
+
+
+@dataclass(frozen=True)
+class SelfSupervisedOptions:
+    """What can be chosen about self-supervised training.
+
+    Attributes:
+        eta: Weight of the global term in the Mixer's loss, 0 or more; without negatives there is
+            no such term.
+        area_weight: Weight of the area loss in the Mixer's loss, 0 or more.
+        area_margin: Distance of area and lam that costs nothing, in [0, 1].
+        clean_branch: The encoder also learns from the unmixed views.
+        cross_view: Partners are taken from the other view of the images.
+        mixer_candidates: What the Mixer's mixes are told apart from: "instances" (SAMix-I) or
+            "clusters" of keys (SAMix-C).
+        steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
+        seed: Seed of all draws.
+    """
+
+    eta: float = 0.5
+    area_weight: float = 0.0
+    area_margin: float = 0.1
+    clean_branch: bool = False
+    cross_view: bool = False
+    mixer_candidates: Literal["instances", "clusters"] = "instances"
+    steps: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("eta", "area_weight", "area_margin"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"{name}: expected a number of at least 0, got {getattr(self, name)}"
+                )
+        if self.mixer_candidates not in ("instances", "clusters"):
+            raise ValueError(
+                "mixer_candidates: expected 'instances' or 'clusters', got "
+                f"{self.mixer_candidates!r}"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps: expected a number of at least 1, got {self.steps}")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a method keeps of earlier steps.
+
+    Attributes:
+        queue: Keys: negatives, or what clusters are found in; None keeps none.
+        clusters: Centroids for SAMix-C, or None.
+    """
+
+    queue: KeyQueue | None = None
+    clusters: Clusters | None = None
+
+
+def check_fit(
+    policy: Policy, tap: Tap | None, options: SelfSupervisedOptions, contrast: Contrast
+) -> None:
+    """Raise a ValueError where policy, tap, options and method do not go together."""
+    if policy.traits.needs and tap is None:
+        raise ValueError(f"tap: expected a place to read features for {policy.name!r}, got None")
+    if isinstance(policy, LearnedPolicy) and tap and policy.mixer.channels != tap.channels:
+        raise ValueError(
+            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
+            f"one for {policy.mixer.channels}"
+        )
+    if not policy.traits.mixes and (options.clean_branch or options.cross_view):
+        name = "clean_branch" if options.clean_branch else "cross_view"
+        raise ValueError(
+            f"{name}: expected False with policy {policy.name!r}, which mixes nothing, got True"
+        )
+    if options.cross_view and not contrast.momentum_keys:
+        raise ValueError(
+            f"cross_view: expected False with method {contrast.name!r}, which has no keys of the "
+            "other view without a further pass, got True"
+        )
