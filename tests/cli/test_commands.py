@@ -20,16 +20,23 @@ def test_version(capsys):
 
 def test_help_names_commands_and_a_first_step(capsys):
     text = said(["--help"], capsys)
-    for word in ("train", "policies", "samix train demo"):
+    for word in ("train", "evaluate", "policies", "samix train demo"):
         assert word in text
 
 
-def test_help_of_train_explains_data_and_every_option(capsys):
-    text = said(["train", "--help"], capsys)
-    for word in ("photos/good/1.png", "--resume", "--group-by", "samix train demo", "--policy"):
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train", ("photos/good/1.png", "--group-by", "samix train demo", "--init", "--policy")),
+        ("pretrain", ("flat", "never", "--method", "quick", "samix pretrain demo", "--policy")),
+    ],
+)
+def test_help_explains_data_and_every_option(command, words, capsys):
+    text = said([command, "--help"], capsys)
+    for word in ("--resume", "--freeze-mixer", *words):
         assert word in text
-    train = create_parser()._subparsers._group_actions[0].choices["train"]
-    assert all(action.help for action in train._actions)
+    parser = create_parser()._subparsers._group_actions[0].choices[command]
+    assert all(action.help for action in parser._actions)
 
 
 def test_policies_lists_all_with_their_options(capsys):

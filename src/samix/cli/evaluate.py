@@ -21,12 +21,15 @@ from rich.text import Text
 from samix._version import __version__
 from samix.data import open_images
 from samix.errors import InputError
+from samix.evaluation import (
+    Encoder,
+    EvaluateOptions,
+    FinetuneOptions,
+    Machine,
+    evaluate,
+    open_encoder,
+)
 from samix.evaluation.budgets import parse_budgets
-from samix.evaluation.embeddings import Machine
-from samix.evaluation.finetune import FinetuneOptions
-from samix.evaluation.options import EvaluateOptions
-from samix.evaluation.protocols import evaluate
-from samix.evaluation.source import Encoder, open_encoder
 from samix.report.probes import draw_evaluation
 from samix.training import Terminal, TrainConfig
 from samix.training.config import resolve
