@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from samix.training import TrainConfig
+from samix.training import PretrainConfig, TrainConfig, pretrain
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +39,22 @@ def tiny(tmp_path: Path) -> Callable[..., TrainConfig]:
         return TrainConfig(**{**TINY, "output": str(tmp_path / "run"), **changes})
 
     return make
+
+
+@pytest.fixture
+def tiny_pretrain(tmp_path: Path) -> Callable[..., PretrainConfig]:
+    """The same without labels; the queue is no multiple of the batch."""
+    own: dict[str, Any] = {"method_options": {"queue_size": 64}}
+
+    def make(**changes: Any) -> PretrainConfig:
+        return PretrainConfig(**{**TINY, **own, "output": str(tmp_path / "run"), **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished self-supervised run with a Mixer; it is not to be changed."""
+    own = {"epochs": 2, "policy_options": {"alpha": 1.5}, "method_options": {"queue_size": 64}}
+    output = tmp_path_factory.mktemp("pretrained") / "run"
+    return pretrain(PretrainConfig(**{**TINY, **own, "output": str(output)})).run.path

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from samix.errors import InputError
+from samix.training import TrainConfig, read_config, resume, train
+from samix.training.config import resolve
+from samix.training.initial import adopt
+from samix.training.preparation import prepare
+from samix.training.runs import RunFolder
+
+Make = Callable[..., TrainConfig]
+
+
+def ready(config: TrainConfig):
+    return prepare(resolve(adopt(config)))
+
+
+def test_encoder_and_average_start_from_the_run_and_the_classifier_is_fresh(
+    tiny: Make, pretrained: Path
+) -> None:
+    method = ready(tiny(init=str(pretrained), seed=5)).method
+    fresh = ready(tiny(seed=5)).method
+    theirs = load_file(pretrained / "model.safetensors")
+    own, other = method.encoder.state_dict(), fresh.encoder.state_dict()
+    assert set(own) - set(theirs) == {"fc.weight", "fc.bias"}
+    assert all(torch.equal(own[name], value) for name, value in theirs.items())
+    assert torch.equal(own["fc.weight"], other["fc.weight"])
+    average = method.average.module.state_dict()
+    assert all(torch.equal(average[name], value) for name, value in own.items())
+
+
+def test_a_supervised_run_is_a_start_too(tiny: Make, tmp_path: Path) -> None:
+    run = train(tiny(epochs=1, output=str(tmp_path / "first"))).run.path
+    config = tiny(init=str(run), policy=str(run), policy_options={"alpha": 1.0})
+    prepared = ready(config)
+    theirs = load_file(run / "model.safetensors")
+    own = prepared.method.encoder.state_dict()
+    assert torch.equal(own["conv1.weight"], theirs["conv1.weight"])
+    assert not torch.equal(own["fc.weight"], theirs["fc.weight"])
+    assert prepared.config.policy_options["alpha"] == 1.0
+
+
+def test_mixer_with_its_options_comes_from_the_run(tiny: Make, pretrained: Path) -> None:
+    prepared = ready(tiny(policy=str(pretrained)))
+    config, policy = prepared.config, prepared.method.policy
+    assert (config.policy, config.mixer_from) == ("samix", str(pretrained))
+    assert policy.alpha == 1.5
+    described = json.loads((pretrained / "model.json").read_text())
+    assert config.tap == described["mixer"]["tap"] == prepared.method.tap.index
+    for name, value in load_file(pretrained / "mixer.safetensors").items():
+        assert torch.equal(policy.mixer.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_mixer_stays_as_it_is(
+    tiny: Make, pretrained: Path, tmp_path: Path, frozen: bool
+) -> None:
+    config = tiny(init=str(pretrained), policy=str(pretrained), epochs=1, freeze_mixer=frozen)
+    run = train(config).run
+    before, after = (load_file(path / "mixer.safetensors") for path in (pretrained, run.path))
+    kept = all(torch.equal(after[name], value) for name, value in before.items())
+    assert kept == frozen
+    assert json.loads(run.metrics.read_text())["mixer"] is not None
+    first = load_file(pretrained / "model.safetensors")["conv1.weight"]
+    assert not torch.equal(load_file(run.path / "model.safetensors")["conv1.weight"], first)
+
+
+def test_the_split_of_the_run_is_used_so_that_the_test_stays_unseen(
+    tiny: Make, pretrained: Path
+) -> None:
+    def parts(path: Path) -> dict[str, str]:
+        return {row["path"]: row["split"] for row in csv.DictReader(path.open())}
+
+    config = tiny(init=str(pretrained), seed=7, epochs=1, labels_per_class=4, batch_size=12)
+    result = train(config)
+    before, after = parts(pretrained / "splits.csv"), parts(result.run.splits)
+    for side in ("val", "test"):
+        assert {k for k, v in after.items() if v == side} == {
+            k for k, v in before.items() if v == side
+        }
+    assert any("The split is that of" in note for note in result.metrics["notes"])
+    with pytest.raises(InputError, match="--group-by"):
+        ready(tiny(init=str(pretrained), group_by=r"part(\d)"))
+
+
+def test_other_photos_are_compared_by_their_paths(tiny: Make, pretrained: Path) -> None:
+    other = ready(tiny(init=str(pretrained), data="demo:photos_per_class=24,size=16"))
+    assert any("No test photo was learned from" in note for note in other.notes)
+
+
+def test_photos_that_were_learned_from_are_counted(
+    tiny: Make, tiny_pretrain, tmp_path: Path
+) -> None:
+    from samix.data import write_demo
+    from samix.data.demo import DemoOptions
+    from samix.training import pretrain
+
+    folder = tmp_path / "photos"
+    write_demo(folder, DemoOptions(photos_per_class=12, size=16))
+    run = pretrain(tiny_pretrain(data=str(folder), epochs=1, output=str(tmp_path / "pre"))).run
+    for path in sorted(folder.rglob("dent/*"))[:2]:
+        path.unlink()
+    notes = ready(tiny(data=str(folder), init=str(run.path), seed=3)).notes
+    assert any("test photos were learned from" in note for note in notes)
+
+
+def test_what_contradicts_the_run_is_refused_by_name(
+    tiny: Make, pretrained: Path, tmp_path: Path
+) -> None:
+    run = str(pretrained)
+    wide = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 16], "drop_path_rate": 0.2}
+    plain = train(tiny(policy="none", epochs=1, output=str(tmp_path / "plain"))).run.path
+    for changes, message in (
+        ({"init": run, "backbone": "resnet34"}, "--backbone resnet18, got resnet34"),
+        ({"init": run, "model_kwargs": wide}, "--model-kwargs"),
+        ({"init": run, "stem": None}, "--stem small, got None"),
+        ({"init": run, "image_size": 32}, "--image-size 16, got 32"),
+        ({"init": str(tmp_path)}, "not a run folder"),
+        ({"policy": str(plain)}, "has no Mixer: it mixed with 'none'"),
+        ({"policy": run, "tap": 1}, "--tap 1 contradicts"),
+        ({"policy": run, "policy_options": {"mixer": {"value": "linear"}}}, "mixer.value linear"),
+        ({"policy": run, "model_kwargs": {**wide, "channels": [8, 8, 16, 16]}}, "for 8 channels"),
+        ({"policy": "samix", "freeze_mixer": True}, "--freeze-mixer"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(tiny(**changes))
+    with pytest.raises(InputError, match="--pretrained"):
+        tiny(init=run, pretrained=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_a_model_is_refused(tiny: Make, pretrained: Path, tmp_path: Path) -> None:
+    shutil.copytree(pretrained, tmp_path / "copy")
+    (tmp_path / "copy" / "model.json").unlink()
+    with pytest.raises(InputError, match="not finished"):
+        train(tiny(init=str(tmp_path / "copy")))
+
+
+def test_a_run_goes_on_when_its_start_is_gone(tiny: Make, pretrained: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(pretrained, source)
+    options = {"init": str(source), "policy": str(source), "epochs": 2}
+    whole = train(tiny(**options, output=str(tmp_path / "whole")))
+    run = RunFolder(tmp_path / "whole")
+    assert read_config(run).init == str(source)
+    shutil.rmtree(source)
+    before = torch.load(run.last, weights_only=True)["state_dict"]
+    run.metrics.unlink()
+    assert resume(run.path).metrics["test"] == whole.metrics["test"]
+    after = torch.load(run.last, weights_only=True)["state_dict"]
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_learning_is_slower_from_trained_weights(tiny: Make, pretrained: Path) -> None:
+    assert resolve(tiny(lr=None, init=str(pretrained))).lr == pytest.approx(0.01)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from samix.training import PretrainConfig, open_run, pretrain, read_config, resume
+from samix.training.checkpoints import load_method
+from samix.training.preparation import prepare
+from samix.training.task import Place
+
+from .test_resume import Breaks, assert_same_run, rows_of
+
+Make = Callable[..., PretrainConfig]
+_WORDS = (
+    "demo:photos_per_class=20,size=16 --image-size 16 --batch-size 24 --method-options "
+    "queue_size=64 --model-kwargs layers=[1,1,1,1] channels=[4,8,8,8] drop_path_rate=0.2 "
+    "--device cpu"
+)
+
+
+def command(output: Path, *words: str) -> list[str]:
+    own = [*_WORDS.split(), "--output", str(output), *words]
+    return [sys.executable, "-m", "samix", "pretrain", *own]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_and_resumed_with_any_number_of_workers(
+    tiny_pretrain: Make, tmp_path: Path, workers: int
+) -> None:
+    whole = pretrain(tiny_pretrain(output=str(tmp_path / "whole"), workers=0))
+    broken = tiny_pretrain(output=str(tmp_path / "broken"), workers=workers)
+    with pytest.raises(OSError, match="no space"):
+        pretrain(broken, display=Breaks(2))  # the queue has been filled more than once
+    torch.rand(7)  # another state of the global generator must not matter
+    resume(str(broken.output))
+    state = torch.load(whole.run.last, weights_only=True)["state_dict"]
+    assert "method.queue.keys" in state
+    assert state["method.queue._extra_state"].tolist() == [3 * 72 % 64, 3 * 72]
+    assert_same_run(whole.run.path, Path(str(broken.output)))
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_is_equal_bit_for_bit(tmp_path: Path) -> None:
+    output, whole = tmp_path / "run", tmp_path / "whole"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
+    words = ("--preset", "quick", "--epochs", "12")
+    process = subprocess.Popen(command(output, *words), text=True, **quiet)
+    deadline = time.monotonic() + 300
+    while not (output / "history.csv").exists() or len(rows_of(output)) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (output / "metrics.json").exists()
+    assert len(rows_of(output)) < 12
+    config = read_config(open_run(output))
+    assert (config.command, config.preset) == ("pretrain", "quick")
+    assert resume(output).status == "finished"
+    pretrain(replace(config, output=str(whole)))
+    assert_same_run(whole, output)
+
+
+@pytest.mark.slow
+def test_command_line_pretrains_in_two_processes(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command(output, "--epochs", "2", "--devices", "2", "--stem", "small"), check=False,
+        capture_output=True, text=True, env=environment, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("epoch 2/2") == 1
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["cost"]["processes"] == 2
+    # what two processes measured together is what one measures with the same weights
+    run = open_run(output)
+    prepared = prepare(read_config(run), run=run)
+    load_method(run.last, prepared)
+    assert prepared.method.queue is not None
+    assert prepared.method.queue.seen == 2 * 72
+    alone = prepared.task.measure(Place("cpu"))
+    row = rows_of(output)[-1]
+    for name in ("held_out_loss", "knn_top1", "mixer_mask_deviation"):
+        assert alone[name] == pytest.approx(float(row[name]), rel=1e-3), name
