@@ -42,7 +42,7 @@ def test_help_explains_data_and_every_option(command, words, capsys):
 def test_policies_lists_all_with_their_options(capsys):
     assert main(["policies"]) == 0
     text = capsys.readouterr().out
-    for name in samix.POLICIES:
+    for name in (*samix.POLICIES, "i-mix", "mochi"):
         assert f"\n{name} " in f"\n{text}"
     assert "alpha 2.0" in text
 

@@ -39,9 +39,11 @@ def test_encoder_and_average_start_from_the_run_and_the_classifier_is_fresh(
 
 
 def test_a_supervised_run_is_a_start_too(tiny: Make, tmp_path: Path) -> None:
-    run = train(tiny(epochs=1, output=str(tmp_path / "first"))).run.path
+    first = {"epochs": 1, "labels_per_class": 2, "batch_size": 12}
+    run = train(tiny(**first, output=str(tmp_path / "first"))).run.path
     config = tiny(init=str(run), policy=str(run), policy_options={"alpha": 1.0})
     prepared = ready(config)
+    assert len(prepared.splits.train) == 72  # not only those whose labels were used before
     theirs = load_file(run / "model.safetensors")
     own = prepared.method.encoder.state_dict()
     assert torch.equal(own["conv1.weight"], theirs["conv1.weight"])
@@ -155,7 +157,9 @@ def test_a_run_goes_on_when_its_start_is_gone(tiny: Make, pretrained: Path, tmp_
     shutil.rmtree(source)
     before = torch.load(run.last, weights_only=True)["state_dict"]
     run.metrics.unlink()
-    assert resume(run.path).metrics["test"] == whole.metrics["test"]
+    again = resume(run.path).metrics
+    assert again["test"] == whole.metrics["test"]
+    assert again["notes"] == whole.metrics["notes"]
     after = torch.load(run.last, weights_only=True)["state_dict"]
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 

@@ -142,7 +142,7 @@ def check_architecture(source: Source, config: RunConfig) -> None:
     """
     for name in ARCHITECTURE:
         theirs, ours = source.model[name], getattr(config, name)
-        if (dict(ours) if isinstance(ours, Mapping) else ours) != theirs:
+        if json.loads(json.dumps(dict(ours) if isinstance(ours, Mapping) else ours)) != theirs:
             flag = f"--{name.replace('_', '-')}"
             raise InputError(
                 f"{source.name} has {flag} {theirs}, got {ours}; leave {flag} out to take that of "
@@ -173,6 +173,8 @@ def load_encoder(source: Source, encoder: nn.Module) -> None:
 def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, Source | None]:
     """Return the splits of the run that the encoder comes from, where it had the same photos.
 
+    Photos whose labels that run did not use are in train again.
+
     Args:
         config: Of the new run.
         images: Its photos.
@@ -194,6 +196,8 @@ def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, S
             "that no test photo was seen before; leave it out, or pre-train with it"
         )
     splits = read_splits(source.run.splits, images)
+    kept = {*splits.val, *splits.test}
+    splits = replace(splits, train=tuple(i for i in range(len(images)) if i not in kept))
     check_splits(images, splits)
     return splits, source
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from .runs import (
     free_output,
     open_run,
     read_config,
+    read_notes,
     write_config,
     write_json,
 )
@@ -93,7 +94,7 @@ def _begin(config: RunConfig, display: Display) -> TrainResult:
     if rank == 0:
         run = create_run(path)
         write_splits(run.splits, prepared.images, prepared.splits)
-        write_config(run, prepared.config, prepared.images.classes)
+        write_config(run, prepared.config, prepared.images.classes, prepared.notes)
     return _go(prepared, run, display)
 
 
@@ -120,6 +121,8 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
     check_launch(config)
     check_names(config)
     prepared = prepare(config, rank=outer_rank() or 0, run=run, announce=display.work)
+    notes = dict.fromkeys((*read_notes(run), *prepared.notes))
+    prepared = replace(prepared, notes=tuple(notes))
     return _go(prepared, run, display)
 
 

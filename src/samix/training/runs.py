@@ -130,7 +130,9 @@ def open_run(path: str | Path) -> RunFolder:
     return run
 
 
-def write_config(run: RunFolder, config: RunConfig, classes: Sequence[str]) -> None:
+def write_config(
+    run: RunFolder, config: RunConfig, classes: Sequence[str], notes: Sequence[str] = ()
+) -> None:
     """Write the resolved configuration with what is needed to repeat the run."""
     content = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -138,6 +140,7 @@ def write_config(run: RunFolder, config: RunConfig, classes: Sequence[str]) -> N
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "classes": list(classes),
         "kind": config.command,
+        "notes": list(notes),
         "config": config.to_dict(),
     }
     write_text(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
@@ -157,6 +160,12 @@ def read_config(run: RunFolder) -> RunConfig:
         raise InputError(
             f"'{run.config}' cannot be read ({type(error).__name__}); start a new run"
         ) from error
+
+
+def read_notes(run: RunFolder) -> tuple[str, ...]:
+    """Return what the user was told when a run began; its configuration must be readable."""
+    content = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    return tuple(content.get("notes", ()))
 
 
 def write_history(run: RunFolder, rows: Sequence[Mapping[str, float]]) -> None:
