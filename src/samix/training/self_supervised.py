@@ -255,9 +255,9 @@ def _labelled(
 
 
 def _some(indices: Sequence[int], most: int) -> tuple[int, ...]:
-    """Return a random sample of some positions, the same at every call, in ascending order."""
+    """Return a random sample of some positions in random order, the same at every call."""
     order = np.random.default_rng(len(indices)).permutation(len(indices))[:most]
-    return tuple(indices[i] for i in sorted(order.tolist()))
+    return tuple(indices[i] for i in order.tolist())
 
 
 @torch.no_grad()
