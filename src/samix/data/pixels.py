@@ -82,6 +82,8 @@ def decode(source: bytes | str | os.PathLike[str], key: str) -> Image.Image:
             return to_rgb(ImageOps.exif_transpose(opened))
     except _UNREADABLE as error:
         # Pillow's messages may name an object in memory; the key names the photo better.
-        reason = str(error).split("<_io")[0].strip(" :'\"") or type(error).__name__
+        reason = str(error).split("<_io")[0].strip(" :") or type(error).__name__
+        if reason.count("'") % 2:  # what stood between the quotes was cut off
+            reason = reason.rstrip("'").rstrip(" :")
         msg = f"photo '{key}' cannot be read ({reason})"
         raise CorruptImageError(msg) from error
