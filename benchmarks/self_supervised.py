@@ -64,7 +64,7 @@ class Cell:
     seed: int
     epochs: float
     options: dict[str, Any]
-    lr: float = 0.12
+    lr: float = 0.3
 
 
 def load(folder: Path) -> dict[str, Part]:
@@ -263,15 +263,15 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
     """Return the cells of the wanted groups that can be named by now, finished ones included."""
     plain = ("none", "mixup", "cutmix", "i-mix")
     tries = [
-        ("lr 0.06", {}, 0.06),
-        ("lr 0.24", {}, 0.24),
-        ("temperature 0.1", {"temperature": 0.1}, 0.12),
+        ("lr 0.12", {}, 0.12),
+        ("lr 0.6", {}, 0.6),
+        ("temperature 0.1", {"temperature": 0.1}, 0.3),
     ]
     wall = wall_epochs(rows)
     makers: dict[str, list[Cell]] = {
         "settings": [
             Cell(f"moco none, 3 epochs, {name}", "moco", "none", 0, 3, options, lr)
-            for name, options, lr in [("as planned", {}, 0.12), *tries]
+            for name, options, lr in [("as planned", {}, 0.3), *tries]
         ],
         "moco": [
             Cell(f"moco {policy}", "moco", policy, seed, EPOCHS, alpha(policy))

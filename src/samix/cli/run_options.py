@@ -136,6 +136,9 @@ def add_mixing(group: Any, words: RunWords) -> None:
     add_option(
         group, "--eta", "weight of the global term for the Mixer (0.5)", type=float, metavar="X"
     )
+    add_option(
+        group, "--area-weight", "weight of the Mixer's area loss (0)", type=float, metavar="X"
+    )
     add_switch(group, "--clean-branch", "let the network also learn from unmixed photos")
 
 
