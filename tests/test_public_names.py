@@ -16,6 +16,7 @@ NAMES = {
     "MixerOptions",
     "MomentumEncoder",
     "Policy",
+    "PretrainedMixer",
     "SelfSupervisedMethod",
     "SelfSupervisedOptions",
     "StaticPolicy",

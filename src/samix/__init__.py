@@ -19,7 +19,14 @@ from .methods import (
     create_method,
 )
 from .mixing import MixPlan, blend, match_area, mix_targets
-from .networks import Mixer, MixerOptions, MomentumEncoder, momentum_decay, small_stem
+from .networks import (
+    Mixer,
+    MixerOptions,
+    MomentumEncoder,
+    PretrainedMixer,
+    momentum_decay,
+    small_stem,
+)
 from .objectives import (
     area_loss,
     batch_candidates,
@@ -41,6 +48,7 @@ __all__ = [
     "MixerOptions",
     "MomentumEncoder",
     "Policy",
+    "PretrainedMixer",
     "SelfSupervisedMethod",
     "SelfSupervisedOptions",
     "StaticPolicy",

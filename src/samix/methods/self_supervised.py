@@ -297,7 +297,9 @@ class SelfSupervisedMethod(nn.Module):
 
     def _evidence(self, query: _Seen, key: _Seen) -> Evidence:
         """Return what the policy needs to know: of the very images and views that are mixed."""
-        return Evidence(query.features, key.features if self.options.cross_view else None)
+        if not self.options.cross_view:
+            return Evidence(query.features)
+        return Evidence(query.features, key.features, key.images)
 
     def _partner_images(self, key: _Seen) -> Tensor | None:
         return key.images if self.options.cross_view else None

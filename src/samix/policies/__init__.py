@@ -2,6 +2,7 @@
 
 from .learned import LearnedPolicy, pair_features
 from .policy import Evidence, Policy, StaticPolicy, Traits
+from .pretrained import PretrainedPolicy
 from .registry import POLICIES, check_options, create_policy, nearest, policy_options
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Evidence",
     "LearnedPolicy",
     "Policy",
+    "PretrainedPolicy",
     "StaticPolicy",
     "Traits",
     "check_options",

@@ -21,10 +21,12 @@ class Evidence:
         features: (B,C,h,w) feature map of the momentum encoder at its tap.
         partner_features: The same of the batch that partners are taken from, where that is another
             view of the images; None takes ``features``.
+        partner_images: (B,3,H,W) that other view itself, for policies that look at pixels.
     """
 
     features: Tensor | None = None
     partner_features: Tensor | None = None
+    partner_images: Tensor | None = None
 
 
 @dataclass(frozen=True)

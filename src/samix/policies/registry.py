@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
-from . import learned, static
+from samix.networks import is_pretrained_mixer
+
+from . import learned, pretrained, static
 from .policy import Policy
+
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 POLICIES: dict[str, Callable[..., Policy]] = {
     "none": static.none,
@@ -22,10 +28,11 @@ POLICIES: dict[str, Callable[..., Policy]] = {
 
 
 def create_policy(name: str, **options: Any) -> Policy:
-    """Create a policy by name.
+    """Create a policy by name, or from the folder of a pre-trained Mixer.
 
     Args:
-        name: A key of :data:`POLICIES`.
+        name: A key of :data:`POLICIES`, the folder of a pre-trained Mixer, or the "owner/name" of a
+            repository that holds one.
         **options: Arguments of the function behind it, for instance ``alpha`` and ``p``.
 
     Raises:
@@ -37,17 +44,19 @@ def create_policy(name: str, **options: Any) -> Policy:
 
 
 def policy_factory(name: str) -> Callable[..., Policy]:
-    """Return the function that makes a policy.
+    """Return the function that makes a policy: one of :data:`POLICIES`, or of a path.
 
     Raises:
         ValueError: Unknown name.
     """
-    if name not in POLICIES:
-        raise ValueError(
-            f"policy: expected one of {', '.join(POLICIES)}, got {name!r}; the nearest is "
-            f"{nearest(name, POLICIES)!r}"
-        )
-    return POLICIES[name]
+    if name in POLICIES:
+        return POLICIES[name]
+    if is_pretrained_mixer(name) or _REPOSITORY.fullmatch(name):
+        return partial(pretrained.pretrained, name)
+    raise ValueError(
+        f"policy: expected one of {', '.join(POLICIES)}, got {name!r}; the nearest is "
+        f"{nearest(name, POLICIES)!r}"
+    )
 
 
 def policy_options(name: str) -> tuple[str, ...]:

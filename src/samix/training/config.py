@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
 from samix.data import Augmentation, RecipeName
@@ -109,7 +110,7 @@ class PretrainConfig(RunConfig):
     @property
     def name_parts(self) -> tuple[str, ...]:
         """Method and policy."""
-        return (self.method, self.policy)
+        return (self.method, Path(self.policy).name)
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given, which follows the batch."""

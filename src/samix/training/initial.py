@@ -15,7 +15,7 @@ from samix.data.groups import read_table
 from samix.errors import InputError
 from samix.evaluation.weights import read_weights
 from samix.methods import RIVALS
-from samix.networks import update_average
+from samix.networks import is_pretrained_mixer, update_average
 from samix.policies import POLICIES, LearnedPolicy
 
 from .config import TrainConfig
@@ -100,7 +100,9 @@ def adopt(config: Config) -> Config:
     if isinstance(config, TrainConfig) and config.init is not None:
         config = replace(config, init=whole_path(config.init))
         check_architecture(open_source(str(config.init), "--init"), config)
-    if config.policy not in {*POLICIES, *RIVALS} and _looks_like_a_path(config.policy):
+    if is_pretrained_mixer(config.policy):
+        config = replace(config, policy=whole_path(config.policy))
+    elif config.policy not in {*POLICIES, *RIVALS} and _looks_like_a_path(config.policy):
         config = _with_mixer(config, open_source(config.policy, "--policy"))
     if config.freeze_mixer and config.mixer_from is None:
         raise InputError(

@@ -38,7 +38,8 @@ class RunConfig:
         pretrained: Start from timm's weights.
         stem: "small" for images of up to 64 pixels.
         tap: Where the Mixer reads; None is the default of :func:`samix.networks.find_tap`.
-        policy: Name in :data:`samix.POLICIES`, or the folder of a run whose Mixer is taken.
+        policy: Name in :data:`samix.POLICIES`, the folder of a run whose Mixer is taken, or of a
+            pre-trained Mixer.
         policy_options: Options of the policy, such as alpha and p.
         mixer_from: Folder of the run that the Mixer starts from; ``policy`` is resolved into it.
         freeze_mixer: The Mixer stays as it is; only for one from a run.
@@ -127,7 +128,7 @@ class RunConfig:
     @property
     def name_parts(self) -> tuple[str, ...]:
         """Words that tell runs on the same data apart, for the name of a folder."""
-        return (self.policy,)
+        return (Path(self.policy).name,)
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given."""

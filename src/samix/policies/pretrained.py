@@ -1,0 +1,95 @@
+"""The policy of a pre-trained Mixer (SAMix^P): it needs no training, no labels, no user's model."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch import Tensor, nn
+
+from samix.mixing import MixPlan
+from samix.networks import PretrainedMixer
+
+from .learned import samix_plan
+from .policy import Evidence, Traits, check_alpha, check_probability, plan_with
+
+
+class PretrainedPolicy(nn.Module):
+    """A policy whose masks come from a frozen Mixer with an encoder of its own.
+
+    Args:
+        mixer: The Mixer with its encoder.
+        alpha: Parameter of Beta(alpha, alpha), above 0.
+        p: Probability that a sample is mixed, in [0, 1].
+        name: What the policy is called.
+    """
+
+    traits = Traits(label="lam")
+
+    def __init__(
+        self,
+        mixer: PretrainedMixer,
+        *,
+        alpha: float = 2.0,
+        p: float = 1.0,
+        name: str = "samix-p",
+    ) -> None:
+        super().__init__()
+        check_probability(p)
+        check_alpha(alpha)
+        self.mixer = mixer
+        self.alpha = alpha
+        self.p = p
+        self.name = name
+
+    @torch.no_grad()
+    def plan(
+        self,
+        images: Tensor,
+        *,
+        target: Tensor | None = None,
+        evidence: Evidence | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixPlan:
+        """Plan the mix of a batch.
+
+        Args:
+            images: (B,3,H,W) of any size and normalisation.
+            target: Not used: no label is needed.
+            evidence: ``partner_images`` where partners are taken from another view.
+            generator: Source of randomness, on the CPU; None takes fresh entropy.
+        """
+        other = None if evidence is None else evidence.partner_images
+        own = Evidence(
+            self.mixer.features(images), None if other is None else self.mixer.features(other)
+        )
+        rule = partial(samix_plan, mixer=self.mixer.mixer, evidence=own, alpha=self.alpha)
+        return plan_with(rule, images, p=self.p, generator=generator)
+
+
+def pretrained(source: str | Path, alpha: float | None = None, p: float = 1.0) -> PretrainedPolicy:
+    """A pre-trained Mixer from a folder or a repository.
+
+    Args:
+        source: Folder of :meth:`samix.PretrainedMixer.save_pretrained`, or the name of a repository
+            on the Hugging Face hub.
+        alpha: Parameter of Beta(alpha, alpha), above 0; None takes that of the Mixer's training.
+        p: Probability that a sample is mixed, in [0, 1].
+
+    Raises:
+        ValueError: The folder is damaged, of another version, or no Mixer; or the repository cannot
+            be fetched.
+    """
+    try:
+        mixer = PretrainedMixer.from_pretrained(str(source))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"policy: '{source}' is no folder of a pre-trained Mixer, and no such repository can "
+            f"be fetched ({reason})"
+        ) from error
+    if alpha is None:
+        alpha = float(mixer.record.get("alpha", 2.0))
+    return PretrainedPolicy(mixer, alpha=alpha, p=p, name=Path(source).name)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from samix import MixerOptions, PretrainedMixer, create_method, create_policy
+from samix.mixing import step_generator
+from samix.networks import Tap, is_pretrained_mixer, pretrained_mixer, tap_features
+
+NETWORK: dict[str, Any] = {
+    "backbone": "resnet18",
+    "stem": "small",
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+}
+
+
+def make(**record: Any) -> PretrainedMixer:
+    torch.manual_seed(0)
+    method = create_method("moco", queue_size=16, **NETWORK)
+    for parameter in method.policy.parameters():
+        parameter.data.mul_(3)
+    encoder = method.average_encoder()
+    assert encoder is not None
+    return pretrained_mixer(
+        encoder, method.policy.mixer, method.tap, make=NETWORK, resolution=16, record=record
+    )
+
+
+def images(count: int = 4, size: int = 24) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make(data="noise", alpha=0.7).save_pretrained(tmp_path / "mixer")
+    return tmp_path / "mixer"
+
+
+def test_it_is_the_encoder_up_to_the_tap_and_the_mixer() -> None:
+    torch.manual_seed(0)
+    method = create_method("moco", queue_size=16, **NETWORK)
+    encoder, tap = method.average_encoder(), method.tap
+    assert encoder is not None
+    assert tap is not None
+    frozen = pretrained_mixer(encoder, method.policy.mixer, tap, make=NETWORK, resolution=16)
+    batch = images(size=16)
+    mean, deviation = (
+        batch.mean((2, 3), keepdim=True),
+        batch.std((2, 3), keepdim=True, correction=0),
+    )
+    features = tap_features(encoder, (batch - mean) / deviation, tap)
+    assert torch.allclose(frozen.features(batch), features, atol=1e-4)
+    assert sum(p.numel() for p in frozen.encoder.parameters()) < sum(
+        p.numel() for p in encoder.parameters()
+    )
+    lam = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    wanted = method.policy.mixer(features, features.flip(0), lam, (16, 16))
+    assert torch.allclose(frozen(batch, batch.flip(0), lam), wanted, atol=1e-4)
+
+
+def test_nothing_of_it_is_trained() -> None:
+    frozen = make().train()
+    assert not frozen.encoder.training
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
+def test_masks_do_not_depend_on_the_users_normalisation() -> None:
+    frozen, batch = make(), images()
+    lam = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    scale, shift = torch.tensor([4.4, 0.3, 2.0]), torch.tensor([-2.0, 1.0, 0.5])
+    changed = batch * scale.view(1, 3, 1, 1) + shift.view(1, 3, 1, 1)
+    first = frozen(batch, batch.flip(0), lam)
+    assert torch.allclose(first, frozen(changed, changed.flip(0), lam), atol=1e-4)
+    assert first.flatten(1).std(1).min() > 1e-3
+
+
+def test_saved_and_loaded_it_is_the_same(folder: Path) -> None:
+    loaded = PretrainedMixer.from_pretrained(str(folder))
+    batch, lam = images(), torch.tensor([0.2, 0.4, 0.6, 0.8])
+    assert torch.equal(loaded(batch, batch.flip(0), lam), make()(batch, batch.flip(0), lam))
+    assert loaded.record["data"] == "noise"
+    assert is_pretrained_mixer(folder)
+    assert not is_pretrained_mixer(folder.parent)
+    card = (folder / "README.md").read_text()
+    assert "license: apache-2.0" in card
+    assert "create_policy" in card
+
+
+def change(folder: Path, **values: Any) -> None:
+    file = folder / "config.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, **values}))
+
+
+def test_a_folder_that_does_not_fit_is_refused_with_a_sentence(folder: Path) -> None:
+    change(folder, format=99)
+    with pytest.raises(ValueError, match="format: expected 1, which this version"):
+        create_policy(str(folder))
+    change(folder, format=1, channels=4)
+    with pytest.raises(ValueError, match=r"does not fit its config\.json"):
+        create_policy(str(folder))
+    change(folder, channels=8)
+    create_policy(str(folder))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"oops")
+    with pytest.raises(ValueError, match="checksum"):
+        create_policy(str(folder))
+    weights.unlink()
+    with pytest.raises(ValueError, match="checksum"):
+        create_policy(str(folder))
+
+
+def test_what_cannot_be_described_is_refused() -> None:
+    with pytest.raises(ValueError, match="a module of one's own"):
+        pretrained_mixer(nn.Identity(), make().mixer, Tap(None, 8), make=NETWORK, resolution=16)
+
+
+def test_as_a_policy_of_any_batch_of_any_size(folder: Path) -> None:
+    policy = create_policy(str(folder), alpha=1.5)
+    assert policy.name == "mixer"
+    assert not policy.traits.learned
+    for size in (16, 40):
+        plan = policy.plan(images(5, size), generator=step_generator(0, 0))
+        assert plan.mask.shape == (5, 1, size, size)
+        assert torch.equal(plan.weight, plan.lam)
+        assert not plan.mask.requires_grad
+    # alpha is that of its training where none is given
+    assert create_policy(str(folder)).alpha == 0.7  # type: ignore[attr-defined]
+    assert MixerOptions() == policy.mixer.mixer.options  # type: ignore[attr-defined]
+
+
+def test_a_mask_depends_on_its_pair_alone(folder: Path) -> None:
+    policy, batch = create_policy(str(folder)), images(5)
+    plan = policy.plan(batch, generator=step_generator(3, 0))
+    mixer: PretrainedMixer = policy.mixer  # type: ignore[attr-defined]
+    for i, j in enumerate(plan.index.tolist()):
+        alone = mixer(batch[i : i + 1], batch[j : j + 1], plan.lam[i : i + 1])
+        assert torch.allclose(alone[0], plan.mask[i], atol=1e-5)
+
+
+def test_inside_every_kind_of_method(folder: Path) -> None:
+    batch = images(6, 16)
+    supervised = create_method("supervised", num_classes=2, policy=str(folder), **NETWORK)
+    supervised(batch, torch.arange(6) % 2).loss.backward()
+    assert supervised.average is None
+    contrastive = create_method(
+        "moco", queue_size=8, policy=str(folder), cross_view=True, **NETWORK
+    )
+    step = contrastive((batch, batch.flip(3)))
+    step.loss.backward()
+    assert "mixer" not in step.terms
+    # cross-view: the partner is looked at in the view that is mixed in
+    mixer: PretrainedMixer = contrastive.policy.mixer
+    i, j = 0, int(step.plan.index[0])
+    wanted = mixer(batch[i : i + 1], batch.flip(3)[j : j + 1], step.plan.lam[i : i + 1])
+    assert torch.allclose(wanted[0], step.plan.mask[i], atol=1e-5)
+
+
+def test_an_unknown_name_is_still_refused() -> None:
+    with pytest.raises(ValueError, match="the nearest is 'cutmix'"):
+        create_policy("cutmixx")
+    with pytest.raises(ValueError, match="policy: expected one of"):
+        create_policy("./not/there")
