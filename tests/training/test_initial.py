@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from samix import create_method
 from samix.errors import InputError
+from samix.networks import pretrained_mixer
 from samix.training import TrainConfig, read_config, resume, train
 from samix.training.config import resolve
 from samix.training.initial import adopt
@@ -166,3 +168,24 @@ def test_a_run_goes_on_when_its_start_is_gone(tiny: Make, pretrained: Path, tmp_
 
 def test_learning_is_slower_from_trained_weights(tiny: Make, pretrained: Path) -> None:
     assert resolve(tiny(lr=None, init=str(pretrained))).lr == pytest.approx(0.01)
+
+
+def test_a_pre_trained_mixer_is_a_policy_of_a_run(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a relative path, with a folder name of its own, and resumed as finished."""
+    torch.manual_seed(0)
+    make = {"backbone": "resnet18", "stem": "small"}
+    make["model_kwargs"] = {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8]}
+    method = create_method("supervised", num_classes=2, policy="samix", **make)
+    mixer = pretrained_mixer(
+        method.average.module, method.policy.mixer, method.tap, make=make, resolution=16
+    )
+    monkeypatch.chdir(tmp_path)
+    mixer.save_pretrained("my-mixer")
+    result = train(tiny(policy="my-mixer", policy_options={"alpha": 1.0}, epochs=1, output=None))
+    assert result.run.path.name.endswith("-my-mixer")
+    assert read_config(result.run).policy == str(tmp_path / "my-mixer")
+    assert result.metrics["mixer"] is None
+    assert (result.run.path / "mixes.png").is_file()
+    assert resume(result.run.path).status == "finished"
