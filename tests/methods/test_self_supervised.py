@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from samix import (
     POLICIES,
+    MixerOptions,
     SelfSupervisedMethod,
     blend,
     create_method,
@@ -26,6 +27,7 @@ from samix.networks import (
     FeatureClassifier,
     Projected,
     create_backbone,
+    embedding_width,
     features_and_embedding,
     find_tap,
     tap_features,
@@ -113,6 +115,105 @@ def test_a_moco_step_against_an_independent_calculation(cross_view: bool) -> Non
     assert queue.pointer == 6
 
 
+def spread(weight: Tensor, index: Tensor, width: int) -> Tensor:
+    """Return (B,K) targets: weight at one's own place, the rest at the partner's."""
+    rows = torch.zeros(len(weight), width)
+    for i, j in enumerate(index.tolist()):
+        rows[i, i] += weight[i]
+        rows[i, j] += 1 - weight[i]
+    return rows
+
+
+def soft(logits: Tensor, target: Tensor) -> Tensor:
+    return -(target * logits.log_softmax(1)).sum(1).mean()
+
+
+@pytest.mark.parametrize("name", ["simclr", "byol", "mocov3"])
+def test_other_steps_against_an_independent_calculation(name: str) -> None:
+    method = make(name, "cutmix").eval()
+    first, second = batch()
+    generator = copy.deepcopy(method.counter).next_generator()
+    losses = []
+    directions = [(first, second)] if name == "simclr" else [(first, second), (second, first)]
+    for query_view, key_view in directions:
+        plan = method.policy.plan(query_view, generator=generator)
+        mixed = plan.mask * query_view + (1 - plan.mask) * query_view[plan.index]
+        projection = method.network(mixed)
+        if name == "simclr":
+            query, key = unit(projection), unit(method.network(key_view))
+        else:
+            assert method.predictor is not None
+            query, key = unit(method.predictor(projection)), unit(averaged(method)(key_view))
+        if name == "byol":
+            wanted = plan.weight[:, None] * key + (1 - plan.weight[:, None]) * key[plan.index]
+            losses.append((2 - 2 * (query * wanted).sum(1)).mean())
+        else:
+            losses.append(soft(query @ key.t() / 0.2, spread(plan.weight, plan.index, 6)))
+    step = method((first, second))
+    assert step.loss.item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("rival", ["mixco", "i-mix", "un-mix", "mochi", "sdmp"])
+def test_the_step_of_a_rival_against_an_independent_calculation(rival: str) -> None:
+    method = make("moco", rival).eval()
+    first, second = batch()
+    queue = method.queue
+    assert queue is not None
+    negatives = queue.keys.clone()
+    generator = copy.deepcopy(method.counter).next_generator()
+    plan = method.policy.plan(first, generator=generator)
+    key = unit(averaged(method)(second))
+    clean_query = unit(method.network(first))
+    clean = torch.cat([(clean_query * key).sum(1, keepdim=True), clean_query @ negatives.t()], 1)
+    own = torch.zeros(6, dtype=torch.int64)
+    if rival == "mochi":
+        hard = method.objective.hard
+        assert hard is not None
+        made = hard.make(clean_query.detach(), negatives, generator)
+        assert made.shape == (6, hard.mixed + hard.with_query, key.shape[1])
+        clean = torch.cat([clean, torch.einsum("bp,bsp->bs", clean_query, made)], 1)
+        wanted = F.cross_entropy(clean / 0.2, own)
+    else:
+        weight, index = plan.weight, plan.index
+        query = unit(method.network(plan.mask * first + (1 - plan.mask) * first[index]))
+        both = torch.cat([query @ key.t(), query @ negatives.t()], 1) / 0.2
+        pair = torch.stack([(query * key).sum(1), (query * key[index]).sum(1)], 1)
+        if rival == "mixco":
+            logits = torch.cat([pair, query @ negatives.t()], 1) / 0.2
+            target = torch.zeros_like(logits)
+            target[:, 0], target[:, 1] = weight, 1 - weight
+            wanted = soft(logits, target)
+        elif rival == "un-mix":
+            parts = [torch.cat([pair[:, n : n + 1], query @ negatives.t()], 1) for n in (0, 1)]
+            each = [F.cross_entropy(part / 0.2, own, reduction="none") for part in parts]
+            wanted = (weight * each[0] + (1 - weight) * each[1]).mean()
+        else:
+            wanted = soft(both, spread(weight, index, both.shape[1]))
+        if rival == "sdmp":
+            mixed_key = unit(averaged(method)(plan.mask * second + (1 - plan.mask) * second[index]))
+            logits = torch.cat([query @ mixed_key.t(), query @ negatives.t()], 1) / 0.2
+            for i, j in enumerate(index.tolist()):
+                if int(index[j]) != i:  # the mix that takes j as its partner holds j, too
+                    logits[j, i] = -torch.inf
+            common = [
+                sum(
+                    min(
+                        {i: float(weight[i]), j: 1 - float(weight[i])}.get(source, 0.0),
+                        {j: float(weight[j]), int(index[j]): 1 - float(weight[j])}[source],
+                    )
+                    for source in (j, int(index[j]))
+                )
+                for i, j in enumerate(index.tolist())
+            ]
+            share = 1 / (1 + torch.tensor(common))
+            log_p = logits.log_softmax(1)
+            mine, other = log_p.diagonal(), log_p.gather(1, index[:, None]).squeeze(1)
+            wanted = wanted - (share * mine + (1 - share) * other).mean()
+        if rival != "i-mix":
+            wanted = wanted + F.cross_entropy(clean / 0.2, own)
+    assert method((first, second)).loss.item() == pytest.approx(wanted.item(), abs=1e-5)
+
+
 @pytest.mark.parametrize("name", SELF_SUPERVISED)
 @pytest.mark.parametrize("policy", [*POLICIES, *RIVALS])
 def test_every_policy_in_every_method(name: str, policy: str) -> None:
@@ -127,34 +228,45 @@ def test_every_policy_in_every_method(name: str, policy: str) -> None:
     step.loss.backward()
     method.update_momentum()
     assert torch.isfinite(step.loss)
-    assert {"network", "predictor"} >= touched(method) - {"policy"} >= {"network"}
+    assert ("predictor" in touched(method)) == (name in ("byol", "mocov3"))
+    assert touched(method) - {"policy", "predictor"} == {"network"}
     assert ("policy" in touched(method)) == (policy == "samix")
     assert all(torch.equal(*pair) for pair in zip(views, before, strict=True))
     assert ("clean" in step.terms) == (policy in RIVALS and RIVALS[policy].clean_branch)
 
 
+@pytest.mark.parametrize("cross_view", [False, True])
 @pytest.mark.parametrize("name", SELF_SUPERVISED)
-def test_gradients_never_cross(name: str) -> None:
-    """The Mixer's loss moves the Mixer alone, the encoder's loss everything else."""
-    method = make(name)
-    views = batch()
-    with_mixer = method(views)
-    with_mixer.loss.backward()
-    encoder_gradient = [p.grad.clone() for p in method.network.parameters() if p.grad is not None]
-    again = make(name)
-    for parameter in again.policy.parameters():  # type: ignore[attr-defined]
-        parameter.requires_grad_(False)
-    frozen = again(views)
-    frozen.loss.backward()
-    # a frozen Mixer draws no second plan, the first one is the same
-    assert frozen.terms["encoder"] == with_mixer.terms["encoder"] or name in ("byol", "mocov3")
-    assert "mixer" not in frozen.terms
-    assert touched(again) <= {"network", "predictor"}
-    if name in ("moco", "simclr"):
-        other = [p.grad for p in again.network.parameters() if p.grad is not None]
-        for ours, theirs in zip(encoder_gradient, other, strict=True):
-            assert torch.equal(ours, theirs)
-    assert all(p.grad is None for p in averaged(method).parameters())
+def test_gradients_never_cross(
+    name: str, cross_view: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder's loss reaches no Mixer, the Mixer's loss no other network."""
+    if cross_view and name == "simclr":
+        return  # refused, see test_bad_options
+    method, views = make(name, clean_branch=True, cross_view=cross_view), batch()
+    with_mixer, without = copy.deepcopy(method), copy.deepcopy(method)
+    mixer_alone = copy.deepcopy(method)
+    with_mixer(views).loss.backward()
+    query, key = mixer_alone._look(*views)
+    keys = mixer_alone._momentum_keys(query, key)
+    mixer_alone._mixer_loss(query, key, keys, step_generator(0, 0))[0].backward()
+    assert touched(mixer_alone) == {"policy"}
+
+    monkeypatch.setattr("samix.methods.self_supervised.learns", lambda policy: False)
+    if name in ("moco", "simclr"):  # one direction: the encoder's draws come first and stay
+        without(views).loss.backward()
+        for ours, theirs in zip(
+            with_mixer.network.parameters(), without.network.parameters(), strict=True
+        ):
+            assert ours.grad is not None
+            assert theirs.grad is not None
+            assert torch.equal(ours.grad, theirs.grad)
+    else:
+        without(views).loss.backward()
+    heads = {"predictor"} if name in ("byol", "mocov3") else set()
+    assert touched(without) == {"network", *heads}
+    assert all(p.grad is None for p in without.policy.parameters())  # type: ignore[attr-defined]
+    assert all(p.grad is None for p in averaged(with_mixer).parameters())
 
 
 @pytest.mark.parametrize("name", ["moco", "byol", "mocov3"])
@@ -330,6 +442,7 @@ def test_one_pass_gives_the_features_and_the_embedding(family: str) -> None:
         features, embedding = features_and_embedding(model, images, tap)
         assert torch.allclose(features, tap_features(model, images, tap), atol=1e-5)
         assert torch.allclose(embedding, model(images), atol=1e-5)
+        assert embedding_width(model) == embedding.shape[1]
 
 
 @pytest.mark.parametrize(
@@ -359,6 +472,12 @@ def test_bad_options() -> None:
         make(policy="none", clean_branch=True)
     with pytest.raises(ValueError, match="queue_size: expected at least the 6 keys"):
         make(queue_size=4)(batch())
+    with pytest.raises(ValueError, match="queue_size: expected at least 1, got 0"):
+        make(queue_size=0)
+    with pytest.raises(ValueError, match="cross_view: expected False where mixes are compared"):
+        make(policy="sdmp", cross_view=True)
+    with pytest.raises(ValueError, match="expected 'instances' with policy 'cutmix'"):
+        make(policy="cutmix", mixer_candidates="clusters")
     with pytest.raises(ValueError, match="'i-mix' is for self-supervised methods"):
         create_method("supervised", num_classes=2, **{**SMALL, "policy": "i-mix"})
     with pytest.raises(ValueError, match="feature map and a"):
@@ -398,3 +517,15 @@ def test_the_candidates_compile_without_a_break() -> None:
     arguments = (*tensors, torch.tensor([1, 2, 3, 0]), torch.rand(4))
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     assert torch.allclose(compiled(*arguments), loss(*arguments))
+
+
+def test_a_frozen_mixer_of_the_papers_form_keeps_its_statistics() -> None:
+    method = make(mixer=MixerOptions(start="paper"))
+    method.policy.requires_grad_(False).eval()  # type: ignore[attr-defined]
+    before = copy.deepcopy(method.policy.state_dict())  # type: ignore[attr-defined]
+    method.train()(batch())
+    for name, value in method.policy.state_dict().items():  # type: ignore[attr-defined]
+        assert torch.equal(value, before[name]), name
+    # without an image size, too
+    vit = {"embed_dim": 16, "depth": 2, "num_heads": 2}
+    create_method("mocov3", backbone="vit_tiny_patch16_224", policy="cutmix", model_kwargs=vit)

@@ -116,7 +116,7 @@ class TwoViews:
         """
         values = photos.to(torch.float32).div_(255)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(_seed(keys))
+            torch.default_generator.manual_seed(_seed(keys))  # of the CPU alone
             first, second = (self._view(values, recipe) for recipe in self.recipes)
         return first, second
 

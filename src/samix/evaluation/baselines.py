@@ -43,7 +43,11 @@ def calibrate(
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average
         norm.train()
+    whole = 0
     for images, _ in batches if norms else ():
+        if len(images) < whole:  # a smaller rest would count as much as a whole batch
+            break
+        whole = len(images)
         with machine.precision():
             network(images.to(machine.device))
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -159,7 +159,8 @@ class Finetuner:
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_at(step, steps, math.ceil(_WARMUP * steps))
         )
-        scaler = torch.amp.GradScaler(enabled=self.machine.autocast is torch.float16)
+        kind = torch.device(self.machine.device).type
+        scaler = torch.amp.GradScaler(kind, enabled=self.machine.autocast is torch.float16)
         network.train()
         for number, (images, target) in enumerate(self._batches(chosen, seed, steps)):
             with self.machine.precision():

@@ -1,6 +1,7 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
 from .factory import METHODS, create_method
+from .gather import has_local_statistics
 from .rivals import RIVALS, Rival
 from .self_supervised import SelfSupervisedMethod
 from .self_supervised_factory import SELF_SUPERVISED, create_self_supervised, method_options
@@ -22,5 +23,6 @@ __all__ = [
     "check_views",
     "create_method",
     "create_self_supervised",
+    "has_local_statistics",
     "method_options",
 ]

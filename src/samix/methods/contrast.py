@@ -143,8 +143,15 @@ def mixed_key_loss(contrast: Contrast, query: Tensor, mixed: Keys, plan: MixPlan
         mixed: Keys of key views that were mixed by the same plan.
         plan: The plan.
     """
-    candidates = mixed_candidates(contrast, query, mixed, plan.index, batch=True)
-    return global_loss(*candidates, 1.0 / (1.0 + shared_content(plan.weight, plan.index)))
+    logits, own, partner = mixed_candidates(contrast, query, mixed, plan.index, batch=True)
+    # the mix whose partner this image is holds it too: neither a positive nor a negative
+    other = torch.argsort(plan.index) + mixed.first
+    hidden = torch.where(
+        other == partner, logits.gather(1, other.unsqueeze(1)).squeeze(1), -torch.inf
+    )
+    logits = logits.scatter(1, other.unsqueeze(1), hidden.unsqueeze(1))
+    share = 1.0 / (1.0 + shared_content(plan.weight, plan.index))
+    return global_loss(logits, own, partner, share)
 
 
 def clean_loss(

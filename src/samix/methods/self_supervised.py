@@ -86,7 +86,7 @@ class SelfSupervisedMethod(nn.Module):
         self.network, self.predictor, self.policy = network, predictor, policy
         memory = memory or Memory()
         self.queue, self.clusters = memory.queue, memory.clusters
-        check_fit(policy, tap, self.options, contrast)
+        check_fit(policy, tap, self.options, contrast, self.objective)
         keep = contrast.momentum_keys or bool(policy.traits.needs)
         self.average = MomentumEncoder(network) if keep else None
         self.counter = StepCounter(self.options.seed)
@@ -129,10 +129,11 @@ class SelfSupervisedMethod(nn.Module):
             )
 
         # the Mixer learns from a mix of its own, under the momentum encoder
-        mixer_loss, mixer_terms = self._mixer_loss(query, key, generator)
+        judging = self._momentum_keys(query, key) if key.key is not None else None
+        mixer_loss, mixer_terms = self._mixer_loss(query, key, judging, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        keys = self._keys(query, key)
+        keys = judging if self.contrast.momentum_keys and judging else self._encoder_keys(key)
         terms: dict[str, Tensor] = {}
         losses = [mixer_loss]
         logits = None
@@ -308,10 +309,8 @@ class SelfSupervisedMethod(nn.Module):
         output: Tensor = self.network(images)
         return unit(output if self.predictor is None else self.predictor(output))
 
-    def _keys(self, query: _Seen, key: _Seen) -> Keys:
-        """Return the keys that the encoder's queries are compared with."""
-        if self.contrast.momentum_keys:
-            return self._momentum_keys(query, key)
+    def _encoder_keys(self, key: _Seen) -> Keys:
+        """Return keys of the encoder itself, with gradient."""
         own = unit(self.network(key.images))
         gathered = not has_local_statistics(self.network)
         everything, first = gather_keys(own) if gathered else (own, 0)
@@ -341,18 +340,18 @@ class SelfSupervisedMethod(nn.Module):
             return mixed_candidates(contrast, query, keys, index)
 
     def _mixer_loss(
-        self, query: _Seen, key: _Seen, generator: torch.Generator
+        self, query: _Seen, key: _Seen, keys: Keys | None, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options = self.options
-        if not learns(self.policy):
+        if keys is None or not learns(self.policy):
             return query.images.new_zeros(()), {}
-        keys = self._momentum_keys(query, key)
         plan = self.policy.plan(
             query.images, evidence=self._evidence(query, key), generator=generator
         )
         # without negatives or clusters there is nothing but the two sources to tell apart
-        alone = self.contrast.negatives is None and self.clusters is None
+        grouped = self.clusters is not None and self.clusters.ready
+        alone = self.contrast.negatives is None and not grouped
         eta = 0.0 if alone else options.eta
 
         def loss_of(mask: Tensor) -> Tensor:

@@ -25,7 +25,6 @@ from .rivals import RIVALS, MixedObjective, Rival
 from .self_supervised import SelfSupervisedMethod
 from .self_supervised_options import Memory, SelfSupervisedOptions
 
-_PROBE_SIZE = 64  # pixels of the empty image that measures the embedding
 _CLUSTERS = 64
 _CLUSTER_EVERY = 100  # steps
 _BANK = 4096  # keys that clusters are found in, where a method has no queue
@@ -228,14 +227,16 @@ def create_self_supervised(
             arguments.setdefault("channels", place.channels)
         policy = create_policy(policy, **arguments)
     method_options = SelfSupervisedOptions(**_those(options, of_method))
-    projector, predictor = heads(embedding_width(encoder, options.get("image_size") or _PROBE_SIZE))
+    projector, predictor = heads(embedding_width(encoder))
     grouped = method_options.mixer_candidates == "clusters"
     if queue_size is not None and contrast.negatives != "queue" and not grouped:
         raise ValueError(
             f"queue_size: expected None with method {contrast.name!r}, which needs a queue for "
             f"mixer_candidates='clusters' alone, got {queue_size}"
         )
-    waiting = queue_size or (_BANK if grouped else None)
+    waiting = _BANK if queue_size is None and grouped else queue_size
+    if waiting is None and contrast.negatives == "queue":
+        raise ValueError(f"queue_size: expected a number with method {contrast.name!r}, got None")
     memory = Memory(
         None if waiting is None else KeyQueue(waiting, width, seed=method_options.seed),
         Clusters(clusters, width, every=cluster_every) if grouped else None,

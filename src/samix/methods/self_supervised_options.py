@@ -9,6 +9,7 @@ from samix.networks import Clusters, KeyQueue, Tap
 from samix.policies import LearnedPolicy, Policy
 
 from .contrast import Contrast
+from .rivals import MixedObjective
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,11 @@ class Memory:
 
 
 def check_fit(
-    policy: Policy, tap: Tap | None, options: SelfSupervisedOptions, contrast: Contrast
+    policy: Policy,
+    tap: Tap | None,
+    options: SelfSupervisedOptions,
+    contrast: Contrast,
+    objective: MixedObjective,
 ) -> None:
     """Raise a ValueError where policy, tap, options and method do not go together."""
     if policy.traits.needs and tap is None:
@@ -80,6 +85,16 @@ def check_fit(
         name = "clean_branch" if options.clean_branch else "cross_view"
         raise ValueError(
             f"{name}: expected False with policy {policy.name!r}, which mixes nothing, got True"
+        )
+    if options.cross_view and objective.mixed_keys:
+        raise ValueError(
+            "cross_view: expected False where mixes are compared with mixed keys (policy 'sdmp'), "
+            "which would show the same view of the partner in both, got True"
+        )
+    if options.mixer_candidates == "clusters" and not policy.traits.learned:
+        raise ValueError(
+            f"mixer_candidates: expected 'instances' with policy {policy.name!r}, which has no "
+            "Mixer to train, got 'clusters'"
         )
     if options.cross_view and not contrast.momentum_keys:
         raise ValueError(

@@ -35,6 +35,7 @@ class FeatureClassifier(nn.Module):
         self.body = body
         self.num_classes = num_classes
         self.feature_channels = features.shape[1]
+        self.embedding_width = embedding.shape[1]
         self.head = nn.Linear(embedding.shape[1], num_classes) if num_classes else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:

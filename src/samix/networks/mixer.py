@@ -168,6 +168,11 @@ class Mixer(nn.Module):
         if self.options.start == "mixup":
             nn.init.xavier_uniform_(layers[-1].weight, gain=_LAST_GAIN)
 
+    def train(self, mode: bool = True) -> Mixer:
+        """Switch the mode; a frozen Mixer stays in eval mode, with the statistics that it has."""
+        trained = any(parameter.requires_grad for parameter in self.parameters())
+        return super().train(mode and trained)
+
     def forward(
         self, features: Tensor, partner: Tensor, lam: Tensor, size: tuple[int, int]
     ) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,28 +33,23 @@ class Projected(nn.Module):
         return features, cast(Tensor, self.projector(embedding))
 
 
-def embedding_width(backbone: nn.Module, image_size: int) -> int:
-    """Return D, the width of a backbone's embedding, measured on one empty image.
+def embedding_width(backbone: nn.Module) -> int:
+    """Return D, the width of the embedding of a backbone from :func:`create_backbone`.
 
     Args:
-        backbone: From (B,3,H,W) to (B,D).
-        image_size: Height and width in pixels.
+        backbone: A timm model or a :class:`FeatureClassifier`, without classifier.
 
     Raises:
-        ValueError: The output is no (B,D).
+        ValueError: The module does not say it.
     """
-    training = backbone.training
-    weight = next(backbone.parameters(), torch.zeros(()))
-    image = torch.zeros(1, 3, image_size, image_size, device=weight.device, dtype=weight.dtype)
-    with torch.no_grad():
-        embedding = backbone.eval()(image)
-    backbone.train(training)
-    if not isinstance(embedding, Tensor) or embedding.ndim != 2:
-        raise ValueError(
-            f"backbone: expected (B,D) embeddings, got {tuple(getattr(embedding, 'shape', ()))} "
-            f"from {type(backbone).__name__}"
-        )
-    return embedding.shape[1]
+    for name in ("embedding_width", "head_hidden_size", "num_features"):
+        width = getattr(backbone, name, None)
+        if isinstance(width, int):
+            return width
+    raise ValueError(
+        "backbone: expected a timm model or a module that returns a feature map and an embedding, "
+        f"got {type(backbone).__name__}"
+    )
 
 
 def unit(projection: Tensor) -> Tensor:

@@ -55,8 +55,8 @@ class KeyQueue(nn.Module):
                 f"queue_size: expected at least the {len(keys)} keys of a step, got {len(self)}; "
                 "take a larger queue or a smaller batch"
             )
-        places = (torch.arange(len(keys)) + self.pointer) % len(self)
-        self.keys[places.to(self.keys.device)] = keys.to(self.keys.dtype)
+        places = (torch.arange(len(keys), device=self.keys.device) + self.pointer) % len(self)
+        self.keys[places] = keys.to(self.keys.dtype)
         self.pointer = (self.pointer + len(keys)) % len(self)
         self.seen += len(keys)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import timm
@@ -16,6 +16,7 @@ from samix.methods import (
     SELF_SUPERVISED,
     SelfSupervisedMethod,
     create_method,
+    has_local_statistics,
     method_options,
 )
 from samix.networks import MixerOptions, create_backbone, tap_features
@@ -29,6 +30,7 @@ _SET_BY_THE_RUN = (
     "backbone", "stem", "image_size", "pretrained", "model_kwargs", "policy", "tap", "eta",
     "area_weight", "clean_branch", "steps", "seed",
 )  # fmt: skip
+_QUEUE = 4096  # keys, where there are photos enough
 
 
 def check_names(config: RunConfig) -> None:
@@ -103,6 +105,45 @@ def create_run_method(config: RunConfig, classes: int) -> Method:
             ) from error
     _check_size(config, method)
     return method
+
+
+def fit_queue(config: RunConfig, photos: int) -> tuple[RunConfig, tuple[str, ...]]:
+    """Return the configuration with a queue that suits the number of photos, and what to tell.
+
+    A queue with more keys than photos holds former keys of each photo, as negatives of itself.
+
+    Args:
+        config: Resolved, with the batch size that is used.
+        photos: Photos to learn from.
+    """
+    if not isinstance(config, PretrainConfig) or config.method != "moco":
+        return config, ()
+    given = config.method_options.get("queue_size")
+    if given is None:
+        size = min(_QUEUE, max(photos // 2, config.batch_size or 1))
+        options = {**config.method_options, "queue_size": size}
+        note = f"A queue of {size} keys instead of {_QUEUE}, for {photos} photos."
+        return replace(config, method_options=options), (note,) if size < _QUEUE else ()
+    if isinstance(given, int) and given > photos:
+        return config, (
+            f"The queue of {given} keys is longer than the {photos} photos: it holds former keys "
+            "of each photo as negatives of itself.",
+        )
+    return config, ()
+
+
+def process_notes(config: RunConfig, method: Method) -> tuple[str, ...]:
+    """Return what to tell about several processes."""
+    if config.processes == 1 or config.device.startswith("cuda"):
+        return ()
+    if not isinstance(method, SelfSupervisedMethod) or method.contrast.momentum_keys:
+        return ()
+    if not has_local_statistics(method.network):
+        return ()
+    return (
+        "Each process tells its own photos apart, not those of the others: batch norm is not "
+        "synchronised on this device, and keys of another process would be known by it.",
+    )
 
 
 def check_queue(config: RunConfig, method: Method) -> None:

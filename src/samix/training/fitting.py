@@ -14,6 +14,8 @@ import torch.distributed as dist
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from samix.methods import SelfSupervisedMethod
+
 from .checkpoints import check_checkpoint, checkpoint_record, read_checkpoint
 from .interrupt import StopRequest
 from .keeper import EpochKeeper
@@ -69,6 +71,8 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
                 callbacks=[shown, keeper],
                 logger=TensorBoardLogger(run.path, "tensorboard", "", purge_step=step or None),
                 use_distributed_sampler=False,
+                # keys of an encoder leave their process only with statistics of all
+                sync_batchnorm=_keys_of_encoder(prepared) and config.device.startswith("cuda"),
                 limit_val_batches=0,
                 num_sanity_val_steps=0,
                 log_every_n_steps=1,
@@ -86,6 +90,14 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
         display.rest()
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _keys_of_encoder(prepared: Prepared) -> bool:
+    """Say whether several processes compare keys that the trained encoder made (SimCLR)."""
+    method = prepared.method
+    if prepared.config.processes == 1 or not isinstance(method, SelfSupervisedMethod):
+        return False
+    return not method.contrast.momentum_keys
 
 
 def history_of(checkpoint: dict[str, Any]) -> list[dict[str, float]]:

@@ -133,7 +133,7 @@ def start(method: Method, config: RunConfig) -> None:
 def freeze(method: Method, config: RunConfig) -> None:
     """Keep the Mixer as it is where the configuration says so."""
     if config.freeze_mixer and isinstance(method.policy, nn.Module):
-        method.policy.requires_grad_(False)
+        method.policy.requires_grad_(False).eval()
 
 
 def check_architecture(source: Source, config: RunConfig) -> None:
@@ -219,6 +219,20 @@ def overlap_note(source: Source, config: RunConfig, images: ImageSet, splits: Sp
         f"{len(both)} of {len(splits.test)} test photos were learned from in '{source.run.path}' "
         f"(such as '{images.keys[both[0]]}'): of them the test says more than is true."
     )
+
+
+def mixer_notes(config: RunConfig, images: ImageSet, splits: Splits) -> tuple[str, ...]:
+    """Return what to tell about a Mixer that comes from another run than the encoder."""
+    if config.mixer_from is None:
+        return ()
+    source = open_source(config.mixer_from, "--policy")
+    notes = []
+    if not isinstance(config, TrainConfig) and source.model["kind"] == "classifier":
+        notes.append(f"The Mixer of '{source.run.path}' was trained with labels.")
+    init = config.init if isinstance(config, TrainConfig) else None
+    if init is None or Path(init).resolve() != source.run.path.resolve():
+        notes.append(overlap_note(source, config, images, splits))
+    return tuple(notes)
 
 
 def _root(data: str) -> str:

@@ -24,9 +24,9 @@ from samix.data import (
 from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod, SupervisedMethod
 
-from .building import check_queue, create_run_method
+from .building import check_queue, create_run_method, fit_queue, process_notes
 from .config import PretrainConfig, TrainConfig, fill_rates
-from .initial import freeze, overlap_note, source_splits, start
+from .initial import freeze, mixer_notes, overlap_note, source_splits, start
 from .runs import RunFolder
 from .self_supervised import self_supervised_task
 from .settings import RunConfig
@@ -97,6 +97,7 @@ def prepare(
     )
     splits, notes = split(images, config) if run is None else (read_splits(run.splits, images), ())
     config, shrunk = _fit_batch(config, len(splits.train))
+    config, queued = fit_queue(config, len(splits.train))
     config = fill_rates(config)
     method = create_run_method(config, len(images.classes))
     check_queue(config, method)
@@ -107,7 +108,15 @@ def prepare(
     config = replace(config, validate_every=_looks(config, task))
     steps = math.ceil(len(task.batches) / config.accumulate) * config.epochs
     _plan_steps(method, steps)
-    notes = (*_skipped_note(images), *notes, *shrunk, *task.notes)
+    notes = (
+        *_skipped_note(images),
+        *notes,
+        *mixer_notes(config, images, splits),
+        *shrunk,
+        *queued,
+        *process_notes(config, method),
+        *task.notes,
+    )
     return Prepared(config, images, splits, task, steps, notes)
 
 
@@ -158,7 +167,8 @@ def _labelled_split(
     if there is None:
         return splits, (overlap_note(source, config, images, splits),)
     return splits, (
-        f"The split is that of '{source.run.path}', so that no test photo was learned from before.",
+        f"The split is that of '{source.run.path}', so that no test photo was learned from before; "
+        "--val-fraction and --test-fraction do not count.",
     )
 
 

@@ -240,7 +240,9 @@ def _labelled(
         _some([i for i in part if images.targets[i] >= 0], most)
         for part, most in ((splits.train, _BANK), (splits.val, _ASKED))
     ]
-    if len({images.targets[i] for i in parts[0]}) < 2 or not parts[1]:
+    if len({images.targets[i] for i in parts[0]}) < 2:
+        return None, None
+    if min(len(part) for part in parts) < loading.world_size:  # each process takes some
         return None, None
     loaders = []
     for part in parts:
