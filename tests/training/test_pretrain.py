@@ -18,8 +18,9 @@ from samix.data import ImageSet, make_splits, open_images
 from samix.data.collection import NO_LABEL
 from samix.errors import InputError
 from samix.networks import small_stem
-from samix.training import Silent, finish, preparation, pretrain
+from samix.training import Silent, finish, preparation, pretrain, train
 from samix.training.config import PretrainConfig, resolve
+from samix.training.initial import adopt
 from samix.training.preparation import prepare
 
 Make = Callable[..., PretrainConfig]
@@ -249,3 +250,27 @@ def test_mixes_show_partners_from_the_other_view(
     images, partners = shown[0]
     assert images.shape == partners.shape == (8, 3, 16, 16)
     assert not torch.equal(images, partners)
+
+
+def test_the_queue_fits_the_photos(tiny_pretrain: Make) -> None:
+    """More keys than photos would be former keys of the same photo."""
+    prepared = prepare(resolve(tiny_pretrain(method_options={})))
+    assert len(prepared.method.queue) == prepared.config.method_options["queue_size"] == 36
+    assert any("queue of 36 keys" in note for note in prepared.notes)
+    given = prepare(resolve(tiny_pretrain(method_options={"queue_size": 640})))
+    assert len(given.method.queue) == 640
+    assert any("former keys of each photo" in note for note in given.notes)
+
+
+def test_a_mixer_that_learned_with_labels_is_named(tiny: Any, tiny_pretrain: Make) -> None:
+    run = train(tiny(epochs=1)).run.path
+    config = adopt(tiny_pretrain(policy=str(run), output=None))
+    notes = prepare(resolve(config)).notes
+    assert any("was trained with labels" in note for note in notes)
+
+
+def test_processes_that_keep_their_photos_apart_say_so(tiny_pretrain: Make) -> None:
+    own = {"method": "simclr", "method_options": {}, "devices": 2, "device": "cpu"}
+    notes = prepare(resolve(tiny_pretrain(**own))).notes
+    assert any("not synchronised" in note for note in notes)
+    assert not any("synchronised" in n for n in prepare(resolve(tiny_pretrain(devices=2))).notes)

@@ -111,7 +111,7 @@ def prepare(
     notes = (
         *_skipped_note(images),
         *notes,
-        *mixer_notes(config, images, splits),
+        *(mixer_notes(config, images, splits) if run is None else ()),
         *shrunk,
         *queued,
         *process_notes(config, method),
