@@ -117,7 +117,7 @@ def evaluate_classifiers(
         at = images.to(device, non_blocking=True), target.to(device, non_blocking=True)
         seen += len(target)
         for name, network in networks.items():
-            with _precision(device, autocast):
+            with precision(device, autocast):
                 logits = network(at[0])
             meters[name].update(logits, at[1])
     for name, network in networks.items():
@@ -128,5 +128,13 @@ def evaluate_classifiers(
     return {name: meter.result(classes) for name, meter in meters.items()}
 
 
-def _precision(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+def precision(device: torch.device | str, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Return the context of a forward pass.
+
+    Args:
+        device: Where the weights are.
+        dtype: Of autocast; None leaves the precision of the weights.
+    """
+    if dtype is None:
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from samix.data import ImageSet, Loading, PhotoDataset, Splits, eval_view
 from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Channels
 
+from .classification import precision
 from .progress import Progress
 
 PARTS = ("train", "val", "test")
@@ -37,9 +38,7 @@ class Machine:
 
     def precision(self) -> AbstractContextManager[Any]:
         """Return the context of a forward pass."""
-        if self.autocast is None:
-            return nullcontext()
-        return torch.autocast(torch.device(self.device).type, dtype=self.autocast)
+        return precision(self.device, self.autocast)
 
 
 class Photos:

@@ -40,6 +40,14 @@ def learns(policy: Policy) -> bool:
     return any(parameter.requires_grad for parameter in policy.parameters())
 
 
+def check_mixer_numbers(eta: float, area_weight: float, area_margin: float) -> None:
+    """Raise a ValueError unless the numbers of the Mixer's loss are at least 0."""
+    numbers = {"eta": eta, "area_weight": area_weight, "area_margin": area_margin}
+    for name, value in numbers.items():
+        if not value >= 0:
+            raise ValueError(f"{name}: expected a number of at least 0, got {value}")
+
+
 def mask_loss(plan: MixPlan, weight: float, margin: float) -> Tensor:
     """Return the weighted area loss of the Mixer's plan, a scalar."""
     return weight * area_loss(plan.mask, plan.lam, margin)

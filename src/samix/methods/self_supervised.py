@@ -321,13 +321,10 @@ class SelfSupervisedMethod(nn.Module):
             raise RuntimeError("average: expected keys of the momentum encoder, got none")
         everything, first = gather_keys(key.key) if gather else (key.key, 0)
         other = query.key if self.options.cross_view else None
-        queue = self.queue.keys.clone() if self.queue and self._negatives_wait else None
+        queue = (
+            self.queue.keys.clone() if self.queue and self.contrast.negatives == "queue" else None
+        )
         return Keys(key.key, everything, first, other, queue, gather)
-
-    @property
-    def _negatives_wait(self) -> bool:
-        """Whether negatives are keys of earlier steps."""
-        return self.contrast.negatives == "queue"
 
     def _judge(self, mixed: Tensor, keys: Keys, index: Tensor) -> Candidates:
         """Return what the momentum encoder compares a mix with, for the Mixer."""

@@ -9,7 +9,9 @@ from samix.networks import Clusters, KeyQueue, Tap
 from samix.policies import LearnedPolicy, Policy
 
 from .contrast import Contrast
+from .mixer_step import check_mixer_numbers
 from .rivals import MixedObjective
+from .step import check_steps
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,13 @@ class SelfSupervisedOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("eta", "area_weight", "area_margin"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name}: expected a number of at least 0, got {getattr(self, name)}"
-                )
+        check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
         if self.mixer_candidates not in ("instances", "clusters"):
             raise ValueError(
                 "mixer_candidates: expected 'instances' or 'clusters', got "
                 f"{self.mixer_candidates!r}"
             )
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps: expected a number of at least 1, got {self.steps}")
+        check_steps(self.steps)
 
 
 @dataclass(frozen=True)

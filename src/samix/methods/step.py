@@ -57,3 +57,9 @@ class StepCounter(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Take up seed, steps and updates from a state dict."""
         self.seed, self.steps, self.updates = (int(value) for value in state)
+
+
+def check_steps(steps: int | None) -> None:
+    """Raise a ValueError unless the planned number of steps is at least 1, or unknown."""
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps: expected a number of at least 1, got {steps}")

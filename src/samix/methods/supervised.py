@@ -16,8 +16,8 @@ from samix.objectives import class_candidates, eta_balanced_loss, soft_cross_ent
 from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .groups import parameter_groups
-from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
-from .step import StepCounter, StepOutput
+from .mixer_step import check_mixer_numbers, judged, learns, mask_loss, mask_terms, signs_of_life
+from .step import StepCounter, StepOutput, check_steps
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,10 @@ class SupervisedOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("eta", "area_weight", "area_margin"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name}: expected a number of at least 0, got {getattr(self, name)}"
-                )
+        check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing: expected [0, 1), got {self.label_smoothing}")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps: expected a number of at least 1, got {self.steps}")
+        check_steps(self.steps)
 
 
 class SupervisedMethod(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from samix.data import View
+from samix.evaluation.classification import precision
 from samix.methods import SelfSupervisedMethod, StepOutput, SupervisedMethod
 from samix.mixing import MixPlan
 
@@ -42,9 +43,7 @@ class Place:
 
     def precision(self) -> AbstractContextManager[Any]:
         """Return the context of a forward pass."""
-        if self.autocast is None:
-            return nullcontext()
-        return torch.autocast(torch.device(self.device).type, dtype=self.autocast)
+        return precision(self.device, self.autocast)
 
 
 class Picture(NamedTuple):
