@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_EPS = 1e-5  # of the normalisation, as in torch's norms
 _LAST_GAIN = 0.3  # of the last layer: structure from the first step, but little
 _LAM_EPS = 1e-3  # bounds the wanted mean; below lam_margin the mask is constant anyway
 _BISECTIONS = 14
@@ -212,15 +213,45 @@ class Mixer(nn.Module):
                 f"features: expected {self.channels} channels as the Mixer was made for, got "
                 f"{features.shape[1]}; is it the tap that it was trained on?"
             )
-        first, second = self._prepare(features), self._prepare(partner)
+        first_gain, second_gain = 1.0, 1.0
         if self.options.lam_embedding:
             scale = lam_polynomial(lam.flatten(1).unsqueeze(1), self.options.lam_curve)
-            first, second = first * (1.0 + scale), second * (2.0 - scale)
-        query = self.query(torch.cat([first, second], dim=1))
-        key = self.key(torch.cat([second, first], dim=1))
-        return pair_attention(query, key), self.value(second)
+            first_gain, second_gain = 1.0 + scale, 2.0 - scale
+        query_of_first, query_of_second = self.query.weight.squeeze(2).chunk(2, dim=1)
+        key_of_second, key_of_first = self.key.weight.squeeze(2).chunk(2, dim=1)
+        value = cast(nn.Conv1d, self.value[0])
+        query, key = self._project(features, first_gain, query_of_first, key_of_first)
+        more_query, more_key, hidden = self._project(
+            partner, second_gain, query_of_second, key_of_second, value.weight.squeeze(2)
+        )
+        query = query + more_query + self.query.bias
+        key = key + more_key + self.key.bias
+        hidden = (hidden + value.bias).transpose(1, 2)
+        return pair_attention(query.transpose(1, 2), key.transpose(1, 2)), self.value[1:](hidden)
 
-    def _prepare(self, features: Tensor) -> Tensor:
-        """Flatten to (B,C,N), normalised per sample (not in the paper's form)."""
-        flat = _wide(features).flatten(2)
-        return flat if self.options.start == "paper" else F.group_norm(flat, 1)
+    def _project(
+        self, features: Tensor, gain: float | Tensor, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return features, normalised per sample and times a gain, under several linear maps.
+
+        Normalisation and gain are numbers per sample, hence follow the maps, and no normalised copy
+        of the features is made: ``W (x - mean) / deviation = (W x - mean W 1) / deviation``. The
+        paper's form has no normalisation.
+
+        Args:
+            features: (B,C,h,w), N = h * w.
+            gain: (B,1,1) or a number.
+            *weights: (M,C) each.
+
+        Returns:
+            (B,N,M) each.
+        """
+        tokens = _wide(features).flatten(2).transpose(1, 2)
+        weight = torch.cat(weights)
+        output = F.linear(tokens, weight)
+        if self.options.start != "paper":
+            variance, mean = torch.var_mean(tokens, dim=(1, 2), correction=0, keepdim=True)
+            output = (output - mean * weight.sum(1)) * (gain * (variance + _EPS).rsqrt())
+        else:
+            output = output * gain
+        return output.split([part.shape[0] for part in weights], dim=2)
