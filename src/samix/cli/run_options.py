@@ -134,6 +134,12 @@ def add_mixing(group: Any, words: RunWords) -> None:
         metavar="KEY=VALUE",
     )
     add_option(
+        group,
+        "--cost",
+        "what learning to mix may cost: full, the paper's way, or fast (full)",
+        metavar="NAME",
+    )
+    add_option(
         group, "--eta", "weight of the global term for the Mixer (0.5)", type=float, metavar="X"
     )
     add_option(

@@ -1,5 +1,6 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
+from .cost import COSTS, Cost
 from .factory import METHODS, create_method
 from .gather import has_local_statistics
 from .rivals import RIVALS, Rival
@@ -11,9 +12,11 @@ from .supervised import SupervisedMethod, SupervisedOptions
 from .views import check_views
 
 __all__ = [
+    "COSTS",
     "METHODS",
     "RIVALS",
     "SELF_SUPERVISED",
+    "Cost",
     "Rival",
     "SelfSupervisedMethod",
     "SelfSupervisedOptions",

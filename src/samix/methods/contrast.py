@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -72,6 +72,11 @@ class Keys:
     def of_partner(self, index: Tensor) -> Tensor:
         """Return the (B,P) keys of the partners, never of the very view that is mixed in."""
         return (self.own if self.other_view is None else self.other_view)[index]
+
+    def head(self, count: int) -> Keys:
+        """Return the keys for queries of the first ``count`` images; all stay candidates."""
+        other = None if self.other_view is None else self.other_view[:count]
+        return replace(self, own=self.own[:count], other_view=other)
 
 
 def mixed_candidates(

@@ -28,6 +28,7 @@ from samix.objectives import Candidates, cluster_candidates, eta_balanced_loss
 from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .contrast import Contrast, Keys, clean_loss, mixed_candidates, mixed_key_loss, mixed_loss
+from .cost import find_cost, scaled
 from .gather import gather_keys, has_local_statistics
 from .groups import parameter_groups
 from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
@@ -43,6 +44,10 @@ class _Seen(NamedTuple):
     images: Tensor
     features: Tensor | None
     key: Tensor | None
+
+    def head(self, count: int) -> _Seen:
+        """Return the first ``count`` images and what is said of them."""
+        return _Seen(*(None if value is None else value[:count] for value in self))  # type: ignore[arg-type]
 
 
 class SelfSupervisedMethod(nn.Module):
@@ -82,6 +87,7 @@ class SelfSupervisedMethod(nn.Module):
     ) -> None:
         super().__init__()
         self.options = options or SelfSupervisedOptions()
+        self.cost = find_cost(self.options.cost)
         self.contrast, self.objective, self.tap = contrast, objective or MixedObjective(), tap
         self.network, self.predictor, self.policy = network, predictor, policy
         memory = memory or Memory()
@@ -293,7 +299,8 @@ class SelfSupervisedMethod(nn.Module):
             found, output = self._averaged.look(images, tap)
             return _Seen(images, found, unit(output))
         if features and tap is not None:
-            return _Seen(images, tap_features(self._averaged.backbone, images, tap), None)
+            looked_at = scaled(images, self.cost.look_scale)
+            return _Seen(images, tap_features(self._averaged.backbone, looked_at, tap), None)
         return _Seen(images, None, unit(self._averaged(images)) if key else None)
 
     def _evidence(self, query: _Seen, key: _Seen) -> Evidence:
@@ -343,6 +350,8 @@ class SelfSupervisedMethod(nn.Module):
         options = self.options
         if keys is None or not learns(self.policy):
             return query.images.new_zeros(()), {}
+        part = self.cost.mixer_part(len(query.images))
+        query, key, keys = query.head(part), key.head(part), keys.head(part)
         plan = self.policy.plan(
             query.images, evidence=self._evidence(query, key), generator=generator
         )

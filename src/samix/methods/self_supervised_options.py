@@ -9,6 +9,7 @@ from samix.networks import Clusters, KeyQueue, Tap
 from samix.policies import LearnedPolicy, Policy
 
 from .contrast import Contrast
+from .cost import Cost, find_cost
 from .mixer_step import check_mixer_numbers
 from .rivals import MixedObjective
 from .step import check_steps
@@ -27,6 +28,8 @@ class SelfSupervisedOptions:
         cross_view: Partners are taken from the other view of the images.
         mixer_candidates: What the Mixer's mixes are told apart from: "instances" (SAMix-I) or
             "clusters" of keys (SAMix-C).
+        cost: "fast" or "full", or a :class:`samix.methods.Cost`: how much work a learned policy may
+            cause. Where one pass gives features and keys, ``look_scale`` does not apply.
         steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
         seed: Seed of all draws.
     """
@@ -37,10 +40,12 @@ class SelfSupervisedOptions:
     clean_branch: bool = False
     cross_view: bool = False
     mixer_candidates: Literal["instances", "clusters"] = "instances"
+    cost: str | Cost = "full"
     steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        find_cost(self.cost)
         check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
         if self.mixer_candidates not in ("instances", "clusters"):
             raise ValueError(

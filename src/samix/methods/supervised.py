@@ -15,6 +15,7 @@ from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momen
 from samix.objectives import class_candidates, eta_balanced_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy
 
+from .cost import Cost, find_cost, scaled
 from .groups import parameter_groups
 from .mixer_step import check_mixer_numbers, judged, learns, mask_loss, mask_terms, signs_of_life
 from .step import StepCounter, StepOutput, check_steps
@@ -32,6 +33,8 @@ class SupervisedOptions:
         clean_branch: The encoder also learns from the unmixed images.
         label_smoothing: Share of each label spread over all classes, for the encoder alone.
         momentum_average: True keeps an average for any policy; None only where the policy needs it.
+        cost: "fast" or "full", or a :class:`samix.methods.Cost`: how much work a learned policy may
+            cause.
         steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
         seed: Seed of all draws.
     """
@@ -42,10 +45,12 @@ class SupervisedOptions:
     clean_branch: bool = False
     label_smoothing: float = 0.0
     momentum_average: bool | None = None
+    cost: str | Cost = "full"
     steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        find_cost(self.cost)
         check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing: expected [0, 1), got {self.label_smoothing}")
@@ -78,6 +83,7 @@ class SupervisedMethod(nn.Module):
         self.options = options or SupervisedOptions()
         self.encoder = encoder
         self.policy = policy
+        self.cost = find_cost(self.options.cost)
         self.tap = tap or (find_tap(encoder) if policy.traits.needs else None)
         _check_fit(policy, self.tap, self.options)
         keep = bool(policy.traits.needs) or bool(self.options.momentum_average)
@@ -206,6 +212,8 @@ class SupervisedMethod(nn.Module):
         options, average = self.options, self.average
         if average is None or not learns(self.policy):
             return images.new_zeros(()), {}
+        part = self.cost.mixer_part(len(images))
+        images, target, evidence = images[:part], target[:part], evidence.head(part)
         plan = self._plan(images, target, evidence, generator)
 
         def loss_of(mask: Tensor) -> Tensor:
@@ -221,7 +229,8 @@ class SupervisedMethod(nn.Module):
         """Return what the policy needs to know of the clean images, from the momentum encoder."""
         if self.average is None or self.tap is None:
             return Evidence()
-        return Evidence(features=self.average.features(images, self.tap))
+        looked_at = scaled(images, self.cost.look_scale)
+        return Evidence(features=self.average.features(looked_at, self.tap))
 
     def _cross_entropy(self, logits: Tensor, target: Tensor, plan: MixPlan | None) -> Tensor:
         """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""

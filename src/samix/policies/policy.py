@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
 import torch
@@ -28,6 +28,11 @@ class Evidence:
     partner_features: Tensor | None = None
     partner_images: Tensor | None = None
 
+    def head(self, count: int) -> Evidence:
+        """Return what is known about the first ``count`` images."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Evidence(**{k: None if v is None else v[:count] for k, v in values.items()})
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -39,6 +44,8 @@ class Traits:
         label: Share that the label uses: the "area" of the mask, or "lam" as drawn.
         learned: The policy has parameters that a method trains.
         needs: Fields of :class:`Evidence` that must be given.
+        reads_pixels: A plan follows from what is on the images, not from their number and size
+            alone.
     """
 
     mixes: bool = True
@@ -46,6 +53,7 @@ class Traits:
     label: Literal["area", "lam"] = "area"
     learned: bool = False
     needs: tuple[str, ...] = ()
+    reads_pixels: bool = False
 
 
 class Policy(Protocol):

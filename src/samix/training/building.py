@@ -27,8 +27,8 @@ from .settings import RunConfig
 from .task import Method
 
 _SET_BY_THE_RUN = (
-    "backbone", "stem", "image_size", "pretrained", "model_kwargs", "policy", "tap", "eta",
-    "area_weight", "clean_branch", "steps", "seed",
+    "backbone", "stem", "image_size", "pretrained", "model_kwargs", "policy", "tap", "cost",
+    "eta", "area_weight", "clean_branch", "steps", "seed",
 )  # fmt: skip
 _QUEUE = 4096  # keys, where there are photos enough
 
@@ -181,6 +181,7 @@ def _method_call(config: RunConfig, classes: int) -> tuple[str, dict[str, Any]]:
         "tap": config.tap,
         "policy": config.policy,
         **policy,
+        "cost": config.cost,
         "eta": config.eta,
         "area_weight": config.area_weight,
         "seed": config.seed,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 
 from samix.errors import InputError
+from samix.methods import COSTS
 
 Optimizer = Literal["sgd", "adamw"]
 Precision = Literal["32", "bf16", "16"]
@@ -43,6 +44,8 @@ class RunConfig:
         policy_options: Options of the policy, such as alpha and p.
         mixer_from: Folder of the run that the Mixer starts from; ``policy`` is resolved into it.
         freeze_mixer: The Mixer stays as it is; only for one from a run.
+        cost: "fast" or "full": how much work a learned policy may cause, see
+            :data:`samix.methods.COSTS`.
         eta: Weight of the global term in the Mixer's loss.
         area_weight: Weight of the area loss in the Mixer's loss.
         epochs: Passes over the training photos.
@@ -88,6 +91,7 @@ class RunConfig:
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     mixer_from: str | None = None
     freeze_mixer: bool = False
+    cost: str = "full"
     eta: float = 0.5
     area_weight: float = 0.0
     epochs: int = 100
@@ -119,6 +123,7 @@ class RunConfig:
         check_choice(self, "optimizer", get_args(Optimizer))
         check_choice(self, "precision", get_args(Precision))
         check_choice(self, "stem", ("small", None))
+        check_choice(self, "cost", tuple(COSTS))
 
     @property
     def processes(self) -> int:

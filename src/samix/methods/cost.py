@@ -1,0 +1,75 @@
+"""How much work a learned policy may cause in a step: the paper's way, or a cheaper one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from samix.policies import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step of a learned policy costs beyond training the encoder.
+
+    Every image of the batch is mixed by the Mixer in any case; no label, loss or gradient changes.
+
+    Attributes:
+        mixer_share: Share of the batch that the Mixer learns from in each step, in (0, 1]: the
+            first samples, so batches must be shuffled. At least two samples.
+        look_scale: Side of the images in which the momentum encoder looks for features, as a share
+            of their side, in (0, 1]. It does not change how the momentum encoder judges a mix.
+    """
+
+    mixer_share: float = 1.0
+    look_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("mixer_share", "look_scale"):
+            value = getattr(self, name)
+            if not 0.0 < value <= 1.0:
+                raise ValueError(f"cost.{name}: expected a number in (0, 1], got {value}")
+
+    def mixer_part(self, batch: int) -> int:
+        """Return how many of the samples of a batch the Mixer learns from."""
+        return min(batch, max(2, math.ceil(self.mixer_share * batch)))
+
+
+COSTS: Mapping[str, Cost] = {"full": Cost(), "fast": Cost(mixer_share=0.25)}
+"""The costs that have a name: "full" is the paper's way."""
+
+
+def find_cost(cost: str | Cost) -> Cost:
+    """Return a cost by its name; a :class:`Cost` is returned as it is.
+
+    Raises:
+        ValueError: Unknown name.
+    """
+    if isinstance(cost, Cost):
+        return cost
+    if cost not in COSTS:
+        raise ValueError(
+            f"cost: expected one of {', '.join(COSTS)} or a samix.methods.Cost, got {cost!r}; the "
+            f"nearest is {nearest(str(cost), COSTS)!r}"
+        )
+    return COSTS[cost]
+
+
+def scaled(images: Tensor, scale: float) -> Tensor:
+    """Return images with their sides multiplied by a scale, as they are for a scale of 1.
+
+    Args:
+        images: (B,C,H,W) floating point.
+        scale: In (0, 1].
+    """
+    if scale == 1.0:
+        return images
+    size = [max(round(side * scale), 1) for side in images.shape[2:]]
+    return F.interpolate(images, size, mode="area")
