@@ -53,6 +53,18 @@ def test_shape_type_range_and_untouched_input(name: str, size: int) -> None:
     assert torch.equal(batch, before)
 
 
+def test_views_smaller_than_the_photos() -> None:
+    """Photos stay as large as the network sees them elsewhere; the crop makes them smaller."""
+    views = two_views(16, photo_size=32)
+    assert views.load_size == 32
+    assert two_views(96, photo_size=128).load_size == 192
+    batch = photos(4)
+    for view in seen(views, batch):
+        assert view.shape == (4, 3, 16, 16)
+    with pytest.raises(InputError, match="views of 32 px cannot be cut from photos of 16 px"):
+        two_views(32, photo_size=16)
+
+
 def test_result_is_a_function_of_the_keys_and_leaves_global_state() -> None:
     views, batch = two_views(32), photos(6)
     torch.manual_seed(1)

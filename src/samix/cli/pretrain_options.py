@@ -67,6 +67,14 @@ def add_pretrain(commands: Any) -> None:
         "how the two views of a photo are made: moco, simclr or byol (that of the method)",
         metavar="NAME",
     )
+    add_option(
+        data,
+        "--view-size",
+        "side of the views in pixels, at most that of --image-size (the same); smaller views are "
+        "quicker to learn from",
+        type=int,
+        metavar="N",
+    )
     method = parser.add_argument_group("method")
     names = "moco, simclr, byol, or mocov3 for transformers (moco)"
     add_option(method, "--method", names, metavar="NAME")

@@ -130,6 +130,7 @@ def two_views(
     image_size: int,
     *,
     recipe: RecipeName = "moco",
+    photo_size: int | None = None,
     mean: Channels = IMAGENET_MEAN,
     std: Channels = IMAGENET_STD,
 ) -> TwoViews:
@@ -139,18 +140,24 @@ def two_views(
         image_size: Side in px, >= 8.
         recipe: "moco" (crops of 20 to 100 % of the area), "simclr" (8 to 100 %, strong colours) or
             "byol" (8 to 100 %, two unequal views, the second one sometimes solarised).
+        photo_size: Side in px of the photos that views are cut from, as the network sees them
+            elsewhere; None is ``image_size``.
         mean: Mean of the channels, that of ImageNet by default.
         std: Standard deviation of the channels, that of ImageNet by default.
 
     Raises:
-        InputError: Unknown recipe or a size below 8.
+        InputError: Unknown recipe, a size below 8, or views larger than the photos.
     """
     if recipe not in get_args(RecipeName):
         known = ", ".join(get_args(RecipeName))
         msg = f"unknown views '{recipe}'; expected one of {known}"
         raise InputError(msg)
     check_size(image_size)
-    load_size = image_size if image_size <= SMALL else round(image_size * ROOM)
+    photo_size = image_size if photo_size is None else photo_size
+    if photo_size < image_size:
+        msg = f"views of {image_size} px cannot be cut from photos of {photo_size} px"
+        raise InputError(msg)
+    load_size = photo_size if photo_size <= SMALL else round(photo_size * ROOM)
     return TwoViews(image_size, load_size, RECIPES[recipe], mean, std)
 
 

@@ -1,6 +1,6 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
-from .cost import COSTS, Cost
+from .cost import COSTS, Cost, scaled
 from .factory import METHODS, create_method
 from .gather import has_local_statistics
 from .rivals import RIVALS, Rival
@@ -28,4 +28,5 @@ __all__ = [
     "create_self_supervised",
     "has_local_statistics",
     "method_options",
+    "scaled",
 ]

@@ -18,9 +18,10 @@ from samix.methods import (
     create_method,
     has_local_statistics,
     method_options,
+    scaled,
 )
 from samix.networks import MixerOptions, create_backbone, tap_features
-from samix.policies import check_options, nearest, policy_options
+from samix.policies import check_options, create_policy, nearest, policy_options
 
 from .config import PretrainConfig, TrainConfig
 from .settings import RunConfig
@@ -51,10 +52,13 @@ def check_names(config: RunConfig) -> None:
         rival = RIVALS.get(config.policy)
         known = policy_options(config.policy if rival is None else rival.policy)
         check_options(config.policy_options, known, f"policy {config.policy!r}")
-        _mixer_options(config)
+        if "channels" in known:
+            _mixer_options(config)
+        elif rival is None:
+            create_policy(config.policy, **config.policy_options)
         if not timm.is_model(config.backbone):
             create_backbone(config.backbone, num_classes=2)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(str(error)) from error
 
 
@@ -103,7 +107,7 @@ def create_run_method(config: RunConfig, classes: int) -> Method:
             raise InputError(
                 f"backbone '{config.backbone}' cannot be created ({reason}); {remedy}"
             ) from error
-    _check_size(config, method)
+    _check_sizes(config, method)
     return method
 
 
@@ -170,7 +174,7 @@ def check_queue(config: RunConfig, method: Method) -> None:
 def _method_call(config: RunConfig, classes: int) -> tuple[str, dict[str, Any]]:
     """Return the name of the method and the arguments of create_method."""
     policy = dict(config.policy_options)
-    if "mixer" in policy:
+    if config.policy == "samix" and "mixer" in policy:
         policy["mixer"] = _mixer_options(config)
     common = {
         "backbone": config.backbone,
@@ -209,28 +213,35 @@ def _mixer_options(config: RunConfig) -> MixerOptions:
     return MixerOptions(**given)
 
 
-@torch.no_grad()
-def _check_size(config: RunConfig, method: Method) -> None:
-    """Refuse an image size that the network or its tap cannot use."""
-    size = config.image_size
-    image = torch.zeros(1, 3, size, size)
+def _check_sizes(config: RunConfig, method: Method) -> None:
+    """Refuse a size of images or views that the network or its tap cannot use."""
     training = method.training
     method.eval()
+    _check_size("--image-size", config.image_size, config, method)
+    if isinstance(config, PretrainConfig) and config.view_size is not None:
+        _check_size("--view-size", config.view_size, config, method)
+    method.train(training)
+
+
+@torch.no_grad()
+def _check_size(flag: str, size: int, config: RunConfig, method: Method) -> None:
+    """Refuse one size, which an option named."""
+    image = torch.zeros(1, 3, size, size)
+    looked_at = scaled(image, method.cost.look_scale)
+    other_stem = "" if config.stem else " or --stem small"
     try:
         method.encoder(image)
-        place = None if method.tap is None else tap_features(method.encoder, image, method.tap)
+        place = None if method.tap is None else tap_features(method.encoder, looked_at, method.tap)
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"--image-size {size} does not suit {config.backbone} ({reason}); try a larger one"
-            f"{'' if config.stem else ' or --stem small'}"
+            f"{flag} {size} does not suit {config.backbone} ({reason}); try a larger one"
+            f"{other_stem}"
         ) from error
-    method.train(training)
     if place is not None and min(place.shape[2:]) < 2:
         height, width = place.shape[2:]
-        remedy = "a larger --image-size or an earlier --tap"
         raise InputError(
-            f"--image-size {size} is too small for {config.backbone}: the Mixer reads a map of "
-            f"{height} x {width} there, where a mask cannot have structure; choose {remedy}"
-            f"{'' if config.stem else ', or --stem small'}"
+            f"{flag} {size} is too small for {config.backbone}: the Mixer reads a map of {height} "
+            f"x {width} there, where a mask cannot have structure; choose a larger {flag} or an "
+            f"earlier --tap{other_stem}"
         )
