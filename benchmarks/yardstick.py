@@ -1,6 +1,7 @@
 """The yardstick: mixing policies on CIFAR-10 with 2,000 labels, at equal steps and equal wall time.
 
-Run it as ``python benchmarks/yardstick.py free samix wall long controls why vit``; see ``--help``.
+Run it as ``python benchmarks/yardstick.py free samix wall long controls why vit fast cost objective
+ideas``; see ``--help``. What the cells are stands in ``yardstick_cells.py``.
 A cell is one training; a finished cell is one row, and a second run skips what is finished. Several
 processes may share one output file; each takes the next cell that no other is at.
 
@@ -20,7 +21,6 @@ import json
 import math
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +32,8 @@ from PIL import Image
 from torch import Tensor
 
 import samix
+from ideas import IDEAS
+from yardstick_cells import GROUPS, Cell, planned
 
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1)
 DEVIATION = torch.tensor([0.2470, 0.2435, 0.2616]).view(1, 3, 1, 1)
@@ -52,29 +54,6 @@ VIT = {
     "image_size": 32,
     "model_kwargs": {"depth": 6, "embed_dim": 96, "num_heads": 3},
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training: what is trained, how, for how long.
-
-    Attributes:
-        name: Unique name without the seed, which is the row's key together with the seed.
-        policy: Name of the policy.
-        seed: Seed of data subset, weights, batches and draws.
-        epochs: Passes over the 2,000 photos.
-        options: Options of ``samix.create_method``.
-        network: "resnet" or "vit".
-        mixer_lr: Learning rate of the Mixer; None takes the encoder's.
-    """
-
-    name: str
-    policy: str
-    seed: int
-    epochs: int
-    options: dict[str, Any]
-    network: str = "resnet"
-    mixer_lr: float | None = None
 
 
 def load_cifar(folder: Path, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
@@ -146,6 +125,8 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
         **(RESNET if cell.network == "resnet" else VIT),
         **cell.options,
     ).to(memory_format=torch.channels_last)
+    if cell.idea is not None:
+        IDEAS[cell.idea](method)
     if cell.network == "resnet":
         groups = method.parameter_groups(0.1, weight_decay=5e-4, mixer_lr=cell.mixer_lr)
         optimizer: Any = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
@@ -206,125 +187,6 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
     }
 
 
-ALPHAS = (1.0, 2.0)
-FREE = ("mixup", "cutmix", "mixup-cutmix")
-EPOCHS = {"resnet": 120, "vit": 60}
-
-
-def alpha_options(policy: str, alpha: float) -> dict[str, Any]:
-    """Return the options that set a policy's alpha (both of the switch)."""
-    return {"alpha": alpha, **({"cutmix_alpha": alpha} if policy == "mixup-cutmix" else {})}
-
-
-def chosen_alpha(rows: pd.DataFrame, policy: str) -> float | None:
-    """Return the alpha of the best validation accuracy at seed 0, None before all are measured."""
-    names = {alpha: f"{policy} alpha {alpha:g}" for alpha in ALPHAS}
-    first = rows[(rows["seed"] == 0) & rows["cell"].isin(names.values())]
-    if len(first) < len(ALPHAS):
-        return None
-    best = str(first.sort_values("val")["cell"].iloc[-1])
-    return next(alpha for alpha, name in names.items() if name == best)
-
-
-def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
-    """Return the cells of the wanted groups that can be named by now, finished ones included."""
-    makers = {
-        "free": lambda: [cell for policy in ("none", *FREE) for cell in grid(rows, policy, seeds)],
-        "samix": lambda: grid(rows, "samix", seeds),
-        "wall": lambda: wall_cells(rows, seeds),
-        "long": lambda: long_cells(rows, seeds),
-        "controls": lambda: control_cells(rows, seeds),
-        "why": lambda: why_cells(rows),
-        "vit": lambda: [
-            Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], {}, network="vit")
-            for seed in range(seeds)
-            for policy in ("none", "mixup-cutmix", "samix")
-        ],
-    }
-    return [cell for group in groups for cell in makers[group]()]
-
-
-def grid(rows: pd.DataFrame, policy: str, seeds: int) -> list[Cell]:
-    """Return every alpha at seed 0, and the chosen one at every seed."""
-    if policy == "none":
-        return [Cell("none", "none", seed, EPOCHS["resnet"], {}) for seed in range(seeds)]
-    chosen = chosen_alpha(rows, policy)
-    return [
-        Cell(
-            f"{policy} alpha {alpha:g}",
-            policy,
-            seed,
-            EPOCHS["resnet"],
-            alpha_options(policy, alpha),
-        )
-        for alpha in ALPHAS
-        for seed in range(seeds if alpha == chosen else 1)
-    ]
-
-
-def wall_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
-    """Return the free policies at the time that SAMix takes."""
-    epochs = wall_epochs(rows)
-    chosen = {policy: chosen_alpha(rows, policy) for policy in FREE}
-    options = {"none": {}} | {
-        policy: alpha_options(policy, alpha) for policy, alpha in chosen.items() if alpha
-    }
-    return [
-        Cell(f"{policy} equal wall time", policy, seed, epochs, option)
-        for seed in range(seeds)
-        for policy, option in options.items()
-        if epochs is not None
-    ]
-
-
-def long_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
-    """Return SAMix with as many steps as the free policies have at equal wall time."""
-    alpha, epochs = chosen_alpha(rows, "samix"), wall_epochs(rows)
-    if alpha is None or epochs is None:
-        return []
-    options = alpha_options("samix", alpha)
-    return [Cell("samix, long", "samix", seed, epochs, options) for seed in range(seeds)]
-
-
-def control_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
-    """Return mixup with what the public SAMix has beside its masks: clean branch, average."""
-    alpha = chosen_alpha(rows, "mixup")
-    extra = {"clean branch": {"clean_branch": True}, "average": {"momentum_average": True}}
-    return [
-        Cell(f"mixup + {name}", "mixup", seed, EPOCHS["resnet"], {"alpha": alpha, **option})
-        for seed in range(seeds)
-        for name, option in extra.items()
-        if alpha is not None
-    ]
-
-
-def why_cells(rows: pd.DataFrame) -> list[Cell]:
-    """Return SAMix with one thing changed, at seed 0: what makes it gain or lose."""
-    alpha = chosen_alpha(rows, "samix")
-    changes: dict[str, dict[str, Any]] = {
-        "area loss 0.1": {"area_weight": 0.1},
-        "eta 2": {"eta": 2.0},
-        "tap 16 x 16": {"tap": 2},
-    }
-    cells = [
-        Cell(f"samix, {name}", "samix", 0, EPOCHS["resnet"], {"alpha": alpha, **change})
-        for name, change in changes.items()
-    ]
-    slow = Cell("samix, slow Mixer", "samix", 0, EPOCHS["resnet"], {"alpha": alpha}, mixer_lr=0.02)
-    return [*cells, slow] if alpha is not None else []
-
-
-def wall_epochs(rows: pd.DataFrame) -> int | None:
-    """Return the epochs of plain training that take as long as SAMix, None before both are timed.
-
-    One pair of cells decides, so that every cell of the group gets the same number.
-    """
-    first = rows[rows["seed"] == 0].set_index("cell")["seconds"]
-    if not {"none", "samix alpha 1"} <= set(first.index):
-        return None
-    return round(EPOCHS["resnet"] * float(first["samix alpha 1"] / first["none"]))
-
-
 def read_rows(path: Path) -> pd.DataFrame:
     """Return the finished rows, an empty table where there is no file."""
     columns = ["cell", "policy", "seed", "epochs", "seconds", "val"]
@@ -371,9 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "groups", nargs="+", choices=["free", "samix", "wall", "long", "controls", "why", "vit"]
-    )
+    parser.add_argument("groups", nargs="+", choices=GROUPS)
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
     )
