@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +97,14 @@ def linear_logits(embedding: Tensor, weight: Tensor) -> Tensor:
     return F.linear(embedding, weight[:, :-1], weight[:, -1])
 
 
-def linear_probe(train: Labelled, val: Labelled, test: Labelled, classes: int) -> LinearResult:
+def linear_probe(
+    train: Labelled,
+    val: Labelled,
+    test: Labelled,
+    classes: int,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+) -> LinearResult:
     """Fit on train, choose the strength on val, judge once on test.
 
     Embeddings are standardised by the statistics of train. The strength is the one with the highest
@@ -107,12 +115,13 @@ def linear_probe(train: Labelled, val: Labelled, test: Labelled, classes: int) -
         val: To choose the strength on.
         test: To judge on.
         classes: Number of classes K.
+        strengths: L2 strengths to choose from, the strongest first.
     """
     scale = _scaling(train.embedding)
     fit_on, choose_on = _standard(train.embedding, scale), _standard(val.embedding, scale)
     weight = fit_on.new_zeros(classes, fit_on.shape[1] + 1)
     best: tuple[tuple[float, float], float, Tensor] | None = None
-    for strength in STRENGTHS:
+    for strength in strengths:
         weight, _ = fit_linear(fit_on, train.target, strength, weight)
         logits = linear_logits(choose_on, weight)
         balanced = _balanced(class_recall(logits.argmax(1), val.target, classes))
@@ -120,7 +129,7 @@ def linear_probe(train: Labelled, val: Labelled, test: Labelled, classes: int) -
         if best is None or rank > best[0]:
             best = (rank, strength, weight)
     if best is None:
-        raise RuntimeError("STRENGTHS: expected at least one strength, got none")
+        raise ValueError("strengths: expected at least one, got none")
     (balanced, _), strength, weight = best
     predicted = linear_logits(_standard(test.embedding, scale), weight).argmax(1)
     recall = class_recall(predicted, test.target, classes)

@@ -1,0 +1,135 @@
+"""Print the finished rows of self-supervised mixing as markdown tables.
+
+``python benchmarks/self_supervised_table.py``: accuracies by cell, gains over ``none`` of the same
+length paired by seed, whether a policy's gain in supervised learning (the yardstick at equal wall
+time) and without labels agree in sign, and the whole way. Intervals are those of Student's t over
+the seeds, which three seeds make wide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import t as student
+
+from yardstick_table import spread
+
+MEASURES = {
+    "knn": "kNN",
+    "linear": "linear",
+    "tuned_0.01": "1 % of labels",
+    "tuned_0.1": "10 % of labels",
+}
+WALL = ", equal wall time"
+
+
+def interval(values: pd.Series[float]) -> str:
+    """Return the mean and its 95 % interval; the mean alone for one value."""
+    clean = values.dropna()
+    if len(clean) < 2:
+        return "" if clean.empty else f"{clean.iloc[0]:+.2f}"
+    half = float(student.ppf(0.975, len(clean) - 1)) * clean.std() / math.sqrt(len(clean))
+    return f"{clean.mean():+.2f} ({clean.mean() - half:+.2f} to {clean.mean() + half:+.2f})"
+
+
+def by_seed(rows: pd.DataFrame, cell: str, measure: str) -> pd.Series[float]:
+    """Return one measure of a cell by seed."""
+    chosen: pd.Series[float] = rows[rows["cell"] == cell].set_index("seed")[measure].sort_index()
+    return chosen
+
+
+def print_cells(rows: pd.DataFrame) -> None:
+    """Print one line a cell."""
+    print("| cell | seeds | epochs | CPU s | " + " | ".join(MEASURES.values()), end="")
+    print(" | held-out InfoNCE | mask deviation at 10 % / end | correlation at 10 % |")
+    print("|" + "---|" * (7 + len(MEASURES)))
+    for name, cell in rows.groupby("cell", sort=False):
+        life = ["", ""]
+        if cell["mask_deviation_10"].notna().all():
+            ends = cell[["mask_deviation_10", "mask_deviation_end"]].mean()
+            life = [
+                f"{ends.iloc[0]:.2f} / {ends.iloc[1]:.2f}",
+                f"{cell['correlation_10'].mean():.2f}",
+            ]
+        numbers = [spread(cell[measure]) for measure in MEASURES]
+        start = [name, len(cell), cell["epochs"].iloc[0], f"{cell['seconds'].median():.0f}"]
+        line = [*start, *numbers, spread(cell["info_nce"]), *life]
+        print("| " + " | ".join(str(value) for value in line) + " |")
+
+
+def print_gains(rows: pd.DataFrame) -> None:
+    """Print the gain of each policy over none, at equal steps and at SAMix's time."""
+    print("\n| minus `none` | " + " | ".join(MEASURES.values()) + " |")
+    print("|" + "---|" * (1 + len(MEASURES)))
+    pairs = []
+    for name in rows["cell"].unique():
+        method, _, rest = name.partition(" ")
+        baseline = f"{method} none{WALL if rest.endswith(WALL) else ''}"
+        pairs.append((name, name, baseline))
+        if rest == "samix":
+            pairs.append((f"{name}, against none{WALL}", name, baseline + WALL))
+    for label, name, baseline in pairs:
+        if name == baseline or baseline not in set(rows["cell"]):
+            continue
+        gains = [
+            interval(by_seed(rows, name, measure) - by_seed(rows, baseline, measure))
+            for measure in MEASURES
+        ]
+        print(f"| {label} | " + " | ".join(gains) + " |")
+
+
+def print_consistency(rows: pd.DataFrame, supervised: pd.DataFrame) -> None:
+    """Print each policy's gain with labels beside that without."""
+    print("\n| policy | gain with labels | gain without: kNN | gain without: linear | signs |")
+    print("|---|---|---|---|---|")
+    cells = {
+        "mixup": ("mixup equal wall time", "moco mixup"),
+        "cutmix": ("cutmix equal wall time", "moco cutmix"),
+        "samix": ("samix, long", "moco samix"),
+    }
+    plain = by_seed(supervised, "none equal wall time", "test")
+    for policy, (with_labels, without) in cells.items():
+        first = by_seed(supervised, with_labels, "test") - plain
+        others = [
+            by_seed(rows, without, measure) - by_seed(rows, "moco none", measure)
+            for measure in ("knn", "linear")
+        ]
+        if any(other.dropna().empty for other in others):
+            continue
+        agree = all((first.mean() > 0) == (other.mean() > 0) for other in others)
+        texts = [interval(values) for values in (first, *others)]
+        print(f"| {policy} | {' | '.join(texts)} | {'agree' if agree else 'differ'} |")
+
+
+def print_whole_way(rows: pd.DataFrame) -> None:
+    """Print the few-label trainings, and the way back."""
+    print("\n| cell | seeds | CPU s | measure | val | test | mask deviation | correlation |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, cell in rows.groupby("cell", sort=False):
+        life = [
+            "" if cell[column].isna().any() else f"{cell[column].mean():.2f}"
+            for column in ("mask_deviation", "area_lam_correlation")
+        ]
+        line = [name, len(cell), f"{cell['seconds'].median():.0f}", cell["measure"].iloc[0]]
+        line += [spread(cell["val"]), spread(cell["test"]), *life]
+        print("| " + " | ".join(str(value) for value in line) + " |")
+
+
+def main() -> None:
+    """Read the tables and print them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("benchmarks/results"))
+    folder = parser.parse_args().folder
+    rows = pd.read_csv(folder / "self_supervised.csv")
+    print_cells(rows)
+    print_gains(rows)
+    print_consistency(rows, pd.read_csv(Path("benchmarks/results/yardstick.csv")))
+    if (folder / "both_worlds.csv").exists():
+        print_whole_way(pd.read_csv(folder / "both_worlds.csv"))
+
+
+if __name__ == "__main__":
+    main()
