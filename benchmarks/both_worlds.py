@@ -1,12 +1,12 @@
 """One Mixer, both worlds: encoder and Mixer of self-supervised runs in few-label training.
 
 Run it with ``python benchmarks/both_worlds.py`` after ``benchmarks/self_supervised.py moco``, whose
-weights it reads. CIFAR-10, 1,000 labels (100 a class), 600 steps of batch 100, three seeds; a
+weights it reads. CIFAR-10, 1,000 labels (100 a class), 500 steps of batch 100, three seeds; a
 finished cell is one row, and a second run skips what is finished.
 
 "scratch" starts from random weights, "from MoCo" from the encoder of ``moco samix``. The Mixer is
 "fresh" (trained in place), "from MoCo" (goes on from there), or "frozen" as it came from there. The
-way back: MoCo for three epochs from a supervised encoder, with its Mixer frozen, or a fresh one.
+way back: MoCo for two epochs from a supervised encoder, with its Mixer frozen, or a fresh one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from self_supervised import Cell as Pretraining
 from self_supervised import Part, create, knn, load, pretrain
 from yardstick import RESNET, accuracy, append, augment, claim, read_rows
 
-STEPS, BATCH, LABELS = 600, 100, 100
-BACK_EPOCHS = 3
+STEPS, BATCH, LABELS = 500, 100, 100
+BACK_EPOCHS = 2
 # name: start of the encoder, policy, what becomes of the Mixer
 FORWARD = {
     "scratch, none": ("scratch", "none", None),
