@@ -33,6 +33,7 @@ NAMES = {
     "global_loss",
     "local_loss",
     "match_area",
+    "mix_collate",
     "mix_targets",
     "momentum_decay",
     "queue_candidates",
@@ -54,6 +55,7 @@ def test_policies_and_methods_are_frozen() -> None:
         "mixup-cutmix",
         "resizemix",
         "samix",
+        "samix-p",
     ]
     assert list(samix.METHODS) == ["supervised", "moco", "simclr", "byol", "mocov3"]
 

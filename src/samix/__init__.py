@@ -36,7 +36,15 @@ from .objectives import (
     queue_candidates,
     soft_cross_entropy,
 )
-from .policies import POLICIES, Evidence, LearnedPolicy, Policy, StaticPolicy, create_policy
+from .policies import (
+    POLICIES,
+    Evidence,
+    LearnedPolicy,
+    Policy,
+    StaticPolicy,
+    create_policy,
+    mix_collate,
+)
 
 __all__ = [
     "METHODS",
@@ -65,6 +73,7 @@ __all__ = [
     "global_loss",
     "local_loss",
     "match_area",
+    "mix_collate",
     "mix_targets",
     "momentum_decay",
     "queue_candidates",

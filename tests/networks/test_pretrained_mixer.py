@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,34 @@ def test_saved_and_loaded_it_is_the_same(folder: Path) -> None:
     assert loaded.record["data"] == "noise"
     assert is_pretrained_mixer(folder)
     assert not is_pretrained_mixer(folder.parent)
-    card = (folder / "README.md").read_text()
-    assert "license: apache-2.0" in card
-    assert "create_policy" in card
+    assert not list(folder.glob("*.bin"))
+
+
+def test_the_card_says_how_it_was_trained(tmp_path: Path) -> None:
+    record = {
+        "data": ["photos of the line: 90 photos learned from"],
+        "labels": "none",
+        "objective": "SAMix-I on MoCo v2",
+        "length": "3 epochs",
+        "seeds": [4, 5],
+        "licence": "CC-BY-4.0",
+        "life": {"mask_deviation": 0.2},
+        "remarks": ["A remark."],
+    }
+    make(**record).save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "license: cc-by-4.0" in card
+    for fact in (
+        "photos of the line: 90", "SAMix-I", "3 epochs", "4; 5", "CC-BY-4.0", "A remark.", "0.20",
+        "resnet18, small stem", "8 channels", "16 x 16 px", "8 to 4", "create_policy", "none",
+        torch.__version__, date.today().isoformat()[:4], "three pairs",
+    ):  # fmt: skip
+        assert fact in card, fact
+    # what nobody stated is not made up
+    make().save_pretrained(tmp_path / "other")
+    card = (tmp_path / "other" / "README.md").read_text()
+    assert "license: other" in card
+    assert "| Licence | not stated |" in card
 
 
 def change(folder: Path, **values: Any) -> None:
@@ -113,6 +139,53 @@ def test_a_folder_that_does_not_fit_is_refused_with_a_sentence(folder: Path) -> 
     weights.unlink()
     with pytest.raises(ValueError, match="checksum"):
         create_policy(str(folder))
+
+
+def test_a_folder_that_computes_other_masks_is_refused(folder: Path) -> None:
+    """As another version of a package could, with weights and checksum as they were."""
+    record = json.loads((folder / "config.json").read_text())["record"]
+    record["compatibility"][1][2] += 0.02
+    change(folder, record=record)
+    with pytest.raises(ValueError, match=r"compatibility test: masks differ by 0\.02.*timm"):
+        create_policy(str(folder))
+    record["compatibility"][1][2] -= 0.019
+    change(folder, record=record)
+    create_policy(str(folder))
+    for wrong in ([[0.1]], "x", None):
+        change(folder, record={**record, "compatibility": wrong})
+        with pytest.raises(ValueError, match="masks differ by inf"):
+            create_policy(str(folder))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"encoder": {}}, {"encoder": None}, {"mixer": {"no": 1}}, {"tap": "x"}, {"record": 3}],
+    ids=str,
+)
+def test_a_configuration_of_something_else_is_refused_with_a_sentence(
+    folder: Path, values: dict[str, Any]
+) -> None:
+    change(folder, **values)
+    with pytest.raises(ValueError, match="no Mixer of samix"):
+        create_policy(str(folder))
+
+
+def test_it_keeps_its_digits_whatever_the_model_around_it_is_cast_to(folder: Path) -> None:
+    frozen = PretrainedMixer.from_pretrained(str(folder))
+    batch, lam = images(), torch.tensor([0.2, 0.4, 0.6, 0.8])
+    wanted = frozen(batch, batch.flip(0), lam)
+    for cast in (torch.bfloat16, torch.float16):
+        around = nn.Sequential(nn.Conv2d(3, 3, 1), frozen).to(cast)
+        assert around[0].weight.dtype == cast
+        assert {value.dtype for value in frozen.parameters()} == {torch.float32}
+        assert torch.equal(frozen(batch, batch.flip(0), lam), wanted)
+    assert frozen.to("meta").features(batch.to("meta")).device.type == "meta"
+
+
+def test_images_of_another_number_of_channels_are_refused(folder: Path) -> None:
+    policy = create_policy(str(folder))
+    with pytest.raises(ValueError, match=r"expected \(B,3,H,W\).*got \(4, 1, 8, 8\)"):
+        policy.plan(torch.rand(4, 1, 8, 8))
 
 
 def test_what_cannot_be_described_is_refused() -> None:
@@ -166,3 +239,5 @@ def test_an_unknown_name_is_still_refused() -> None:
         create_policy("cutmixx")
     with pytest.raises(ValueError, match="policy: expected one of"):
         create_policy("./not/there")
+    with pytest.raises(ValueError, match=r"mixer: expected one of.*got 'demoo'; .*'demo'"):
+        create_policy("samix-p", mixer="demoo")

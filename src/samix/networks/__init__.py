@@ -9,15 +9,30 @@ from .backbone import (
     find_tap,
     in_fast_format,
     tap_features,
+    up_to_tap,
 )
+from .built_in import (
+    DEFAULT_MIXER,
+    built_in_mixers,
+    is_pretrained_mixer,
+    is_repository,
+    open_mixer,
+    read_configuration,
+)
+from .compatibility import TOLERANCE
+from .freezing import pretrained_mixer
 from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
+from .mixer_card import card_facts
 from .momentum import MomentumEncoder, momentum_decay, update_average
-from .pretrained_mixer import PretrainedMixer, is_pretrained_mixer, pretrained_mixer, standardised
+from .pretrained_mixer import PretrainedMixer
 from .projected import Projected, embedding_width, unit
 from .queue import Clusters, KeyQueue, spherical_k_means
+from .standardise import Standardised, standardised
 from .stem import small_stem
 
 __all__ = [
+    "DEFAULT_MIXER",
+    "TOLERANCE",
     "Clusters",
     "FeatureClassifier",
     "KeyQueue",
@@ -26,7 +41,10 @@ __all__ = [
     "MomentumEncoder",
     "PretrainedMixer",
     "Projected",
+    "Standardised",
     "Tap",
+    "built_in_mixers",
+    "card_facts",
     "create_backbone",
     "embedding_width",
     "feature_info",
@@ -34,15 +52,19 @@ __all__ = [
     "find_tap",
     "in_fast_format",
     "is_pretrained_mixer",
+    "is_repository",
     "lam_polynomial",
     "logit_with_mean",
     "momentum_decay",
+    "open_mixer",
     "pair_attention",
     "pretrained_mixer",
+    "read_configuration",
     "small_stem",
     "spherical_k_means",
     "standardised",
     "tap_features",
     "unit",
+    "up_to_tap",
     "update_average",
 ]

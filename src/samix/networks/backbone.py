@@ -152,6 +152,21 @@ def tap_features(model: nn.Module, images: Tensor, tap: Tap) -> Tensor:
     return cast(Tensor, maps[0])
 
 
+def up_to_tap(model: nn.Module, tap: Tap) -> nn.Module:
+    """Leave out of a timm model what comes after a tap, in place.
+
+    Raises:
+        ValueError: The model cannot be cut.
+    """
+    if not hasattr(model, "prune_intermediate_layers"):
+        raise ValueError(
+            "encoder: expected a timm model that can be cut (prune_intermediate_layers), got "
+            f"{type(model).__name__}"
+        )
+    model.prune_intermediate_layers([tap.index], prune_norm=True, prune_head=True)  # type: ignore[operator]
+    return model
+
+
 def features_and_embedding(model: nn.Module, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
     """Return the feature map at a tap and the embedding, in one pass through the network.
 

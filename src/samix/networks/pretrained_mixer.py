@@ -2,59 +2,39 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, ModelCardData, PyTorchModelHubMixin, hf_hub_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .backbone import Tap, create_backbone, in_fast_format, tap_features
+from .backbone import Tap, create_backbone, in_fast_format, tap_features, up_to_tap
+from .compatibility import TOLERANCE, distance, probe_masks
 from .mixer import Mixer, MixerOptions
+from .mixer_card import card_text, licence_of, made_with
+from .standardise import standardised
 
 FORMAT = 1
 """Version of the folder; another one is refused."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_EPS = 1e-5
-
-_CARD = """\
----
-{{ card_data }}
----
-
-# A pre-trained Mixer for samix
-
-A small network that computes how to mix two images, with the frozen encoder that feeds it. It
-mixes any batch of images without labels and without training:
-
-    policy = samix.create_policy("THIS FOLDER OR REPOSITORY")
-
-Images are standardised one by one and looked at in a fixed size, so that masks do not depend on how
-the images were normalised. How it was trained, on what, and under which licence stands in
-`config.json` under `record`. The folder is read without running code; its checksum is verified.
-"""
+_TAGS = ("data-augmentation", "mixup", "samix")
 
 
-class PretrainedMixer(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="samix",
-    license="apache-2.0",
-    tags=["mixup", "data-augmentation"],
-    model_card_template=_CARD,
-):
+class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tags=[*_TAGS]):
     """A Mixer with the frozen encoder that feeds it (SAMix^P), always in eval mode.
 
     ``save_pretrained(folder)``, ``from_pretrained(folder or repository)`` and ``push_to_hub`` are
-    those of huggingface_hub; a local folder needs no network.
+    those of huggingface_hub; a local folder needs no network. Loading refuses a folder of another
+    version, with other shapes or another checksum, and one whose compatibility test fails.
+
+    Weights stay in the precision that they have when the module is cast to a lower one: a mask
+    needs the digits.
 
     Args:
         encoder: ``backbone`` (a timm name), ``model_kwargs``, ``stem`` and ``image_size``.
@@ -62,7 +42,10 @@ class PretrainedMixer(
         channels: Channels C of the feature map there.
         mixer: Fields of :class:`MixerOptions`.
         resolution: Height and width in pixels in which the encoder looks at any image.
-        record: How it was trained: data, objective, date, seeds, licence.
+        record: How it was trained, as plain values. The card knows ``data`` (what was learned
+            from), ``labels``, ``objective``, ``length``, ``seeds``, ``date``, ``licence``,
+            ``made_with`` (versions by package), ``life`` (numbers by name) and ``remarks``;
+            ``alpha`` is the default of the policy.
         format: Version of the folder.
     """
 
@@ -83,6 +66,8 @@ class PretrainedMixer(
                 f"format: expected {FORMAT}, which this version of samix reads, got {format}; "
                 "install the version that wrote the folder"
             )
+        if not isinstance(record, dict | None):
+            raise TypeError(f"record: expected names and values, got {record!r}")
         self.tap, self.resolution, self.record = Tap(tap, channels), resolution, record or {}
         network = create_backbone(
             encoder["backbone"],
@@ -99,6 +84,16 @@ class PretrainedMixer(
         """Stay in eval mode: nothing here is trained."""
         return super().train(False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PretrainedMixer:
+        """Move to a device, but never to another precision."""
+
+        def moved(value: Tensor) -> Tensor:
+            new = fn(value)
+            return new if new.dtype == value.dtype else value.to(new.device)
+
+        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
+        return self
+
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Return what the Mixer reads, whatever the size and normalisation of the images.
@@ -108,7 +103,15 @@ class PretrainedMixer(
 
         Returns:
             (B,C,h,w).
+
+        Raises:
+            ValueError: The images have another number of channels.
         """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(
+                f"images: expected (B,3,H,W) for a pre-trained Mixer, got {tuple(images.shape)}; "
+                "grey images can be given as images.expand(-1, 3, -1, -1)"
+            )
         size = (self.resolution, self.resolution)
         small = F.interpolate(images.float(), size, mode="bilinear", antialias=True)
         return tap_features(self.encoder, in_fast_format(standardised(small)), self.tap)
@@ -128,12 +131,36 @@ class PretrainedMixer(
         mask: Tensor = self.mixer(self.features(images), self.features(partner), lam, size)
         return mask
 
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """Return the card, with all that the configuration says about the training."""
+        data = ModelCardData(license=licence_of(self.record), library_name="samix", tags=[*_TAGS])
+        text = card_text(self.config, sum(p.numel() for p in self.parameters()))
+        return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.json holds."""
+        return {**dict(self._hub_mixin_config or {}), "record": self.record}  # type: ignore[arg-type]
+
+    def compatibility(self) -> float:
+        """Return how far the masks of the compatibility test are from the stored ones.
+
+        Returns:
+            Largest difference, at least 0; infinite where none are stored.
+        """
+        device = next(self.parameters()).device
+        return distance(probe_masks(self, device), self.record.get("compatibility"))
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Write the weights, and their checksum beside them for the configuration."""
+        """Write the weights; their checksum and the compatibility test are for the configuration.
+
+        ``save_pretrained`` then writes the configuration and the card.
+        """
         tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
         save_file(tensors, save_directory / WEIGHTS, metadata={"format": "pt"})
-        self.record["sha256"] = _checksum(save_directory / WEIGHTS)
-        self._hub_mixin_config["record"] = self.record  # type: ignore[index]
+        self.record["sha256"] = checksum(save_directory / WEIGHTS)
+        self.record["compatibility"] = probe_masks(self, next(self.parameters()).device)
+        self._hub_mixin_config = self.config
 
     @classmethod
     def _from_pretrained(
@@ -165,102 +192,35 @@ class PretrainedMixer(
         known = {k: v for k, v in options.items() if k not in ("map_location", "strict")}
         try:
             model = cls(**known)
-        except TypeError as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"'{model_id}' is no Mixer of samix: {error}") from error
-        wanted = model.record.get("sha256")
-        if not file.is_file() or _checksum(file) != wanted:
+        model._fill(file)
+        return model
+
+    def _fill(self, file: Path) -> None:
+        """Load weights that belong to the configuration.
+
+        Raises:
+            ValueError: They do not, or the masks that they give are not those that are stored.
+        """
+        if not file.is_file() or checksum(file) != self.record.get("sha256"):
             raise ValueError(
                 f"'{file}' is damaged or of another Mixer: its checksum is not that in {CONFIG}; "
                 "fetch or export it again"
             )
         try:
-            model.load_state_dict(load_file(file))
+            self.load_state_dict(load_file(file))
         except (RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise ValueError(f"'{file}' does not fit its {CONFIG} ({reason})") from error
-        return model
+        if not (apart := self.compatibility()) <= TOLERANCE:
+            raise ValueError(
+                f"'{file}' fails its compatibility test: masks differ by {apart:.2g} from those in "
+                f"{CONFIG}, at most {TOLERANCE} is allowed; install the versions that it was made "
+                f"with ({made_with(self.record)}), or export it again"
+            )
 
 
-def pretrained_mixer(
-    encoder: nn.Module,
-    mixer: Mixer,
-    tap: Tap,
-    *,
-    make: Mapping[str, Any],
-    resolution: int,
-    record: Mapping[str, Any] | None = None,
-) -> PretrainedMixer:
-    """Return a frozen copy of a trained Mixer with the encoder that it was trained with.
-
-    Args:
-        encoder: A timm model; what comes after the tap is left out of the copy.
-        mixer: The trained Mixer.
-        tap: Where it reads the encoder.
-        make: How the encoder is made: ``backbone``, ``model_kwargs``, ``stem``, ``image_size``.
-        resolution: Height and width in pixels that it was trained with.
-        record: How it was trained.
-    """
-    if tap.index is None:
-        raise ValueError(
-            "encoder: expected a timm model, which a folder can describe, got a module of one's own"
-        )
-    frozen = PretrainedMixer(
-        encoder={**make, "model_kwargs": _plain(make.get("model_kwargs"))},
-        tap=tap.index,
-        channels=tap.channels,
-        mixer=asdict(mixer.options),
-        resolution=resolution,
-        record=dict(record or {}),
-    )
-    kept = up_to_tap(copy.deepcopy(encoder), tap)
-    frozen.encoder.load_state_dict(kept.state_dict())
-    frozen.mixer.load_state_dict(mixer.state_dict())
-    return frozen
-
-
-def up_to_tap(model: nn.Module, tap: Tap) -> nn.Module:
-    """Leave out of a timm model what comes after a tap, in place.
-
-    Raises:
-        ValueError: The model cannot be cut.
-    """
-    if not hasattr(model, "prune_intermediate_layers"):
-        raise ValueError(
-            "encoder: expected a timm model that can be cut (prune_intermediate_layers), got "
-            f"{type(model).__name__}"
-        )
-    model.prune_intermediate_layers([tap.index], prune_norm=True, prune_head=True)  # type: ignore[operator]
-    return model
-
-
-def standardised(images: Tensor) -> Tensor:
-    """Return images with mean 0 and deviation 1 in each channel of each image.
-
-    Args:
-        images: (B,3,H,W) floating point.
-    """
-    mean = images.mean((2, 3), keepdim=True)
-    deviation = (images - mean).square().mean((2, 3), keepdim=True).sqrt()
-    return (images - mean) / deviation.clamp_min(_EPS)
-
-
-def is_pretrained_mixer(folder: str | Path) -> bool:
-    """Say whether a folder holds a Mixer of this kind."""
-    file = Path(folder) / CONFIG
-    if not file.is_file():
-        return False
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return isinstance(content, dict) and {"encoder", "mixer", "tap"} <= set(content)
-
-
-def _plain(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return arguments as JSON reads them back."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(values or {})))
-    return plain
-
-
-def _checksum(file: Path) -> str:
+def checksum(file: Path) -> str:
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,5 +1,6 @@
 """Who decides lam, index, mask and weight of a mix."""
 
+from .collate import MixCollate, mix_collate
 from .learned import LearnedPolicy, pair_features
 from .policy import Evidence, Policy, StaticPolicy, Traits
 from .pretrained import PretrainedPolicy
@@ -9,12 +10,14 @@ __all__ = [
     "POLICIES",
     "Evidence",
     "LearnedPolicy",
+    "MixCollate",
     "Policy",
     "PretrainedPolicy",
     "StaticPolicy",
     "Traits",
     "check_options",
     "create_policy",
+    "mix_collate",
     "nearest",
     "pair_features",
     "policy_options",

@@ -6,14 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import Tensor, nn
 
 from samix.mixing import MixPlan
-from samix.networks import PretrainedMixer
+from samix.networks import PretrainedMixer, open_mixer
 
 from .learned import samix_plan
 from .policy import Evidence, Traits, check_alpha, check_probability, plan_with
+
+_ALPHA = 2.0  # of a Mixer whose record does not say with which it was trained
 
 
 class PretrainedPolicy(nn.Module):
@@ -26,13 +27,13 @@ class PretrainedPolicy(nn.Module):
         name: What the policy is called.
     """
 
-    traits = Traits(label="lam")
+    traits = Traits(label="lam", reads_pixels=True)
 
     def __init__(
         self,
         mixer: PretrainedMixer,
         *,
-        alpha: float = 2.0,
+        alpha: float = _ALPHA,
         p: float = 1.0,
         name: str = "samix-p",
     ) -> None:
@@ -69,27 +70,35 @@ class PretrainedPolicy(nn.Module):
         return plan_with(rule, images, p=self.p, generator=generator)
 
 
-def pretrained(source: str | Path, alpha: float | None = None, p: float = 1.0) -> PretrainedPolicy:
-    """A pre-trained Mixer from a folder or a repository.
+def samix_p(
+    mixer: str | Path | None = None, alpha: float | None = None, p: float = 1.0
+) -> PretrainedPolicy:
+    """SAMix with a frozen Mixer that was trained before, which comes with the package.
 
     Args:
-        source: Folder of :meth:`samix.PretrainedMixer.save_pretrained`, or the name of a repository
-            on the Hugging Face hub.
+        mixer: Name of a Mixer in this package, folder of
+            :meth:`samix.PretrainedMixer.save_pretrained`, or "owner/name" of a repository on the
+            Hugging Face hub; None takes the default one of this package.
         alpha: Parameter of Beta(alpha, alpha), above 0; None takes that of the Mixer's training.
         p: Probability that a sample is mixed, in [0, 1].
 
     Raises:
-        ValueError: The folder is damaged, of another version, or no Mixer; or the repository cannot
-            be fetched.
+        ValueError: No such Mixer; or it is damaged, of another version, or cannot be fetched.
     """
-    try:
-        mixer = PretrainedMixer.from_pretrained(str(source))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"policy: '{source}' is no folder of a pre-trained Mixer, and no such repository can "
-            f"be fetched ({reason})"
-        ) from error
+    opened = open_mixer(mixer)
     if alpha is None:
-        alpha = float(mixer.record.get("alpha", 2.0))
-    return PretrainedPolicy(mixer, alpha=alpha, p=p, name=Path(source).name)
+        alpha = float(opened.record.get("alpha", _ALPHA))
+    return PretrainedPolicy(opened, alpha=alpha, p=p)
+
+
+def pretrained(source: str | Path, alpha: float | None = None, p: float = 1.0) -> PretrainedPolicy:
+    """A pre-trained Mixer from a folder or a repository: ``samix-p`` with it, named after it.
+
+    Args:
+        source: Folder or repository, as for :func:`samix_p`.
+        alpha: Parameter of Beta(alpha, alpha), above 0; None takes that of the Mixer's training.
+        p: Probability that a sample is mixed, in [0, 1].
+    """
+    policy = samix_p(source, alpha, p)
+    policy.name = Path(source).name
+    return policy

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from samix.networks import is_pretrained_mixer
+from samix.networks import is_pretrained_mixer, is_repository
 
 from . import learned, pretrained, static
 from .policy import Policy
-
-_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 POLICIES: dict[str, Callable[..., Policy]] = {
     "none": static.none,
@@ -23,6 +20,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "mixup-cutmix": static.mixup_cutmix,
     "resizemix": static.resizemix,
     "samix": learned.samix,
+    "samix-p": pretrained.samix_p,
 }
 """Every policy: its name, and the function that makes it."""
 
@@ -51,7 +49,7 @@ def policy_factory(name: str) -> Callable[..., Policy]:
     """
     if name in POLICIES:
         return POLICIES[name]
-    if is_pretrained_mixer(name) or _REPOSITORY.fullmatch(name):
+    if is_pretrained_mixer(name) or is_repository(name):
         return partial(pretrained.pretrained, name)
     raise ValueError(
         f"policy: expected one of {', '.join(POLICIES)}, got {name!r}; the nearest is "

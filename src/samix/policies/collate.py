@@ -1,0 +1,97 @@
+"""Mixing where batches are made: a policy as the ``collate_fn`` of a DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from samix.mixing import blend, mix_targets
+
+from .policy import Policy
+from .registry import create_policy, policy_options
+
+_NEEDS = (
+    "policy: '{name}' needs {needs} of the images, which a collate_fn does not have; use it inside "
+    "a method (samix.create_method), or take 'samix-p' here"
+)
+
+
+@dataclass(frozen=True)
+class MixCollate:
+    """Collates samples and mixes the batch; made by :func:`mix_collate`.
+
+    Attributes:
+        policy: Plans the mix.
+        num_classes: Number of classes K; None for targets that are rows already.
+        label_smoothing: Share in [0, 1) of each label that is spread over all classes.
+    """
+
+    policy: Policy
+    num_classes: int | None = None
+    label_smoothing: float = 0.0
+
+    def __call__(self, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Return the mixed batch.
+
+        Args:
+            samples: Pairs of an image (C,H,W), floating point, and a target: a class number, or a
+                row of K numbers.
+
+        Returns:
+            (B,C,H,W) images and (B,K) soft targets.
+
+        Raises:
+            ValueError: A sample is no pair of an image and a target.
+        """
+        batch = default_collate(list(samples))
+        if not isinstance(batch, list | tuple) or len(batch) != 2:
+            raise ValueError(
+                "samples: expected pairs (image, target) from the dataset, got "
+                f"{type(samples[0]).__name__}; write a collate_fn of your own with policy.plan, "
+                "samix.blend and samix.mix_targets"
+            )
+        images, target = batch
+        # a number of this process, as DataLoader itself takes one for its workers
+        seed = int(torch.empty((), dtype=torch.int64).random_().item())
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            plan = self.policy.plan(images, target=target, generator=generator)
+            mixed = blend(images, plan)
+        smoothing = self.label_smoothing
+        return mixed, mix_targets(target, plan, self.num_classes, label_smoothing=smoothing)
+
+
+def mix_collate(
+    policy: str | Policy,
+    num_classes: int | None = None,
+    *,
+    label_smoothing: float = 0.0,
+) -> MixCollate:
+    """Return a ``collate_fn`` for a DataLoader that mixes each batch.
+
+    It can be sent to worker processes. Each batch draws one number from torch's random state of
+    the process that collates it, and nothing else does: a worker has its own state, which the
+    DataLoader seeds, and ``torch.manual_seed`` before the loop repeats the mixes.
+
+    Args:
+        policy: A name in :data:`samix.POLICIES` or a policy, of those that need nothing but the
+            images: all hand-made ones, and "samix-p".
+        num_classes: Number of classes K; None for targets that are rows already.
+        label_smoothing: Share in [0, 1) of each label that is spread over all classes.
+
+    Raises:
+        ValueError: The policy needs what only a method knows, or there is none of this name.
+    """
+    if isinstance(policy, str):
+        # a Mixer in training is made for the feature map of a network, which is not here
+        if "channels" in policy_options(policy):
+            raise ValueError(_NEEDS.format(name=policy, needs="features"))
+        policy = create_policy(policy)
+    if policy.traits.needs:
+        raise ValueError(_NEEDS.format(name=policy.name, needs=", ".join(policy.traits.needs)))
+    return MixCollate(policy, num_classes, label_smoothing)
