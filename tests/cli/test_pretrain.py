@@ -142,7 +142,7 @@ def test_divergence_exits_with_one(capsys):
 
 
 def test_presets_know_their_command():
-    assert set(preset_names("pretrain")) == {"quick", "ssl-resnet"}
+    assert set(preset_names("pretrain")) == {"mixer", "quick", "ssl-resnet"}
     assert set(preset_names()) == {*preset_names("train"), *preset_names("pretrain")}
     assert config_from({"data": "demo"}).preset == "quick"
     assert "Self-supervised" in about_preset("quick")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_option
+from .options import add_option, add_switch
 from .run_options import (
     RunWords,
     add_machine,
@@ -37,7 +37,7 @@ examples:
   samix evaluate RUN --data photos/                         or measure what was learned
 """
 _WORDS = RunWords(
-    presets="quick (32 px; taken for DATA 'demo'), ssl-resnet (224 px)",
+    presets="quick (32 px; taken for DATA 'demo'), ssl-resnet (224 px), mixer (32 px)",
     batch_size="256",
     lr="sgd 0.06, adamw 0.00015, times batch size / 256",
     weight_decay="sgd 0.0005, adamw 0.1",
@@ -74,6 +74,11 @@ def add_pretrain(commands: Any) -> None:
         "quicker to learn from",
         type=int,
         metavar="N",
+    )
+    add_switch(
+        data,
+        "--standardise",
+        "show the network each photo with mean 0 and deviation 1, as a pre-trained Mixer sees it",
     )
     method = parser.add_argument_group("method")
     names = "moco, simclr, byol, or mocov3 for transformers (moco)"

@@ -18,6 +18,7 @@ from samix.data.demo import (
     write_demo,
 )
 from samix.data.groups import find_groups
+from samix.data.joined import join_images, join_splits
 from samix.data.labelled import labelled_subset
 from samix.data.loaders import Loaders, Loading, PhotoDataset, build_loaders, choose_batch_size
 from samix.data.opening import check_labels, open_images
@@ -72,6 +73,8 @@ __all__ = [
     "demo_photo",
     "eval_view",
     "find_groups",
+    "join_images",
+    "join_splits",
     "labelled_subset",
     "make_splits",
     "make_unlabelled_splits",

@@ -6,7 +6,7 @@ import difflib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from torch import nn
 
 from samix.data.views import Channels
 from samix.errors import InputError
-from samix.networks import create_backbone
+from samix.networks import Standardised, create_backbone
 
 from .weights import SUFFIXES, load_weights, read_weights
 
@@ -157,18 +157,30 @@ def _open_run(path: Path, average: bool) -> Encoder:
         make = _Make(*(model[name] for name in names))
         mean, std = _channels(model["mean"]), _channels(model["std"])
         known = {name: model[name] for name in ("method", "policy")}
+        standardise = bool(model.get("standardise"))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"'{described}' cannot be read ({error}); train the run again") from error
     network = _built(make)
     load_weights(network, read_weights(weights), f"'{weights}'")
     splits = path / "splits.csv"
-    return _encoder(
+    encoder = _encoder(
         network,
         make,
         name=path.resolve().name,
         channels=(mean, std),
         known={"kind": "run", "source": str(path), **known, "average": average},
         splits=splits if splits.is_file() else None,
+    )
+    return _standardising(encoder) if standardise else encoder
+
+
+def _standardising(encoder: Encoder) -> Encoder:
+    """Return an encoder that looks at photos one by one, as in its training."""
+    return replace(
+        encoder,
+        network=Standardised(encoder.network).eval(),
+        make_random=lambda seed: Standardised(encoder.make_random(seed)).eval(),
+        description={**encoder.description, "standardise": True},
     )
 
 

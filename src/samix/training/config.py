@@ -85,6 +85,10 @@ class PretrainConfig(RunConfig):
     Attributes:
         method: Name in :data:`samix.METHODS`, except "supervised".
         method_options: Options of the method, such as temperature and queue_size.
+        more_data: Further sets of photos, as ``data``, that are learned from together with it. Each
+            is split by itself, and no class is looked at any more.
+        standardise: Show the network each photo with mean 0 and deviation 1 in each channel, as a
+            pre-trained Mixer looks at photos, instead of normalised by what its backbone wants.
         views: "moco", "simclr" or "byol", see :func:`samix.data.two_views`; None chooses by method.
         clean_branch: The encoder also learns from the unmixed views; None is the default of the
             policy, which is True for those that are published so.
@@ -95,10 +99,13 @@ class PretrainConfig(RunConfig):
 
     method: str = "moco"
     method_options: Mapping[str, Any] = field(default_factory=dict)
+    more_data: tuple[str, ...] = ()
+    standardise: bool = False
     views: RecipeName | None = None
     clean_branch: bool | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "more_data", tuple(self.more_data))  # a list in config.yaml
         super().__post_init__()
         check_choice(self, "views", (*get_args(RecipeName), None))
         if self.batch_size is not None and self.batch_size < 2 * self.processes:
@@ -148,7 +155,10 @@ def resolve(config: Config) -> Config:
     Raises:
         InputError: The device is not there, or does not do what is asked.
     """
-    return fill_rates(replace(config, data=whole_path(config.data), device=choose_device(config)))
+    config = replace(config, data=whole_path(config.data), device=choose_device(config))
+    if isinstance(config, PretrainConfig):
+        config = replace(config, more_data=tuple(map(whole_path, config.more_data)))
+    return fill_rates(config)
 
 
 def fill_rates(config: Config) -> Config:

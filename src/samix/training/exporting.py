@@ -68,6 +68,7 @@ def write_model(
     mean: Sequence[float],
     std: Sequence[float],
     name: str = "supervised",
+    standardise: bool = False,
 ) -> None:
     """Write the trained network of a run, its average and its Mixer, each where there is one.
 
@@ -82,6 +83,7 @@ def write_model(
         mean: Mean of the three channels that is subtracted from photos in [0, 1].
         std: Standard deviation of the three channels to divide by.
         name: Name of the method in :data:`samix.METHODS`.
+        standardise: The network was shown photos standardised one by one, whatever mean and std.
     """
     path = run.path if isinstance(run, RunFolder) else run
     _write_weights(path / WEIGHTS, method.export().state_dict())
@@ -108,6 +110,7 @@ def write_model(
         "classes": None if classes is None else list(classes),
         "mean": [float(value) for value in mean],
         "std": [float(value) for value in std],
+        "standardise": standardise,
         "method": name,
         "policy": config.policy,
         **({} if mixer is None else {"mixer": mixer}),

@@ -15,13 +15,14 @@ from samix.data.groups import read_table
 from samix.errors import InputError
 from samix.evaluation.weights import read_weights
 from samix.methods import RIVALS
-from samix.networks import is_pretrained_mixer, update_average
+from samix.networks import built_in_mixers, is_pretrained_mixer, update_average
 from samix.policies import POLICIES, LearnedPolicy
 
 from .config import TrainConfig
 from .exporting import MIXER, MODEL, WEIGHTS
 from .runs import RunFolder, open_run, read_config
 from .settings import RunConfig, whole_path
+from .sources import data_of, whole_keys
 from .task import Method
 
 ARCHITECTURE = ("backbone", "model_kwargs", "stem", "image_size")
@@ -100,7 +101,9 @@ def adopt(config: Config) -> Config:
     if isinstance(config, TrainConfig) and config.init is not None:
         config = replace(config, init=whole_path(config.init))
         check_architecture(open_source(str(config.init), "--init"), config)
-    if is_pretrained_mixer(config.policy):
+    if config.policy == "samix-p":
+        config = replace(config, policy_options=_with_whole_path(config.policy_options))
+    elif is_pretrained_mixer(config.policy):
         config = replace(config, policy=whole_path(config.policy))
     elif config.policy not in {*POLICIES, *RIVALS} and _looks_like_a_path(config.policy):
         config = _with_mixer(config, open_source(config.policy, "--policy"))
@@ -190,7 +193,7 @@ def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, S
     if not isinstance(config, TrainConfig) or config.init is None:
         return None, None
     source = open_source(config.init, "--init")
-    if source.config.data != config.data or not _same_photos(source, images):
+    if data_of(source.config) != (config.data,) or not _same_photos(source, images):
         return None, source
     if config.group_by is not None and config.group_by != source.config.group_by:
         raise InputError(
@@ -207,9 +210,9 @@ def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, S
 def overlap_note(source: Source, config: RunConfig, images: ImageSet, splits: Splits) -> str:
     """Return a sentence on how many test photos the other run has learned from, by their paths."""
     rows = read_table(source.run.splits, ("path", "split"))
-    before, here = _root(source.config.data), _root(config.data)
-    seen = {f"{before}/{row['path']}" for row in rows if row["split"] == "train"}
-    both = [i for i in splits.test if f"{here}/{images.keys[i]}" in seen]
+    learned = [row["path"] for row in rows if row["split"] == "train"]
+    seen, here = set(whole_keys(source.config, learned)), whole_keys(config, images.keys)
+    both = [i for i in splits.test if here[i] in seen]
     if not both:
         return (
             f"No test photo was learned from in '{source.run.path}', by the paths of the photos; "
@@ -235,14 +238,17 @@ def mixer_notes(config: RunConfig, images: ImageSet, splits: Splits) -> tuple[st
     return tuple(notes)
 
 
-def _root(data: str) -> str:
-    """Return the folder that the paths of the photos are relative to."""
-    return str(Path(data).parent) if Path(data).is_file() else data
-
-
 def _same_photos(source: Source, images: ImageSet) -> bool:
     rows = read_table(source.run.splits, ("path",))
     return {row["path"] for row in rows} == set(images.keys)
+
+
+def _with_whole_path(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options of samix-p with the folder of its Mixer as an absolute path."""
+    mixer = options.get("mixer")
+    if not isinstance(mixer, str) or mixer in built_in_mixers():
+        return options
+    return {**options, "mixer": whole_path(mixer)}
 
 
 def _looks_like_a_path(policy: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -15,10 +15,10 @@ from samix.data import (
     Splits,
     View,
     eval_view,
+    join_splits,
     labelled_subset,
     make_splits,
     make_unlabelled_splits,
-    open_images,
     read_splits,
 )
 from samix.errors import InputError
@@ -30,6 +30,7 @@ from .initial import freeze, mixer_notes, overlap_note, source_splits, start
 from .runs import RunFolder
 from .self_supervised import self_supervised_task
 from .settings import RunConfig
+from .sources import joined, open_sources
 from .supervised import supervised_task
 from .task import Announce, Method, Task
 
@@ -87,15 +88,12 @@ def prepare(
     Raises:
         InputError: Data or options cannot be used.
     """
-    images = open_images(
-        config.data,
-        need_labels=isinstance(config, TrainConfig),
-        skip_corrupt=config.skip_corrupt,
-        root=config.data_root,
-        download=config.download,
-        progress=_named(announce, "checking photos"),
-    )
-    splits, notes = split(images, config) if run is None else (read_splits(run.splits, images), ())
+    sources = open_sources(config, progress=_named(announce, "checking photos"))
+    images = joined(sources)
+    if run is None:
+        splits, notes = split_sources(sources, config)
+    else:
+        splits, notes = read_splits(run.splits, images), ()
     config, shrunk = _fit_batch(config, len(splits.train))
     config, queued = fit_queue(config, len(splits.train))
     config = fill_rates(config)
@@ -118,6 +116,19 @@ def prepare(
         *task.notes,
     )
     return Prepared(config, images, splits, task, steps, notes)
+
+
+def split_sources(
+    sources: Sequence[tuple[str, ImageSet]], config: RunConfig
+) -> tuple[Splits, tuple[str, ...]]:
+    """Split the photos of a new run, each set by itself; see :func:`split`."""
+    parts = [split(images, config) for _, images in sources]
+    if len(parts) == 1:
+        return parts[0]
+    return join_splits(sources, [part[0] for part in parts]), tuple(
+        f"{prefix}: {note}" for (prefix, _), part in zip(sources, parts, strict=True)
+        for note in part[1]
+    )  # fmt: skip
 
 
 def split(images: ImageSet, config: RunConfig) -> tuple[Splits, tuple[str, ...]]:

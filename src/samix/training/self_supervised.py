@@ -27,6 +27,7 @@ from samix.data import (
 from samix.data.loaders import as_it_is
 from samix.evaluation.knn import NEIGHBOURS, TEMPERATURE, knn_accuracy
 from samix.methods import SelfSupervisedMethod, StepOutput
+from samix.networks import Standardised, standardised
 
 from .batches import Batches, of_all_processes, share
 from .config import PretrainConfig
@@ -95,7 +96,7 @@ class SelfSupervisedTask:
 
     def step(self, batch: ViewBatch) -> StepOutput:
         """Return the loss of one batch of two views."""
-        output: StepOutput = self.method(batch)
+        output: StepOutput = self.method(self._shown(batch))
         return output
 
     def measure(self, place: Place) -> dict[str, float]:
@@ -103,7 +104,8 @@ class SelfSupervisedTask:
         found = {"held_out_loss": self._held_out_loss(place)}
         if self.bank is not None:
             found["knn_top1"] = self._knn(self.method.encoder, place)
-        return {**found, **life_row(self.method.signs_of_life(self._fixed_views(place)))}
+        views = self._shown(self._fixed_views(place))
+        return {**found, **life_row(self.method.signs_of_life(views))}
 
     def is_best(self, row: Row, before: Sequence[Row]) -> bool:
         """Nothing is chosen."""
@@ -142,7 +144,7 @@ class SelfSupervisedTask:
     def picture(self, place: Place, generator: torch.Generator, pairs: int) -> Picture:
         """Return pairs of views, with class names where there are any."""
         views = tuple(view[:pairs] for view in self._fixed_views(place))
-        plan = self.method.plan(views, generator=generator)
+        plan = self.method.plan(self._shown(views), generator=generator)
         shown = [self.view.denormalise(view) for view in views]
         crossed = self.method.options.cross_view
         targets = [self.images.targets[i] for i in self.fixed.store.indices[: len(views[0])]]
@@ -153,7 +155,14 @@ class SelfSupervisedTask:
         """Write the embedding network."""
         config, view = self.config, self.view
         write_model(
-            run, self.method, config, classes=None, mean=view.mean, std=view.std, name=config.method
+            run,
+            self.method,
+            config,
+            classes=None,
+            mean=view.mean,
+            std=view.std,
+            name=config.method,
+            standardise=config.standardise,
         )
 
     @torch.no_grad()
@@ -166,7 +175,7 @@ class SelfSupervisedTask:
             pairs = [(0, i) for i in range(number * size, (number + 1) * size)]
             views = tuple(view.to(place.device) for view in self.held_out.__getitems__(pairs))
             with place.precision():
-                losses.append(self.method.held_out_loss(views).float())
+                losses.append(self.method.held_out_loss(self._shown(views)).float())
         own = torch.stack(losses) if losses else torch.empty(0)
         return float(of_all_processes(own).mean())
 
@@ -174,12 +183,17 @@ class SelfSupervisedTask:
         """Return the share of validation photos that their neighbours classify."""
         if self.bank is None or self.asked is None:
             return float("nan")
+        network = Standardised(network) if self.config.standardise else network
         bank, known = _embed(network, self.bank, place)
         asked, target = _embed(network, self.asked, place)
         accuracy, _ = knn_accuracy(
             asked, target, bank, known, classes=len(self.images.classes), k=NEIGHBOURS
         )
         return accuracy
+
+    def _shown(self, views: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return views as the network is shown them."""
+        return tuple(standardised(v) if self.config.standardise else v for v in views)
 
     def _fixed_views(self, place: Place) -> tuple[Tensor, Tensor]:
         """Return two views (B,3,H,W) of training photos, the same at every call."""

@@ -1,0 +1,172 @@
+"""Taking the Mixer of a finished run out of it, with the encoder that fed it, as one folder."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+
+from samix._version import __version__
+from samix.data.groups import read_table
+from samix.errors import InputError
+from samix.evaluation.weights import load_weights
+from samix.networks import (
+    Mixer,
+    MixerOptions,
+    PretrainedMixer,
+    Tap,
+    create_backbone,
+    pretrained_mixer,
+)
+
+from .config import PretrainConfig
+from .exporting import AVERAGE, MIXER
+from .initial import ARCHITECTURE, Source, open_source
+from .life import LEAST_CORRELATION, LEAST_DEVIATION
+from .sources import data_of, root_of
+
+_METHODS = {"moco": "MoCo v2", "simclr": "SimCLR", "byol": "BYOL", "mocov3": "MoCo v3"}
+_SHOWN_OF_LIFE = ("mask_deviation", "area_lam_correlation", "attention_entropy")
+
+
+def mixer_of_run(path: str | Path, *, licence: str | None = None) -> PretrainedMixer:
+    """Return the Mixer of a finished run with the momentum average that it read, frozen.
+
+    Args:
+        path: Run folder of `samix pretrain` or `samix train`.
+        licence: Licence for the card; None states none.
+
+    Raises:
+        InputError: It is no run, is not finished, or has no Mixer.
+    """
+    source = open_source(path, "RUN")
+    made = source.model.get("mixer")
+    if made is None:
+        raise InputError(
+            f"{source.name} has no Mixer: it mixed with '{source.model['policy']}'; give a run of "
+            "'samix'"
+        )
+    metrics = _metrics(source)
+    make = {name: source.model[name] for name in ARCHITECTURE}
+    with torch.random.fork_rng(devices=[]):
+        encoder = create_backbone(make["backbone"], num_classes=0, **_without(make, "backbone"))
+        mixer = Mixer(made["channels"], MixerOptions(**made["options"]))
+    load_weights(encoder, source.weights(AVERAGE), f"'{source.run.path / AVERAGE}'")
+    try:
+        mixer.load_state_dict(source.weights(MIXER))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"the Mixer of {source.name} has another form ({reason})") from error
+    record = {**_record(source, metrics), **({} if licence is None else {"licence": licence})}
+    tap = Tap(made["tap"], made["channels"])
+    resolution = source.config.image_size
+    return pretrained_mixer(encoder, mixer, tap, make=make, resolution=resolution, record=record)
+
+
+def mixer_remarks(mixer: PretrainedMixer) -> tuple[str, ...]:
+    """Return what the user should know about the Mixer of a run, as its card says it too."""
+    return tuple(mixer.record.get("remarks", ()))
+
+
+def _metrics(source: Source) -> dict[str, Any]:
+    """Return what metrics.json holds.
+
+    Raises:
+        InputError: The run is not finished.
+    """
+    file = source.run.metrics
+    try:
+        metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{file}' cannot be read ({type(error).__name__}); resume it") from error
+    if metrics.get("status") != "finished":
+        raise InputError(
+            f"{source.name} is not finished; finish it with: samix {source.config.command} "
+            f"--resume --output {source.run.path}"
+        )
+    return metrics
+
+
+def _record(source: Source, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return how the Mixer was trained, in words and plain values."""
+    config, life = source.config, metrics["mixer"]["at_end"]
+    epochs, steps = metrics["epochs"]["done"], metrics["cost"]["steps"]
+    return {
+        "data": list(_data(source)),
+        "labels": _labels(source),
+        "objective": _objective(source),
+        "length": (
+            f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {steps:,} steps of "
+            f"{config.batch_size} photos"
+        ),
+        "alpha": source.model["mixer"]["alpha"],
+        "seeds": [config.seed],
+        "made_with": {
+            "samix": __version__,
+            "torch": str(torch.__version__),
+            "timm": str(timm.__version__),
+        },
+        "life": {name: round(life[name], 4) for name in _SHOWN_OF_LIFE},
+        "remarks": list(_remarks(source, metrics)),
+    }
+
+
+def _data(source: Source) -> Iterator[str]:
+    """Yield what was learned from, one sentence a set; paths of the machine are left out."""
+    rows = read_table(source.run.splits, ("path", "split"))
+    named = data_of(source.config)
+    for data in named:
+        root = root_of(data)
+        own = [r for r in rows if len(named) == 1 or r["path"].startswith(f"{root}/")]
+        count = Counter(row["split"] for row in own)
+        yield (
+            f"{_name(data)}: {count['train']:,} photos learned from, {count['val']:,} held out, "
+            f"{count['test']:,} set aside"
+        )
+
+
+def _name(data: str) -> str:
+    """Return what a set is called, without the folders that it lies in."""
+    if data.startswith("demo"):
+        return data
+    path = Path(data)
+    return f"{path.parent.name}/{path.name}" if path.is_file() else path.name
+
+
+def _labels(source: Source) -> str:
+    if isinstance(source.config, PretrainConfig):
+        return "none"
+    return f"of all photos learned from ({source.model['num_classes']} classes)"
+
+
+def _objective(source: Source) -> str:
+    config = source.config
+    if not isinstance(config, PretrainConfig):
+        return f"SAMix, supervised: local + {config.eta:g} * global term"
+    grouped = config.method_options.get("mixer_candidates") == "clusters"
+    terms = "local term" if config.method == "byol" and not grouped else (
+        f"local + {config.eta:g} * global term"
+    )  # fmt: skip
+    return f"SAMix-{'C' if grouped else 'I'} on {_METHODS[config.method]}: {terms}"
+
+
+def _remarks(source: Source, metrics: dict[str, Any]) -> Iterator[str]:
+    if not metrics["mixer"]["alive_at_end"]:
+        yield (
+            "It is not alive: its masks vary by less than "
+            f"{LEAST_DEVIATION:g}, or their areas follow lam by less than {LEAST_CORRELATION:g}."
+        )
+    if not source.model.get("standardise"):
+        yield (
+            "Its encoder learned from photos normalised as a whole set; here each photo is "
+            "standardised by itself, which it sees a little differently."
+        )
+
+
+def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
