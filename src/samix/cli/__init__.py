@@ -11,7 +11,7 @@ _EXTRA = {
     "lightning", "torchmetrics", "tensorboard", "numpy", "pandas", "pyarrow", "matplotlib", "rich",
     "yaml", "safetensors", "lightly", "kornia", "sklearn",
 }  # fmt: skip
-_NEEDS_SSL = ("evaluate", "pretrain")
+_NEEDS_SSL = ("evaluate", "mixer", "pretrain")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +58,10 @@ def run_command(name: str, chosen: object) -> int:
         from .evaluate import run_evaluate  # noqa: PLC0415
 
         return run_evaluate(chosen)  # type: ignore[arg-type]
+    if name == "mixer":
+        from .mixer import run_mixer  # noqa: PLC0415
+
+        return run_mixer(chosen)  # type: ignore[arg-type]
     from .policies import run_policies  # noqa: PLC0415
 
     return run_policies()

@@ -10,6 +10,7 @@ from typing import NoReturn
 from samix._version import __version__
 
 from .evaluate_options import add_evaluate
+from .mixer_options import add_mixer
 from .options import FLAGS
 from .pretrain_options import add_pretrain
 from .train_options import add_train
@@ -41,6 +42,7 @@ def create_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_pretrain(commands)
     add_evaluate(commands)
+    add_mixer(commands)
     commands.add_parser(
         "policies",
         help="list the mixing policies",

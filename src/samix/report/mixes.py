@@ -65,10 +65,10 @@ def draw_mixes(
         inner = outer[number // _BLOCKS, number % _BLOCKS].subgridspec(1, 4, wspace=0.05)
         axes = [figure.add_subplot(inner[0, column]) for column in range(4)]
         partner = int(plan.index[number])
-        _show(axes[0], images[number], f"original\n{_short(labels[number])}")
-        _show(axes[1], partners[partner], f"partner\n{_short(labels[partner])}")
-        _show_mask(axes[2], plan.mask[number, 0], "mask\n(white: original)")
-        _show(axes[3], mixed[number], f"mix\n{_numbers(plan, number)}")
+        show(axes[0], images[number], f"original\n{short(labels[number])}")
+        show(axes[1], partners[partner], f"partner\n{short(labels[partner])}")
+        show_mask(axes[2], plan.mask[number, 0], "mask\n(white: original)")
+        show(axes[3], mixed[number], f"mix\n{_numbers(plan, number)}")
     partial = Path(f"{path}.{os.getpid()}.partial")
     figure.savefig(partial, format="png")
     partial.replace(path)
@@ -81,16 +81,19 @@ def _numbers(plan: MixPlan, number: int) -> str:
     return text if abs(weight - lam) < 5e-3 else f"{text}\nlabel {weight:.2f}"
 
 
-def _short(label: str, width: int = 16) -> str:
+def short(label: str, width: int = 16) -> str:
+    """Return a label that fits above a picture."""
     return label if len(label) <= width else f"{label[: width - 1]}…"
 
 
-def _show(axes: Axes, image: Tensor, text: str) -> None:
+def show(axes: Axes, image: Tensor, text: str) -> None:
+    """Draw a (3,H,W) image in [0, 1] with a text above it."""
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
     _frame(axes, text)
 
 
-def _show_mask(axes: Axes, mask: Tensor, text: str) -> None:
+def show_mask(axes: Axes, mask: Tensor, text: str) -> None:
+    """Draw an (H,W) mask in [0, 1] with a text above it; white is the original."""
     axes.imshow(mask.numpy(), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     _frame(axes, text)
 

@@ -1,0 +1,56 @@
+"""`samix mixer list`: the pre-trained Mixers that are there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from samix.errors import InputError
+from samix.networks import built_in_mixers, is_pretrained_mixer, read_configuration
+from samix.networks.pretrained_mixer import CONFIG, WEIGHTS
+
+
+def run_mixer_list(chosen: argparse.Namespace) -> int:
+    """Print a paragraph a Mixer: those of the package, then those below a folder.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: The folder is not there.
+    """
+    print("In this package (samix-p takes the first; another one: --policy-options mixer=NAME):\n")
+    for name, folder in built_in_mixers().items():
+        _print_mixer(name, folder)
+    if "folder" not in chosen:
+        return 0
+    top = Path(chosen.folder).expanduser()
+    if not top.is_dir():
+        raise InputError(f"there is no folder '{chosen.folder}'; give one to look in")
+    found = sorted(file.parent for file in top.rglob(CONFIG) if is_pretrained_mixer(file.parent))
+    print(f"\nBelow '{top}' (take one with --policy FOLDER):\n")
+    for folder in found:
+        _print_mixer(str(folder), folder)
+    if not found:
+        print("  none")
+    return 0
+
+
+def _print_mixer(name: str, folder: Path) -> None:
+    """Print what the folder says about a Mixer; its weights are not opened."""
+    config = read_configuration(folder)
+    record: dict[str, Any] = config.get("record") or {}
+    weights = folder / WEIGHTS
+    size = f"{weights.stat().st_size / 1e6:.2f} MB" if weights.is_file() else "weights are missing"
+    make = config["encoder"].get("backbone", "?")
+    print(name)
+    print(f"  {size}; {make} up to tap {config['tap']}, looks at {config['resolution']} px")
+    for line in record.get("data", ()):
+        print(f"  {line}")
+    print(
+        f"  {record.get('objective', 'objective not stated')}; labels: "
+        f"{record.get('labels', 'not stated')}; {record.get('date', 'no date')}"
+    )
+    for remark in record.get("remarks", ()):
+        print(f"  {remark}")
