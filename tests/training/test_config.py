@@ -44,6 +44,15 @@ def test_refuses_a_device_that_is_not_there_or_cannot(changes):
         resolve(TrainConfig(data="demo", **changes))
 
 
+@pytest.mark.parametrize(("capable", "wanted"), [(True, "bf16"), (False, "32")])
+def test_auto_precision_follows_the_processor(monkeypatch, capable, wanted):
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: capable)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+    config = TrainConfig(data="demo", device="cpu", precision="auto")
+    assert resolve(config).precision == wanted
+    assert resolve(TrainConfig(data="demo", device="cpu")).precision == "32"
+
+
 def test_goes_through_a_file_and_back():
     config = TrainConfig(data="demo", model_kwargs={"layers": [1, 1, 1, 1]}, lr=0.2)
     assert from_dict(config.to_dict()) == config

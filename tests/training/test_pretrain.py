@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+import samix
 from samix.data import ImageSet, make_splits, open_images
 from samix.data.collection import NO_LABEL
 from samix.errors import InputError
@@ -213,6 +214,7 @@ def test_bad_input_is_refused_before_the_run_folder(tiny_pretrain: Make, tmp_pat
         ({"policy": "sdmp", "method": "byol"}, "sdmp"),
         ({"policy": "none", "clean_branch": True}, "clean_branch"),
         ({"image_size": 8, "stem": None}, "--image-size 8 is too small"),
+        ({"image_size": 64, "stem": None, "view_size": 8}, "--view-size 8 is too small"),
         ({"data": few, "batch_size": 2}, "too few"),
         ({"freeze_mixer": True}, "--freeze-mixer"),
         ({"policy": "runs/nothing"}, "not a run folder"),
@@ -220,9 +222,27 @@ def test_bad_input_is_refused_before_the_run_folder(tiny_pretrain: Make, tmp_pat
         with pytest.raises(InputError, match=message):
             pretrain(tiny_pretrain(**changes))
     assert not (tmp_path / "run").exists()
-    for changes in ({"batch_size": 1}, {"views": "dino"}):
+    for changes in ({"batch_size": 1}, {"views": "dino"}, {"view_size": 32}):
         with pytest.raises(InputError, match=str(*changes.values())):
             tiny_pretrain(**changes)
+
+
+def test_views_may_be_smaller_than_what_is_judged(
+    tiny_pretrain: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: set[tuple[int, bool]] = set()
+    look = samix.SelfSupervisedMethod.forward
+
+    def spy(self: Any, views: Any) -> Any:
+        sizes.update((view.shape[-1], self.training) for view in views)
+        return look(self, views)
+
+    monkeypatch.setattr(samix.SelfSupervisedMethod, "forward", spy)
+    result = pretrain(tiny_pretrain(epochs=1, view_size=12))
+    assert sizes == {(12, True)}
+    assert json.loads((result.run.path / "model.json").read_text())["image_size"] == 16
+    assert result.metrics is not None
+    assert 0 <= result.metrics["knn"]["encoder"]["top1"] <= 1
 
 
 def test_rates_follow_the_batch_that_is_used(tiny_pretrain: Make) -> None:

@@ -177,7 +177,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     """Add where is computed."""
     group = parser.add_argument_group("machine")
     add_option(group, "--device", "auto, cpu, cuda, cuda:1 or mps (auto)", metavar="NAME")
-    add_option(group, "--precision", "32, bf16 or 16 (32)", metavar="BITS")
+    add_option(group, "--precision", "32, bf16, 16, or auto (32)", metavar="BITS")
     add_option(group, "--devices", "processes on this machine (1)", type=int, metavar="N")
     add_option(group, "--nodes", "machines, started by torchrun (1)", type=int, metavar="N")
     add_option(group, "--workers", "processes that load photos (chosen)", type=int, metavar="N")

@@ -16,6 +16,7 @@ from .settings import (
     check_choice,
     check_share,
     choose_device,
+    choose_precision,
     whole_path,
 )
 
@@ -90,6 +91,9 @@ class PretrainConfig(RunConfig):
         standardise: Show the network each photo with mean 0 and deviation 1 in each channel, as a
             pre-trained Mixer looks at photos, instead of normalised by what its backbone wants.
         views: "moco", "simclr" or "byol", see :func:`samix.data.two_views`; None chooses by method.
+        view_size: Side of the views in pixels, at most ``image_size``, which it is where None. Small
+            views are quicker to learn from, and a convolutional network can be used at a larger
+            size than it was trained at (FixRes, arXiv 1906.06423).
         clean_branch: The encoder also learns from the unmixed views; None is the default of the
             policy, which is True for those that are published so.
     """
@@ -102,12 +106,19 @@ class PretrainConfig(RunConfig):
     more_data: tuple[str, ...] = ()
     standardise: bool = False
     views: RecipeName | None = None
+    view_size: int | None = None
     clean_branch: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more_data", tuple(self.more_data))  # a list in config.yaml
         super().__post_init__()
         check_choice(self, "views", (*get_args(RecipeName), None))
+        check_at_least(self, 1, "view_size")
+        if self.view_size is not None and self.view_size > self.image_size:
+            raise InputError(
+                f"--view-size {self.view_size} must be at most --image-size {self.image_size}: "
+                "views are cut from photos of that size"
+            )
         if self.batch_size is not None and self.batch_size < 2 * self.processes:
             raise InputError(
                 f"--batch-size {self.batch_size} must be at least 2 for each process, of which "
@@ -155,7 +166,13 @@ def resolve(config: Config) -> Config:
     Raises:
         InputError: The device is not there, or does not do what is asked.
     """
-    config = replace(config, data=whole_path(config.data), device=choose_device(config))
+    device = choose_device(config)
+    config = replace(
+        config,
+        data=whole_path(config.data),
+        device=device,
+        precision=choose_precision(config, device),
+    )
     if isinstance(config, PretrainConfig):
         config = replace(config, more_data=tuple(map(whole_path, config.more_data)))
     return fill_rates(config)

@@ -224,7 +224,8 @@ def self_supervised_task(
         announce: Called while photos are read.
     """
     views = two_views(
-        config.image_size,
+        config.image_size if config.view_size is None else config.view_size,
+        photo_size=config.image_size,
         recipe=config.views or VIEWS[config.method],
         mean=view.mean,
         std=view.std,

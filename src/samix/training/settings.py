@@ -13,7 +13,7 @@ from samix.errors import InputError
 from samix.methods import COSTS
 
 Optimizer = Literal["sgd", "adamw"]
-Precision = Literal["32", "bf16", "16"]
+Precision = Literal["32", "bf16", "16", "auto"]
 AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
 
@@ -61,7 +61,7 @@ class RunConfig:
             chooses, so that a run does not spend its time on judging.
         seed: Seed of weights, order, augmentation and mixes.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "32", "bf16" or "16" (mixed).
+        precision: "32", "bf16" or "16" (mixed); "auto" is bf16 where the device computes in it.
         devices: Processes on this machine.
         nodes: Machines.
         workers: Loading processes; None chooses.
@@ -233,3 +233,23 @@ def choose_device(config: RunConfig) -> str:
     if config.precision == "16" and name == "cpu":
         raise InputError("--precision 16 does not work on the CPU; use 32 or bf16")
     return name
+
+
+def choose_precision(config: RunConfig, device: str) -> Precision:
+    """Return the precision, with "auto" resolved for a device.
+
+    bfloat16 where the device has instructions for it, which then is quicker than float32: GPUs of
+    compute capability 8.0 and CPUs with AVX512-BF16 or AMX.
+
+    Args:
+        config: Of the run.
+        device: From :func:`choose_device`.
+    """
+    if config.precision != "auto":
+        return config.precision
+    if device.startswith("cuda"):
+        capable = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        features = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+        capable = device == "cpu" and any(there() for there in features)
+    return "bf16" if capable else "32"
