@@ -1,0 +1,170 @@
+"""From measured seconds to ratios and rates, and what a whole run will cost."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samix.errors import InputError
+
+BLOCKS = 8
+"""Into how many pieces the rounds are divided for the quartiles."""
+_HOUR = 3600.0  # seconds
+_MEBIBYTE = 2.0**20  # bytes
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long a setting takes as the reference.
+
+    Attributes:
+        value: The multiple.
+        low: Lower quartile over blocks of rounds.
+        high: Upper quartile over blocks of rounds.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What training holds at its highest point, in bytes.
+
+    Attributes:
+        weights: Parameters and buffers of all networks.
+        steps: What steps add to them.
+    """
+
+    weights: int
+    steps: int
+
+    @property
+    def peak(self) -> int:
+        """All of it."""
+        return self.weights + self.steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """The run whose cost is estimated.
+
+    Attributes:
+        images: Photos to train on.
+        epochs: Passes over them.
+        price: Price of the machine for an hour, or None.
+        watts: Power that the machine draws while it trains, or None.
+        currency: Word to write after an amount of money.
+    """
+
+    images: int
+    epochs: int
+    price: float | None = None
+    watts: float | None = None
+    currency: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("images", "epochs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        for flag, value in (("--price", self.price), ("--power", self.watts)):
+            if value is not None and not 0 <= value < math.inf:
+                raise InputError(f"{flag} must be a number of at least 0, got {value}")
+
+
+def ratio_over(seconds: Sequence[float], reference: Sequence[float]) -> Ratio:
+    """Return how many times as long a setting takes as the reference of the same rounds.
+
+    The value is the ratio of the totals: what a run pays, whatever share of its steps is dear. A
+    median over single steps would leave out whichever kind is rarer, such as steps that train the
+    Mixer where not every step does. The quartiles are those of the ratios within up to
+    :data:`BLOCKS` blocks of consecutive rounds; they show how much the machine wavered.
+
+    Args:
+        seconds: Of each step, above 0.
+        reference: Of the reference's step in the same rounds, above 0.
+    """
+    pieces = blocks(len(seconds))
+    ratios = [sum(seconds[piece]) / sum(reference[piece]) for piece in pieces]
+    value = sum(seconds) / sum(reference)
+    if len(ratios) < 2:
+        return Ratio(value, value, value)
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return Ratio(value, low, high)
+
+
+def blocks(rounds: int) -> list[slice]:
+    """Return consecutive pieces of some rounds, nearly equal, at most :data:`BLOCKS` of them."""
+    pieces = min(BLOCKS, rounds)
+    edges = [rounds * number // pieces for number in range(pieces + 1)]
+    return [slice(start, end) for start, end in itertools.pairwise(edges)]
+
+
+def fastest(seconds: Mapping[str, Sequence[float]]) -> str:
+    """Return the name of what takes the least time in all."""
+    return min(seconds, key=lambda name: sum(seconds[name]))
+
+
+def cost_rows(
+    seconds: Mapping[str, Sequence[float]],
+    memory: Mapping[str, Memory],
+    batch_size: int,
+    *,
+    reference: str,
+    quick: str,
+) -> dict[str, dict[str, Any]]:
+    """Return the row of each setting from what was measured.
+
+    Args:
+        seconds: Of each step by setting.
+        memory: Peak memory by setting; empty where it was not measured.
+        batch_size: Photos in a step.
+        reference: The setting that the ratios are over.
+        quick: The setting that the second ratio of times is over.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for name, spent in seconds.items():
+        ratio = ratio_over(spent, seconds[reference])
+        row: dict[str, Any] = {
+            "milliseconds": 1000.0 * sum(spent) / len(spent),
+            "images_per_second": batch_size * len(spent) / sum(spent),
+            "time_ratio": ratio.value,
+            "time_ratio_low": ratio.low,
+            "time_ratio_high": ratio.high,
+            "time_ratio_to_faster_plain": ratio_over(spent, seconds[quick]).value,
+        }
+        if name in memory:
+            own, plain = memory[name], memory[reference]
+            row |= {
+                "mebibytes": own.peak / _MEBIBYTE,
+                "memory_ratio": own.peak / max(plain.peak, 1),
+                "weights_mebibytes": own.weights / _MEBIBYTE,
+                "step_mebibytes": own.steps / _MEBIBYTE,
+                "step_memory_ratio": own.steps / max(plain.steps, 1),
+            }
+        rows[name] = {**row, "seconds": list(spent)}
+    return rows
+
+
+def estimate(plan: RunPlan, images_per_second: float) -> dict[str, float | None]:
+    """Return what a run costs that only trains, at a measured rate.
+
+    Args:
+        plan: The run.
+        images_per_second: Photos that pass through training in a second, above 0.
+
+    Returns:
+        ``hours``; ``money`` in the currency of the price, and ``kilowatt_hours``, or None where
+        price or power are not known.
+    """
+    hours = plan.images * plan.epochs / images_per_second / _HOUR
+    return {
+        "hours": hours,
+        "money": None if plan.price is None else hours * plan.price,
+        "kilowatt_hours": None if plan.watts is None else hours * plan.watts / 1000.0,
+    }
