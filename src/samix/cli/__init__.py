@@ -11,6 +11,7 @@ _EXTRA = {
     "lightning", "torchmetrics", "tensorboard", "numpy", "pandas", "pyarrow", "matplotlib", "rich",
     "yaml", "safetensors", "lightly", "kornia", "sklearn",
 }  # fmt: skip
+_SSL = {"lightly", "kornia", "sklearn"}
 _NEEDS_SSL = ("evaluate", "mixer", "pretrain")
 
 
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA:
             raise
-        extra = "ssl" if chosen.command in _NEEDS_SSL else "train"
+        needs_ssl = chosen.command in _NEEDS_SSL or package in _SSL
+        extra = "ssl" if needs_ssl else "train"
         return _complain(
             f"'samix {chosen.command}' needs the package '{package}', which is not installed; run "
             f"pip install 'samix[{extra}]'",
@@ -58,6 +60,10 @@ def run_command(name: str, chosen: object) -> int:
         from .evaluate import run_evaluate  # noqa: PLC0415
 
         return run_evaluate(chosen)  # type: ignore[arg-type]
+    if name == "bench":
+        from .bench import run_bench  # noqa: PLC0415
+
+        return run_bench(chosen)  # type: ignore[arg-type]
     if name == "mixer":
         from .mixer import run_mixer  # noqa: PLC0415
 

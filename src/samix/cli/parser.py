@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from samix._version import __version__
 
+from .bench_options import add_bench
 from .evaluate_options import add_evaluate
 from .mixer_options import add_mixer
 from .options import FLAGS
@@ -43,6 +44,7 @@ def create_parser() -> argparse.ArgumentParser:
     add_pretrain(commands)
     add_evaluate(commands)
     add_mixer(commands)
+    add_bench(commands)
     commands.add_parser(
         "policies",
         help="list the mixing policies",
