@@ -29,7 +29,7 @@ from samix.evaluation.cost_settings import parse_settings
 from samix.report.cost import draw_cost
 from samix.training import Terminal, TrainConfig
 from samix.training.runs import write_json
-from samix.training.settings import AUTOCAST, choose_device, choose_precision, choose_precision
+from samix.training.settings import AUTOCAST, choose_device, choose_precision
 
 from .bench_summary import print_costs, summary_sentence
 from .output import create_folder, result_folder
