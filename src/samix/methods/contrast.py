@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,18 @@ class Contrast:
     symmetric: bool
     momentum_keys: bool
     temperature: float
+
+
+class Seen(NamedTuple):
+    """One view, and what the momentum encoder says of it."""
+
+    images: Tensor
+    features: Tensor | None
+    key: Tensor | None
+
+    def head(self, count: int) -> Seen:
+        """Return the first ``count`` images and what is said of them."""
+        return Seen(*(None if value is None else value[:count] for value in self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

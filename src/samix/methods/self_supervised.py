@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,15 @@ from samix.networks import (
 from samix.objectives import Candidates, cluster_candidates, eta_balanced_loss
 from samix.policies import Evidence, LearnedPolicy, Policy
 
-from .contrast import Contrast, Keys, clean_loss, mixed_candidates, mixed_key_loss, mixed_loss
+from .contrast import (
+    Contrast,
+    Keys,
+    Seen,
+    clean_loss,
+    mixed_candidates,
+    mixed_key_loss,
+    mixed_loss,
+)
 from .cost import find_cost, scaled
 from .gather import gather_keys, has_local_statistics
 from .groups import parameter_groups
@@ -36,18 +44,6 @@ from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
 from .step import StepCounter, StepOutput
 from .views import check_views
-
-
-class _Seen(NamedTuple):
-    """One view, and what the momentum encoder says of it."""
-
-    images: Tensor
-    features: Tensor | None
-    key: Tensor | None
-
-    def head(self, count: int) -> _Seen:
-        """Return the first ``count`` images and what is said of them."""
-        return _Seen(*(None if value is None else value[:count] for value in self))  # type: ignore[arg-type]
 
 
 class SelfSupervisedMethod(nn.Module):
@@ -126,7 +122,7 @@ class SelfSupervisedMethod(nn.Module):
         loss = torch.stack([step.loss for step in steps]).sum() * share
         return StepOutput(loss, terms, steps[0].logits, steps[0].plan)
 
-    def _direction(self, query: _Seen, key: _Seen, generator: torch.Generator) -> StepOutput:
+    def _direction(self, query: Seen, key: Seen, generator: torch.Generator) -> StepOutput:
         """Return the loss of one view as the query and the other one as the key."""
         policy, partner_images = self.policy, self._partner_images(key)
         with torch.no_grad():
@@ -135,7 +131,7 @@ class SelfSupervisedMethod(nn.Module):
             )
 
         # the Mixer learns from a mix of its own, under the momentum encoder
-        judging = self._momentum_keys(query, key) if key.key is not None else None
+        judging = None if key.key is None else self._momentum_keys(query, key)
         mixer_loss, mixer_terms = self._mixer_loss(query, key, judging, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
@@ -282,7 +278,7 @@ class SelfSupervisedMethod(nn.Module):
             raise RuntimeError("average: expected a momentum encoder, got none")
         return self.average.module
 
-    def _look(self, first: Tensor, second: Tensor) -> tuple[_Seen, _Seen]:
+    def _look(self, first: Tensor, second: Tensor) -> tuple[Seen, Seen]:
         """Return what the momentum encoder says of both views: no more than is needed."""
         both = self.contrast.symmetric or self.options.cross_view
         learned = bool(self.policy.traits.needs)
@@ -293,44 +289,43 @@ class SelfSupervisedMethod(nn.Module):
         )
 
     @torch.no_grad()
-    def _see(self, images: Tensor, *, features: bool, key: bool) -> _Seen:
+    def _see(self, images: Tensor, *, features: bool, key: bool) -> Seen:
         tap = self.tap
         if features and key and tap is not None:
             found, output = self._averaged.look(images, tap)
-            return _Seen(images, found, unit(output))
+            return Seen(images, found, unit(output))
         if features and tap is not None:
             looked_at = scaled(images, self.cost.look_scale)
-            return _Seen(images, tap_features(self._averaged.backbone, looked_at, tap), None)
-        return _Seen(images, None, unit(self._averaged(images)) if key else None)
+            return Seen(images, tap_features(self._averaged.backbone, looked_at, tap), None)
+        return Seen(images, None, unit(self._averaged(images)) if key else None)
 
-    def _evidence(self, query: _Seen, key: _Seen) -> Evidence:
+    def _evidence(self, query: Seen, key: Seen) -> Evidence:
         """Return what the policy needs to know: of the very images and views that are mixed."""
         if not self.options.cross_view:
             return Evidence(query.features)
         return Evidence(query.features, key.features, key.images)
 
-    def _partner_images(self, key: _Seen) -> Tensor | None:
+    def _partner_images(self, key: Seen) -> Tensor | None:
         return key.images if self.options.cross_view else None
 
     def _query(self, images: Tensor) -> Tensor:
         output: Tensor = self.network(images)
         return unit(output if self.predictor is None else self.predictor(output))
 
-    def _encoder_keys(self, key: _Seen) -> Keys:
+    def _encoder_keys(self, key: Seen) -> Keys:
         """Return keys of the encoder itself, with gradient."""
         own = unit(self.network(key.images))
         gathered = not has_local_statistics(self.network)
         everything, first = gather_keys(own) if gathered else (own, 0)
         return Keys(own, everything, first, gathered=gathered)
 
-    def _momentum_keys(self, query: _Seen, key: _Seen, *, gather: bool = True) -> Keys:
+    def _momentum_keys(self, query: Seen, key: Seen, *, gather: bool = True) -> Keys:
         if key.key is None:
             raise RuntimeError("average: expected keys of the momentum encoder, got none")
         everything, first = gather_keys(key.key) if gather else (key.key, 0)
         other = query.key if self.options.cross_view else None
-        queue = (
-            self.queue.keys.clone() if self.queue and self.contrast.negatives == "queue" else None
-        )
+        kept = self.queue if self.contrast.negatives == "queue" else None
+        queue = None if kept is None else kept.keys.clone()
         return Keys(key.key, everything, first, other, queue, gather)
 
     def _judge(self, mixed: Tensor, keys: Keys, index: Tensor) -> Candidates:
@@ -344,7 +339,7 @@ class SelfSupervisedMethod(nn.Module):
             return mixed_candidates(contrast, query, keys, index)
 
     def _mixer_loss(
-        self, query: _Seen, key: _Seen, keys: Keys | None, generator: torch.Generator
+        self, query: Seen, key: Seen, keys: Keys | None, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options = self.options
@@ -370,7 +365,7 @@ class SelfSupervisedMethod(nn.Module):
         mask = mask_loss(plan, options.area_weight, options.area_margin)
         return balanced + mask, {"mixer": balanced.detach(), **mask_terms(plan)}
 
-    def _against_mixed_keys(self, projection: Tensor, key: _Seen, plan: MixPlan) -> Tensor:
+    def _against_mixed_keys(self, projection: Tensor, key: Seen, plan: MixPlan) -> Tensor:
         """Return the loss against key views that were mixed by the same plan."""
         with torch.no_grad():
             own = unit(self._averaged(blend(key.images, plan)))
@@ -387,7 +382,7 @@ class SelfSupervisedMethod(nn.Module):
         return hard.make(query.detach(), self.queue.keys, generator)
 
     @torch.no_grad()
-    def _remember(self, key: _Seen) -> None:
+    def _remember(self, key: Seen) -> None:
         """Put the keys of all processes into the queue, and find clusters in it on schedule."""
         if self.queue is None or key.key is None:
             return
