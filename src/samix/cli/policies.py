@@ -34,10 +34,12 @@ def _print_policy(name: str, *paragraphs: str) -> None:
 
 
 def _options(make: object) -> str:
-    """Return the options of a policy with their defaults."""
+    """Return the options of a policy with their defaults, where they have one of their own."""
     options = [
-        f"{name} {default}"
+        name
+        if parameter.default in (None, inspect.Parameter.empty)
+        else f"{name} {parameter.default}"
         for name, parameter in inspect.signature(make).parameters.items()  # type: ignore[arg-type]
-        if (default := parameter.default) is not None and default is not inspect.Parameter.empty
+        if name != "channels"  # a method fills it in
     ]
     return f"options: {', '.join(options)}" if options else "no options"

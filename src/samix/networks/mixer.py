@@ -213,7 +213,8 @@ class Mixer(nn.Module):
                 f"features: expected {self.channels} channels as the Mixer was made for, got "
                 f"{features.shape[1]}; is it the tap that it was trained on?"
             )
-        first_gain, second_gain = 1.0, 1.0
+        first_gain: float | Tensor = 1.0
+        second_gain: float | Tensor = 1.0
         if self.options.lam_embedding:
             scale = lam_polynomial(lam.flatten(1).unsqueeze(1), self.options.lam_curve)
             first_gain, second_gain = 1.0 + scale, 2.0 - scale
@@ -224,9 +225,9 @@ class Mixer(nn.Module):
         more_query, more_key, hidden = self._project(
             partner, second_gain, query_of_second, key_of_second, value.weight.squeeze(2)
         )
-        query = query + more_query + self.query.bias
-        key = key + more_key + self.key.bias
-        hidden = (hidden + value.bias).transpose(1, 2)
+        query = query + more_query + cast(Tensor, self.query.bias)
+        key = key + more_key + cast(Tensor, self.key.bias)
+        hidden = (hidden + cast(Tensor, value.bias)).transpose(1, 2)
         return pair_attention(query.transpose(1, 2), key.transpose(1, 2)), self.value[1:](hidden)
 
     def _project(
@@ -254,4 +255,5 @@ class Mixer(nn.Module):
             output = (output - mean * weight.sum(1)) * (gain * (variance + _EPS).rsqrt())
         else:
             output = output * gain
-        return output.split([part.shape[0] for part in weights], dim=2)
+        sizes = [part.shape[0] for part in weights]
+        return torch.split_with_sizes(output, sizes, dim=2)

@@ -91,9 +91,9 @@ class PretrainConfig(RunConfig):
         standardise: Show the network each photo with mean 0 and deviation 1 in each channel, as a
             pre-trained Mixer looks at photos, instead of normalised by what its backbone wants.
         views: "moco", "simclr" or "byol", see :func:`samix.data.two_views`; None chooses by method.
-        view_size: Side of the views in pixels, at most ``image_size``, which it is where None. Small
-            views are quicker to learn from, and a convolutional network can be used at a larger
-            size than it was trained at (FixRes, arXiv 1906.06423).
+        view_size: Side of the views in pixels, at most ``image_size``, which it is where None.
+            Small views are quicker to learn from, and a convolutional network can be used at a
+            larger size than it was trained at (FixRes, arXiv 1906.06423).
         clean_branch: The encoder also learns from the unmixed views; None is the default of the
             policy, which is True for those that are published so.
     """

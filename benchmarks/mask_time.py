@@ -1,0 +1,69 @@
+"""Time of samix-p's masks for one batch beside torchvision's CutMix of the same batch.
+
+Run it with ``python benchmarks/mask_time.py``. CutMix is the whole of torchvision's transform,
+which draws, and mixes images and targets; of samix-p the plan alone (draws and masks), and the plan
+with blending and targets. Rounds are interleaved; median and quartiles over rounds are shown. The
+goal is a mask generation of at most ten times CutMix. Step times in training: step_time.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torchvision.transforms import v2
+
+import samix
+
+CLASSES = 10
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--size", type=int, default=224, help="side of the images in px")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--mixer", help="another Mixer than the built-in one")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    images = torch.rand(arguments.batch, 3, arguments.size, arguments.size)
+    target = torch.arange(arguments.batch) % CLASSES
+    cutmix = v2.CutMix(num_classes=CLASSES)
+    policy = samix.create_policy("samix-p", mixer=arguments.mixer)
+
+    def mixed() -> None:
+        plan = policy.plan(images)
+        samix.blend(images, plan)
+        samix.mix_targets(target, plan, CLASSES)
+
+    timed: dict[str, Callable[[], object]] = {
+        "torchvision CutMix": lambda: cutmix(images, target),
+        "samix-p, masks": lambda: policy.plan(images),
+        "samix-p, masks and mixing": mixed,
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
+    for number in range(arguments.rounds + 3):
+        for name, call in timed.items():
+            begin = time.perf_counter()
+            call()
+            if number >= 3:  # the first rounds warm up
+                seconds[name].append(time.perf_counter() - begin)
+    base = statistics.median(seconds["torchvision CutMix"])
+    print(
+        f"{arguments.batch} x 3 x {arguments.size} x {arguments.size}, {arguments.threads} threads"
+    )
+    for name, values in seconds.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        print(
+            f"{name:<28}{1e3 * middle:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  "
+            f"{middle / base:5.2f} x CutMix"
+        )
+
+
+if __name__ == "__main__":
+    main()
