@@ -19,7 +19,7 @@ from samix.data import ImageSet, make_splits, open_images
 from samix.data.collection import NO_LABEL
 from samix.errors import InputError
 from samix.networks import small_stem
-from samix.training import Silent, finish, preparation, pretrain, train
+from samix.training import Silent, finish, pretrain, sources, train
 from samix.training.config import PretrainConfig, resolve
 from samix.training.initial import adopt
 from samix.training.preparation import prepare
@@ -141,7 +141,7 @@ def test_labels_are_never_learned_from(
     for name, wanted in (
         ("right", images), ("wrong", replace(images, targets=tuple(shuffled))), ("none", none),
     ):  # fmt: skip
-        monkeypatch.setattr(preparation, "open_images", lambda *a, w=wanted, **kw: w)
+        monkeypatch.setattr(sources, "open_images", lambda *a, w=wanted, **kw: w)
         runs.append(pretrain(tiny_pretrain(epochs=1, output=str(tmp_path / name))).run.path)
     assert same(runs[0], runs[1])
     assert same(runs[0], runs[2])
@@ -160,7 +160,7 @@ def test_test_photos_are_those_of_train_and_never_seen(
         return images.read(index)
 
     seen = replace(images, read=spy)
-    monkeypatch.setattr(preparation, "open_images", lambda *a, **kw: seen)
+    monkeypatch.setattr(sources, "open_images", lambda *a, **kw: seen)
     run = pretrain(tiny_pretrain(seed=4, epochs=1)).run
     assert {key for key, side in sides(run.path).items() if side == "test"} == {
         images.keys[i] for i in splits.test
@@ -184,9 +184,7 @@ def test_flat_folder_and_one_class_work_without_knn(
 def test_photos_without_a_label_are_learned_from(tiny_pretrain: Make, monkeypatch) -> None:
     images = open_images(tiny_pretrain().data)
     targets = tuple(-1 if i % 4 < 2 else t for i, t in enumerate(images.targets))
-    monkeypatch.setattr(
-        preparation, "open_images", lambda *a, **kw: replace(images, targets=targets)
-    )
+    monkeypatch.setattr(sources, "open_images", lambda *a, **kw: replace(images, targets=targets))
     prepared = prepare(resolve(tiny_pretrain()))
     unlabelled = [i for i, target in enumerate(targets) if target < 0]
     assert set(unlabelled) <= {*prepared.splits.train}

@@ -54,7 +54,9 @@ def assert_same_run(one: Path, other: Path) -> None:
     states = [c["optimizer_states"][0]["state"] for c in (first, second)]
     assert states[0].keys() == states[1].keys() != set()
     for key, state in states[0].items():
-        assert torch.equal(state["momentum_buffer"], states[1][key]["momentum_buffer"])
+        assert state.keys() == states[1][key].keys() != set()
+        for name, value in state.items():
+            assert torch.equal(value, states[1][key][name]), name
     assert rows_of(one) == rows_of(other)
 
 

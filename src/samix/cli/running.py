@@ -86,9 +86,10 @@ def options_over_preset(
     options = {**(inherited or {}), **parsed(given)}
     name = options.get("preset") or (demo if _is_demo(options["data"]) else None)
     preset = load_preset(name, command) if name else {}
-    # settings for another model, policy or method than the preset's are left out
+    # settings for another model, policy, method or size than the preset's are left out
     for chosen, settings in (
         ("backbone", "model_kwargs"), ("policy", "policy_options"), ("method", "method_options"),
+        ("image_size", "view_size"),
     ):  # fmt: skip
         if options.get(chosen, preset.get(chosen)) != preset.get(chosen):
             preset.pop(settings, None)
