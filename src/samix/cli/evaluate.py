@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -34,9 +33,10 @@ from samix.report.probes import draw_evaluation
 from samix.training import Terminal, TrainConfig
 from samix.training.config import resolve
 from samix.training.progress import clock
-from samix.training.runs import write_json, write_text
+from samix.training.runs import write_json
 from samix.training.settings import AUTOCAST
 
+from .output import create_folder, result_folder
 from .values import key_values
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
@@ -57,7 +57,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     options = options_from(given)
     machine = _machine(given)
-    output = _output(given)
+    output = result_folder(given, f"evaluate-{Path(given['source']).resolve().name or 'encoder'}")
     console = Console(highlight=False)
     display = Terminal(console)
     try:
@@ -67,7 +67,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
             **{to: given[name] for name, to in _DATA.items() if name in given},
             progress=lambda done, total: display.work("checking photos", done, total),
         )
-        _create(output)
+        create_folder(output)
         display.say(_opening(encoder, images.name, output))
         result = evaluate(encoder, images, options, machine=machine, progress=display)
     except InputError:
@@ -114,30 +114,6 @@ def _encoder(given: Mapping[str, Any]) -> Encoder:
     if "model_kwargs" in words:
         words["model_kwargs"] = key_values(words["model_kwargs"], "model_kwargs")
     return open_encoder(given["source"], **words)
-
-
-def _output(given: Mapping[str, Any]) -> Path:
-    """Return the folder that the results go into; a given one must be new or empty."""
-    if "output" not in given:
-        source = Path(given["source"]).resolve().name
-        word = re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-") or "encoder"
-        names = (f"runs/evaluate-{word}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
-        return next(path for name in names if not (path := Path(name)).exists())
-    path = Path(given["output"]).expanduser()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"--output '{path}' exists already; choose another folder")
-    return path
-
-
-def _create(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        write_text(path / ".writable", "")
-        (path / ".writable").unlink()
-    except OSError as error:
-        raise InputError(
-            f"--output '{path}' cannot be written ({error.strerror}); choose another folder"
-        ) from error
 
 
 def _record(
