@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from samix.errors import InputError
+from samix.evaluation.source import open_encoder
 from samix.networks import PretrainedMixer, standardised
 from samix.training import PretrainConfig, TrainConfig, pretrain, resume, train
 from samix.training.config import resolve
@@ -104,6 +105,24 @@ def test_several_sets_standardised_one_by_one(tiny_pretrain: MakePretrain, tmp_p
     weights = load_file(run / "model.safetensors")
     resume(run)
     assert all(torch.equal(v, weights[k]) for k, v in load_file(run / "model.safetensors").items())
+
+
+def test_what_a_standardised_run_tells_those_who_use_it(
+    tiny_pretrain: MakePretrain, tiny: Make, tmp_path: Path
+) -> None:
+    run = pretrain(tiny_pretrain(standardise=True, view_size=12, epochs=1)).run.path
+    assert mixer_of_run(run).record["length"] == "1 epoch, 3 steps of 24 photos, views of 12 px"
+    config = tiny(init=str(run), policy="none", epochs=1, output=str(tmp_path / "second"))
+    result = train(config)
+    assert result.metrics is not None
+    assert any("standardised one by one" in note for note in result.metrics["notes"])
+    # an evaluation looks at photos as the training did, also with random weights
+    encoder = open_encoder(run)
+    assert encoder.description["standardise"] is True
+    batch = torch.rand(4, 3, 16, 16)
+    for network in (encoder.network, encoder.make_random(0)):
+        assert not network.training
+        assert torch.allclose(network(batch), network(5 * batch - 2), atol=1e-4)
 
 
 def test_standardised_training_does_not_depend_on_how_photos_are_normalised(

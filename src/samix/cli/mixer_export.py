@@ -17,6 +17,7 @@ from samix.errors import InputError
 from samix.networks.onnx_file import ONNX, OnnxMismatchError, write_onnx
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
 
+from .output import result_folder
 from .summary import say
 
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -33,7 +34,7 @@ def run_mixer_export(chosen: argparse.Namespace) -> int:
     """
     given = vars(chosen)
     check_onnx(given)
-    output = _free(Path(given["output"]).expanduser())
+    output = result_folder(given, "mixer")
     mixer = mixer_of_run(given["run"], licence=given.get("licence"))
     partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
     try:
@@ -80,13 +81,6 @@ def say_where(console: Console, folder: Path) -> None:
         say(console, f"As ONNX:          {folder / ONNX}")
     say(console, f"Look at it with:  samix mixer inspect {folder}")
     say(console, f"Use it with:      samix train DATA --policy {folder}")
-
-
-def _free(path: Path) -> Path:
-    """Return a folder that is new or empty."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"--output '{path}' exists already; choose another folder")
-    return path
 
 
 def _is_there(package: str) -> bool:

@@ -238,6 +238,16 @@ def mixer_notes(config: RunConfig, images: ImageSet, splits: Splits) -> tuple[st
     return tuple(notes)
 
 
+def look_notes(source: Source) -> tuple[str, ...]:
+    """Return what to tell about how the encoder that a run starts from has seen photos."""
+    if not source.model.get("standardise"):
+        return ()
+    return (
+        f"The encoder of '{source.run.path}' learned from photos standardised one by one; here "
+        "they are normalised as a whole set, which it sees a little differently.",
+    )
+
+
 def _same_photos(source: Source, images: ImageSet) -> bool:
     rows = read_table(source.run.splits, ("path",))
     return {row["path"] for row in rows} == set(images.keys)

@@ -102,7 +102,7 @@ def _record(source: Source, metrics: dict[str, Any]) -> dict[str, Any]:
         "objective": _objective(source),
         "length": (
             f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {steps:,} steps of "
-            f"{config.batch_size} photos"
+            f"{config.batch_size} photos{_size(source)}"
         ),
         "alpha": source.model["mixer"]["alpha"],
         "seeds": [config.seed],
@@ -136,6 +136,14 @@ def _name(data: str) -> str:
         return data
     path = Path(data)
     return f"{path.parent.name}/{path.name}" if path.is_file() else path.name
+
+
+def _size(source: Source) -> str:
+    """Return the size of what was looked at, where it is not that of the photos."""
+    config = source.config
+    if not isinstance(config, PretrainConfig) or config.view_size in (None, config.image_size):
+        return ""
+    return f", views of {config.view_size} px"
 
 
 def _labels(source: Source) -> str:

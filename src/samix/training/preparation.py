@@ -26,7 +26,7 @@ from samix.methods import SelfSupervisedMethod, SupervisedMethod
 
 from .building import check_queue, create_run_method, fit_queue, process_notes
 from .config import PretrainConfig, TrainConfig, fill_rates
-from .initial import freeze, mixer_notes, overlap_note, source_splits, start
+from .initial import freeze, look_notes, mixer_notes, overlap_note, source_splits, start
 from .runs import RunFolder
 from .self_supervised import self_supervised_task
 from .settings import RunConfig
@@ -176,10 +176,11 @@ def _labelled_split(
     if source is None:
         return splits, ()
     if there is None:
-        return splits, (overlap_note(source, config, images, splits),)
+        return splits, (overlap_note(source, config, images, splits), *look_notes(source))
     return splits, (
         f"The split is that of '{source.run.path}', so that no test photo was learned from before; "
         "--val-fraction and --test-fraction do not count.",
+        *look_notes(source),
     )
 
 
