@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,6 +118,49 @@ def test_the_card_says_how_it_was_trained(tmp_path: Path) -> None:
     card = (tmp_path / "other" / "README.md").read_text()
     assert "license: other" in card
     assert "| Licence | not stated |" in card
+
+
+def test_it_goes_to_the_hub_and_comes_from_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a hub that is a folder: what is uploaded is what is fetched."""
+    hub = tmp_path / "hub"
+
+    class Api:
+        def __init__(self, token: object) -> None: ...
+
+        def create_repo(self, repo_id: str, **given: object) -> SimpleNamespace:
+            return SimpleNamespace(repo_id=repo_id)
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, **given: object) -> str:
+            shutil.copytree(folder_path, hub / repo_id)
+            return repo_id
+
+    def fetch(repo_id: str, filename: str, **given: object) -> str:
+        return str(hub / repo_id / filename)
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", fetch)
+    module = sys.modules["samix.networks.pretrained_mixer"]  # a function has the same name
+    monkeypatch.setattr(module, "hf_hub_download", fetch)
+    frozen = PretrainedMixer.from_pretrained(str(folder))
+    frozen.push_to_hub("owner/name")
+    assert {path.name for path in (hub / "owner" / "name").iterdir()} == {
+        "README.md", "config.json", "model.safetensors"
+    }  # fmt: skip
+    policy = create_policy("owner/name")
+    batch, lam = images(), torch.tensor([0.2, 0.4, 0.6, 0.8])
+    fetched: PretrainedMixer = policy.mixer  # type: ignore[attr-defined]
+    assert torch.equal(fetched(batch, batch.flip(0), lam), frozen(batch, batch.flip(0), lam))
+    assert policy.name == "name"
+
+
+def test_a_repository_that_cannot_be_fetched_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match="no such repository can be fetched"):
+        create_policy("no-such-owner/no-such-mixer")
 
 
 def change(folder: Path, **values: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_option, add_switch
+from .options import add_option
 from .run_options import RunWords, add_machine, add_network, add_photos, add_training
 
 _MIXER = """\
@@ -21,6 +21,9 @@ DATA is what 'samix pretrain' takes; several are learned from together, each spl
 itself. Test photos, as 'samix train' with the same seed sets them aside, are never
 looked at. This is 'samix pretrain --policy samix' with photos standardised one by one, as
 the Mixer will see them later, followed by 'samix mixer export'.
+
+Settings are those of a preset, 'mixer' where none is given: numbers in brackets below hold
+for what the preset leaves open.
 """
 _TRAIN_EXAMPLES = """\
 examples:
@@ -141,7 +144,8 @@ def _add_export(actions: Any) -> None:
 def _add_writing(group: Any) -> None:
     """Add what is written beside the weights."""
     add_option(group, "--licence", "licence for the card, e.g. apache-2.0", metavar="NAME")
-    add_switch(group, "--onnx", "also write model.onnx (needs pip install 'samix[onnx]')")
+    onnx = "also write model.onnx (needs pip install 'samix[onnx]')"
+    add_option(group, "--onnx", onnx, action="store_true")
 
 
 def _add_inspect(actions: Any) -> None:
