@@ -135,6 +135,15 @@ def test_list_shows_those_of_the_package_and_below_a_folder(run, capsys):
     assert "  none\n" in capsys.readouterr().out
 
 
+def test_list_shows_data_that_is_one_sentence(capsys):
+    config = json.loads((built_in_mixers()["demo"] / "config.json").read_text())
+    config["record"]["data"] = "photos of the line"
+    Path("own").mkdir()
+    Path("own/config.json").write_text(json.dumps(config))
+    assert main(["mixer", "list", "own"]) == 0
+    assert "\n  photos of the line\n" in capsys.readouterr().out
+
+
 def test_bad_input_of_train(capsys):
     train = ["mixer", "train", *TINY]
     assert "DATA is missing" in complaint(train, capsys)

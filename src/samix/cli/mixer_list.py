@@ -46,7 +46,8 @@ def _print_mixer(name: str, folder: Path) -> None:
     make = config["encoder"].get("backbone", "?")
     print(name)
     print(f"  {size}; {make} up to tap {config['tap']}, looks at {config['resolution']} px")
-    for line in record.get("data", ()):
+    data = record.get("data", ())
+    for line in (data,) if isinstance(data, str) else data:
         print(f"  {line}")
     print(
         f"  {record.get('objective', 'objective not stated')}; labels: "
