@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from samix.cli import main
-from samix.cli.bench import _machine
+from samix.cli.output import chosen_machine
 from samix.evaluation import cost, cost_time
 from samix.evaluation.cost_numbers import Memory
 
@@ -83,7 +83,7 @@ def test_plain_training_alone_and_low_precision(capsys):
     assert "Plain training processes" in out
     record = json.loads(Path("runs/bench-resnet18/bench.json").read_text())
     assert record["machine"]["precision"] == "bfloat16"
-    assert _machine({"precision": "auto", "device": "cpu"}).device == "cpu"
+    assert chosen_machine({"precision": "auto", "device": "cpu"}).device == "cpu"
 
 
 BAD = [

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import platform
-import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from samix._version import __version__
 from samix.errors import InputError
 from samix.evaluation import (
     CostOptions,
@@ -27,16 +22,14 @@ from samix.evaluation import (
 )
 from samix.evaluation.cost_settings import parse_settings
 from samix.report.cost import draw_cost
-from samix.training import Terminal, TrainConfig
+from samix.training import Terminal
 from samix.training.runs import write_json
-from samix.training.settings import AUTOCAST, choose_device, choose_precision
 
 from .bench_summary import print_costs, summary_sentence
-from .output import create_folder, result_folder
+from .output import chosen_machine, create_folder, how_to_repeat, result_folder
 from .values import key_values
 
 _SMALL_SIZE = 32  # px, with a small stem
-_MACHINE = ("device", "precision")
 _PACKAGES = ("torch", "timm")
 
 
@@ -51,7 +44,7 @@ def run_bench(chosen: argparse.Namespace) -> int:
     """
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     options, plan = options_from(given), plan_from(given)
-    machine = _machine(given)
+    machine = chosen_machine(given)
     output = result_folder(given, f"bench-{options.workload.backbone}")
     console = Console(highlight=False)
     display = Terminal(console)
@@ -128,20 +121,10 @@ def plan_from(given: Mapping[str, Any]) -> RunPlan | None:
     )
 
 
-def _machine(given: Mapping[str, Any]) -> Machine:
-    """Return device and precision, checked as those of a run."""
-    wanted = {name: given[name] for name in _MACHINE if name in given}
-    config = TrainConfig(data="demo", **wanted)
-    device = choose_device(config)
-    return Machine(device, AUTOCAST[choose_precision(config, device)])
-
-
 def _record(result: Mapping[str, Any], plan: RunPlan | None) -> dict[str, Any]:
     """Return the results with the estimate and what is needed to repeat them."""
-    versions = {"python": platform.python_version(), "samix": __version__}
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "versions": {**versions, **{package: version(package) for package in _PACKAGES}},
+        **how_to_repeat(*_PACKAGES),
         "summary": summary_sentence(result),
         **result,
         **({} if plan is None else {"estimate": estimates(plan, result["rows"])}),

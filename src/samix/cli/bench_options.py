@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_option, add_switch
+from .options import add_command, add_option, add_switch
 
 _BENCH = """\
 Measure on this machine what training costs with each way of mixing: time of a step,
@@ -37,15 +37,13 @@ def add_bench(commands: Any) -> None:
     Args:
         commands: From ``add_subparsers``.
     """
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "bench",
-        usage="samix bench [options]",
-        help="measure what training costs on this machine: time, memory, hours, money",
+        usage="bench [options]",
+        about="measure what training costs on this machine: time, memory, hours, money",
         description=_BENCH,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     _add_training(parser)
     _add_measuring(parser)

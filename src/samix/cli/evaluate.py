@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import platform
-import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from samix._version import __version__
 from samix.data import open_images
 from samix.errors import InputError
 from samix.evaluation import (
@@ -30,18 +25,15 @@ from samix.evaluation import (
 )
 from samix.evaluation.budgets import parse_budgets
 from samix.report.probes import draw_evaluation
-from samix.training import Terminal, TrainConfig
-from samix.training.config import resolve
+from samix.training import Terminal
 from samix.training.progress import clock
 from samix.training.runs import write_json
-from samix.training.settings import AUTOCAST
 
-from .output import create_folder, result_folder
+from .output import chosen_machine, create_folder, how_to_repeat, result_folder
 from .values import key_values
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
 _DATA = {"data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt"}
-_MACHINE = ("device", "precision")
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
 
 
@@ -56,7 +48,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
     """
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     options = options_from(given)
-    machine = _machine(given)
+    machine = chosen_machine(given)
     output = result_folder(given, f"evaluate-{Path(given['source']).resolve().name or 'encoder'}")
     console = Console(highlight=False)
     display = Terminal(console)
@@ -102,13 +94,6 @@ def options_from(given: Mapping[str, Any]) -> EvaluateOptions:
     return EvaluateOptions(**values, finetune=finetune)
 
 
-def _machine(given: Mapping[str, Any]) -> Machine:
-    """Return device and precision, checked as those of a run."""
-    wanted = {name: given[name] for name in _MACHINE if name in given}
-    config = resolve(TrainConfig(data=given["data"], **wanted))
-    return Machine(config.device, AUTOCAST[config.precision])
-
-
 def _encoder(given: Mapping[str, Any]) -> Encoder:
     words = {name: given[name] for name in _SOURCE if name in given}
     if "model_kwargs" in words:
@@ -120,10 +105,8 @@ def _record(
     result: Mapping[str, Any], given: Mapping[str, Any], machine: Machine
 ) -> dict[str, Any]:
     """Return the results with what is needed to repeat them."""
-    versions = {"python": platform.python_version(), "samix": __version__}
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "versions": {**versions, **{package: version(package) for package in _PACKAGES}},
+        **how_to_repeat(*_PACKAGES),
         "device": machine.device,
         "precision": given.get("precision", "32"),
         **result,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_option, add_switch
+from .options import add_command, add_option, add_switch
 
 _EVALUATE = """\
 Measure how good the features of an image encoder are, with few labels and with all.
@@ -36,15 +36,13 @@ def add_evaluate(commands: Any) -> None:
     Args:
         commands: From ``add_subparsers``.
     """
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "evaluate",
-        usage="samix evaluate SOURCE --data DATA [options]",
-        help="measure what an encoder has learned: kNN, linear probe, fine-tuning",
+        usage="evaluate SOURCE --data DATA [options]",
+        about="measure what an encoder has learned: kNN, linear probe, fine-tuning",
         description=_EVALUATE,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     _add_source(parser)
     _add_data(parser)

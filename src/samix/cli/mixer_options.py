@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_option
+from .options import add_command, add_option
 from .run_options import RunWords, add_machine, add_network, add_photos, add_training
 
 _MIXER = """\
@@ -79,25 +79,15 @@ def add_mixer(commands: Any) -> None:
     _add_list(actions)
 
 
-def _action(actions: Any, name: str, usage: str, about: str, text: str, examples: str) -> Any:
-    """Add the parser of one action; options that were not given are absent."""
-    return actions.add_parser(
-        name,
-        usage=f"samix mixer {name} {usage}",
-        help=about,
-        description=text,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-
-
 def _add_train(actions: Any) -> None:
-    parser = _action(
-        actions, "train", "DATA [DATA ...] [options]", "train one on photos without labels",
-        _TRAIN, _TRAIN_EXAMPLES,
-    )  # fmt: skip
+    parser = add_command(
+        actions,
+        "train",
+        usage="mixer train DATA [DATA ...] [options]",
+        about="train one on photos without labels",
+        description=_TRAIN,
+        examples=_TRAIN_EXAMPLES,
+    )
     group = parser.add_argument_group("run")
     data = "folder, parquet folder or file, timm name, or 'demo'; one or more"
     add_option(group, "data", data, nargs="*", metavar="DATA")
@@ -130,10 +120,14 @@ def _add_train(actions: Any) -> None:
 
 
 def _add_export(actions: Any) -> None:
-    parser = _action(
-        actions, "export", "RUN --output FOLDER [options]", "take one out of a finished run",
-        _EXPORT, _EXPORT_EXAMPLES,
-    )  # fmt: skip
+    parser = add_command(
+        actions,
+        "export",
+        usage="mixer export RUN --output FOLDER [options]",
+        about="take one out of a finished run",
+        description=_EXPORT,
+        examples=_EXPORT_EXAMPLES,
+    )
     group = parser.add_argument_group("export")
     add_option(group, "run", "folder of the run", metavar="RUN")
     folder = "folder to create"
@@ -149,10 +143,14 @@ def _add_writing(group: Any) -> None:
 
 
 def _add_inspect(actions: Any) -> None:
-    parser = _action(
-        actions, "inspect", "NAME|FOLDER [options]", "look at one: card, checks, and a picture",
-        _INSPECT, _INSPECT_EXAMPLES,
-    )  # fmt: skip
+    parser = add_command(
+        actions,
+        "inspect",
+        usage="mixer inspect NAME|FOLDER [options]",
+        about="look at one: card, checks, and a picture",
+        description=_INSPECT,
+        examples=_INSPECT_EXAMPLES,
+    )
     group = parser.add_argument_group("inspect")
     name = "name of a Mixer in the package ('samix mixer list'), folder, or owner/name on the hub"
     add_option(group, "mixer", name, metavar="NAME|FOLDER")
@@ -162,9 +160,13 @@ def _add_inspect(actions: Any) -> None:
 
 
 def _add_list(actions: Any) -> None:
-    parser = _action(
-        actions, "list", "[FOLDER]", "list those in the package, and below a folder",
-        "List the Mixers that come with the package, and those below FOLDER.", "",
-    )  # fmt: skip
+    parser = add_command(
+        actions,
+        "list",
+        usage="mixer list [FOLDER]",
+        about="list those in the package, and below a folder",
+        description="List the Mixers that come with the package, and those below FOLDER.",
+        examples="",
+    )
     group = parser.add_argument_group("list")
     add_option(group, "folder", "where else to look", nargs="?", metavar="FOLDER")

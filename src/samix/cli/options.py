@@ -8,6 +8,32 @@ from typing import Any
 FLAGS: list[str] = []  # every option, for the hint at a misspelt one
 
 
+def add_command(
+    commands: Any, name: str, *, usage: str, about: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    """Add the parser of a command or action; options that were not given are absent.
+
+    Args:
+        commands: From ``add_subparsers``.
+        name: Of the command.
+        usage: What follows the word samix.
+        about: Its line in the list of commands.
+        description: What its help begins with.
+        examples: What its help ends with.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        usage=f"samix {usage}",
+        help=about,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    return parser
+
+
 def add_option(group: Any, flag: str, meaning: str, **options: Any) -> None:
     """Add an option, or an argument without dashes, to a group of a parser.
 

@@ -1,14 +1,52 @@
-"""The folder that the results of a measurement go into."""
+"""What commands that measure have in common: machine, folder, and how to repeat the numbers."""
 
 from __future__ import annotations
 
+import platform
 import re
+import shlex
+import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from samix._version import __version__
 from samix.errors import InputError
+from samix.evaluation import Machine
+from samix.training import TrainConfig
 from samix.training.runs import write_text
+from samix.training.settings import AUTOCAST, choose_device, choose_precision
+
+_MACHINE = ("device", "precision")
+
+
+def chosen_machine(given: Mapping[str, Any]) -> Machine:
+    """Return device and precision, checked as those of a run.
+
+    Args:
+        given: Options by name, only those that were given.
+
+    Raises:
+        InputError: There is no such device, or it does not do what is asked.
+    """
+    wanted = {name: given[name] for name in _MACHINE if name in given}
+    config = TrainConfig(data=given.get("data", "demo"), **wanted)
+    device = choose_device(config)
+    return Machine(device, AUTOCAST[choose_precision(config, device)])
+
+
+def how_to_repeat(*packages: str) -> dict[str, Any]:
+    """Return the command that runs and the versions of what it uses.
+
+    Args:
+        *packages: Whose versions are given beside those of Python and samix.
+    """
+    versions = {"python": platform.python_version(), "samix": __version__}
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": {**versions, **{package: version(package) for package in packages}},
+    }
 
 
 def result_folder(given: Mapping[str, Any], name: str) -> Path:

@@ -28,31 +28,6 @@ class RunWords:
     policies: str = ""
 
 
-def add_run_parser(
-    commands: Any, name: str, *, about: str, description: str, examples: str
-) -> argparse.ArgumentParser:
-    """Add the parser of a command that starts runs; options that were not given are absent.
-
-    Args:
-        commands: From ``add_subparsers``.
-        name: Of the command.
-        about: Its line in the list of commands.
-        description: What its help begins with.
-        examples: What its help ends with.
-    """
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        usage=f"samix {name} DATA [options]",
-        help=about,
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    return parser
-
-
 def add_run(parser: argparse.ArgumentParser, words: RunWords) -> None:
     """Add what to run on, where to write, and how to go on."""
     group = parser.add_argument_group("run")

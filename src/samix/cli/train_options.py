@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_option, add_switch
+from .options import add_command, add_option, add_switch
 from .run_options import (
     RunWords,
     add_machine,
@@ -12,7 +12,6 @@ from .run_options import (
     add_network,
     add_photos,
     add_run,
-    add_run_parser,
     add_training,
 )
 
@@ -51,9 +50,10 @@ def add_train(commands: Any) -> None:
     Args:
         commands: From ``add_subparsers``.
     """
-    parser = add_run_parser(
+    parser = add_command(
         commands,
         "train",
+        usage="train DATA [options]",
         about="train a classifier on a folder of photos",
         description=_TRAIN,
         examples=_EXAMPLES,

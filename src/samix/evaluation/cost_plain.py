@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samix.networks import embedding_width, update_average
+from samix.networks import embedding_width, unit, update_average
 
 from .cost_step import TrainingStep, Workload
 from .embeddings import Machine
@@ -120,11 +120,6 @@ def batch_loss(query: Tensor, key: Tensor) -> Tensor:
     return F.cross_entropy(
         query @ key.t() / _TEMPERATURE, torch.arange(len(query), device=query.device)
     )
-
-
-def unit(projection: Tensor) -> Tensor:
-    """Return rows of unit norm: (B,P) to (B,P)."""
-    return F.normalize(projection.float(), dim=1)
 
 
 def _heads(method: str, width: int) -> tuple[nn.Module, nn.Module]:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from samix.policies import nearest
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 @dataclass(frozen=True)
 class Cost:
     """What a step of a learned policy costs beyond training the encoder.
 
-    Every image of the batch is mixed by the Mixer in any case; no label, loss or gradient changes.
+    Every image of the batch is mixed by the Mixer in any case. ``mixer_share`` leaves the encoder's
+    loss and gradient as they are; ``look_scale`` changes the features, and so the masks.
 
     Attributes:
         mixer_share: Share of the batch that the Mixer learns from in each step, in (0, 1]: the
