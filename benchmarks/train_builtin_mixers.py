@@ -37,12 +37,12 @@ MOST_BYTES = 2_000_000
 
 def recipes(cifar10: Path | None) -> dict[str, dict[str, Any]]:
     """Return what each Mixer is trained on and how long; those that can be trained here."""
-    found: dict[str, dict[str, Any]] = {"demo": {"data": ONLY_DEMO, "epochs": 60}}
+    found: dict[str, dict[str, Any]] = {"demo": {"data": ONLY_DEMO, "epochs": 24}}
     if cifar10 is not None:
         train = sorted(cifar10.glob("train-*.parquet"))
         if len(train) != 1:
             raise SystemExit(f"'{cifar10}' must hold one file train-*.parquet, got {len(train)}")
-        found["cifar10-demo"] = {"data": str(train[0]), "more_data": (DEMO,), "epochs": 30}
+        found["cifar10-demo"] = {"data": str(train[0]), "more_data": (DEMO,), "epochs": 12}
     return found
 
 
