@@ -130,7 +130,7 @@ def start(method: Method, config: RunConfig) -> None:
         if method.average is not None:
             update_average(method.average.module, method.encoder, 0.0)
     if config.mixer_from is not None:
-        _load_mixer(open_source(config.mixer_from, "--policy"), method)
+        load_mixer(open_source(config.mixer_from, "--policy"), method)
 
 
 def freeze(method: Method, config: RunConfig) -> None:
@@ -295,7 +295,7 @@ def _with_mixer(config: Config, source: Source) -> Config:
     )
 
 
-def _load_mixer(source: Source, method: Method) -> None:
+def load_mixer(source: Source, method: Method) -> None:
     """Load the weights of a run's Mixer.
 
     Raises:
