@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 import samix
-from samix.training.initial import load_mixer, load_encoder, open_source
+from samix.training.initial import load_encoder, load_mixer, open_source
 from self_supervised import Part, load
 from yardstick import RESNET, accuracy, append, augment, claim, read_rows
 
