@@ -17,7 +17,7 @@ ALLOWED = {
     "policies": {"mixing", "networks"},
     "methods": {"mixing", "networks", "objectives", "policies"},
     "data": {"errors"},
-    "evaluation": {"data", "networks", "policies", "methods", "errors"},
+    "evaluation": {"mixing", "data", "networks", "policies", "methods", "errors"},
     "report": {"mixing", "errors"},
     "presets": {"errors"},
     "training": {
