@@ -59,10 +59,11 @@ def test_mixup_shows_of_both_defects_what_lam_says():
     shares = visible_shares(region, plan)
     for number, partner in enumerate(plan.index.tolist()):
         lam = float(plan.lam[number])
-        for share, photo, wanted in ((0, number, lam), (1, partner, 1 - lam)):
-            wanted = float("nan") if photo == 2 else wanted  # the good part
-            value = float(shares[number, share])
-            assert value == pytest.approx(wanted, abs=1e-6, nan_ok=True)
+        wanted = [
+            float("nan") if photo == 2 else weight  # the good part
+            for photo, weight in ((number, lam), (partner, 1 - lam))
+        ]
+        assert shares[number].tolist() == pytest.approx(wanted, abs=1e-6, nan_ok=True)
 
 
 def test_a_box_that_covers_the_defect_of_the_original_and_misses_that_of_the_partner():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from samix.errors import InputError
 
@@ -47,30 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_command(name: str, chosen: object) -> int:
-    """Import and run one command; each imports only what it needs."""
-    if name == "train":
-        from .train import run_train  # noqa: PLC0415
+    """Import and run one command; each imports only what it needs.
 
-        return run_train(chosen)  # type: ignore[arg-type]
-    if name == "pretrain":
-        from .pretrain import run_pretrain  # noqa: PLC0415
-
-        return run_pretrain(chosen)  # type: ignore[arg-type]
-    if name == "evaluate":
-        from .evaluate import run_evaluate  # noqa: PLC0415
-
-        return run_evaluate(chosen)  # type: ignore[arg-type]
-    if name == "bench":
-        from .bench import run_bench  # noqa: PLC0415
-
-        return run_bench(chosen)  # type: ignore[arg-type]
-    if name == "mixer":
-        from .mixer import run_mixer  # noqa: PLC0415
-
-        return run_mixer(chosen)  # type: ignore[arg-type]
-    from .policies import run_policies  # noqa: PLC0415
-
-    return run_policies()
+    Args:
+        name: Of the command, and of its module here: ``train`` is ``run_train`` in ``train``.
+        chosen: What the parser found.
+    """
+    run = getattr(import_module(f".{name}", __name__), f"run_{name}")
+    code: int = run() if name == "policies" else run(chosen)
+    return code
 
 
 def _complain(message: str, code: int) -> int:

@@ -14,6 +14,7 @@ from .evaluate_options import add_evaluate
 from .mixer_options import add_mixer
 from .options import FLAGS
 from .pretrain_options import add_pretrain
+from .preview_options import add_preview
 from .train_options import add_train
 
 
@@ -44,6 +45,7 @@ def create_parser() -> argparse.ArgumentParser:
     add_pretrain(commands)
     add_evaluate(commands)
     add_mixer(commands)
+    add_preview(commands)
     add_bench(commands)
     commands.add_parser(
         "policies",

@@ -73,6 +73,7 @@ class Strip:
         lines: Lines below.
         badge: A word in a coloured frame, such as "repaired".
         state: Colour of the badge.
+        large: Show the pictures larger where the screen is wide enough.
     """
 
     thumbs: Sequence[Thumb]
@@ -80,6 +81,7 @@ class Strip:
     lines: Sequence[str] = ()
     badge: str = ""
     state: State = "ok"
+    large: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,160 @@
+"""The photos of `samix preview`: which pairs are shown, and what the network sees of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from samix.data import ImageSet
+from samix.data.collection import NO_LABEL
+from samix.data.views import squeeze
+from samix.errors import InputError
+from samix.policies import nearest
+from samix.report.mix_rows import Photos
+
+from .preview_policies import parse_words
+
+_LARGEST = 224  # px, side where none is given
+_DEFECT = 128  # value of a mask from which on a pixel is defect
+
+
+def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...], str]:
+    """Return the positions of the photos to choose from, and what they are.
+
+    Args:
+        images: The image set.
+        words: Classes that were asked for; none takes all.
+
+    Raises:
+        InputError: An unknown class, or fewer than two photos.
+    """
+    train = [i for i, split in enumerate(images.given_split) if split not in ("val", "test")]
+    parted = any(split is not None for split in images.given_split)
+    what = "train photos" if parted else "all photos, no split is given"
+    if not train:
+        train, what = list(range(len(images))), "photos of the given part: there is no train part"
+    wanted = _classes(images, words)
+    labelled = [i for i in train if images.targets[i] != NO_LABEL]
+    if wanted:
+        train = [i for i in labelled if images.targets[i] in wanted]
+        what = f"{what}, of {', '.join(images.classes[target] for target in wanted)}"
+    elif len(labelled) > 1:
+        train = labelled
+    if len(train) < 2:
+        of = f" of {', '.join(images.classes[target] for target in wanted)}" if wanted else ""
+        raise InputError(
+            f"DATA '{images.name}' has {len(train)} {'photo' if len(train) == 1 else 'photos'}{of} "
+            "to choose from; a pair needs two"
+        )
+    return tuple(train), what
+
+
+def choose(
+    targets: Sequence[int], positions: Sequence[int], index: Sequence[int], seed: int
+) -> list[int]:
+    """Choose photos so that partners are of different classes wherever that can be.
+
+    Args:
+        targets: Class of each photo of the set.
+        positions: Photos to choose from, at least as many as there are partners.
+        index: Partner of each place of the batch: one cycle through all places.
+        seed: Seed of the choice.
+
+    Returns:
+        Positions, one a place of the batch.
+    """
+    rng = np.random.default_rng(seed)
+    of_class: dict[int, list[int]] = {}
+    for position in rng.permutation(np.asarray(positions)).tolist():
+        of_class.setdefault(targets[position], []).append(position)
+    classes = rng.permutation(np.asarray(sorted(of_class))).tolist()
+    taken: dict[int, list[int]] = {target: [] for target in classes}
+    for turn in range(len(index)):  # one of each class in turn
+        for target in classes:
+            if turn < len(of_class[target]) and sum(map(len, taken.values())) < len(index):
+                taken[target].append(of_class[target][turn])
+    row = [photo for photos in sorted(taken.values(), key=len, reverse=True) for photo in photos]
+    cycle = [0]
+    while len(cycle) < len(index):
+        cycle.append(index[cycle[-1]])
+    # every second place of the cycle, then the others: no class lies beside itself
+    place_of = dict(zip((*cycle[::2], *cycle[1::2]), row, strict=True))
+    return [place_of[place] for place in range(len(index))]
+
+
+def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) -> Photos:
+    """Return photos as the network sees them, with the regions of their defects where given.
+
+    Args:
+        images: The image set.
+        positions: Of the photos.
+        size: Side in px; None takes that of the photos, at most 224.
+
+    Raises:
+        InputError: A photo or a mask cannot be read, or a mask does not fit its photo.
+    """
+    side = size or _side(images, positions)
+    photos, regions = [], []
+    for position in positions:
+        photo = images.read(position)
+        photos.append(squeeze(photo, side))
+        regions.append(_region(images, position, photo.size, side))
+    known = [region for region in regions if region is not None]
+    nothing = torch.zeros(1, side, side)
+    return Photos(
+        images=torch.stack(photos).float() / 255,
+        target=torch.tensor([images.targets[i] for i in positions]),
+        classes=images.classes,
+        names=[images.keys[i] for i in positions],
+        regions=torch.stack([nothing if r is None else r for r in regions]) if known else None,
+        empty_masks=tuple(r is not None and not bool(r.any()) for r in regions),
+    )
+
+
+def _classes(images: ImageSet, words: Sequence[str]) -> tuple[int, ...]:
+    """Return the positions of the classes that were asked for.
+
+    Raises:
+        InputError: One is unknown.
+    """
+    names = parse_words(words, images.classes)
+    if names and not images.classes:
+        raise InputError(
+            f"--classes {','.join(names)}: DATA '{images.name}' has no classes; leave it out"
+        )
+    for name in names:
+        if name not in images.classes:
+            raise InputError(
+                f"--classes '{name}' is no class of '{images.name}'; the nearest is "
+                f"'{nearest(name, images.classes)}'"
+            )
+    return tuple(images.classes.index(name) for name in names)
+
+
+def _side(images: ImageSet, positions: Sequence[int]) -> int:
+    """Return the longest side of the photos, at most 224 px and at least 8."""
+    longest = 8
+    for position in positions:
+        longest = max(longest, *images.read(position).size)
+        if longest >= _LARGEST:
+            return _LARGEST
+    return longest
+
+
+def _region(images: ImageSet, position: int, size: tuple[int, int], side: int) -> Tensor | None:
+    """Return the (1,side,side) share of each pixel that is defect; None where no mask is given."""
+    mask = None if images.read_mask is None else images.read_mask(position)
+    if mask is None:
+        return None
+    if mask.size != size:
+        raise InputError(
+            f"the mask of '{images.keys[position]}' has {mask.width} x {mask.height} px, its photo "
+            f"{size[0]} x {size[1]}; give a mask of the size of its photo"
+        )
+    defect = mask.point(lambda value: 255 * (value >= _DEFECT))
+    averaged = defect.resize((side, side), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(averaged)).float().unsqueeze(0) / 255

@@ -1,0 +1,178 @@
+"""The policies of `samix preview`: from words to policies that can mix before any training."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samix.errors import InputError
+from samix.methods import RIVALS
+from samix.networks import PretrainedMixer, is_pretrained_mixer
+from samix.policies import (
+    POLICIES,
+    Policy,
+    PretrainedPolicy,
+    check_options,
+    create_policy,
+    nearest,
+    policy_options,
+)
+from samix.training.mixer_export import mixer_of_run, mixer_remarks
+
+DEFAULT = ("mixup", "cutmix", "samix-p")
+"""What is looked at where nothing is said."""
+ALPHA = 1.0
+"""Parameter of the Beta distribution of every policy where nothing is said."""
+_ALPHAS = ("alpha", "cutmix_alpha")  # options that lam is drawn with
+_RUN_OPTIONS = ("alpha", "p")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A policy that is looked at.
+
+    Attributes:
+        name: As it was given.
+        policy: What makes the plans.
+        options: Its options that are not the defaults.
+        about: A few sentences about it.
+    """
+
+    name: str
+    policy: Policy
+    options: Mapping[str, Any]
+    about: str
+
+    @property
+    def draw(self) -> str:
+        """Where lam comes from."""
+        values = list(dict.fromkeys(self.options[a] for a in _ALPHAS if a in self.options))
+        return " or ".join(f"Beta({v:g}, {v:g})" for v in values) or "the policy itself"
+
+
+def parse_words(words: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return names, each once, from words with commas; a word that is one name stays whole.
+
+    Args:
+        words: What was given.
+        known: Names that may have a comma of their own; an existing path may, too.
+    """
+    names: list[str] = []
+    for word in words:
+        whole = word in known or ("," in word and Path(word).expanduser().exists())
+        parts = [word] if whole else word.split(",")
+        names += [part.strip() for part in parts if part.strip()]
+    return tuple(dict.fromkeys(names))
+
+
+def open_policies(names: Sequence[str], given: Mapping[str, Any]) -> list[Shown]:
+    """Return the policies, each with those of the options that are for it.
+
+    Args:
+        names: From :func:`parse_words`.
+        given: Options by name; "policy.name" is for one policy alone.
+
+    Raises:
+        InputError: A policy is unknown or cannot mix yet, or an option is of none of them.
+    """
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    known = {name: _options_of(name) for name in names}
+    chosen = _divided(known, given)
+    return [_open(name, chosen[name]) for name in names]
+
+
+def _options_of(name: str) -> tuple[str, ...]:
+    """Return the options of a policy; refuse one that cannot mix before any training."""
+    if name == "samix":
+        raise InputError(
+            "--policy samix has no trained Mixer before a run; give samix-p, which brings one, or "
+            "the folder of a run of samix train or samix pretrain"
+        )
+    if name in RIVALS:
+        rival = RIVALS[name]
+        if not POLICIES[rival.policy]().traits.mixes:
+            raise InputError(
+                f"--policy {name} mixes features inside the network, not photos, so that there is "
+                "nothing to look at; leave it out"
+            )
+        return policy_options(rival.policy)
+    if name in POLICIES or is_pretrained_mixer(name):
+        return policy_options(name)
+    if (Path(name).expanduser() / "config.yaml").is_file():
+        return _RUN_OPTIONS
+    if Path(name).expanduser().exists() or "/" in name:
+        raise InputError(
+            f"--policy '{name}' is neither the folder of a run nor that of a pre-trained Mixer; "
+            "give one, or the name of a policy"
+        )
+    known = [policy for policy in (*POLICIES, *RIVALS) if policy != "samix"]
+    raise InputError(
+        f"unknown --policy '{name}'; expected {', '.join(known)}, or a folder; the nearest is "
+        f"'{nearest(name, known)}'"
+    )
+
+
+def _divided(
+    known: Mapping[str, Sequence[str]], given: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the options of each policy: shared ones where it has them, then its own."""
+    shared = {key: value for key, value in given.items() if "." not in key}
+    own: dict[str, dict[str, Any]] = {name: {} for name in known}
+    every = sorted({option for options in known.values() for option in options})
+    for key, value in given.items():
+        name, dot, option = key.rpartition(".")
+        try:
+            if dot and name not in known:
+                raise InputError(
+                    f"--policy-options {key} is for policy '{name}', but --policy is "
+                    f"{','.join(known)}; leave it out or add the policy"
+                )
+            whom = [name] if dot else list(known)
+            check_options([option], known[name] if dot else every, f"policy {','.join(whom)}")
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"--policy-options {error}") from error
+        if dot:
+            own[name][option] = value
+    alpha = shared.pop("alpha", ALPHA)
+    shared = {**dict.fromkeys(_ALPHAS, alpha), **shared}
+    return {
+        name: {**{key: v for key, v in shared.items() if key in options}, **own[name]}
+        for name, options in known.items()
+    }
+
+
+def _open(name: str, options: Mapping[str, Any]) -> Shown:
+    """Make a policy that is known to be one."""
+    try:
+        if name in RIVALS:
+            rival = RIVALS[name]
+            policy = create_policy(rival.policy, **{**rival.policy_options, **options})
+            return Shown(name, policy, options, f"{rival.about} Shown is '{rival.policy}'.")
+        if name in POLICIES or is_pretrained_mixer(name):
+            policy = create_policy(name, **options)
+            about = _about(name) if name in POLICIES else f"The pre-trained Mixer in '{name}'."
+            return Shown(name, policy, options, " ".join([about, *_remarks(policy)]))
+        mixer = mixer_of_run(name)
+        policy = PretrainedPolicy(mixer, name=name, **options)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--policy {name}: {error}") from error
+    about = f"The Mixer of the run '{name}', with the momentum average of the network that fed it."
+    return Shown(name, policy, options, " ".join([about, *_remarks(policy)]))
+
+
+def _remarks(policy: Policy) -> tuple[str, ...]:
+    mixer = getattr(policy, "mixer", None)
+    return mixer_remarks(mixer) if isinstance(mixer, PretrainedMixer) else ()
+
+
+def _about(name: str) -> str:
+    """Return the first sentence about a policy."""
+    return (
+        (inspect.getdoc(POLICIES[name]) or "").split("\n\n")[0].replace("`", "").replace("\n", " ")
+    )

@@ -1,0 +1,231 @@
+"""What a policy makes of some pairs, row by row: pictures, numbers, and what is to be said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from samix.mixing import MixPlan, blend, mix_targets
+
+from .outline import ORIGINAL, PARTNER, Outline, enlarged
+from .page import State
+
+_LEAST_SHOWN = 5e-4  # share of a label
+_STATES: tuple[State, ...] = ("ok", "changed", "bad")
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos of a batch as people see them.
+
+    Attributes:
+        images: (B,3,H,W) in [0, 1], not normalised.
+        target: (B,) int64, position of the class; -1 where there is no label.
+        classes: Names of the classes; empty where there are none.
+        names: What each photo is called.
+        regions: (B,1,H,W) in [0, 1], how much of each pixel is defect; None where no photo has a
+            mask.
+        empty_masks: Photos whose mask is given but shows no defect.
+    """
+
+    images: Tensor
+    target: Tensor
+    classes: Sequence[str]
+    names: Sequence[str]
+    regions: Tensor | None = None
+    empty_masks: Sequence[bool] = ()
+
+    def class_of(self, position: int) -> str:
+        """Return the class of a photo, or nothing."""
+        target = int(self.target[position])
+        return self.classes[target] if target >= 0 else ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said about a mix beyond its numbers.
+
+    Attributes:
+        badge: A word or two, such as "label noise"; empty where there is none.
+        state: How serious it is.
+        lines: Sentences.
+    """
+
+    badge: str = ""
+    state: State = "ok"
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MixRow:
+    """One pair and its mix.
+
+    Attributes:
+        original: Position of the original in the batch.
+        partner: Position of the partner.
+        names: What both are called.
+        classes: Classes of both; empty words where there is no label.
+        lam: Weight of the original as drawn.
+        area: Area that the mask has.
+        weight: Share of the original that the label uses.
+        label: Classes of the soft label with their shares, the largest first.
+        pictures: Original, partner, mask and mix: (3,H,W) or (1,H,W) in [0, 1].
+        verdict: What is said about it.
+    """
+
+    original: int
+    partner: int
+    names: tuple[str, str]
+    classes: tuple[str, str]
+    lam: float
+    area: float
+    weight: float
+    label: tuple[tuple[str, float], ...]
+    pictures: tuple[Tensor, Tensor, Tensor, Tensor]
+    verdict: Verdict = Verdict()
+
+    @property
+    def label_text(self) -> str:
+        """Such as "64 % crack, 36 % good"."""
+        shown = [pair for pair in self.label if pair[1] >= _LEAST_SHOWN]
+        return ", ".join(f"{percent(share)} {name}" for name, share in shown)
+
+    def record(self) -> dict[str, Any]:
+        """Return the row as plain values."""
+        return {
+            "original": {"photo": self.names[0], "class": self.classes[0] or None},
+            "partner": {"photo": self.names[1], "class": self.classes[1] or None},
+            "lam": self.lam,
+            "area": self.area,
+            "weight": self.weight,
+            "label": dict(self.label),
+            "badge": self.verdict.badge or None,
+            "lines": list(self.verdict.lines),
+        }
+
+
+def mix_rows(
+    photos: Photos,
+    plan: MixPlan,
+    verdicts: Sequence[Verdict] = (),
+    *,
+    count: int | None = None,
+    outlines: bool = True,
+) -> list[MixRow]:
+    """Return what a plan makes of the photos of a batch.
+
+    Args:
+        photos: B photos.
+        plan: Their plan.
+        verdicts: What is said about each, B of them; none says nothing.
+        count: How many rows, from the first; None takes all.
+        outlines: Draw the outline of each defect whose photo has a share of the label.
+
+    Raises:
+        ValueError: Photos, plan and verdicts are not of the same number.
+    """
+    if len(plan) != len(photos.images) or (verdicts and len(verdicts) != len(plan)):
+        raise ValueError(
+            f"plan, verdicts: expected one for each of {len(photos.images)} photos, got "
+            f"{len(plan)} and {len(verdicts)}"
+        )
+    plan = plan.detach().to("cpu")
+    mixed = blend(photos.images, plan)
+    regions = photos.regions if outlines else None
+    moved = None if regions is None else moved_regions(regions, plan)
+    rows = []
+    for number in range(len(plan) if count is None else min(count, len(plan))):
+        partner = int(plan.index[number])
+        around = _around(number, partner, float(plan.weight[number]), regions, moved)
+        pictures = (
+            enlarged(photos.images[number], around[0]),
+            enlarged(photos.images[partner], around[1]),
+            enlarged(plan.mask[number]),
+            enlarged(mixed[number], around[2]),
+        )
+        verdict = verdicts[number] if verdicts else Verdict()
+        rows.append(_row(photos, plan, number, pictures, verdict))
+    return rows
+
+
+def _row(
+    photos: Photos,
+    plan: MixPlan,
+    number: int,
+    pictures: tuple[Tensor, Tensor, Tensor, Tensor],
+    verdict: Verdict,
+) -> MixRow:
+    """Return the numbers and names of one pair, with its pictures and verdict."""
+    partner = int(plan.index[number])
+    return MixRow(
+        original=number,
+        partner=partner,
+        names=(photos.names[number], photos.names[partner]),
+        classes=(photos.class_of(number), photos.class_of(partner)),
+        lam=float(plan.lam[number]),
+        area=float(plan.area[number]),
+        weight=float(plan.weight[number]),
+        label=_label(photos, plan, number),
+        pictures=pictures,
+        verdict=verdict,
+    )
+
+
+def _around(
+    number: int, partner: int, weight: float, regions: Tensor | None, moved: Tensor | None
+) -> tuple[list[Outline], list[Outline], list[Outline]]:
+    """Return the outlines on original, partner and mix; in the mix of those in the label."""
+    if regions is None or moved is None:
+        return [], [], []
+    own, theirs = (regions[number], ORIGINAL), (moved[number], PARTNER)
+    in_mix = ([own] if weight > 0 else []) + ([theirs] if weight < 1 else [])
+    return [own], [(regions[partner], PARTNER)], in_mix
+
+
+def together(*verdicts: Verdict) -> Verdict:
+    """Return several verdicts on one mix as one: all that they say, and the most serious state."""
+    said = [verdict.badge for verdict in verdicts if verdict.badge]
+    worst = max((verdict.state for verdict in verdicts), key=_STATES.index, default="ok")
+    lines = tuple(line for verdict in verdicts for line in verdict.lines)
+    return Verdict(", ".join(said), worst, lines)
+
+
+def moved_regions(regions: Tensor, plan: MixPlan) -> Tensor:
+    """Return where the defects of the partners lie in the mix, whether they are seen or not.
+
+    Args:
+        regions: (B,1,H,W) in [0, 1].
+        plan: The plan of these photos.
+
+    Returns:
+        (B,1,H,W).
+    """
+    moved = blend(regions, replace(plan, mask=torch.zeros_like(plan.mask)))
+    if plan.grid is None:
+        return moved
+    # beyond its border the partner is read as its outermost pixels
+    inside = (plan.grid.abs() < 1).all(-1).unsqueeze(1)
+    return moved * inside
+
+
+def percent(share: float) -> str:
+    """Return a share as text: whole percents, one digit more where that would be 0 or 100."""
+    text = f"{100 * share:.0f}"
+    if text in ("0", "100") and abs(share - round(share)) >= _LEAST_SHOWN:
+        text = f"{100 * share:.1f}"
+    return f"{text} %"
+
+
+def _label(photos: Photos, plan: MixPlan, number: int) -> tuple[tuple[str, float], ...]:
+    """Return the classes of a soft label with their shares; photos without label by their place."""
+    weight = float(plan.weight[number])
+    if bool((photos.target >= 0).all()):
+        soft = mix_targets(photos.target, plan, len(photos.classes))[number].tolist()
+        shares = list(zip(photos.classes, soft, strict=True))
+    else:
+        shares = [("original", weight), ("partner", 1.0 - weight)]
+    return tuple(sorted((pair for pair in shares if pair[1] > 0), key=lambda pair: -pair[1]))
