@@ -38,7 +38,7 @@ class Shown:
     Attributes:
         name: As it was given.
         policy: What makes the plans.
-        options: Its options that are not the defaults.
+        options: Its options, of those that were given or that all share.
         about: A few sentences about it.
     """
 
@@ -46,6 +46,12 @@ class Shown:
     policy: Policy
     options: Mapping[str, Any]
     about: str
+
+    @property
+    def text(self) -> str:
+        """What it is, with its options."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.about} Options here: {options}." if options else self.about
 
     @property
     def draw(self) -> str:

@@ -34,12 +34,22 @@ def harm_verdicts(photos: Photos, plan: MixPlan) -> list[Verdict]:
     ]
 
 
-def count_defects(photos: Photos, plan: MixPlan) -> int | None:
-    """Return how many mixes have a known defect in their label; None where no defect is known."""
+def count_defects(photos: Photos, plan: MixPlan, count: int) -> int | None:
+    """Return how many of the first mixes have a known defect in their label.
+
+    Args:
+        photos: B photos.
+        plan: Their plan.
+        count: How many mixes are looked at.
+
+    Returns:
+        The number; None where no defect is known at all.
+    """
     if photos.regions is None:
         return None
     there = photos.regions.flatten(1).any(1)
-    return int(((there & (plan.weight > 0)) | (there[plan.index] & (plan.weight < 1))).sum())
+    defect = (there & (plan.weight > 0)) | (there[plan.index] & (plan.weight < 1))
+    return int(defect[:count].sum())
 
 
 def _verdict(

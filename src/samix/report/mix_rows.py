@@ -189,7 +189,7 @@ def _around(
 def together(*verdicts: Verdict) -> Verdict:
     """Return several verdicts on one mix as one: all that they say, and the most serious state."""
     said = [verdict.badge for verdict in verdicts if verdict.badge]
-    worst = max((verdict.state for verdict in verdicts), key=_STATES.index, default="ok")
+    worst = _STATES[max((_STATES.index(verdict.state) for verdict in verdicts), default=0)]
     lines = tuple(line for verdict in verdicts for line in verdict.lines)
     return Verdict(", ".join(said), worst, lines)
 

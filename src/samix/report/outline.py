@@ -29,7 +29,7 @@ def enlarged(image: Tensor, outlines: Sequence[Outline] = ()) -> Tensor:
             where it is at least half as strong as at its strongest; an empty one has none.
 
     Returns:
-        (C,H',W') in [0, 1], of whole pixels enlarged; (3,H',W') where there are outlines.
+        (C,H',W') in [0, 1]; (3,H',W') where there are outlines.
     """
     longest = max(image.shape[1:])
     factor = max(round(_SIDE / longest), 1)
@@ -38,6 +38,8 @@ def enlarged(image: Tensor, outlines: Sequence[Outline] = ()) -> Tensor:
         size = [max(round(length * _MOST / longest), 1) for length in image.shape[1:]]
         large = F.interpolate(large[None], size, mode="bilinear", antialias=True)[0]
     for region, colour in outlines:
+        if not bool(region.any()):
+            continue
         large = torch.where(_line(region, large.shape), torch.tensor(colour)[:, None, None], large)
     return large
 
@@ -46,9 +48,12 @@ def _line(region: Tensor, shape: torch.Size) -> Tensor:
     """Return the (1,H',W') bool pixels of a line around a region."""
     size = [shape[1], shape[2]]
     shown = F.interpolate(region[None].float(), size, mode="bilinear", antialias=True)
-    inside = ((shown > 0) & (shown >= shown.max() / 2)).float()
+    inside = (shown >= shown.max() / 2).float()
     return (_grown(inside, _LINE) > _grown(inside, _GAP))[0]
 
 
 def _grown(inside: Tensor, reach: int) -> Tensor:
-    return F.max_pool2d(inside, 2 * reach + 1, stride=1, padding=reach)
+    """Return the (1,1,H',W') pixels at most so far from those inside, first down, then across."""
+    length = 2 * reach + 1
+    down = F.max_pool2d(inside, (length, 1), stride=1, padding=(reach, 0))
+    return F.max_pool2d(down, (1, length), stride=1, padding=(0, reach))

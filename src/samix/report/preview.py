@@ -51,7 +51,7 @@ class PolicyMixes:
     @property
     def label_text(self) -> str:
         """What the label uses, where both are the same."""
-        return self.label if self.area_from_lam >= _APART else "lam, which is the area"
+        return self.label if self.area_from_lam >= _APART else "lam = area"
 
     def record(self) -> dict[str, Any]:
         """Return all but the pictures as plain values."""
@@ -82,19 +82,27 @@ def preview_sections(policies: Sequence[PolicyMixes], *, outlines: bool) -> list
 
 
 def _table(policies: Sequence[PolicyMixes]) -> Table:
-    header = ["policy", "lam from", "label uses", "area away from lam, mean"]
+    header = ["policy", "lam from", "label uses", "area off lam"]
     known = any(policy.defects is not None for policy in policies)
     header += ["label noise"] if known else []
     rows = []
     for policy in policies:
-        row = [policy.name, policy.draw, policy.label_text, f"{policy.area_from_lam:.2f}"]
-        row += [f"{policy.noisy} of {policy.defects} mixes with a defect"] if known else []
+        row = [
+            policy.name,
+            policy.draw.replace(", ", ",\u00a0"),
+            policy.label_text,
+            f"{policy.area_from_lam:.2f}",
+        ]
+        row += [f"{policy.noisy} of {policy.defects}"] if known else []
         rows.append(row)
-    caption = (
-        "Label noise: a class has 20 % of the label or more, but less than 10 % of its defect is "
-        "visible. So few mixes show what happens, not how often."
-    )
-    return Table(header, rows, caption if known else "")
+    caption = "Area off lam: mean distance of the two."
+    if known:
+        caption += (
+            " Label noise: of the mixes with a defect in their label, those where a class has 20 % "
+            "of the label or more, but less than 10 % of its defect is visible. So few mixes show "
+            "what happens, not how often."
+        )
+    return Table(header, [[_whole(cell) for cell in row] for row in rows], _whole(caption))
 
 
 def _strip(row: MixRow, place: int) -> Strip:
@@ -108,8 +116,8 @@ def _strip(row: MixRow, place: int) -> Strip:
             Thumb(mask, "mask", numbers),
             Thumb(mix, "mix"),
         ],
-        title=f"{place}. {row.label_text}",
-        lines=row.verdict.lines,
+        title=_whole(f"{place}. {row.label_text}"),
+        lines=[_whole(line) for line in row.verdict.lines],
         badge=row.verdict.badge,
         state=row.verdict.state,
         large=True,
@@ -121,6 +129,11 @@ def short_name(name: str) -> str:
     file, _, row = name.rpartition("#")
     last = f"row {row}" if file.endswith(".parquet") else name.rpartition("/")[2]
     return short(last, _NAME)
+
+
+def _whole(text: str) -> str:
+    """Return a text whose percents stay with their number at the end of a line."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _named(what: str, name: str) -> str:

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from samix.report import preview_figure
+from samix.report.mix_rows import MixRow, Verdict
+from samix.report.page import write_page
+from samix.report.preview import PolicyMixes, preview_sections, short_name
+from samix.report.preview_figure import draw_preview
+
+
+def row(**changes) -> MixRow:
+    plain = MixRow(
+        original=0, partner=1, names=("a/1.png", "b/2.png"), classes=("good", "$crack_$"), lam=0.3,
+        area=0.5, weight=0.5, label=(("good", 0.5), ("$crack_$", 0.5)),
+        pictures=tuple(torch.rand(channels, 8, 8) for channels in (3, 3, 1, 3)),
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+NOISE = Verdict("label noise", "bad", ("crack: 4 % of its defect is visible, label says 38 %",))
+
+
+def policies() -> list[PolicyMixes]:
+    return [
+        PolicyMixes("mixup", "About mixup.", "Beta(1, 1)", "area", [row(area=0.3), row()], 2, 0),
+        PolicyMixes(
+            "a<b", "Its own.", "the policy itself", "lam", [row(verdict=NOISE), row()], 2, 1
+        ),
+    ]
+
+
+def test_the_page_has_a_table_and_a_section_a_policy(tmp_path):
+    write_page(tmp_path / "page.html", "Mixes", preview_sections(policies(), outlines=True))
+    text = (tmp_path / "page.html").read_text()
+    for words in (
+        "1 of 2", "About mixup.", "a&lt;b", "original: good", "lam 0.30, area 0.50", "1.png",
+        "1. 50\u00a0% good, 50\u00a0% $crack_$", "label says 38\u00a0%", "label noise", "orange",
+        'class="badge bad"', "area off lam",
+    ):  # fmt: skip
+        assert words in text, words
+    assert text.count("data:image/png") == 16
+
+
+def test_nothing_is_said_of_defects_that_are_not_known(tmp_path):
+    unknown = [replace(policy, defects=None) for policy in policies()]
+    write_page(tmp_path / "page.html", "Mixes", preview_sections(unknown, outlines=False))
+    text = (tmp_path / "page.html").read_text()
+    assert "1 of 2" not in text
+    assert "orange" not in text
+    assert unknown[0].record()["rows_with_label_noise"] is None
+
+
+def test_the_label_uses_lam_where_both_are_the_same():
+    same = PolicyMixes("mixup", "", "", "area", [row(lam=0.5)])
+    assert (same.area_from_lam, same.label_text) == (0.0, "lam = area")
+    assert policies()[1].label_text == "lam"
+
+
+def test_the_figure_has_two_columns_a_policy(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        preview_figure, "_show", lambda axes, picture, text, *more: shown.append(text)
+    )
+    one, two = policies()
+    two = replace(two, rows=[two.rows[0], row(partner=0)])
+    draw_preview(tmp_path / "preview.png", [one, two], title="$x_")
+    assert len(shown) == 2 * (2 + 2 * 2)
+    assert shown[0] == "1. original\ngood"
+    assert "label noise\n50 % good\n50 % $crack_$" in shown
+    assert "another partner\nlam 0.30\narea 0.50" in shown
+
+
+def test_the_figure_is_written_whole(tmp_path):
+    draw_preview(tmp_path / "preview.png", policies(), title="$x_")
+    with Image.open(tmp_path / "preview.png") as picture:
+        assert picture.width > 800
+    assert [path.name for path in tmp_path.iterdir()] == ["preview.png"]
+    with pytest.raises(ValueError, match="equally many"):
+        draw_preview(tmp_path / "x.png", [policies()[0], replace(policies()[1], rows=[row()])])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a/b/c.png", "c.png"), ("train-0.parquet#12", "row 12"), ("train#7", "train#7")],
+)
+def test_short_names(name, shown):
+    assert short_name(name) == shown
