@@ -15,11 +15,16 @@ ALLOWED = {
     "networks": set(),
     "objectives": set(),
     "policies": {"mixing", "networks"},
-    "methods": {"mixing", "networks", "objectives", "policies"},
+    "guard": {"mixing"},
+    "methods": {"mixing", "networks", "objectives", "policies", "guard"},
     "data": {"errors"},
     "evaluation": {"mixing", "data", "networks", "policies", "methods", "errors"},
     "report": {"mixing", "errors"},
     "presets": {"errors"},
+    "explain": {
+        "training", "report", "evaluation", "data", "methods", "policies", "networks", "mixing",
+        "errors",
+    },
     "training": {
         "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks",
         "errors", "_version",

@@ -11,6 +11,7 @@ from samix._version import __version__
 
 from .bench_options import add_bench
 from .evaluate_options import add_evaluate
+from .explain_options import add_explain
 from .mixer_options import add_mixer
 from .options import FLAGS
 from .pretrain_options import add_pretrain
@@ -44,6 +45,7 @@ def create_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_pretrain(commands)
     add_evaluate(commands)
+    add_explain(commands)
     add_mixer(commands)
     add_preview(commands)
     add_bench(commands)

@@ -1,0 +1,138 @@
+"""`samix explain`: from a run to a page that shows what it has learned."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from samix.explain import (
+    ExplainOptions,
+    RunPhotos,
+    Subject,
+    explain,
+    open_photos,
+    open_subject,
+)
+from samix.report.explain_data import Explanation
+from samix.report.explain_mixer import follow_sentence
+from samix.report.explain_mixes import near_sentence
+from samix.report.explain_page import PAGE, explanation_record, write_explanation
+from samix.training import Terminal
+from samix.training.runs import write_json
+
+from .output import chosen_machine, create_folder, how_to_repeat, result_folder
+from .summary import say
+
+_DATA = {
+    "data": "data", "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
+}  # fmt: skip
+_SHOWN = ("part", "photos", "pairs", "seed")
+_PACKAGES = ("torch", "timm", "captum", "scikit-learn")
+
+
+def run_explain(chosen: argparse.Namespace) -> int:
+    """Explain a run, write the page, its figures and explain.json, and print a few lines.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+    """
+    given = {k: v for k, v in vars(chosen).items() if k != "command"}
+    options = ExplainOptions(**{name: given[name] for name in _SHOWN if name in given})
+    machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
+    subject, source = open_subject(given["run"])
+    output = result_folder(given, f"explain-{subject.name}")
+    console = Console(highlight=False)
+    display = Terminal(console)
+    before = set(output.iterdir()) if output.is_dir() else None
+    try:
+        photos = open_photos(
+            subject,
+            source,
+            **{to: given[name] for name, to in _DATA.items() if name in given},
+            progress=lambda done, total: display.work("checking photos", done, total),
+        )
+        create_folder(output)
+        display.say(_opening(subject, photos, options, output))
+        whole = explain(subject.to(machine.device), photos, options, progress=display)
+        display.work("drawing", 0, 1)
+        write_explanation(output, whole, facts=_facts(subject, photos, options))
+        write_json(
+            output / "explain.json",
+            {
+                **how_to_repeat(*_PACKAGES),
+                "run": dict(subject.description),
+                "data": photos.images.name,
+                "seed": options.seed,
+                **explanation_record(whole),
+            },
+        )
+    except BaseException:
+        _clear(output, made_here=before is None)
+        raise
+    finally:
+        display.rest()
+    _print(whole, output, console)
+    return 0
+
+
+def _clear(output: Path, *, made_here: bool) -> None:
+    """Take away what was written: the folder was new or empty."""
+    if not output.is_dir():
+        return
+    for file in output.iterdir():
+        if file.is_file():
+            file.unlink()
+    if made_here:
+        with suppress(OSError):
+            output.rmdir()
+
+
+def _opening(subject: Subject, photos: RunPhotos, options: ExplainOptions, output: Path) -> str:
+    """Return what is about to happen, in one line."""
+    made = subject.description
+    return (
+        f"{subject.name} ({made['backbone']}, {made['policy']}) on the {options.part} photos of "
+        f"{photos.images.name} ({len(photos.parts[options.part])}); writing to '{output}'"
+    )
+
+
+def _facts(subject: Subject, photos: RunPhotos, options: ExplainOptions) -> list[tuple[str, str]]:
+    made: Mapping[str, Any] = subject.description
+    return [
+        ("run", str(made["run"])),
+        ("network", f"{made['backbone']}, {made['image_size']} px"),
+        ("method", str(made["method"])),
+        ("policy", str(made["policy"])),
+        ("data", photos.images.name),
+        ("part", options.part),
+        ("seed", str(options.seed)),
+    ]
+
+
+def _print(whole: Explanation, output: Path, console: Console) -> None:
+    """Print the main numbers, and where to look."""
+    console.print()
+    for note in whole.notes:
+        say(console, note)
+    if whole.accuracy is not None:
+        say(console, f"Right on {whole.accuracy:.1%} of {whole.photos[0]} {whole.part} photos.")
+    for one in whole.inside:
+        say(
+            console,
+            f"{one.name}: {one.share:.0%} of the heat in the defect, which is {one.area:.1%} of "
+            f"the photo ({one.photos} photos).",
+        )
+    if whole.mixer.follows:
+        say(console, follow_sentence(whole.mixer))
+    if whole.near is not None:
+        say(console, near_sentence(whole.near))
+    say(console, f"Page:        {output / PAGE}")
+    say(console, f"All numbers: {output / 'explain.json'}")

@@ -1,0 +1,239 @@
+"""Where a network looks: Grad-CAM of its last feature map, or the roll-out of its attention."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from captum.attr import LayerGradCam
+from timm.utils import AttentionExtract
+from torch import Tensor, nn
+
+from samix.networks import in_fast_format
+
+from .subject import Subject
+
+
+class Looker(Protocol):
+    """Says where a network looks.
+
+    Attributes:
+        name: What it is called.
+        fields: Height and width of its map before it is enlarged to the photo.
+        asks: Whether it can be asked about a class; otherwise it shows what is looked at for any.
+    """
+
+    name: str
+    fields: tuple[int, int]
+    asks: bool
+
+    def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
+        """Return the heat of some photos.
+
+        Args:
+            images: (B,3,H,W) as the network sees them.
+            wish: (B,) classes that are asked about; (B,D) embeddings of unit norm where the network
+                has no classes: what in the photo makes its embedding like this one.
+
+        Returns:
+            (B,1,H,W) in [0, 1] on the CPU, 1 where it is hottest; all 0 where nothing speaks for
+            the wish.
+        """
+
+
+def open_looker(subject: Subject) -> Looker | None:
+    """Return what suits the network; None where neither way is possible."""
+    size = subject.image_size
+    probe = subject.look(torch.rand(1, 3, size, size))
+    if (rolled := _RollOut.of(subject, probe)) is not None:
+        return rolled
+    return open_class_looker(subject)
+
+
+def open_class_looker(subject: Subject) -> Looker | None:
+    """Return one that can be asked about a class; None where there is none."""
+    size = subject.image_size
+    return _GradCam.of(subject, subject.look(torch.rand(1, 3, size, size)))
+
+
+def attention_rollout(attention: Sequence[Tensor]) -> Tensor:
+    """Return how much of each token reaches each token of the last block.
+
+    The product over the blocks of ``(mean over heads of A + I) / 2``. Source: Abnar and Zuidema
+    2020, arXiv 2005.00928.
+
+    Args:
+        attention: (B,heads,N,N) of each block, first block first; rows sum to 1.
+
+    Returns:
+        (B,N,N); rows sum to 1.
+    """
+    first = attention[0]
+    flow = torch.eye(first.shape[-1], dtype=torch.float32, device=first.device)
+    whole = flow.expand(len(first), -1, -1)
+    for block in attention:
+        whole = (block.float().mean(1) + flow) / 2 @ whole
+    return whole
+
+
+def stretched(heat: Tensor, size: tuple[int, int], *, floor: bool = False) -> Tensor:
+    """Return heat enlarged to a photo and divided by its largest value.
+
+    Args:
+        heat: (B,1,h,w).
+        size: Height and width of the photo.
+        floor: Subtract the smallest value first, for maps that are nowhere zero.
+
+    Returns:
+        (B,1,H,W) in [0, 1]; all 0 where nothing is above 0.
+    """
+    heat = F.interpolate(heat.detach().float().cpu(), size, mode="bilinear").clamp_min(0)
+    if floor:
+        heat = heat - heat.amin((2, 3), keepdim=True)
+    top = heat.amax((2, 3), keepdim=True)
+    return torch.where(top > 1e-12, heat / top.clamp_min(1e-12), torch.zeros_like(heat))
+
+
+class _Watched(nn.Module):
+    """A network whose last feature map passes through ``map``, and the score of a wish."""
+
+    def __init__(self, network: nn.Module, *, classifies: bool, last: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.classifies = classifies
+        self.last = last
+        self.map = nn.Identity()
+        self.channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
+
+    def forward(self, images: Tensor, wish: Tensor) -> Tensor:
+        """Return the (B,) scores: the wished logit, or the likeness of the embedding."""
+        network = cast(Any, self.network)
+        features = network.forward_features(images)
+        if self.last and self.channels_last:
+            features = self.map(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        elif self.last:
+            features = self.map(features)
+        if self.classifies:
+            logits: Tensor = network.forward_head(features)
+            return logits.gather(1, wish.view(-1, 1)).squeeze(1)
+        embedding: Tensor = network.forward_head(features, pre_logits=True)
+        return (embedding * wish).sum(1)
+
+
+class _TokensAsMap(nn.Module):
+    """Shows the tokens of a transformer to ``map`` as a feature map, and passes them on."""
+
+    def __init__(self, norm: nn.Module, map_: nn.Module, prefix: int, grid: Sequence[int]) -> None:
+        super().__init__()
+        self.norm, self.map, self.prefix, self.grid = norm, map_, prefix, tuple(grid)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the normalised (B,N,C) tokens."""
+        tokens = self.norm(tokens)
+        patches = tokens[:, self.prefix :].transpose(1, 2).unflatten(2, self.grid)
+        patches = self.map(patches).flatten(2).transpose(1, 2)
+        return torch.cat([tokens[:, : self.prefix], patches], 1)
+
+
+class _GradCam:
+    """Grad-CAM (Selvaraju et al. 2017) of the last feature map, by captum.
+
+    In a transformer it is the input of the last block, behind which patches no longer speak.
+    """
+
+    name = "Grad-CAM"
+    asks = True
+
+    def __init__(self, watched: _Watched, fields: tuple[int, int]) -> None:
+        self.watched = watched
+        self.fields = fields
+        self.gradcam = LayerGradCam(watched, watched.map)
+
+    @classmethod
+    def of(cls, subject: Subject, probe: Tensor) -> _GradCam | None:
+        """Return it for a network that has a feature map."""
+        network = cast(Any, subject.network)
+        with torch.no_grad():
+            features = network.forward_features(probe)
+        tokens = features.ndim == 3 and _is_plain_transformer(network)
+        watched = _Watched(
+            copy.deepcopy(network) if tokens else network,
+            classifies=bool(subject.classes),
+            last=not tokens,
+        ).eval()
+        if features.ndim == 4:
+            sides = features.shape[1:3] if watched.channels_last else features.shape[2:]
+        elif tokens:
+            sides = network.patch_embed.grid_size
+            last = cast(Any, watched.network).blocks[-1]
+            last.norm1 = _TokensAsMap(last.norm1, watched.map, network.num_prefix_tokens, sides)
+        else:
+            return None
+        return cls(watched, (int(sides[0]), int(sides[1])))
+
+    def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
+        """Return the heat of some photos, see :class:`Looker`."""
+        wish = wish.to(images.device)
+        # in float32: low precision would leave a coarse map
+        with torch.enable_grad():
+            heat = self.gradcam.attribute(
+                in_fast_format(images), additional_forward_args=(wish,), relu_attributions=True
+            )
+        return stretched(cast(Tensor, heat), (images.shape[2], images.shape[3]))
+
+
+class _RollOut:
+    """Attention roll-out of a transformer of one resolution, from timm's attention maps."""
+
+    name = "attention roll-out"
+    asks = False
+
+    def __init__(self, extract: nn.Module, prefix: int, pooled: bool, grid: Sequence[int]) -> None:
+        self.extract, self.prefix, self.pooled = extract, prefix, pooled
+        self.fields = (int(grid[0]), int(grid[1]))
+
+    @classmethod
+    def of(cls, subject: Subject, probe: Tensor) -> _RollOut | None:
+        """Return it for a network in which each token looks at all tokens."""
+        network = cast(Any, subject.network)
+        if not _is_plain_transformer(network):
+            return None
+        own = copy.deepcopy(network)
+        for module in own.modules():
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = False  # the fused kernel keeps its maps to itself
+        try:
+            extract = AttentionExtract(own, method="hook")
+        except RuntimeError:  # no module of this name
+            return None
+        grid, prefix = network.patch_embed.grid_size, int(network.num_prefix_tokens)
+        with torch.no_grad():
+            maps = list(extract(probe).values())
+        count = prefix + grid[0] * grid[1]
+        if not maps or any(m.ndim != 4 or m.shape[-2:] != (count, count) for m in maps):
+            return None
+        pooled = prefix == 0 or getattr(network, "global_pool", "token") not in ("", "token")
+        return cls(extract, prefix, pooled, grid)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
+        """Return the heat of some photos, see :class:`Looker`; the wish does not matter."""
+        whole = attention_rollout(list(self.extract(images).values()))
+        rows = whole[:, self.prefix :].mean(1) if self.pooled else whole[:, 0]
+        heat = rows[:, self.prefix :].unflatten(1, self.fields).unsqueeze(1)
+        return stretched(heat, (images.shape[2], images.shape[3]), floor=True)
+
+
+def _is_plain_transformer(network: Any) -> bool:
+    """Say whether it is one of tokens in one resolution with blocks that attend to all of them."""
+    blocks = getattr(network, "blocks", None)
+    return (
+        hasattr(network, "num_prefix_tokens")
+        and hasattr(getattr(network, "patch_embed", None), "grid_size")
+        and isinstance(blocks, nn.Sequential | nn.ModuleList)
+        and hasattr(blocks[-1], "norm1")
+        and hasattr(blocks[-1], "attn")
+    )

@@ -1,0 +1,165 @@
+"""Mixes of given pairs at a given lam, by the policy of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from samix.errors import InputError
+from samix.mixing import (
+    MixPlan,
+    area_of,
+    box_mask,
+    constant_mask,
+    draw_uniform,
+    keep_clean,
+    step_generator,
+)
+from samix.policies import LearnedPolicy, Policy, PretrainedPolicy, StaticPolicy
+from samix.policies.static import resizemix_plan
+
+from .subject import Subject
+
+
+def plan_pairs(
+    subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor, *, seed: int = 0
+) -> MixPlan:
+    """Plan the mix of each original with the partner beside it, at a given lam.
+
+    What is random (the place of a box) depends on seed and position alone, so that one pair can be
+    mixed at several lam. A box is placed as a whole inside the photo, so that its area follows lam
+    exactly and the ends of a path are the photos themselves. At lam 0 and 1 nothing is mixed.
+
+    Args:
+        subject: Whose policy plans.
+        originals: (B,3,H,W) as the network sees them.
+        partners: (B,3,H,W).
+        lam: (B,) in [0, 1], weight of the original.
+        seed: Of the places.
+
+    Returns:
+        A plan for ``blend(originals, plan, partner_images=partners)``.
+
+    Raises:
+        InputError: It is not known how the policy mixes at a given lam.
+    """
+    policy, device = subject.policy, originals.device
+    lam = lam.to(device, torch.float32)
+    if isinstance(policy, LearnedPolicy | PretrainedPolicy):
+        mask = _masks(subject, originals, partners, lam)
+        plan = MixPlan(lam, torch.arange(len(lam), device=device), mask, lam)
+    else:
+        plan = _by_rule(policy, originals, lam, seed)
+    return keep_clean(_all_partner(plan, lam <= 0), lam >= 1)
+
+
+def draw_mixes(subject: Subject, images: Tensor, target: Tensor, seed: int) -> MixPlan:
+    """Plan the mixes of a batch as a training step of the run would.
+
+    Args:
+        subject: Whose policy plans.
+        images: (B,3,H,W) as the network sees them.
+        target: (B,) int64 classes.
+        seed: Of the draws.
+    """
+    return subject.policy.plan(
+        images,
+        target=target.to(images.device),
+        evidence=subject.evidence(images),
+        generator=step_generator(seed, 0),
+    ).detach()
+
+
+@torch.no_grad()
+def _masks(subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor) -> Tensor:
+    """Return the (B,1,H,W) masks of a Mixer."""
+    size = (originals.shape[2], originals.shape[3])
+    policy = subject.policy
+    if isinstance(policy, PretrainedPolicy):
+        return cast(Tensor, policy.mixer(originals, partners, lam))
+    first, second = (subject.evidence(images).features for images in (originals, partners))
+    return cast(Tensor, cast(LearnedPolicy, policy).mixer(first, second, lam, size))
+
+
+def _by_rule(policy: Policy, images: Tensor, lam: Tensor, seed: int) -> MixPlan:
+    """Return the plan of a hand-made policy."""
+    rules: dict[str, Callable[[Tensor, Tensor, Tensor], MixPlan]] = {
+        "none": _constant,
+        "mixup": _constant,
+        "cutmix": _boxed,
+        "mixup-cutmix": _either(policy),
+        "resizemix": _shrunk,
+    }
+    if policy.name not in rules:
+        raise InputError(
+            f"the run's policy '{policy.name}' cannot be drawn at a given lam; runs of "
+            f"{', '.join(rules)}, samix and pre-trained Mixers can be explained"
+        )
+    # one generator a pair: a pair does not depend on how many there are
+    generators = [step_generator(seed, number) for number in range(len(images))]
+    places = torch.stack([draw_uniform(3, generator=generator) for generator in generators])
+    return rules[policy.name](images, lam, places.to(images.device))
+
+
+def _constant(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
+    mask = constant_mask(lam, (images.shape[2], images.shape[3]))
+    return MixPlan(lam, torch.arange(len(lam), device=lam.device), mask, lam)
+
+
+def _boxed(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
+    """Return a box of area 1 - lam inside each photo."""
+    side = (1.0 - lam).sqrt()
+    firsts, lasts = [], []
+    for axis, length in enumerate(images.shape[2:]):
+        long = (side * length).round().long()
+        first = (places[:, axis] * (length - long + 1)).long().clamp_max(length)
+        firsts.append(first)
+        lasts.append(first + long)
+    mask = box_mask(torch.stack([*firsts, *lasts], 1), (images.shape[2], images.shape[3]))
+    return MixPlan(lam, torch.arange(len(lam), device=lam.device), mask, area_of(mask))
+
+
+def _either(policy: Policy) -> Callable[[Tensor, Tensor, Tensor], MixPlan]:
+    """Return the rule that takes a box for some pairs and mixup for the others."""
+    switch = 0.5
+    if isinstance(policy, StaticPolicy):
+        switch = getattr(policy.rule, "keywords", {}).get("switch", switch)
+
+    def rule(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
+        cut, mix = _boxed(images, lam, places), _constant(images, lam, places)
+        chosen = places[:, 2] < switch
+        mask = torch.where(chosen.view(-1, 1, 1, 1), cut.mask, mix.mask)
+        return MixPlan(lam, cut.index, mask, torch.where(chosen, cut.weight, mix.weight))
+
+    return rule
+
+
+def _shrunk(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
+    """Return plans of ResizeMix in which the partner takes the area 1 - lam."""
+    plans = []
+    for number, share in enumerate((1.0 - lam).sqrt().clamp_min(1e-3).tolist()):
+        generator = torch.Generator().manual_seed(int(places[number, 0] * 2**31))
+        one = images[number : number + 1]
+        index = torch.zeros(1, dtype=torch.int64, device=images.device)
+        plans.append(resizemix_plan(one, index, generator, scale=(share, share)))
+    return MixPlan(
+        lam,
+        torch.arange(len(lam), device=lam.device),
+        torch.cat([plan.mask for plan in plans]),
+        torch.cat([plan.weight for plan in plans]),
+        torch.cat([cast(Tensor, plan.grid) for plan in plans]),
+    )
+
+
+def _all_partner(plan: MixPlan, whole: Tensor) -> MixPlan:
+    """Return the plan with the whole partner for some pairs."""
+    return MixPlan(
+        plan.lam,
+        plan.index,
+        plan.mask.masked_fill(whole.view(-1, 1, 1, 1), 0.0),
+        plan.weight.masked_fill(whole, 0.0),
+        plan.grid,
+    )

@@ -1,0 +1,175 @@
+"""All parts of an explanation, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from samix.errors import InputError
+from samix.evaluation.progress import Progress, Quiet
+from samix.report.explain_data import Explanation
+
+from .heat import open_class_looker, open_looker
+from .judging import study_confidence, study_confusion
+from .looked import Looked, look_at
+from .mixer import study_mixer
+from .near import study_near
+from .pairing import choose_pairs
+from .photos import RunPhotos
+from .representation import study_map
+from .subject import Subject
+from .where import heat_inside, see_mixes, see_photos
+
+Part = Literal["test", "val", "train"]
+_MOST_EXPLAINED = 2_000  # photos of the part
+_MOST_TRAINED = 10_000  # photos that neighbours are taken from
+_MEASURED = 48  # pairs whose masks and neighbours are measured
+_DRAWN = 512  # mixes that are judged
+_DRAWS = 8  # mixes of each pair of classes
+_ROUTES = 4  # ways on the map: more cannot be told apart
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What is shown.
+
+    Attributes:
+        part: Part of the run's photos that is explained.
+        photos: Right photos of each class that are shown, and wrong ones as many.
+        pairs: Mixes that are shown in each part.
+        seed: Of all choices.
+    """
+
+    part: Part = "test"
+    photos: int = 2
+    pairs: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.part not in get_args(Part):
+            raise InputError(
+                f"--part must be one of {', '.join(get_args(Part))}, got '{self.part}'"
+            )
+        for name, most in (("photos", 20), ("pairs", 24)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"--{name} must be in 1 to {most}, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise InputError(f"--seed must be at least 0, got {self.seed}")
+
+
+def explain(
+    subject: Subject,
+    photos: RunPhotos,
+    options: ExplainOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Explain what a run has learned.
+
+    Args:
+        subject: Its network and policy.
+        photos: Its photos.
+        options: What is shown.
+        progress: Where to show what happens; None shows nothing.
+
+    Raises:
+        InputError: The part has fewer than two photos, or a photo cannot be read.
+    """
+    options, progress = options or ExplainOptions(), progress or Quiet()
+    there = photos.parts[options.part]
+    if len(there) < 2:
+        raise InputError(
+            f"the {options.part} part of the run has {len(there)} photos in the data; two are "
+            f"needed: choose another --part, or give the run's photos with --data"
+        )
+    chosen = _some(there, _MOST_EXPLAINED, options.seed)
+    looked = look_at(subject, photos, chosen, progress, f"looking at {options.part}")
+    count = max(_MEASURED, options.pairs)
+    pairs = choose_pairs(photos, chosen, count, options.seed)
+    shown = pairs[: options.pairs]
+    rest = {"seed": options.seed, "progress": progress}
+    looker, asker = open_looker(subject), open_class_looker(subject)
+    trained = _trained(subject, photos, looked, options, progress)
+    return Explanation(
+        title=f"What {subject.name} has learned",
+        policy=str(subject.description["policy"]),
+        mixed_by=subject.policy.name if subject.policy.traits.mixes else "mixup",
+        classifies=bool(subject.classes),
+        part=options.part,
+        looker="" if looker is None else looker.name,
+        fields=(0, 0) if looker is None else looker.fields,
+        asker="" if asker is None else asker.name,
+        photos=(len(chosen), len(there)),
+        accuracy=_accuracy(looked),
+        seen=[]
+        if looker is None
+        else see_photos(photos, looked, looker, subject, options.photos, options.seed),
+        inside=[]
+        if looker is None
+        else heat_inside(photos, looked, looker, subject, options.seed, progress),
+        seen_mixes=[]
+        if asker is None
+        else see_mixes(photos, looked, shown, asker, subject, options.seed),
+        mixer=study_mixer(photos, looked, pairs, looker, subject, shown=options.pairs, **rest),
+        map=study_map(photos, looked, pairs[:_ROUTES], subject, **rest),
+        near=None
+        if trained is None
+        else study_near(
+            photos, looked, trained, pairs, subject, shown=options.pairs, seed=options.seed
+        ),
+        confidence=study_confidence(
+            photos, looked, subject, shown=max(options.pairs // 2, 1), count=_DRAWN, **rest
+        )
+        if subject.classes
+        else None,
+        confusion=study_confusion(photos, looked, subject, draws=_DRAWS, **rest)
+        if subject.classes
+        else None,
+        notes=_notes(subject, photos, options, len(chosen)),
+    )
+
+
+def _some(positions: Sequence[int], most: int, seed: int) -> tuple[int, ...]:
+    """Return all positions, or so many of them drawn at random, ascending."""
+    if len(positions) <= most:
+        return tuple(positions)
+    drawn = np.random.default_rng([seed, 0]).choice(positions, most, replace=False)
+    return tuple(sorted(drawn.tolist()))
+
+
+def _trained(
+    subject: Subject,
+    photos: RunPhotos,
+    looked: Looked,
+    options: ExplainOptions,
+    progress: Progress,
+) -> Looked | None:
+    """Return what the network says of the training photos; None where none is there."""
+    positions = _some(photos.parts["train"], _MOST_TRAINED, options.seed)
+    # a training photo that is explained is not a neighbour of itself
+    positions = tuple(sorted(set(positions) - set(looked.positions)))
+    if not positions:
+        return None
+    return look_at(subject, photos, positions, progress, "looking at train")
+
+
+def _accuracy(looked: Looked) -> float | None:
+    if looked.probability is None:
+        return None
+    return float((looked.probability.argmax(1) == looked.target).float().mean())
+
+
+def _notes(
+    subject: Subject, photos: RunPhotos, options: ExplainOptions, chosen: int
+) -> tuple[str, ...]:
+    notes = list(photos.notes)
+    if options.part == "train":
+        notes.append("Training photos are explained: the network has seen them, and knows them.")
+    if chosen < len(photos.parts[options.part]):
+        notes.append(f"{chosen:,} photos drawn at random stand for the part.")
+    if not subject.policy.traits.mixes:
+        notes.append("The run did not mix; mixes here are those of mixup.")
+    return tuple(notes)

@@ -1,0 +1,134 @@
+"""What a way of mixing does: masks over lam, area over lam, and masks against heat."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+
+from .explain_data import Explanation, MixerStudy, Sweep
+from .explain_pictures import between, heated, save, thumb
+from .page import Figure, Section, Strip, Thumb
+
+READ_MASKS = (
+    "White keeps the first photo, black shows the second; from left to right the first photo gets "
+    "more. A Mixer that has learned something keeps what matters in each photo."
+)
+READ_AREA = (
+    "Each line is a pair; on the dotted line the mask takes exactly the share that was wanted."
+)
+READ_FOLLOWS = (
+    "Above zero, masks keep the first photo where the network looks at the compared photo; "
+    "useful masks are above zero for the original, below it for the partner, and clearly away from "
+    "the grey line of a photo that has nothing to do with the pair."
+)
+_COLOURS = {"original": "#d1731f", "partner": "#3b6ea8", "unrelated": "#9a9a9a"}
+
+
+def mixer_section(whole: Explanation, curves: bytes) -> Section:
+    """Return the masks of a few pairs, and the curves.
+
+    Args:
+        whole: The explanation.
+        curves: The PNG of :func:`draw_curves`.
+    """
+    study = whole.mixer
+    title = f"How the Mixer mixes ({whole.policy})" if study.looks else "How the run mixed"
+    caption = f"Left: {READ_AREA} Right: {READ_FOLLOWS}" if study.follows else READ_AREA
+    intro = READ_MASKS
+    if not study.looks:
+        intro = (
+            f"The run has no Mixer: its masks are made by the rule of {whole.mixed_by}, which does "
+            "not look at the photos. White keeps the first photo, black shows the second."
+        )
+    numbers = f" {follow_sentence(study)}" if study.follows else ""
+    return Section(
+        title,
+        intro + numbers,
+        [*mask_strips(study), Figure(curves, caption, "area and correlation of masks over lam")],
+    )
+
+
+def mask_strips(study: MixerStudy) -> list[Strip]:
+    """Return one strip a pair: both photos, where the network looks in them, masks over lam."""
+    shown = study.sweeps if study.looks else study.sweeps[:2]
+    return [Strip(_pictures(study, sweep), title=between(sweep.names)) for sweep in shown]
+
+
+def follow_sentence(study: MixerStudy) -> str:
+    """Return what the correlation of masks and heat says at lam 0.5, in words."""
+    middle = study.lam.index(0.5)
+    own, theirs = study.follows["original"][middle], study.follows["partner"][middle]
+    chance = study.follows.get("unrelated", [None] * len(study.lam))[middle]
+    if own is None or theirs is None:
+        return "The masks are flat at lam 0.5: this Mixer mixes as plain mixup does."
+    text = (
+        f"At lam 0.5 the mask's correlation with where the network looks is {own:+.2f} for the "
+        f"original and {theirs:+.2f} for the partner"
+    )
+    return f"{text} ({chance:+.2f} for an unrelated photo)." if chance is not None else f"{text}."
+
+
+def draw_curves(path: str | Path, study: MixerStudy) -> None:
+    """Draw area against lam, and the correlation of masks and heat where there is one.
+
+    Args:
+        path: The PNG file to write; it appears as a whole or not at all.
+        study: What was measured.
+    """
+    panels = 2 if study.follows else 1
+    canvas = Canvas(figsize=(3.7 * panels + 0.2, 3.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.subplots(1, panels, squeeze=False)[0]
+    _draw_area(axes[0], study)
+    if study.follows:
+        _draw_follows(axes[1], study)
+    save(canvas, path)
+
+
+def _pictures(study: MixerStudy, sweep: Sweep) -> list[Thumb]:
+    pictures = []
+    for side, word in enumerate(("original", "partner")):
+        name = sweep.names[side]
+        pictures.append(thumb(sweep.photos[side], f"{word}: {name}" if name else word))
+        if sweep.heats is not None and study.looks:
+            heat = heated(sweep.photos[side], sweep.heats[side])
+            pictures.append(thumb(heat, "where it looks", word))
+    for at, lam in enumerate(study.lam):
+        pictures.append(thumb(sweep.masks[at], f"lam {lam:g}", f"area {sweep.area[at]:.2f}"))
+    return pictures
+
+
+def _draw_area(axes: Axes, study: MixerStudy) -> None:
+    axes.plot([0, 1], [0, 1], color="0.4", linewidth=1.0, linestyle=":")
+    for row in study.area:
+        axes.plot(study.lam, row.tolist(), color="#3b6ea8", alpha=0.25, linewidth=1.0)
+    axes.plot(study.lam, study.area.mean(0).tolist(), color="#1f3f66", linewidth=2.0, label="mean")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="lam (wanted)", ylabel="area of the mask (got)")
+    axes.set_title(f"{len(study.area)} pairs", fontsize=10)
+    axes.legend(frameon=False, loc="upper left", fontsize=9)
+    _frame(axes)
+
+
+def _draw_follows(axes: Axes, study: MixerStudy) -> None:
+    axes.axhline(0, color="0.4", linewidth=1.0, linestyle=":")
+    for name, values in study.follows.items():
+        line = torch.tensor([math.nan if value is None else value for value in values])
+        axes.plot(study.lam, line.tolist(), color=_COLOURS[name], marker="o", markersize=4,
+                  label=f"{name} photo")  # fmt: skip
+    axes.set(xlim=(0, 1), xlabel="lam", ylabel="correlation of mask and heat")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -0.3), max(high, 0.3))
+    axes.set_title("does the mask follow the heat?", fontsize=10)
+    axes.legend(frameon=False, fontsize=9)
+    _frame(axes)
+
+
+def _frame(axes: Axes) -> None:
+    axes.tick_params(labelsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
