@@ -50,12 +50,14 @@ def run_preview(chosen: argparse.Namespace) -> int:
     console = Console(highlight=False)
     images = _open(given, Terminal(console))
     output = result_folder(given, f"preview-{images.name}")
+    found = look(images, policies, given)
     create_folder(output)
     try:
-        found = look(images, policies, given)
         write_preview(output, found)
     except BaseException:
-        with suppress(OSError):  # it is still empty
+        for path in output.glob("preview.*"):  # the folder is ours: it was new or empty
+            path.unlink()
+        with suppress(OSError):
             output.rmdir()
         raise
     print_look(found, output, console)
