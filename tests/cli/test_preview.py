@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -296,3 +297,14 @@ def test_help_explains_every_option(capsys):
         assert word in out
     parser = create_parser()._subparsers._group_actions[0].choices["preview"]
     assert all(action.help for action in parser._actions)
+
+
+@pytest.mark.slow
+def test_the_tiles_with_their_masks():
+    root = os.environ.get("SAMIX_DATA")
+    if not root or not Path(root, "magnetic-tile").exists():
+        pytest.skip("SAMIX_DATA is not set, or has no 'magnetic-tile'")
+    words = ["--policy", "cutmix", "--image-size", "64", "--classes", "crack,free"]
+    found = look(str(Path(root, "magnetic-tile")), *words)["policies"]["cutmix"]
+    assert found["rows_with_defects"] == len(found["rows"]) == 8
+    assert all(len(row["lines"]) == ("crack" in row["label"]) for row in found["rows"])
