@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradCam
-from timm.utils import AttentionExtract
+from timm.utils.attention_extract import AttentionExtract
 from torch import Tensor, nn
 
-from samix.networks import in_fast_format
+from samix.networks import feature_info, in_fast_format
 
 from .subject import Subject
+
+_LEAST_FIELDS = 7  # on a side: what Grad-CAM has in a ResNet at 224 px
 
 
 class Looker(Protocol):
@@ -133,24 +135,28 @@ class _TokensAsMap(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the normalised (B,N,C) tokens."""
         tokens = self.norm(tokens)
-        patches = tokens[:, self.prefix :].transpose(1, 2).unflatten(2, self.grid)
-        patches = self.map(patches).flatten(2).transpose(1, 2)
+        patches = tokens[:, self.prefix :].transpose(1, 2)
+        patches = (
+            self.map(patches.reshape(*patches.shape[:2], *self.grid)).flatten(2).transpose(1, 2)
+        )
         return torch.cat([tokens[:, : self.prefix], patches], 1)
 
 
 class _GradCam:
-    """Grad-CAM (Selvaraju et al. 2017) of the last feature map, by captum.
+    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391), by captum.
 
-    In a transformer it is the input of the last block, behind which patches no longer speak.
+    It reads the last feature map, as published, unless that has fewer than 7 x 7 fields, which
+    happens with small photos: then the last stage that has them. In a transformer it reads the
+    input of the last block, behind which patches no longer speak.
     """
 
     name = "Grad-CAM"
     asks = True
 
-    def __init__(self, watched: _Watched, fields: tuple[int, int]) -> None:
+    def __init__(self, watched: _Watched, layer: nn.Module, fields: tuple[int, int]) -> None:
         self.watched = watched
         self.fields = fields
-        self.gradcam = LayerGradCam(watched, watched.map)
+        self.gradcam = LayerGradCam(watched, layer)
 
     @classmethod
     def of(cls, subject: Subject, probe: Tensor) -> _GradCam | None:
@@ -164,15 +170,21 @@ class _GradCam:
             classifies=bool(subject.classes),
             last=not tokens,
         ).eval()
-        if features.ndim == 4:
-            sides = features.shape[1:3] if watched.channels_last else features.shape[2:]
+        layer: nn.Module = watched.map
+        if features.ndim == 4 and watched.channels_last:
+            sides = features.shape[1:3]
+        elif features.ndim == 4:
+            finer = (
+                _finer_stage(network, probe) if min(features.shape[2:]) < _LEAST_FIELDS else None
+            )
+            layer, sides = finer or (watched.map, features.shape[2:])
         elif tokens:
             sides = network.patch_embed.grid_size
             last = cast(Any, watched.network).blocks[-1]
             last.norm1 = _TokensAsMap(last.norm1, watched.map, network.num_prefix_tokens, sides)
         else:
             return None
-        return cls(watched, (int(sides[0]), int(sides[1])))
+        return cls(watched, layer, (int(sides[0]), int(sides[1])))
 
     def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
         """Return the heat of some photos, see :class:`Looker`."""
@@ -223,8 +235,31 @@ class _RollOut:
         """Return the heat of some photos, see :class:`Looker`; the wish does not matter."""
         whole = attention_rollout(list(self.extract(images).values()))
         rows = whole[:, self.prefix :].mean(1) if self.pooled else whole[:, 0]
-        heat = rows[:, self.prefix :].unflatten(1, self.fields).unsqueeze(1)
+        heat = rows[:, self.prefix :].reshape(-1, 1, *self.fields)
         return stretched(heat, (images.shape[2], images.shape[3]), floor=True)
+
+
+def _finer_stage(network: nn.Module, probe: Tensor) -> tuple[nn.Module, torch.Size] | None:
+    """Return the last stage of a network with 7 x 7 fields or more, and its size."""
+    names = [stage["module"] for stage in feature_info(network)]
+    sizes: dict[str, torch.Size] = {}
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4:
+                sizes[name] = output.shape[2:]
+
+        return hook
+
+    handles = [network.get_submodule(n).register_forward_hook(note(n)) for n in names]
+    try:
+        with torch.no_grad():
+            cast(Any, network).forward_features(probe)
+    finally:
+        for handle in handles:
+            handle.remove()
+    fine = [name for name in names if name in sizes and min(sizes[name]) >= _LEAST_FIELDS]
+    return (network.get_submodule(fine[-1]), sizes[fine[-1]]) if fine else None
 
 
 def _is_plain_transformer(network: Any) -> bool:

@@ -119,7 +119,7 @@ def study_confusion(
         other,
         strength,
         draws,
-        len(looked.target.unique()) - len(kept),
+        len(torch.unique(looked.target)) - len(kept),
     )
 
 
@@ -186,7 +186,7 @@ def _mean_mix(
 
 def _kept(said: Tensor, target: Tensor) -> list[int]:
     """Return the classes that are shown, in order."""
-    there = target.unique().tolist()
+    there = torch.unique(target).tolist()
     there.sort(key=lambda label: float((said[target == label] == label).float().mean()))
     return sorted(there[:_MOST_CLASSES])
 

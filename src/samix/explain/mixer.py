@@ -70,7 +70,9 @@ def study_mixer(
     area = torch.stack([mask.mean((1, 2, 3)) for mask in masks], 1)
     looks = subject.mixes_by_looking
     follows = _follows(masks, heats) if heats is not None and looks else {}
-    return MixerStudy(LAM, sweeps, area, follows, looks)
+    half = masks[LAM.index(0.5)]
+    deviation = float(half.flatten(1).std(1).mean())
+    return MixerStudy(LAM, sweeps, area, follows, looks, deviation)
 
 
 def _follows(masks: Sequence[Tensor], heats: Tensor) -> dict[str, list[float | None]]:

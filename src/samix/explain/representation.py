@@ -116,7 +116,7 @@ def alignment(embedding: Tensor, target: Tensor) -> float | None:
         target: (N,) classes.
     """
     likeness, pairs = 0.0, 0
-    for label in target.unique():
+    for label in torch.unique(target):
         own = embedding[target == label].double()
         likeness += float(own.sum(0).square().sum()) - len(own)  # over ordered pairs
         pairs += len(own) * (len(own) - 1)
@@ -127,7 +127,7 @@ def apart(embedding: Tensor, target: Tensor) -> float | None:
     """Return the mean squared distance of two photos of different classes; None without any."""
     whole = embedding.double()
     likeness, pairs = float(whole.sum(0).square().sum()), len(whole) ** 2
-    for label in target.unique():
+    for label in torch.unique(target):
         own = whole[target == label]
         likeness -= float(own.sum(0).square().sum())
         pairs -= len(own) ** 2
@@ -149,7 +149,7 @@ def uniformity(embedding: Tensor) -> float:
 def measure_spread(subject: Subject, photos: RunPhotos, looked: Looked, *, seed: int) -> Spread:
     """Return alignment and uniformity: of photos of one class, or of two views without classes."""
     even, target = uniformity(looked.embedding), looked.target
-    if bool((target >= 0).all()) and len(target.unique()) > 1:
+    if bool((target >= 0).all()) and len(torch.unique(target)) > 1:
         return Spread(
             alignment(looked.embedding, target),
             "two photos of one class",
@@ -178,7 +178,9 @@ def _two_views(
     seen = []
     for epoch in (0, 1):
         views = view(stored, random_keys(seed, epoch, index))
-        seen.append(torch.cat([subject.ask(subject.look(v))[0].cpu() for v in views.split(128)]))
+        seen.append(
+            torch.cat([subject.ask(subject.look(v))[0].cpu() for v in torch.split(views, 128)])
+        )
     return seen[0], seen[1]
 
 

@@ -140,7 +140,7 @@ def heat_of(looker: Looker, subject: Subject, images: Tensor, wish: Tensor) -> T
 
 def in_batches(looker: Looker, images: Tensor, wish: Tensor) -> Tensor:
     """Return the (B,1,S,S) heat of images as the network sees them."""
-    both = zip(images.split(_BATCH), wish.split(_BATCH), strict=True)
+    both = zip(torch.split(images, _BATCH), torch.split(wish, _BATCH), strict=True)
     return torch.cat([looker(some, asked) for some, asked in both])
 
 
@@ -149,7 +149,7 @@ def _chosen(looked: Looked, count: int, seed: int) -> list[int]:
     order = np.random.default_rng([seed, 3]).permutation(len(looked.positions)).tolist()
     said = None if looked.probability is None else looked.probability.argmax(1)
     right = torch.ones(len(order), dtype=torch.bool) if said is None else said == looked.target
-    classes = looked.target.unique().tolist()
+    classes = torch.unique(looked.target).tolist()
     # where there are many classes, those that are right least often
     classes.sort(key=lambda target: float(right[looked.target == target].float().mean()))
     rows = []

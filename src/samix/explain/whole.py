@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def explain(
     count = max(_MEASURED, options.pairs)
     pairs = choose_pairs(photos, chosen, count, options.seed)
     shown = pairs[: options.pairs]
-    rest = {"seed": options.seed, "progress": progress}
+    rest: dict[str, Any] = {"seed": options.seed, "progress": progress}
     looker, asker = open_looker(subject), open_class_looker(subject)
     trained = _trained(subject, photos, looked, options, progress)
     return Explanation(
@@ -104,6 +104,7 @@ def explain(
         asker="" if asker is None else asker.name,
         photos=(len(chosen), len(there)),
         accuracy=_accuracy(looked),
+        guess=int(looked.target.bincount().max()) / len(chosen) if subject.classes else None,
         seen=[]
         if looker is None
         else see_photos(photos, looked, looker, subject, options.photos, options.seed),

@@ -22,6 +22,7 @@ READ_CONFUSION = (
 _SHORT = 9
 _DARK = 0.55  # of the colour, from which on words are white
 _LEAST = 0.005
+_LEAST_TOP = 0.5  # probability that is darkest, at least
 
 
 def confusion_section(whole: Explanation, picture: bytes | None) -> Section:
@@ -100,9 +101,9 @@ def _draw_clean(axes: Axes, found: Confusion) -> None:
 
 
 def _draw_mixes(axes: Axes, found: Confusion) -> None:
-    axes.imshow(
-        found.strength.nan_to_num(0.0).numpy(), cmap="Oranges", vmin=0, vmax=1, aspect="auto"
-    )
+    known = found.strength.nan_to_num(0.0)
+    top = max(float(known.max()), _LEAST_TOP)
+    axes.imshow(known.numpy(), cmap="Oranges", vmin=0, vmax=top, aspect="auto")
     names = list(found.classes)
     _label(axes, [_short(n) for n in names], names, "first source", "second source",
            "Half-and-half mixes: the third class")  # fmt: skip
@@ -111,7 +112,7 @@ def _draw_mixes(axes: Axes, found: Confusion) -> None:
             value = float(found.strength[row, column])
             if found.other[row][column]:
                 words = f"{_short(found.other[row][column])}\n{value:.0%}"
-                _write(axes, row, column, words, value)
+                _write(axes, row, column, words, value / top)
 
 
 def _write(axes: Axes, row: int, column: int, words: str, value: float) -> None:

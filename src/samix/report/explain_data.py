@@ -124,6 +124,7 @@ class MixerStudy:
         follows: Name of what is compared with the mask ("original", "partner", "unrelated") to the
             mean correlation at each lam; None where masks are constant. Empty without heat.
         looks: Whether the masks depend on the photos.
+        deviation: Mean standard deviation within a mask at lam 0.5; 0 is plain mixup.
     """
 
     lam: Sequence[float]
@@ -131,6 +132,7 @@ class MixerStudy:
     area: Tensor
     follows: Mapping[str, Sequence[float | None]]
     looks: bool
+    deviation: float
 
 
 @dataclass(frozen=True)
@@ -305,6 +307,7 @@ class Explanation:
         asker: Name of the one that can be asked about a class, for mixes; empty without.
         photos: Photos of the part that were looked at, and of all in it.
         accuracy: Top-1 on them; None without classes.
+        guess: Top-1 of always saying the most frequent class; None without classes.
         seen: Photos and where the network looks.
         inside: Heat inside true defects, one a class.
         seen_mixes: Mixes and where their sources are seen.
@@ -326,6 +329,7 @@ class Explanation:
     asker: str
     photos: tuple[int, int]
     accuracy: float | None
+    guess: float | None
     seen: Sequence[Seen]
     inside: Sequence[Inside]
     seen_mixes: Sequence[SeenMix]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -44,7 +45,7 @@ def map_section(whole: Explanation, picture: bytes, routes: bytes) -> Section:
         f"It shows {shown:.0%} of what there is: what lies apart on it is apart, what lies "
         "together may still differ."
     )
-    parts = [
+    parts: list[Figure | Table] = [
         Figure(picture, READ_MAP, "map of the representation"),
         Figure(routes, READ_ROUTES, "ways of mixes"),
         _route_table(study.routes),
@@ -93,7 +94,7 @@ def draw_routes(path: str | Path, study: MapStudy) -> None:
 
 
 def _draw_route(axes: Axes, study: MapStudy, route: Route) -> None:
-    _dots(axes, study, size=5, legend=False, faint=True)
+    _dots(axes, study, size=9, legend=False, faint=True)
     for number, (name, points) in enumerate(route.points.items()):
         colour, line = _LINES[number]
         across, up = points[:, 0].tolist(), points[:, 1].tolist()
@@ -109,8 +110,8 @@ def _draw_route(axes: Axes, study: MapStudy, route: Route) -> None:
 def _dots(axes: Axes, study: MapStudy, *, size: float, legend: bool, faint: bool = False) -> None:
     """Draw the photos, each class in its colour."""
     palette = colormaps["tab10" if len(study.classes) <= _MANY else "tab20"]
-    alpha = 0.35 if faint else 0.75
-    for target in study.target.unique().tolist():
+    alpha = 0.5 if faint else 0.75
+    for target in torch.unique(study.target).tolist():
         own = study.points[study.target == target]
         coloured = 0 <= target < _MOST
         name = study.classes[target] if target >= 0 else "no label"

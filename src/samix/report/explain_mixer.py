@@ -26,6 +26,7 @@ READ_FOLLOWS = (
     "useful masks are above zero for the original, below it for the partner, and clearly away from "
     "the grey line of a photo that has nothing to do with the pair."
 )
+_FLAT = 0.1  # as training judges whether a Mixer is alive
 _COLOURS = {"original": "#d1731f", "partner": "#3b6ea8", "unrelated": "#9a9a9a"}
 
 
@@ -56,7 +57,7 @@ def mixer_section(whole: Explanation, curves: bytes) -> Section:
 def mask_strips(study: MixerStudy) -> list[Strip]:
     """Return one strip a pair: both photos, where the network looks in them, masks over lam."""
     shown = study.sweeps if study.looks else study.sweeps[:2]
-    return [Strip(_pictures(study, sweep), title=between(sweep.names)) for sweep in shown]
+    return [Strip(_pictures(study, s), title=between(s.names), dense=True) for s in shown]
 
 
 def follow_sentence(study: MixerStudy) -> str:
@@ -70,7 +71,10 @@ def follow_sentence(study: MixerStudy) -> str:
         f"At lam 0.5 the mask's correlation with where the network looks is {own:+.2f} for the "
         f"original and {theirs:+.2f} for the partner"
     )
-    return f"{text} ({chance:+.2f} for an unrelated photo)." if chance is not None else f"{text}."
+    text = f"{text} ({chance:+.2f} for an unrelated photo)." if chance is not None else f"{text}."
+    if study.deviation < _FLAT:
+        text += f" The masks are nearly flat (they vary by {study.deviation:.2f}), as in mixup."
+    return text
 
 
 def draw_curves(path: str | Path, study: MixerStudy) -> None:

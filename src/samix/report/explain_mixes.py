@@ -18,9 +18,9 @@ READ_NEAR = (
     "like something that it is not."
 )
 READ_SURE = (
-    "The most confident mixes are those in which the network recognises its two sources; in the "
-    "least confident ones it sees something else, and they are the ones to look at before mixing "
-    "is trusted."
+    "In the most confident mixes nearly all probability goes to the two sources (compare with the "
+    "label: often to one of them alone); in the least confident ones the network sees something "
+    "else, and they are the ones to look at before mixing is trusted."
 )
 READ_SPLIT = (
     "Each dot is a mix: on the dotted line the network shares its probability between the two "
@@ -82,8 +82,8 @@ def confidence_section(whole: Explanation, split: bytes | None) -> Section:
     intro = (
         f"{READ_SURE} Mixes are drawn as in training, by {whole.mixed_by}; of {len(found.both)} in "
         "which both classes have 20 % of the label or more, the network gives the two together "
-        f"{float(found.both.mean()):.0%} on average, and shares it out "
-        f"{float((found.split - found.weight).abs().mean()):.0%} beside the label."
+        f"{float(found.both.mean()):.0%} on average, and its "
+        f"shares are {float((found.split - found.weight).abs().mean()):.0%} away from the label's."
     )
     picture = Figure(split, READ_SPLIT, "share of the network against share of the label")
     return Section(title, intro, [*confidence_strips(found), picture])

@@ -32,6 +32,7 @@ from .explain_where import (
 from .page import Strip, write_page
 
 PAGE = "explain.html"
+_LEARNED = 1.3  # times guessing
 
 
 def write_explanation(
@@ -77,6 +78,7 @@ def explanation_record(whole: Explanation) -> dict[str, Any]:
         "part": whole.part,
         "photos": {"looked_at": whole.photos[0], "all": whole.photos[1]},
         "accuracy": whole.accuracy,
+        "accuracy_of_guessing": whole.guess,
         "looks": {
             "by": whole.looker or None,
             "fields": list(whole.fields),
@@ -95,6 +97,7 @@ def explanation_record(whole: Explanation) -> dict[str, Any]:
             "looks_at_photos": whole.mixer.looks,
             "lam": list(whole.mixer.lam),
             "pairs": len(whole.mixer.area),
+            "mask_deviation": whole.mixer.deviation,
             "area": whole.mixer.area.mean(0).tolist(),
             "area_away_from_lam": float(
                 (whole.mixer.area - whole.mixer.area.new_tensor(whole.mixer.lam)).abs().mean()
@@ -206,13 +209,16 @@ def _lead(whole: Explanation) -> str:
     """Return what a hurried reader must see."""
     looked, there = whole.photos
     which = f"{there:,}" if looked == there else f"{looked:,} of {there:,}"
-    known = (
-        f"The network is right on {whole.accuracy:.0%} of them."
-        if whole.accuracy is not None
-        else "The network knows no classes, so parts that need them are left out."
-    )
+    known = "The network knows no classes, so parts that need them are left out."
+    if whole.accuracy is not None and whole.guess is not None:
+        known = f"The network is right on {whole.accuracy:.0%} of them."
+        if whole.accuracy < _LEARNED * whole.guess:
+            known += (
+                f" Always saying the most frequent class would reach {whole.guess:.0%}: this "
+                "network has learned little, and where it looks means little."
+            )
     first = f"All pictures show {whole.part} photos ({which}), mixed by {whole.mixed_by}. {known}"
-    seen = "" if whole.part == "train" else " It has not learned from any of them."
+    seen = "" if whole.part == "train" else " It has not learned from any of these photos."
     return "\n".join([first + seen, *whole.notes])
 
 

@@ -21,8 +21,8 @@ from .page import Strip, Thumb, image_png
 
 _HOT = "autumn"  # red to yellow: on grey and on most photos
 _STRONGEST = 0.7  # how much of the photo the hottest place covers
-_COLUMNS = 6
-_INCH, _TEXT, _HEAD = 1.35, 0.5, 0.34  # of a picture, the words below it, the title of a row
+_COLUMNS = 7
+_INCH, _TEXT, _HEAD = 1.35, 0.6, 0.34  # of a picture, the words below it, the title of a row
 _COLOURS = {"ok": "#2f7d4f", "changed": "#a4650b", "bad": "#b3282d"}
 _TITLE = 0.55
 _LETTERS = 21  # that fit below a picture
@@ -129,7 +129,7 @@ def wrapped(text: str, width: int) -> str:
 
 def percent(share: float) -> str:
     """Return a share as people write it."""
-    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+    return "under 1\u00a0%" if 0 < share < 0.01 else f"{100 * share:.0f}\u00a0%"
 
 
 def between(names: Sequence[str]) -> str:
@@ -140,4 +140,4 @@ def between(names: Sequence[str]) -> str:
 
 def _below(one: Thumb) -> str:
     lines = wrapped(one.label, _LETTERS).splitlines()[:2]
-    return "\n".join([*lines, *wrapped(one.note, _LETTERS).splitlines()][:3])
+    return "\n".join([*lines, *wrapped(one.note, _LETTERS).splitlines()][:4])

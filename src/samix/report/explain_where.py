@@ -28,7 +28,7 @@ def where_section(whole: Explanation) -> Section:
     if not whole.looker:
         return Section("Where the model looks", NOTHING)
     strips = photo_strips(whole.seen, classifies=whole.classifies)
-    parts = [*strips, *([_table(whole.inside)] if whole.inside else [])]
+    parts: list[Strip | Table] = [*strips, *([_table(whole.inside)] if whole.inside else [])]
     return Section("Where the model looks", f"{READ_PHOTOS} {_how(whole)}", parts)
 
 
@@ -88,7 +88,7 @@ def _thumbs(seen: Sequence[Seen]) -> list[Thumb]:
         label = verdict or "heat"
         if float(one.heat.max()) <= 0:
             label = f"{label}; no place speaks for it"
-        note = "" if one.inside is None else f"{percent(one.inside)} of the heat in the defect"
+        note = "" if one.inside is None else f"{percent(one.inside)} of heat in the defect"
         picture = heated(one.photo, one.heat, one.defect)
         pictures.append(Thumb(image_png(enlarged(picture)), label, note))
     return pictures

@@ -74,6 +74,7 @@ class Strip:
         badge: A word in a coloured frame, such as "repaired".
         state: Colour of the badge.
         large: Show the pictures larger where the screen is wide enough.
+        dense: Show four in a row, not two, on a narrow screen.
     """
 
     thumbs: Sequence[Thumb]
@@ -82,6 +83,7 @@ class Strip:
     badge: str = ""
     state: State = "ok"
     large: bool = False
+    dense: bool = False
 
 
 @dataclass(frozen=True)

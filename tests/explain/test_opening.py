@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from samix.data import open_images
+from samix.data.demo import DemoOptions, write_demo
+from samix.errors import InputError
+from samix.explain import ExplainOptions, explain, open_photos, open_subject
+
+
+def refused(path, **options) -> str:
+    with pytest.raises(InputError) as caught:
+        open_photos(*open_subject(path), **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_run_opens_with_its_classifier_and_its_mixer(runs, opened):
+    subject, photos = opened("samix")
+    weights = load_file(runs["samix"] / "model.safetensors")
+    for name, value in subject.network.state_dict().items():
+        assert value.equal(weights[name])
+    mixer = load_file(runs["samix"] / "mixer.safetensors")
+    for name, value in subject.policy.mixer.state_dict().items():
+        assert value.equal(mixer[name])
+    average = load_file(runs["samix"] / "model_average.safetensors")
+    assert subject.average.conv1.weight.equal(average["conv1.weight"])
+    assert subject.mixes_by_looking
+    assert len(subject.classes) == 6
+    embedding, probability = subject.ask(subject.look(photos.load(range(3))))
+    assert probability.shape == (3, 6)
+    with torch.no_grad():
+        logits = subject.network(subject.look(photos.load(range(3))))
+    torch.testing.assert_close(probability, logits.softmax(1))
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(3))
+
+
+def test_parts_are_those_of_the_run(runs, opened):
+    _, photos = opened("cutmix")
+    with (runs["cutmix"] / "splits.csv").open() as file:
+        side = {row["path"]: row["split"] for row in csv.DictReader(file)}
+    for part in ("train", "val", "test"):
+        assert photos.parts[part]
+        assert all(side[photos.images.keys[i]] == part for i in photos.parts[part])
+
+
+def test_a_run_without_classes_knows_none(opened):
+    subject, photos = opened("moco")
+    assert subject.classes == ()
+    assert subject.ask(subject.look(photos.load([0])))[1] is None
+    assert len(photos.classes) == 6  # the data has them, and the map is coloured by them
+
+
+def test_what_is_no_run_is_refused(tmp_path, run_copy):
+    assert "not a run folder" in refused(tmp_path)
+    assert "not a run folder" in refused(tmp_path / "nowhere")
+    run = run_copy()
+    model = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps({**model, "backbone": "resnet81"}))
+    assert "resnet81" in refused(run)
+    (run / "model.json").write_text(json.dumps({**model, "model_kwargs": {}}))
+    assert "does not fit" in refused(run)
+    (run / "model.json").write_text('{"backbone": "resnet18"}')
+    assert "cannot be read" in refused(run)
+    (run / "model.json").unlink()
+    assert "not finished" in refused(run)
+
+
+def moved(run, data) -> None:
+    """Let a run say that it learned from other data."""
+    content = yaml.safe_load((run / "config.yaml").read_text())
+    content["config"]["data"] = str(data)
+    (run / "config.yaml").write_text(yaml.safe_dump(content))
+
+
+def test_photos_that_moved_are_asked_for_and_found(run_copy, tmp_path):
+    run = run_copy()
+    moved(run, tmp_path / "old" / "photos")
+    said = refused(run)
+    assert "--data" in said
+    assert "old/photos" in said
+    subject, source = open_subject(run)
+    photos = open_photos(subject, source, data="demo:photos_per_class=12,size=16")
+    assert photos.parts["test"]
+
+
+def test_other_photos_and_other_classes_are_refused(run_copy, tmp_path):
+    write_demo(tmp_path / "demo", DemoOptions(photos_per_class=12, size=16))
+    run = run_copy()
+    assert "none of the photos" in refused(run, data=str(tmp_path / "demo"))
+    for name in ("good", "zebra"):
+        (tmp_path / "animals" / name).mkdir(parents=True)
+        for i in range(2):
+            pixels = np.random.default_rng(i).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "animals" / name / f"{i}.png")
+    assert "zebra" in refused(run, data=str(tmp_path / "animals"))
+
+
+def test_corrupt_photos_are_refused_or_left_out(run_copy, tmp_path):
+    write_demo(tmp_path / "demo", DemoOptions(photos_per_class=12, size=16))
+    run, data = run_copy(), tmp_path / "demo"
+    images = open_images(str(data))
+    own = run / "splits.csv"
+    sides = ["train", "val", "test"]
+    rows = [f"{key},{sides[i % 3]}," for i, key in enumerate(images.keys)]
+    own.write_text("path,split,group\n" + "\n".join(rows) + "\n")
+    (data / images.keys[2]).write_bytes(b"no image")
+    assert "corrupt" in refused(run, data=str(data))
+    subject, source = open_subject(run)
+    photos = open_photos(subject, source, data=str(data), skip_corrupt=True)
+    assert len(photos.parts["test"]) == len(images) // 3 - 1
+    assert any("corrupt" in note for note in photos.notes)
+    assert any("1 of the run's 72 photos" in note for note in photos.notes)
+
+
+def test_a_part_without_photos_is_refused(opened):
+    subject, photos = opened("cutmix")
+    photos.parts["test"] = ()
+    with pytest.raises(InputError, match="test part of the run has 0 photos"):
+        explain(subject, photos)
+
+
+@pytest.mark.parametrize("wrong", [{"part": "tst"}, {"photos": 0}, {"pairs": 99}, {"seed": -1}])
+def test_options_outside_their_range_are_refused(wrong):
+    with pytest.raises(InputError, match=f"--{next(iter(wrong))}"):
+        ExplainOptions(**wrong)

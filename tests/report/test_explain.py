@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from samix.report.explain_confusion import worst_pair
+from samix.report.explain_data import (
+    Confidence,
+    Confusion,
+    Explanation,
+    Inside,
+    Judged,
+    MapStudy,
+    Mix,
+    MixerStudy,
+    NearMix,
+    NearStudy,
+    Neighbour,
+    Route,
+    Seen,
+    SeenMix,
+    Spread,
+    Sweep,
+)
+from samix.report.explain_mixer import follow_sentence
+from samix.report.explain_page import explanation_record, write_explanation
+from samix.report.explain_pictures import draw_strips, heated, thumb, wrapped
+from samix.report.page import Strip
+
+CLASSES = ("good", "$crack$", "a class with a very long name")
+LAM = (0.1, 0.5, 0.9)
+
+
+def photo():
+    return torch.rand(3, 16, 16)
+
+
+def heat():
+    return torch.rand(1, 16, 16)
+
+
+def mix(names=("good", "$crack$")):
+    return Mix(photo(), photo(), heat(), photo(), names, ("x/1.png", "y/2.png"), 0.5, 0.48, 0.5)
+
+
+def explanation(**changes) -> Explanation:
+    box = torch.zeros(1, 16, 16)
+    box[:, 4:8, 4:8] = 1
+    judged = [
+        Judged(mix(), (0.5, 0.3), CLASSES[2], 0.2),
+        Judged(mix(), (0.1, 0.1), CLASSES[2], 0.8),
+    ]
+    points = {"samix": torch.rand(5, 2), "mixup": torch.rand(5, 2)}
+    ratio = {"samix": 1.4, "mixup": 1.1}
+    whole = Explanation(
+        title="What <run> has learned",
+        policy="samix",
+        mixed_by="samix",
+        classifies=True,
+        part="test",
+        looker="Grad-CAM",
+        fields=(8, 8),
+        asker="Grad-CAM",
+        photos=(20, 20),
+        accuracy=0.8,
+        guess=0.4,
+        seen=[
+            Seen(photo(), heat(), "x/1.png", "good", "good", 0.9),
+            Seen(photo(), 0 * heat(), "y/2.png", "$crack$", "good", 0.6, box, None),
+            Seen(photo(), heat(), "y/3.png", "$crack$", "$crack$", 0.6, box, 0.25),
+        ],
+        inside=[Inside("$crack$", 2, 0.25, 0.0625, 0.5)],
+        seen_mixes=[SeenMix(mix(), [heat(), 0 * heat()], (0.5, 0.3))],
+        mixer=MixerStudy(
+            LAM,
+            [
+                Sweep(
+                    torch.rand(2, 3, 16, 16), ("good", "$crack$"), torch.rand(2, 1, 16, 16),
+                    torch.rand(3, 1, 16, 16), LAM,
+                )
+            ],
+            torch.rand(4, 3),
+            {"original": [0.1, 0.3, 0.2], "partner": [-0.1, None, 0.0], "unrelated": [0.0] * 3},
+            True,
+            0.2,
+        ),
+        map=MapStudy(
+            torch.rand(20, 2),
+            torch.arange(20) % 3,
+            CLASSES,
+            (0.5, 0.2),
+            [Route(("good", "$crack$"), points, ratio, ratio)],
+            Spread(0.3, "two photos of one class", 1.2, "two photos of different classes", -2.0),
+        ),
+        near=NearStudy(
+            [NearMix(mix(), [Neighbour(photo(), name, "z.png", 0.9) for name in CLASSES])],
+            0.95, 0.9, 4,
+        ),
+        confidence=Confidence(
+            judged[:1], judged[1:], torch.tensor([0.5, 0.5]), torch.tensor([0.6, 0.5]),
+            torch.tensor([0.8, 0.2]),
+        ),
+        confusion=Confusion(
+            CLASSES,
+            torch.tensor([[0.9, 0.1, 0.0, 0.0], [0.2, 0.7, 0.0, 0.1], [0.0, 0.0, 1.0, 0.0]]),
+            [9, 9, 2],
+            [["", CLASSES[2], "$crack$"], [CLASSES[2], "good", "good"], ["$crack$", "good", ""]],
+            torch.tensor([[math.nan, 0.6, 0.3], [0.2, 0.1, 0.2], [0.1, 0.1, math.nan]]),
+            4,
+            1,
+        ),
+        notes=["A note."],
+    )  # fmt: skip
+    return replace(whole, **changes)
+
+
+def text_of(folder) -> str:
+    return (folder / "explain.html").read_text()
+
+
+def test_page_and_figures_show_every_part(tmp_path):
+    files = write_explanation(tmp_path, explanation(), facts=[("seed", "3")])
+    assert {path.name for path in tmp_path.iterdir()} == set(files)
+    for name in files[:-1]:
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 200, name
+    text = text_of(tmp_path)
+    for words in (
+        "What &lt;run&gt; has learned", "right on 80%", "A note.", "hint, not a proof",
+        "no place speaks for it", "nothing speaks for $crack$", "How the Mixer mixes (samix)",
+        "two photos of one class", "1 of 3 third class", "most confident", "least confident",
+        "look like a class with a very long name (60%)", "4.0x", "1 others",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "means little" not in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_numbers_are_plain_and_match(tmp_path):
+    record = json.loads(json.dumps(explanation_record(explanation())))
+    assert record["looks"]["heat_in_defects"][0]["share"] == 0.25
+    assert record["looks"]["photos"][2]["heat_in_defect"] == 0.25
+    assert record["mixer"]["correlation_with_heat"]["partner"] == [-0.1, None, 0.0]
+    assert record["map"]["uniformity"] == -2.0
+    assert record["near"]["mixes"][0]["neighbours"][1]["class"] == "$crack$"
+    assert record["confidence"]["least"][0]["other_probability"] == 0.8
+    assert record["confusion"]["third_class"][0][1] == CLASSES[2]
+
+
+def test_a_run_without_classes_says_what_is_left_out(tmp_path):
+    seen = [Seen(photo(), heat(), "1.png", "")]
+    whole = explanation(
+        classifies=False, accuracy=None, guess=None, confidence=None, confusion=None, seen=seen,
+        inside=[], seen_mixes=[SeenMix(mix(("", "")), [heat(), heat()], None)],
+    )  # fmt: skip
+    files = write_explanation(tmp_path, whole)
+    assert "split.png" not in files
+    assert "confusion.png" not in files
+    text = text_of(tmp_path)
+    for words in ("knows no classes", "so it cannot be sure of one", "nothing to take a photo for"):
+        assert words in text
+    assert explanation_record(whole)["confidence"] is None
+
+
+def test_a_network_that_cannot_say_where_it_looks(tmp_path):
+    study = replace(explanation().mixer, follows={})
+    whole = explanation(looker="", asker="", seen=[], inside=[], seen_mixes=[], mixer=study)
+    files = write_explanation(tmp_path, whole)
+    assert "where_photos.png" not in files
+    assert text_of(tmp_path).count("no dependable way") == 2
+
+
+def test_a_run_without_a_mixer_or_training_photos_or_success(tmp_path):
+    study = replace(explanation().mixer, looks=False, follows={})
+    whole = explanation(mixer=study, near=None, accuracy=0.41, mixed_by="cutmix", policy="cutmix")
+    write_explanation(tmp_path, whole)
+    text = text_of(tmp_path)
+    assert "does not look at the photos" in text.replace("\n", " ")
+    assert "training photos are not in the data" in text
+    assert "means little" in text
+
+
+def test_two_classes_have_no_third_one(tmp_path):
+    two = Confusion(
+        ("a", "b"), torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]), [1, 1], [["", ""], ["", ""]],
+        torch.full((2, 2), math.nan), 4, 0,
+    )  # fmt: skip
+    write_explanation(tmp_path, explanation(confusion=two))
+    assert "no third one" in text_of(tmp_path)
+    assert worst_pair(two) == ""
+
+
+def test_flat_masks_are_called_flat():
+    study = explanation().mixer
+    assert "flat" in follow_sentence(study)  # nothing varies at lam 0.5 for the partner
+    alive = replace(study, follows={**study.follows, "partner": [0.0, -0.2, 0.0]})
+    assert "+0.30 for the original and -0.20 for the partner" in follow_sentence(alive)
+    assert "nearly flat" not in follow_sentence(alive)
+    assert "nearly flat" in follow_sentence(replace(alive, deviation=0.02))
+
+
+def test_heat_leaves_cold_places_as_they_are():
+    picture = torch.full((3, 200, 200), 0.5)
+    hot = torch.zeros(1, 200, 200)
+    hot[:, :100] = 1
+    seen = heated(picture, hot)
+    assert seen[:, 150, 150].tolist() == [0.5] * 3
+    assert seen[0, 50, 50] > seen[2, 50, 50] + 0.5  # yellow
+
+
+def test_sheets_wrap_and_refuse_nothing(tmp_path):
+    many = Strip([thumb(photo(), f"{n}") for n in range(9)], title="$x^2$ and so on")
+    draw_strips(tmp_path / "many.png", [many], title="t", reading="r")
+    draw_strips(tmp_path / "few.png", [Strip(many.thumbs[:2])], title="t", reading="r")
+    heights = [Image.open(tmp_path / name).height for name in ("many.png", "few.png")]
+    assert heights[0] > heights[1]
+    with pytest.raises(ValueError, match="got none"):
+        draw_strips(tmp_path / "none.png", [], title="t", reading="r")
+    assert wrapped("one two three", 7) == "one two\nthree"
+
+
+def test_thumbs_are_enlarged():
+    assert Image.open(io.BytesIO(thumb(photo(), "a").png)).width >= 160
