@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from samix.mixing import MixPlan
+from samix.networks import unit
 from samix.objectives import (
     Candidates,
     batch_candidates,
@@ -23,7 +24,7 @@ from samix.objectives import (
     similarities,
 )
 
-from .gather import gather_keys
+from .gather import gather_keys, has_local_statistics
 from .rivals import MixedObjective
 
 
@@ -207,3 +208,27 @@ def clean_loss(
         parts.append(similarities(query, hard))
     logits = torch.cat(parts, dim=1) / contrast.temperature
     return F.cross_entropy(logits, own), logits
+
+
+def encoder_keys(network: nn.Module, key: Seen) -> Keys:
+    """Return the keys of the encoder itself, with gradient.
+
+    They leave their process only where batch statistics do not tell whose they are.
+
+    Args:
+        network: Backbone and projector.
+        key: The view that keys are computed from.
+    """
+    own = unit(network(key.images))
+    gathered = not has_local_statistics(network)
+    everything, first = gather_keys(own) if gathered else (own, 0)
+    return Keys(own, everything, first, gathered=gathered)
+
+
+def full_precision(projection: Tensor) -> torch.autocast:
+    """Return a context in which similarities keep their digits.
+
+    Early in training all projections point the same way: their similarities differ by less than
+    low precision can tell, and nothing is learned from them.
+    """
+    return torch.autocast(projection.device.type, enabled=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, overload
 
@@ -12,6 +12,7 @@ from torch import nn
 from samix.networks import create_backbone, find_tap
 from samix.policies import Policy, check_options, create_policy, nearest, policy_options
 
+from .guarding import GuardLike, find_guard
 from .rivals import RIVALS
 from .self_supervised import SelfSupervisedMethod
 from .self_supervised_factory import SELF_SUPERVISED
@@ -28,6 +29,8 @@ def create_supervised(
     pretrained: bool = False,
     model_kwargs: Mapping[str, Any] | None = None,
     tap: int | None = None,
+    guard: GuardLike = None,
+    classes: Sequence[str] | None = None,
     **options: Any,
 ) -> SupervisedMethod:
     """Create a supervised method.
@@ -42,6 +45,10 @@ def create_supervised(
         pretrained: Load timm's weights.
         model_kwargs: Further arguments of ``timm.create_model``.
         tap: Where the Mixer reads; None takes the default of :func:`samix.networks.find_tap`.
+        guard: Checks and repairs mixes: True for the defaults, fields of
+            :class:`samix.guard.GuardOptions`, or a :class:`samix.guard.Guard`; None lets all pass.
+        classes: Names of the classes in the order of their numbers, for a guard whose rules name
+            them; None names them "0", "1" and so on.
         **options: Fields of :class:`SupervisedOptions`, and options of the named policy such as
             ``alpha`` and ``p``.
     """
@@ -70,10 +77,12 @@ def create_supervised(
         if "channels" in of_policy and place is not None:
             policy_arguments.setdefault("channels", place.channels)
         policy = create_policy(policy, **policy_arguments)
+    names = classes or [str(number) for number in range(num_classes or 0)]
     return SupervisedMethod(
         encoder,
         policy,
         tap=place if policy.traits.needs else None,
+        guard=find_guard(guard, names),
         options=SupervisedOptions(**method_arguments),
     )
 

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from samix.guard import Guard
 from samix.mixing import MixPlan, blend
 from samix.networks import (
     MomentumEncoder,
     Projected,
     Tap,
+    find_tap,
     momentum_decay,
     tap_features,
     unit,
@@ -32,13 +34,16 @@ from .contrast import (
     Keys,
     Seen,
     clean_loss,
+    encoder_keys,
+    full_precision,
     mixed_candidates,
     mixed_key_loss,
     mixed_loss,
 )
 from .cost import find_cost, scaled
-from .gather import gather_keys, has_local_statistics
+from .gather import gather_keys
 from .groups import parameter_groups
+from .guarding import asks_average, check_guard, plan_mix, reads_features
 from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
 from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
@@ -66,6 +71,7 @@ class SelfSupervisedMethod(nn.Module):
         memory: What is kept of earlier steps, or None.
         objective: What a rival changes about the loss of mixes, or None.
         tap: Where a learned policy reads the momentum encoder; None for a static policy.
+        guard: Repairs harmful mixes before the encoder learns from them; None lets all pass.
         options: See :class:`SelfSupervisedOptions`.
     """
 
@@ -79,19 +85,22 @@ class SelfSupervisedMethod(nn.Module):
         memory: Memory | None = None,
         objective: MixedObjective | None = None,
         tap: Tap | None = None,
+        guard: Guard | None = None,
         options: SelfSupervisedOptions | None = None,
     ) -> None:
         super().__init__()
         self.options = options or SelfSupervisedOptions()
         self.cost = find_cost(self.options.cost)
-        self.contrast, self.objective, self.tap = contrast, objective or MixedObjective(), tap
+        self.contrast, self.objective = contrast, objective or MixedObjective()
+        self.tap = tap or (find_tap(network.backbone) if reads_features(guard) else None)
         self.network, self.predictor, self.policy = network, predictor, policy
         memory = memory or Memory()
         self.queue, self.clusters = memory.queue, memory.clusters
         check_fit(policy, tap, self.options, contrast, self.objective)
-        keep = contrast.momentum_keys or bool(policy.traits.needs)
+        check_guard(guard, policy)
+        keep = contrast.momentum_keys or bool(policy.traits.needs) or asks_average(guard)
         self.average = MomentumEncoder(network) if keep else None
-        self.counter = StepCounter(self.options.seed)
+        self.guard, self.counter = guard, StepCounter(self.options.seed)
 
     @property
     def encoder(self) -> nn.Module:
@@ -126,22 +135,22 @@ class SelfSupervisedMethod(nn.Module):
         """Return the loss of one view as the query and the other one as the key."""
         policy, partner_images = self.policy, self._partner_images(key)
         with torch.no_grad():
-            plan = policy.plan(
-                query.images, evidence=self._evidence(query, key), generator=generator
-            )
+            plan = self._plan(query, key, generator)
 
         # the Mixer learns from a mix of its own, under the momentum encoder
         judging = None if key.key is None else self._momentum_keys(query, key)
         mixer_loss, mixer_terms = self._mixer_loss(query, key, judging, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        keys = judging if self.contrast.momentum_keys and judging else self._encoder_keys(key)
+        keys = (
+            judging if self.contrast.momentum_keys and judging else encoder_keys(self.network, key)
+        )
         terms: dict[str, Tensor] = {}
         losses = [mixer_loss]
         logits = None
         if policy.traits.mixes:
             projection = self._query(blend(query.images, plan, partner_images=partner_images))
-            with _full_precision(projection):
+            with full_precision(projection):
                 loss, logits = mixed_loss(self.contrast, self.objective, projection, keys, plan)
             if self.objective.mixed_keys:
                 loss = loss + self._against_mixed_keys(projection, key, plan)
@@ -150,7 +159,7 @@ class SelfSupervisedMethod(nn.Module):
         if self.options.clean_branch or not policy.traits.mixes:
             projection = self._query(query.images)
             hard = self._hard_negatives(projection, generator)
-            with _full_precision(projection):
+            with full_precision(projection):
                 clean, clean_logits = clean_loss(self.contrast, projection, keys, hard=hard)
             losses.append(clean)
             terms["clean" if policy.traits.mixes else "encoder"] = clean.detach()
@@ -190,8 +199,7 @@ class SelfSupervisedMethod(nn.Module):
             generator: Source of randomness, on the CPU; None takes fresh entropy.
         """
         query, key = self._look(*check_views(views))
-        evidence = self._evidence(query, key)
-        return self.policy.plan(query.images, evidence=evidence, generator=generator)
+        return self._plan(query, key, generator, count=False)
 
     def mixed(self, views: Sequence[Tensor], plan: MixPlan) -> Tensor:
         """Return the first view mixed by a plan, with partners from the view that a step takes.
@@ -226,7 +234,7 @@ class SelfSupervisedMethod(nn.Module):
             negatives="batch" if self.contrast.negatives else None,
             momentum_keys=True,
         )
-        with _full_precision(query):
+        with full_precision(query):
             return clean_loss(contrast, query, Keys(key, key, 0))[0]
 
     def export(self, *, average: bool = False) -> nn.Module:
@@ -281,11 +289,11 @@ class SelfSupervisedMethod(nn.Module):
     def _look(self, first: Tensor, second: Tensor) -> tuple[Seen, Seen]:
         """Return what the momentum encoder says of both views: no more than is needed."""
         both = self.contrast.symmetric or self.options.cross_view
-        learned = bool(self.policy.traits.needs)
-        keyed = self.contrast.momentum_keys or learned
+        looked = bool(self.policy.traits.needs) or reads_features(self.guard)
+        keyed = self.contrast.momentum_keys or bool(self.policy.traits.needs)
         return (
-            self._see(first, features=learned, key=keyed and both),
-            self._see(second, features=learned and both, key=keyed),
+            self._see(first, features=looked, key=keyed and both),
+            self._see(second, features=looked and both, key=keyed),
         )
 
     @torch.no_grad()
@@ -305,19 +313,20 @@ class SelfSupervisedMethod(nn.Module):
             return Evidence(query.features)
         return Evidence(query.features, key.features, key.images)
 
+    def _plan(
+        self, query: Seen, key: Seen, generator: torch.Generator | None, *, count: bool = True
+    ) -> MixPlan:
+        evidence, at = self._evidence(query, key), query.images
+        return plan_mix(
+            self.policy, self.guard, at, evidence=evidence, generator=generator, count=count
+        )
+
     def _partner_images(self, key: Seen) -> Tensor | None:
         return key.images if self.options.cross_view else None
 
     def _query(self, images: Tensor) -> Tensor:
         output: Tensor = self.network(images)
         return unit(output if self.predictor is None else self.predictor(output))
-
-    def _encoder_keys(self, key: Seen) -> Keys:
-        """Return keys of the encoder itself, with gradient."""
-        own = unit(self.network(key.images))
-        gathered = not has_local_statistics(self.network)
-        everything, first = gather_keys(own) if gathered else (own, 0)
-        return Keys(own, everything, first, gathered=gathered)
 
     def _momentum_keys(self, query: Seen, key: Seen, *, gather: bool = True) -> Keys:
         if key.key is None:
@@ -331,7 +340,7 @@ class SelfSupervisedMethod(nn.Module):
     def _judge(self, mixed: Tensor, keys: Keys, index: Tensor) -> Candidates:
         """Return what the momentum encoder compares a mix with, for the Mixer."""
         query, contrast = unit(self._averaged(mixed)), self.contrast
-        with _full_precision(query):
+        with full_precision(query):
             if self.clusters is not None and self.clusters.ready:
                 centroids = self.clusters.centroids.clone()
                 cluster = self.clusters.assign(keys.own)
@@ -372,7 +381,7 @@ class SelfSupervisedMethod(nn.Module):
             everything, first = gather_keys(own)
         queue = self.queue.keys.clone() if self.queue is not None else None
         mixed = Keys(own, everything, first, None, queue, gathered=True)
-        with _full_precision(projection):
+        with full_precision(projection):
             return mixed_key_loss(self.contrast, projection, mixed, plan)
 
     def _hard_negatives(self, query: Tensor, generator: torch.Generator) -> Tensor | None:
@@ -389,12 +398,3 @@ class SelfSupervisedMethod(nn.Module):
         self.queue.enqueue(gather_keys(key.key)[0])
         if self.clusters is not None and self.queue.full:
             self.clusters.refresh(self.queue.keys, self.counter.steps)
-
-
-def _full_precision(projection: Tensor) -> torch.autocast:
-    """Return a context in which similarities keep their digits.
-
-    Early in training all projections point the same way: their similarities differ by less than
-    low precision can tell, and nothing is learned from them.
-    """
-    return torch.autocast(projection.device.type, enabled=False)

@@ -21,6 +21,7 @@ from samix.networks import (
 from samix.policies import Policy, check_options, create_policy, policy_options
 
 from .contrast import Contrast
+from .guarding import GuardLike, find_guard
 from .rivals import RIVALS, MixedObjective, Rival
 from .self_supervised import SelfSupervisedMethod
 from .self_supervised_options import Memory, SelfSupervisedOptions
@@ -185,6 +186,7 @@ def create_self_supervised(
     backbone: str | nn.Module,
     policy: str | Policy = "samix",
     tap: int | None = None,
+    guard: GuardLike = None,
     queue_size: int | None = None,
     clusters: int = _CLUSTERS,
     cluster_every: int = _CLUSTER_EVERY,
@@ -200,6 +202,7 @@ def create_self_supervised(
             feature map and an embedding.
         policy: A name in :data:`samix.POLICIES`, a rival's name, or a policy.
         tap: Where the Mixer reads; None takes the default of :func:`samix.networks.find_tap`.
+        guard: As for :func:`samix.methods.factory.create_supervised`; there are no classes here.
         queue_size: Number of keys that wait as negatives or for clusters; None is the default.
         clusters: K, number of clusters for ``mixer_candidates="clusters"``.
         cluster_every: Steps from one search for clusters to the next.
@@ -249,6 +252,7 @@ def create_self_supervised(
         memory=memory,
         objective=objective,
         tap=place if policy.traits.needs else None,
+        guard=find_guard(guard),
         options=method_options,
     )
 

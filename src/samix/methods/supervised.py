@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from samix.guard import Guard
 from samix.mixing import MixPlan, blend, mix_targets
 from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
 from samix.objectives import class_candidates, eta_balanced_loss, soft_cross_entropy
@@ -17,6 +18,7 @@ from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .cost import Cost, find_cost, scaled
 from .groups import parameter_groups
+from .guarding import asks_average, check_guard, plan_mix, reads_features
 from .mixer_step import check_mixer_numbers, judged, learns, mask_loss, mask_terms, signs_of_life
 from .step import StepCounter, StepOutput, check_steps
 
@@ -68,6 +70,7 @@ class SupervisedMethod(nn.Module):
         encoder: From (B,3,H,W) to (B,K) logits.
         policy: Plans the mixes.
         tap: Where a learned policy reads the momentum encoder; None for a static policy.
+        guard: Repairs harmful mixes before the encoder learns from them; None lets all pass.
         options: See :class:`SupervisedOptions`.
     """
 
@@ -77,6 +80,7 @@ class SupervisedMethod(nn.Module):
         policy: Policy,
         *,
         tap: Tap | None = None,
+        guard: Guard | None = None,
         options: SupervisedOptions | None = None,
     ) -> None:
         super().__init__()
@@ -84,9 +88,13 @@ class SupervisedMethod(nn.Module):
         self.encoder = encoder
         self.policy = policy
         self.cost = find_cost(self.options.cost)
-        self.tap = tap or (find_tap(encoder) if policy.traits.needs else None)
+        self.guard = guard
+        check_guard(guard, policy)
+        tapped = bool(policy.traits.needs) or reads_features(guard)
+        self.tap = tap or (find_tap(encoder) if tapped else None)
         _check_fit(policy, self.tap, self.options)
-        keep = bool(policy.traits.needs) or bool(self.options.momentum_average)
+        needed = bool(policy.traits.needs) or asks_average(guard)
+        keep = needed or bool(self.options.momentum_average)
         self.average = MomentumEncoder(encoder) if keep else None
         self.counter = StepCounter(self.options.seed)
 
@@ -106,7 +114,15 @@ class SupervisedMethod(nn.Module):
         evidence = self._evidence(images)
 
         with torch.no_grad():
-            for_encoder = self._plan(images, target, evidence, generator)
+            for_encoder = plan_mix(
+                self.policy,
+                self.guard,
+                images,
+                target=target,
+                evidence=evidence,
+                judge=self._judge,
+                generator=generator,
+            )
 
         # the Mixer learns from a mix of its own, under the momentum encoder
         mixer_loss, terms = self._mixer_loss(images, target, evidence, generator)
@@ -160,8 +176,16 @@ class SupervisedMethod(nn.Module):
             target: (B,) int64 classes, for policies that look at them.
             generator: Source of randomness, on the CPU; None takes fresh entropy.
         """
-        evidence = self._evidence(images)
-        return self.policy.plan(images, target=target, evidence=evidence, generator=generator)
+        return plan_mix(
+            self.policy,
+            self.guard,
+            images,
+            target=target,
+            evidence=self._evidence(images),
+            judge=self._judge,
+            generator=generator,
+            count=False,
+        )
 
     def export(self, *, average: bool = False) -> nn.Module:
         """Return a copy of the trained classifier, without anything of samix around a timm model.
@@ -200,10 +224,12 @@ class SupervisedMethod(nn.Module):
             judge=lambda mixed, index: class_candidates(average(mixed).float(), target, index),
         )
 
-    def _plan(
-        self, images: Tensor, target: Tensor, evidence: Evidence, generator: torch.Generator
-    ) -> MixPlan:
-        return self.policy.plan(images, target=target, evidence=evidence, generator=generator)
+    def _judge(self, mixed: Tensor) -> Tensor:
+        """Return the probabilities (B,K) that the momentum encoder gives to mixed images."""
+        if self.average is None:
+            raise RuntimeError("average: expected a momentum encoder, got none")
+        logits: Tensor = self.average(mixed)
+        return logits.float().softmax(1)
 
     def _mixer_loss(
         self, images: Tensor, target: Tensor, evidence: Evidence, generator: torch.Generator
@@ -214,7 +240,7 @@ class SupervisedMethod(nn.Module):
             return images.new_zeros(()), {}
         part = self.cost.mixer_part(len(images))
         images, target, evidence = images[:part], target[:part], evidence.head(part)
-        plan = self._plan(images, target, evidence, generator)
+        plan = self.policy.plan(images, target=target, evidence=evidence, generator=generator)
 
         def loss_of(mask: Tensor) -> Tensor:
             logits = average(blend(images, replace(plan, mask=mask)))

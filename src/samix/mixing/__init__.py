@@ -2,22 +2,34 @@
 
 from .blend import blend, mix_targets
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
+from .evidence import Evidence
 from .masks import area_of, box_mask, constant_mask, cut_box, match_area
-from .plan import MixPlan, keep_clean
+from .plan import MixPlan, choose, keep_clean
+from .saliency import as_shares, class_activation, feature_saliency, spectral_residual
+from .visibility import at_size, visible_share, visible_shares
 
 __all__ = [
+    "Evidence",
     "MixPlan",
     "area_of",
+    "as_shares",
+    "at_size",
     "blend",
     "box_mask",
     "check_generator",
+    "choose",
+    "class_activation",
     "constant_mask",
     "cut_box",
     "draw_index",
     "draw_lam",
     "draw_uniform",
+    "feature_saliency",
     "keep_clean",
     "match_area",
     "mix_targets",
+    "spectral_residual",
     "step_generator",
+    "visible_share",
+    "visible_shares",
 ]

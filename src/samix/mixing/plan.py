@@ -25,6 +25,10 @@ class MixPlan:
         weight: (B,) float32 in [0, 1], share of the original that the label uses.
         grid: (B,H,W,2) float32 or None: where each pixel of the mix reads the partner, in the
             coordinates of ``torch.nn.functional.grid_sample`` (-1 to 1); None reads it in place.
+        repair: (B,) int64 or None: what a guard did to each sample, a position in
+            :data:`samix.guard.OUTCOMES`; None where no guard looked at the plan.
+        broken: (B,) int64 or None: which rules the mix broke before it was repaired, one bit each
+            in the order of the guard's rules.
     """
 
     lam: Tensor
@@ -32,6 +36,8 @@ class MixPlan:
     mask: Tensor
     weight: Tensor
     grid: Tensor | None = None
+    repair: Tensor | None = None
+    broken: Tensor | None = None
 
     def __post_init__(self) -> None:
         batch = self.lam.shape[0]
@@ -80,3 +86,40 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
         mask=plan.mask.masked_fill(clean.view(-1, 1, 1, 1), 1.0),
         weight=plan.weight.masked_fill(clean, 1.0),
     )
+
+
+def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
+    """Return the samples of another plan where they are chosen, and of the plan elsewhere.
+
+    Args:
+        plan: Plan for a batch.
+        other: Another plan for the same batch; its record of repairs is not taken over.
+        chosen: (B,) bool, True where a sample is taken from ``other``.
+    """
+    wide = chosen.view(-1, 1, 1, 1)
+    grid = plan.grid
+    if plan.grid is not None or other.grid is not None:
+        grid = torch.where(wide, _grid_of(other), _grid_of(plan))
+    return replace(
+        plan,
+        lam=torch.where(chosen, other.lam, plan.lam),
+        index=torch.where(chosen, other.index, plan.index),
+        mask=torch.where(wide, other.mask, plan.mask),
+        weight=torch.where(chosen, other.weight, plan.weight),
+        grid=grid,
+    )
+
+
+def _grid_of(plan: MixPlan) -> Tensor:
+    """Return the (B,H,W,2) grid of a plan; that which reads partners in place where it has none."""
+    if plan.grid is not None:
+        return plan.grid
+    height, width = plan.mask.shape[2:]
+    rows, columns = (
+        (torch.arange(length, device=plan.lam.device) + 0.5) / length * 2.0 - 1.0
+        for length in (height, width)
+    )
+    places = torch.stack(
+        [columns[None, :].expand(height, width), rows[:, None].expand(height, width)], dim=-1
+    )
+    return places.expand(len(plan), height, width, 2)

@@ -1,8 +1,10 @@
 """Who decides lam, index, mask and weight of a mix."""
 
+from samix.mixing import Evidence
+
 from .collate import MixCollate, mix_collate
 from .learned import LearnedPolicy, pair_features
-from .policy import Evidence, Policy, StaticPolicy, Traits
+from .policy import Policy, StaticPolicy, Traits
 from .pretrained import PretrainedPolicy
 from .registry import POLICIES, check_options, create_policy, nearest, policy_options
 

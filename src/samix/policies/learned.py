@@ -8,10 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from samix.mixing import MixPlan, draw_lam
+from samix.mixing import Evidence, MixPlan, draw_lam
 from samix.networks import Mixer, MixerOptions
 
-from .policy import Evidence, Traits, check_alpha, check_probability, plan_with
+from .policy import Traits, check_alpha, check_probability, plan_with
 
 
 class LearnedPolicy(nn.Module):
@@ -44,6 +44,7 @@ class LearnedPolicy(nn.Module):
         target: Tensor | None = None,
         evidence: Evidence | None = None,
         generator: torch.Generator | None = None,
+        index: Tensor | None = None,
     ) -> MixPlan:
         """Plan the mix of a batch; the mask carries the graph of the Mixer.
 
@@ -52,6 +53,7 @@ class LearnedPolicy(nn.Module):
             target: Not used: no label is needed.
             evidence: With ``features`` (B,C,h,w) of the images.
             generator: Source of randomness, on the CPU; None takes fresh entropy.
+            index: (B,) int64, the partners to mix with; None draws them.
 
         Raises:
             ValueError: No features were given.
@@ -62,7 +64,7 @@ class LearnedPolicy(nn.Module):
                 "pass evidence=Evidence(features=...) or use it inside a method"
             )
         rule = partial(samix_plan, mixer=self.mixer, evidence=evidence, alpha=self.alpha)
-        return plan_with(rule, images, p=self.p, generator=generator)
+        return plan_with(rule, images, p=self.p, generator=generator, index=index)
 
 
 def samix_plan(

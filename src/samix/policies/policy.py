@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from samix.mixing import MixPlan, check_generator, draw_index, draw_uniform, keep_clean
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a method knows about the images of a batch beyond their pixels.
-
-    Attributes:
-        features: (B,C,h,w) feature map of the momentum encoder at its tap.
-        partner_features: The same of the batch that partners are taken from, where that is another
-            view of the images; None takes ``features``.
-        partner_images: (B,3,H,W) that other view itself, for policies that look at pixels.
-    """
-
-    features: Tensor | None = None
-    partner_features: Tensor | None = None
-    partner_images: Tensor | None = None
-
-    def head(self, count: int) -> Evidence:
-        """Return what is known about the first ``count`` images."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Evidence(**{k: None if v is None else v[:count] for k, v in values.items()})
+from samix.mixing import Evidence, MixPlan, check_generator, draw_index, draw_uniform, keep_clean
 
 
 @dataclass(frozen=True)
@@ -74,6 +53,7 @@ class Policy(Protocol):
         target: Tensor | None = None,
         evidence: Evidence | None = None,
         generator: torch.Generator | None = None,
+        index: Tensor | None = None,
     ) -> MixPlan:
         """Plan the mix of a batch.
 
@@ -82,6 +62,7 @@ class Policy(Protocol):
             target: (B,) int64 or (B,K), for policies that look at classes.
             evidence: What the policy's traits say that it needs.
             generator: Source of randomness, on the CPU; None takes fresh entropy.
+            index: (B,) int64, the partners to mix with; None draws them.
         """
 
 
@@ -115,13 +96,19 @@ class StaticPolicy:
         target: Tensor | None = None,
         evidence: Evidence | None = None,
         generator: torch.Generator | None = None,
+        index: Tensor | None = None,
     ) -> MixPlan:
         """Plan the mix of a batch; see :meth:`Policy.plan`."""
-        return plan_with(self.rule, images, p=self.p, generator=generator)
+        return plan_with(self.rule, images, p=self.p, generator=generator, index=index)
 
 
 def plan_with(
-    rule: Rule, images: Tensor, *, p: float, generator: torch.Generator | None
+    rule: Rule,
+    images: Tensor,
+    *,
+    p: float,
+    generator: torch.Generator | None,
+    index: Tensor | None = None,
 ) -> MixPlan:
     """Draw partners, apply a rule, and leave each sample clean with probability 1 - p.
 
@@ -130,12 +117,19 @@ def plan_with(
         images: (B,C,H,W).
         p: Probability that a sample is mixed, in [0, 1].
         generator: Source of randomness, on the CPU; None takes fresh entropy.
+        index: (B,) int64, the partners to mix with; None draws them.
     """
     if images.ndim != 4:
         raise ValueError(f"images: expected (B,C,H,W), got {tuple(images.shape)}")
     generator = check_generator(generator)
     batch, device = images.shape[0], images.device
-    index = draw_index(batch, generator=generator, device=device)
+    if index is None:
+        index = draw_index(batch, generator=generator, device=device)
+    elif index.shape != (batch,) or index.dtype != torch.int64:
+        raise ValueError(
+            f"index: expected ({batch},) int64, a partner for each image, got "
+            f"{tuple(index.shape)} {index.dtype}"
+        )
     plan = rule(images, index, generator)
     if p == 1.0:
         return plan

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from samix.mixing import MixPlan
+from samix.mixing import Evidence, MixPlan
 from samix.networks import PretrainedMixer, open_mixer
 
 from .learned import samix_plan
-from .policy import Evidence, Traits, check_alpha, check_probability, plan_with
+from .policy import Traits, check_alpha, check_probability, plan_with
 
 _ALPHA = 2.0  # of a Mixer whose record does not say with which it was trained
 
@@ -53,6 +53,7 @@ class PretrainedPolicy(nn.Module):
         target: Tensor | None = None,
         evidence: Evidence | None = None,
         generator: torch.Generator | None = None,
+        index: Tensor | None = None,
     ) -> MixPlan:
         """Plan the mix of a batch.
 
@@ -61,13 +62,14 @@ class PretrainedPolicy(nn.Module):
             target: Not used: no label is needed.
             evidence: ``partner_images`` where partners are taken from another view.
             generator: Source of randomness, on the CPU; None takes fresh entropy.
+            index: (B,) int64, the partners to mix with; None draws them.
         """
         other = None if evidence is None else evidence.partner_images
         own = Evidence(
             self.mixer.features(images), None if other is None else self.mixer.features(other)
         )
         rule = partial(samix_plan, mixer=self.mixer.mixer, evidence=own, alpha=self.alpha)
-        return plan_with(rule, images, p=self.p, generator=generator)
+        return plan_with(rule, images, p=self.p, generator=generator, index=index)
 
 
 def samix_p(

@@ -1,0 +1,42 @@
+"""Rules that reject or repair a harmful mix, and their counters.
+
+A guard looks at a plan before any pixel is touched::
+
+    guard = samix.create_guard({"good": ["good part"]}, classes=names)
+    plan = policy.plan(images, generator=g)
+    plan = guard(images, plan, target=target, redraw=lambda index: policy.plan(images, index=index))
+    guard.counters.summary()
+
+Inside a method: ``create_method(..., guard={...})``.
+"""
+
+from .counters import GuardCounters
+from .guard import Guard, as_mixup, by_content, create_guard
+from .options import OUTCOMES, REPAIRS, RULES, GuardOptions, guard_options
+from .pairs import pair_table
+from .rules import (
+    Verdict,
+    pair_verdict,
+    plausibility_verdict,
+    range_verdict,
+    visibility_verdict,
+)
+
+__all__ = [
+    "OUTCOMES",
+    "REPAIRS",
+    "RULES",
+    "Guard",
+    "GuardCounters",
+    "GuardOptions",
+    "Verdict",
+    "as_mixup",
+    "by_content",
+    "create_guard",
+    "guard_options",
+    "pair_table",
+    "pair_verdict",
+    "plausibility_verdict",
+    "range_verdict",
+    "visibility_verdict",
+]

@@ -1,0 +1,332 @@
+"""Guard: looks at every mix before it is made, and repairs or refuses the harmful ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from samix.mixing import (
+    Evidence,
+    MixPlan,
+    at_size,
+    blend,
+    check_generator,
+    choose,
+    constant_mask,
+    draw_index,
+    keep_clean,
+    spectral_residual,
+    visible_shares,
+)
+
+from .counters import GuardCounters
+from .options import OUTCOMES, GuardOptions, guard_options
+from .pairs import class_flags, pair_table
+from .rules import (
+    Verdict,
+    pair_verdict,
+    plausibility_verdict,
+    range_verdict,
+    visibility_verdict,
+)
+
+Redraw = Callable[[Tensor], MixPlan]
+"""From partners (B,) to a fresh plan of the same policy."""
+Judge = Callable[[Tensor], Tensor]
+"""From mixed images (B,C,H,W) to probabilities (B,K)."""
+
+_TRUSTED = 0.5  # mean probability of both sources from which on a judge is believed
+_MEMORY = 0.95  # weight of the old value in that mean
+_TINY = 1e-6
+
+
+class Guard(nn.Module):
+    """Checks the mixes of a batch against rules, and repairs those that break one.
+
+    Repairs are tried in a stated order, for all samples at once and without waiting for the device:
+    each kind is worked out for the whole batch and taken where a sample still needs one. The plan
+    that is returned says for each sample what was done (``repair``) and why (``broken``).
+
+    Args:
+        options: What is checked and how it is repaired.
+        classes: Names of the classes, in the order of their numbers; none where there are no
+            labels.
+    """
+
+    most: Tensor | None
+    empty: Tensor | None
+    believed: Tensor
+
+    def __init__(self, options: GuardOptions, classes: Sequence[str] = ()) -> None:
+        super().__init__()
+        needs_classes = {
+            "pairs": bool(options.pairs),
+            "good": bool(options.good),
+            "plausibility": options.plausibility is not None,
+        }
+        for name, needed in needs_classes.items():
+            if needed and not classes:
+                raise ValueError(f"{name}: expected photos with classes, got none")
+        if not options.rules:
+            raise ValueError("guard: expected at least one rule, got none; leave the guard out")
+        self.options = options
+        self.rules = options.rules
+        table = pair_table(options.pairs, classes) if options.pairs else None
+        flags = class_flags(options.good, classes, "good") if options.good else None
+        self.register_buffer("most", table, persistent=False)
+        self.register_buffer("empty", flags, persistent=False)
+        self.register_buffer("believed", torch.zeros(()))
+        self.counters = GuardCounters(self.rules, classes)
+
+    @torch.no_grad()
+    def forward(
+        self,
+        images: Tensor,
+        plan: MixPlan,
+        *,
+        redraw: Redraw | None = None,
+        target: Tensor | None = None,
+        evidence: Evidence | None = None,
+        judge: Judge | None = None,
+        generator: torch.Generator | None = None,
+        count: bool = True,
+    ) -> MixPlan:
+        """Return the plan with harmful mixes repaired.
+
+        Args:
+            images: (B,C,H,W) of the batch that the plan is for.
+            plan: The plan of a policy.
+            redraw: Makes a fresh plan of the policy for given partners; None where that costs too
+                much, and the ways "partner" and "mask" are passed over.
+            target: (B,) int64 classes; needed by rules that look at them.
+            evidence: With ``saliency``, unless the guard finds it in the images.
+            judge: The network that the plausibility rule asks.
+            generator: Source of randomness, on the CPU; None takes fresh entropy.
+            count: Add the outcome to :attr:`counters`.
+
+        Raises:
+            ValueError: A rule lacks what it needs.
+        """
+        generator = check_generator(generator)
+        found = self._saliency(images, evidence)
+        broken = self._broken(plan, target, found)
+        broken = broken | self._implausible(images, plan, target, evidence, judge, learn=True)
+        repair = torch.zeros_like(plan.index)
+        wanting, kept = broken > 0, plan
+        for name, candidate, geometry in self._candidates(plan, redraw, found, generator):
+            chosen = name in ("partner", "mask")
+            share = (1.0 + self.options.share) / 2 if chosen else self.options.share
+            left = self._broken(candidate, target, found, geometry=geometry, share=share)
+            fits = wanting & (left == 0)
+            kept = choose(kept, candidate, fits)
+            repair = repair.masked_fill(fits, OUTCOMES.index(name))
+            wanting = wanting & ~fits
+        if "plausibility" in self.rules:  # what was repaired is judged once more
+            doubtful = self._implausible(images, kept, target, evidence, judge, learn=False) > 0
+            wanting = wanting | (doubtful & (repair > 0))
+        kept = keep_clean(kept, wanting)
+        repair = repair.masked_fill(wanting, OUTCOMES.index("clean"))
+        kept = replace(kept, repair=repair, broken=broken)
+        if count:
+            self.counters.update(kept, plan.index, plan.weight < 1.0, target)
+        return kept
+
+    @torch.no_grad()
+    def verdicts(
+        self,
+        images: Tensor,
+        plan: MixPlan,
+        *,
+        target: Tensor | None = None,
+        evidence: Evidence | None = None,
+        judge: Judge | None = None,
+    ) -> dict[str, Verdict]:
+        """Return what each rule says about a plan, with its numbers; nothing is changed.
+
+        Args:
+            images: (B,C,H,W).
+            plan: The plan.
+            target: (B,) int64 classes.
+            evidence: As for :meth:`forward`.
+            judge: As for :meth:`forward`.
+        """
+        found = self._verdicts(plan, target, self._saliency(images, evidence))
+        if "plausibility" in self.rules:
+            found["plausibility"] = self._judged(images, plan, target, evidence, judge)
+        return {name: found[name] for name in self.rules}
+
+    def _candidates(
+        self,
+        plan: MixPlan,
+        redraw: Redraw | None,
+        found: tuple[Tensor, Tensor | None],
+        generator: torch.Generator,
+    ) -> list[tuple[str, MixPlan, MixPlan]]:
+        """Return the repairs in order: name, plan, and the plan whose geometry is checked."""
+        ways: list[tuple[str, MixPlan, MixPlan]] = []
+        for name in self.options.repair:
+            if name in ("partner", "mask") and redraw is not None:
+                for _ in range(self.options.tries):
+                    index = plan.index
+                    if name == "partner":
+                        batch, device = len(plan), plan.lam.device
+                        index = draw_index(batch, generator=generator, device=device)
+                    fresh = redraw(index)
+                    ways.append((name, fresh, fresh))
+            elif name == "label":
+                ways.append((name, by_content(plan, *found), plan))
+            elif name == "mixup":
+                mixup = as_mixup(plan)
+                ways.append((name, mixup, mixup))
+        return ways
+
+    def _verdicts(
+        self,
+        plan: MixPlan,
+        target: Tensor | None,
+        found: tuple[Tensor, Tensor | None],
+        *,
+        geometry: MixPlan | None = None,
+        share: float | None = None,
+    ) -> dict[str, Verdict]:
+        """Return the verdicts of all rules but the plausibility."""
+        options, verdicts = self.options, {}
+        if self.most is not None:
+            verdicts["pairs"] = pair_verdict(plan, self._classes(target, "pairs"), self.most)
+        if options.visibility:
+            known = None if self.empty is None else self._classes(target, "good")
+            verdicts["visibility"] = visibility_verdict(
+                plan,
+                found[0],
+                weight=options.weight,
+                share=options.share if share is None else share,
+                target=target if known is None else known,
+                empty=self.empty,
+                partner_saliency=found[1],
+            )
+        if options.range is not None:
+            verdicts["range"] = range_verdict(geometry or plan, options.range)
+        return verdicts
+
+    def _broken(
+        self,
+        plan: MixPlan,
+        target: Tensor | None,
+        found: tuple[Tensor, Tensor | None],
+        *,
+        geometry: MixPlan | None = None,
+        share: float | None = None,
+    ) -> Tensor:
+        """Return (B,) int64, one bit for each rule that a mix breaks."""
+        broken = torch.zeros_like(plan.index)
+        verdicts = self._verdicts(plan, target, found, geometry=geometry, share=share)
+        for name, verdict in verdicts.items():
+            broken = broken | ((~verdict.passed).to(torch.int64) << self.rules.index(name))
+        return broken
+
+    def _implausible(
+        self,
+        images: Tensor,
+        plan: MixPlan,
+        target: Tensor | None,
+        evidence: Evidence | None,
+        judge: Judge | None,
+        *,
+        learn: bool,
+    ) -> Tensor:
+        """Return (B,) int64 with the bit of the plausibility rule; 0 until the judge is good."""
+        if "plausibility" not in self.rules:
+            return torch.zeros_like(plan.index)
+        verdict = self._judged(images, plan, target, evidence, judge)
+        if learn:
+            self.believed.lerp_(verdict.number.mean().to(self.believed.dtype), 1.0 - _MEMORY)
+        wrong = ~verdict.passed & (self.believed >= _TRUSTED)
+        return wrong.to(torch.int64) << self.rules.index("plausibility")
+
+    def _judged(
+        self,
+        images: Tensor,
+        plan: MixPlan,
+        target: Tensor | None,
+        evidence: Evidence | None,
+        judge: Judge | None,
+    ) -> Verdict:
+        least = self.options.plausibility
+        if judge is None or least is None:
+            raise ValueError(
+                "judge: the rule 'plausibility' expected a network to ask, got none; keep a "
+                "momentum average, or leave the rule out"
+            )
+        partners = None if evidence is None else evidence.partner_images
+        probability = judge(blend(images, plan, partner_images=partners))
+        return plausibility_verdict(probability, plan, self._classes(target, "plausibility"), least)
+
+    def _saliency(self, images: Tensor, evidence: Evidence | None) -> tuple[Tensor, Tensor | None]:
+        """Return where the content of the images and of the partners' view lies."""
+        if not self.options.visibility:
+            return images.new_zeros(len(images), 1, 1, 1), None
+        if evidence is not None and evidence.saliency is not None:
+            return evidence.saliency, evidence.partner_saliency
+        if self.options.saliency != "image":
+            raise ValueError(
+                f"evidence: saliency {self.options.saliency!r} expected Evidence(saliency=...), "
+                "got none"
+            )
+        partners = None if evidence is None else evidence.partner_images
+        return spectral_residual(images), None if partners is None else spectral_residual(partners)
+
+    def _classes(self, target: Tensor | None, rule: str) -> Tensor:
+        if target is None or target.ndim != 1:
+            got = "none" if target is None else str(tuple(target.shape))
+            raise ValueError(f"target: rule {rule!r} expected (B,) class numbers, got {got}")
+        return target
+
+
+def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None = None) -> MixPlan:
+    """Return the plan with the label set to what is visible: ``v_a / (v_a + v_b)``.
+
+    The visible shares v of both contents decide instead of area or lam. Source: the label of
+    saliency grafting, arXiv 2112.08796, equation 5.
+
+    Args:
+        plan: The plan.
+        saliency: (B,1,h,w) of at least 0.
+        partner_saliency: (B,1,h,w) of the view that partners are taken from.
+    """
+    size = (saliency.shape[2], saliency.shape[3])
+    seen = visible_shares(saliency, at_size(plan, size), partner_region=partner_saliency)
+    seen = seen.nan_to_num(nan=0.0)
+    total = seen.sum(1)
+    weight = torch.where(total > _TINY, seen[:, 0] / total.clamp_min(_TINY), plan.weight)
+    return replace(plan, weight=weight)
+
+
+def as_mixup(plan: MixPlan) -> MixPlan:
+    """Return the plan as mixup of the same pairs: the mask is the plan's weight everywhere."""
+    size = (plan.mask.shape[2], plan.mask.shape[3])
+    weight = plan.weight
+    return MixPlan(weight, plan.index, constant_mask(weight, size), weight)
+
+
+def create_guard(
+    options: GuardOptions | Mapping[str, Any] | None = None, classes: Sequence[str] = ()
+) -> Guard:
+    """Create a guard.
+
+    Args:
+        options: What is checked, as :class:`GuardOptions` or as names and values of it; None takes
+            the defaults.
+        classes: Names of the classes, in the order of their numbers.
+
+    Raises:
+        ValueError: Unknown option or class (with the nearest), a value outside its range, or pair
+            rules that contradict each other.
+        TypeError: A value of another kind.
+    """
+    if not isinstance(options, GuardOptions):
+        options = guard_options(options or {})
+    return Guard(options, classes)

@@ -1,0 +1,113 @@
+"""How a method plans a mix: its policy proposes, its guard, where there is one, repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from samix.guard import Guard, GuardOptions, create_guard
+from samix.mixing import Evidence, MixPlan, feature_saliency
+from samix.policies import Policy
+
+GuardLike = Guard | GuardOptions | Mapping[str, Any] | bool | None
+"""What the argument ``guard`` of :func:`samix.create_method` may be."""
+
+
+def find_guard(guard: GuardLike, classes: Sequence[str] = ()) -> Guard | None:
+    """Return a guard from what was given: one as it is, options, True for the defaults, or none.
+
+    Args:
+        guard: See :data:`GuardLike`.
+        classes: Names of the classes in the order of their numbers.
+    """
+    if guard is None or guard is False:
+        return None
+    if isinstance(guard, Guard):
+        return guard
+    return create_guard(None if guard is True else guard, classes)
+
+
+def check_guard(guard: Guard | None, policy: Policy) -> None:
+    """Raise a ValueError where there is nothing to guard."""
+    if guard is not None and not policy.traits.mixes:
+        raise ValueError(
+            f"guard: expected None with policy {policy.name!r}, which mixes nothing, got a guard"
+        )
+
+
+def asks_average(guard: Guard | None) -> bool:
+    """Say whether a guard needs a momentum encoder."""
+    return guard is not None and (
+        "plausibility" in guard.rules or guard.options.saliency == "attention"
+    )
+
+
+def reads_features(guard: Guard | None) -> bool:
+    """Say whether a guard looks at the features of the momentum encoder."""
+    return guard is not None and guard.options.visibility and guard.options.saliency == "attention"
+
+
+def plan_mix(
+    policy: Policy,
+    guard: Guard | None,
+    images: Tensor,
+    *,
+    evidence: Evidence,
+    generator: torch.Generator | None,
+    target: Tensor | None = None,
+    judge: Any = None,
+    count: bool = True,
+) -> MixPlan:
+    """Plan the mix of a batch, and repair what a guard finds harmful.
+
+    A plan that follows from number and size of the images alone costs next to nothing and is drawn
+    anew where a repair wants it; the work of a Mixer is not repeated.
+
+    Args:
+        policy: Proposes the plan.
+        guard: Repairs it, or None.
+        images: (B,C,H,W).
+        evidence: What the policy needs.
+        generator: Source of randomness, on the CPU; None takes fresh entropy.
+        target: (B,) int64 classes.
+        judge: The network that the plausibility rule asks, from images to probabilities.
+        count: Add the outcome to the guard's counters.
+    """
+    plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
+    if guard is None:
+        return plan
+    if reads_features(guard) and evidence.features is not None and evidence.saliency is None:
+        evidence = with_attention(evidence)
+
+    def redraw(index: Tensor) -> MixPlan:
+        return policy.plan(
+            images, target=target, evidence=evidence, generator=generator, index=index
+        )
+
+    cheap = not policy.traits.needs and not policy.traits.reads_pixels
+    guarded: MixPlan = guard(
+        images,
+        plan,
+        redraw=redraw if cheap else None,
+        target=target,
+        evidence=evidence,
+        judge=judge,
+        generator=generator,
+        count=count,
+    )
+    return guarded
+
+
+def with_attention(evidence: Evidence) -> Evidence:
+    """Return evidence whose saliency is where the features depart from their mean."""
+    own, other = evidence.features, evidence.partner_features
+    return Evidence(
+        own,
+        other,
+        evidence.partner_images,
+        None if own is None else feature_saliency(own),
+        None if other is None else feature_saliency(other),
+    )

@@ -1,0 +1,109 @@
+"""Saliency: where the content of an image lies, as plain functions of tensors."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_SIDE = 64  # px; the spectrum of a larger image tells no more about where its content lies
+_SHARPNESS = 2.0
+_FADE = 0.1  # of a side, over which the border is faded out
+_FLOOR = 0.01  # of the mean amplitude; where a spectrum is empty there is nothing to expect
+_TINY = torch.finfo(torch.float32).tiny
+
+
+def as_shares(saliency: Tensor) -> Tensor:
+    """Return maps (B,1,H,W) of at least 0 divided by their sum; an empty one becomes even."""
+    values = saliency.float().clamp_min(0.0)
+    total = values.sum((1, 2, 3), keepdim=True)
+    pixels = values.shape[2] * values.shape[3]
+    even = torch.full_like(values, 1.0 / pixels)
+    return torch.where(total > 0, values / total.clamp_min(_TINY), even)
+
+
+def spectral_residual(
+    images: Tensor, *, side: int = _SIDE, sharpness: float = _SHARPNESS
+) -> Tensor:
+    """Return where images depart from what their own spectrum makes one expect.
+
+    ``|ifft(exp(log A - mean3(log A) + i P))|^2``, smoothed, with amplitude A and phase P of the
+    grey image. No label and no network is needed. Source: Hou and Zhang, "Saliency Detection: A
+    Spectral Residual Approach", CVPR 2007. Deviations: the image is freed of its mean and faded
+    out over a tenth of its sides, since an edge where opposite borders meet is no content; up to
+    64 px instead of exactly 64; smoothed by a box instead of a Gaussian; raised to ``sharpness``.
+
+    Args:
+        images: (B,C,H,W) of any normalisation.
+        side: Longer side at which the map is computed, in px.
+        sharpness: Exponent; larger ones say that the content lies in fewer places.
+
+    Returns:
+        (B,1,h,w) float32, each map with sum 1, of at most ``side`` px.
+    """
+    grey = images.float().mean(1, keepdim=True)
+    shrink = min(side / max(grey.shape[2:]), 1.0)
+    size = [max(round(length * shrink), 1) for length in grey.shape[2:]]
+    if size != list(grey.shape[2:]):
+        grey = F.interpolate(grey, size, mode="area")
+    grey = grey - grey.mean((2, 3), keepdim=True)
+    rows, columns = (_taper(length, grey.device) for length in grey.shape[2:])
+    spectrum = torch.fft.fft2(grey * rows[:, None] * columns)
+    size_of = spectrum.abs()
+    floor = (_FLOOR * size_of.mean((2, 3), keepdim=True)).clamp_min(_TINY)
+    amplitude = (size_of + floor).log()
+    residual = amplitude - _smooth(amplitude, "circular")
+    back = torch.fft.ifft2(torch.polar(residual.exp(), spectrum.angle()))
+    smooth = _smooth(_smooth(back.abs().square()))
+    peak = smooth.amax((1, 2, 3), keepdim=True).clamp_min(_TINY)
+    return as_shares((smooth / peak).pow(sharpness))
+
+
+def feature_saliency(features: Tensor, *, sharpness: float = _SHARPNESS) -> Tensor:
+    """Return where a feature map departs from its own mean over the places of the image.
+
+    Args:
+        features: (B,C,h,w).
+        sharpness: Exponent of the length of the departure.
+
+    Returns:
+        (B,1,h,w) float32, each map with sum 1.
+    """
+    values = features.float()
+    apart = (values - values.mean((2, 3), keepdim=True)).norm(dim=1, keepdim=True)
+    peak = apart.amax((1, 2, 3), keepdim=True).clamp_min(_TINY)
+    return as_shares((apart / peak).pow(sharpness))
+
+
+def class_activation(
+    features: Tensor, weight: Tensor, target: Tensor, *, sharpness: float = _SHARPNESS
+) -> Tensor:
+    """Return where a network with a linear classifier on pooled features sees the class.
+
+    ``relu(weight[target] . features)``. Source: Zhou et al., arXiv 1512.04150.
+
+    Args:
+        features: (B,C,h,w) of the last stage.
+        weight: (K,C) of the classifier.
+        target: (B,) int64 classes.
+        sharpness: Exponent of the activation.
+
+    Returns:
+        (B,1,h,w) float32, each map with sum 1; even where the class is seen nowhere.
+    """
+    activation = torch.einsum("bchw,bc->bhw", features.float(), weight.float()[target])
+    activation = activation.unsqueeze(1).clamp_min(0.0)
+    peak = activation.amax((1, 2, 3), keepdim=True).clamp_min(_TINY)
+    return as_shares((activation / peak).pow(sharpness))
+
+
+def _smooth(values: Tensor, border: str = "replicate") -> Tensor:
+    """Return means over 3 x 3 places."""
+    return F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode=border), 3, 1)
+
+
+def _taper(length: int, device: torch.device) -> Tensor:
+    """Return (length,) factors that rise from 0 to 1 over a tenth of the length at both ends."""
+    place = torch.arange(length, device=device) + 0.5
+    from_end = torch.minimum(place, length - place) / (_FADE * length)
+    return 0.5 - 0.5 * torch.cos(torch.pi * from_end.clamp_max(1.0))
