@@ -299,6 +299,71 @@ def test_help_explains_every_option(capsys):
     assert all(action.help for action in parser._actions)
 
 
+def test_a_guard_says_what_it_finds_and_what_it_repairs(capsys):
+    words = [DEMO, "--policy", "none,mixup,cutmix", "--pairs", "8"]
+    plain = look(*words)["policies"]
+    Path("out").rename("plain")
+    found = look(*words, "--guard")["policies"]
+    assert "The guard repaired 0 of 8 with mixup" in capsys.readouterr().out
+    assert found["none"] == plain["none"]
+    repaired = 0
+    for before, row in zip(plain["cutmix"]["rows"], found["cutmix"]["rows"], strict=True):
+        assert row["label"] == before["label"]  # the row is what the policy made
+        rule = next(line for line in row["lines"] if line.startswith("guard: visibility"))
+        after = row.get("after_guard")
+        repaired += after is not None
+        assert ("broken" in rule) is (after is not None) is ("repaired" in row["badge"])
+        assert ("accepted" in row["badge"]) is (after is None)
+        assert (before["badge"] == "label noise") is ("label noise" in row["badge"])
+    assert 0 < repaired == found["cutmix"]["rows_repaired_by_guard"]
+    text = Path("out/preview.html").read_text()
+    assert text.count(">after the guard<") == repaired
+
+
+def test_a_guard_takes_its_rules_from_a_file():
+    Path("rules.yaml").write_text("visibility: false\npairs: [{never: [crack, good]}]\n")
+    words = ["--policy", "mixup", "--classes", "crack,good", "--guard", "rules.yaml"]
+    rows = look(DEMO, *words, "--pairs", "4")["policies"]["mixup"]["rows"]
+    assert all("guard: pairs broken" in " ".join(row["lines"]) for row in rows)
+    assert all(len(row["after_guard"]["label"]) == 1 for row in rows)
+
+
+def test_a_guard_that_is_given_the_defects(marked):
+    Path("rules.yaml").write_text("saliency: given\n")
+    found = look(str(marked), "--policy", "cutmix", "--guard", "rules.yaml")["policies"]["cutmix"]
+    assert all("guard: visibility" in " ".join(row["lines"]) for row in found["rows"])
+
+
+BAD_RULES = [
+    ("good: [godo]", ["'godo'", "'good'"]),
+    ("shre: 0.4", ["'shre'", "'share'"]),
+    ("share: 1.5", ["share", "1.5"]),
+    ("visibility: false", ["at least one rule"]),
+    ("plausibility: 0.3", ["plausibility", "network"]),
+    ("saliency: attention", ["attention", "network"]),
+    ("saliency: given", ["given", "masks"]),
+    ("[1, 2]", ["names and values"]),
+    ("a: [", ["no YAML"]),
+]
+
+
+@pytest.mark.parametrize(("rules", "named"), BAD_RULES, ids=lambda v: str(v)[:30])
+def test_bad_rules_are_refused_in_one_sentence(rules, named, capsys):
+    photos("photos", count=2)
+    Path("rules.yaml").write_text(rules)
+    said = complaint(["preview", "photos", "--policy", "mixup", "--guard", "rules.yaml"], capsys)
+    for word in ("--guard", *named):
+        assert word in said
+    assert not Path("runs").exists()
+
+
+def test_a_file_of_rules_that_is_not_there(capsys):
+    photos("photos", count=2)
+    words = ["preview", "photos", "--policy", "mixup", "--guard", "nowhere.yaml"]
+    assert "'nowhere.yaml' cannot be read" in complaint(words, capsys)
+    assert "--guard took 'photos'" in complaint(["preview", "--guard", "photos"], capsys)
+
+
 @pytest.mark.slow
 def test_the_tiles_with_their_masks():
     root = os.environ.get("SAMIX_DATA")

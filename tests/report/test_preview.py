@@ -28,9 +28,7 @@ NOISE = Verdict("label noise", "bad", ("crack: 4 % of its defect is visible, lab
 def policies() -> list[PolicyMixes]:
     return [
         PolicyMixes("mixup", "About mixup.", "Beta(1, 1)", "area", [row(area=0.3), row()], 2, 0),
-        PolicyMixes(
-            "a<b", "Its own.", "the policy itself", "lam", [row(verdict=NOISE), row()], 2, 1
-        ),
+        PolicyMixes("a<b", "Its own.", "its own draw", "lam", [row(verdict=NOISE), row()], 2, 1),
     ]
 
 
@@ -90,3 +88,26 @@ def test_the_figure_is_written_whole(tmp_path):
 )
 def test_short_names(name, shown):
     assert short_name(name) == shown
+
+
+def test_what_a_guard_put_in_the_place_of_a_mix(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        preview_figure, "_show", lambda axes, picture, text, *more: shown.append(text)
+    )
+    after = row(label=(("good", 1.0),))
+    said = Verdict("label noise, repaired: left unmixed", "changed")
+    guarded = PolicyMixes(
+        "cutmix", "", "Beta(1, 1)", "area", [row(verdict=said, after=after), row()], 2, 1, True
+    )
+    assert guarded.record()["rows_repaired_by_guard"] == 1
+    assert guarded.record()["rows"][0]["after_guard"]["label"] == {"good": 1.0}
+    draw_preview(tmp_path / "preview.png", [guarded])
+    assert len(shown) == 2 * 4 + 1
+    assert "label noise, repaired\n50 % good\n50 % $crack_$" in shown
+    assert "left unmixed\n100 % good" in shown
+    write_page(tmp_path / "page.html", "Mixes", preview_sections([guarded], outlines=False))
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("after the guard") == 2  # label and its alternative text
+    assert "<td>1 of 2</td>" in text
+    assert 'class="badge changed"' in text

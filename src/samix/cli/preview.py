@@ -14,6 +14,7 @@ from rich.console import Console
 from samix.data import ImageSet, open_images
 from samix.data.views import check_size
 from samix.errors import InputError
+from samix.guard import Guard
 from samix.mixing import draw_index, step_generator
 from samix.report.mix_rows import Photos, mix_rows
 from samix.report.page import write_page
@@ -23,6 +24,7 @@ from samix.training import Terminal
 from samix.training.runs import write_json
 
 from .output import create_folder, result_folder
+from .preview_guard import guarded_rows, open_guard
 from .preview_photos import candidates, choose, read_photos
 from .preview_policies import DEFAULT, Shown, open_policies, parse_words
 from .preview_summary import Look, facts_of, lead_of, print_look, record_of, title_of
@@ -76,6 +78,7 @@ def look(images: ImageSet, policies: Sequence[Shown], given: Mapping[str, Any]) 
         InputError: Fewer than two photos, an unknown class, or a photo or mask that cannot be used.
     """
     seed, pairs = given.get("seed", 0), given.get("pairs", _PAIRS)
+    guard = _guard(given, images)
     positions, what = candidates(images, given.get("classes", ()))
     batch = min(max(pairs, 2), len(positions))
     # policies draw partners first: the photos can be laid out for those that they will draw
@@ -83,12 +86,22 @@ def look(images: ImageSet, policies: Sequence[Shown], given: Mapping[str, Any]) 
     batch_of = choose(images.targets, positions, index, seed)
     photos = read_photos(images, batch_of, given.get("image_size"))
     outlines = photos.regions is not None and given.get("show_masks", True)
-    mixes = [mix(shown, photos, seed, count=pairs, outlines=outlines) for shown in policies]
+    mixes = [
+        mix(shown, photos, seed, count=pairs, outlines=outlines, guard=guard) for shown in policies
+    ]
     return Look(images.name, what, photos, mixes, seed, outlines)
 
 
 @torch.no_grad()
-def mix(shown: Shown, photos: Photos, seed: int, *, count: int, outlines: bool) -> PolicyMixes:
+def mix(
+    shown: Shown,
+    photos: Photos,
+    seed: int,
+    *,
+    count: int,
+    outlines: bool,
+    guard: Guard | None = None,
+) -> PolicyMixes:
     """Return what one policy makes of the photos; every policy has the same generator.
 
     Args:
@@ -97,6 +110,7 @@ def mix(shown: Shown, photos: Photos, seed: int, *, count: int, outlines: bool) 
         seed: Of partners and lam.
         count: How many rows, from the first.
         outlines: Draw outlines of defects.
+        guard: Looks at the mixes.
     """
     generator = step_generator(seed, 0)
     plan = shown.policy.plan(photos.images, target=photos.target, generator=generator)
@@ -104,7 +118,10 @@ def mix(shown: Shown, photos: Photos, seed: int, *, count: int, outlines: bool) 
     rows = mix_rows(photos, plan, verdicts, count=count, outlines=outlines)
     noisy = sum(LABEL_NOISE in row.verdict.badge for row in rows)
     label, defects = shown.policy.traits.label, count_defects(photos, plan, count)
-    return PolicyMixes(shown.name, shown.text, shown.draw, label, rows, defects, noisy)
+    guarded = guard is not None and shown.policy.traits.mixes
+    if guard is not None and guarded:
+        rows = guarded_rows(guard, shown, photos, plan, rows, seed=seed, outlines=outlines)
+    return PolicyMixes(shown.name, shown.text, shown.draw, label, rows, defects, noisy, guarded)
 
 
 def write_preview(output: Path, found: Look) -> None:
@@ -129,6 +146,11 @@ def write_preview(output: Path, found: Look) -> None:
         ) from error
 
 
+def _guard(given: Mapping[str, Any], images: ImageSet) -> Guard | None:
+    """Return the guard that was asked for."""
+    return open_guard(given["guard"], images) if "guard" in given else None
+
+
 def _names(given: Mapping[str, Any]) -> tuple[str, ...]:
     names = parse_words(given.get("policy", DEFAULT))
     if not names:
@@ -145,7 +167,10 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what can be refused before anything is opened."""
     if "data" not in given:
-        raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
+        taken = f" (--guard took '{given['guard']}'; put DATA first)" if given.get("guard") else ""
+        raise InputError(
+            f"DATA is missing{taken}; give a folder of photos, or 'demo' for built-in ones"
+        )
     if not 1 <= given.get("pairs", _PAIRS) <= _MOST_PAIRS:
         raise InputError(f"--pairs must be 1 to {_MOST_PAIRS}, got {given['pairs']}")
     if given.get("seed", 0) < 0:

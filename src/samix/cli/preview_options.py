@@ -28,6 +28,7 @@ examples:
   samix preview photos/ --policy cutmix,resizemix,samix-p --pairs 12
   samix preview photos/ --policy mixup,runs/photos-samix --image-size 224
   samix preview photos/ --classes crack,good --seed 1 --output look
+  samix preview photos/ --policy cutmix --guard    what would be repaired, and how
 """
 
 
@@ -46,6 +47,7 @@ def add_preview(commands: Any) -> None:
         examples=_EXAMPLES,
     )
     _add_policies(parser.add_argument_group("policies"))
+    _add_guard(parser.add_argument_group("guard"))
     _add_photos(parser.add_argument_group("photos"))
     group = parser.add_argument_group("output")
     add_option(group, "--output", "folder to create (a free name below runs/)", metavar="DIR")
@@ -75,6 +77,18 @@ def _add_policies(group: Any) -> None:
         nargs="+",
         action="extend",
         metavar="KEY=VALUE",
+    )
+
+
+def _add_guard(group: Any) -> None:
+    add_option(
+        group,
+        "--guard",
+        "also say what a guard finds wrong with each mix and what it makes of it; with its rules "
+        "from a YAML file, or the defaults where no file is named",
+        nargs="?",
+        const="",
+        metavar="FILE.yaml",
     )
 
 

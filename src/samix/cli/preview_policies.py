@@ -50,14 +50,15 @@ class Shown:
     @property
     def text(self) -> str:
         """What it is, with its options."""
-        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        shown = {k: f"{v:g}" if isinstance(v, float) else v for k, v in self.options.items()}
+        options = ", ".join(f"{name} {value}" for name, value in shown.items())
         return f"{self.about} Options here: {options}." if options else self.about
 
     @property
     def draw(self) -> str:
         """Where lam comes from."""
         values = list(dict.fromkeys(self.options[a] for a in _ALPHAS if a in self.options))
-        return " or ".join(f"Beta({v:g}, {v:g})" for v in values) or "the policy itself"
+        return " or ".join(f"Beta({v:g}, {v:g})" for v in values) or "its own draw"
 
 
 def parse_words(words: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from samix.report.mix_rows import MixRow, Photos
 from samix.report.preview import PolicyMixes
 
 from .output import how_to_repeat
+from .preview_verdicts import LABEL_NOISE
 from .summary import say
 
 
@@ -75,6 +76,13 @@ def lead_of(found: Look) -> str:
             ".\nLabel noise (the label promises a defect that can hardly be seen) in mixes with a "
             f"defect: {', '.join(noisy)}"
         )
+    guarded = [p for p in found.policies if p.guarded]
+    if guarded:
+        repaired = [f"{len(p.repaired)} of {len(p.rows)} with {p.name}" for p in guarded]
+        rows = [row.after or row for p in guarded for row in p.rows]
+        left = sum(LABEL_NOISE in row.verdict.badge for row in rows)
+        text += f".\nThe guard repaired {', '.join(repaired)}"
+        text += f"; label noise is left in {left}" if noisy else ""
     return f"{text}."
 
 
@@ -100,11 +108,13 @@ def print_look(found: Look, output: Path, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("policy", "lam from", "label uses", "area off lam"):
         table.add_column(name, justify="right" if name.startswith("area") else "left")
-    if known:
-        table.add_column("label noise", justify="right")
+    guarded = any(policy.guarded for policy in found.policies)
+    for name in ["label noise"] * known + ["repaired"] * guarded:
+        table.add_column(name, justify="right")
     for policy in found.policies:
         cells = [policy.name, policy.draw, policy.label_text, f"{policy.area_from_lam:.2f}"]
-        cells += [f"{policy.noisy} of {policy.defects}"] if known else []
+        cells += [f"{policy.noisy} of {policy.defects}"] * known
+        cells += [f"{len(policy.repaired)} of {len(policy.rows)}"] * guarded
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     say(console, f"Page:    {output / 'preview.html'}")

@@ -75,6 +75,7 @@ class MixRow:
         label: Classes of the soft label with their shares, the largest first.
         pictures: Original, partner, mask and mix: (3,H,W) or (1,H,W) in [0, 1].
         verdict: What is said about it.
+        after: The same place of the batch after a guard has repaired the mix, where it has.
     """
 
     original: int
@@ -87,6 +88,7 @@ class MixRow:
     label: tuple[tuple[str, float], ...]
     pictures: tuple[Tensor, Tensor, Tensor, Tensor]
     verdict: Verdict = Verdict()
+    after: MixRow | None = None
 
     @property
     def label_text(self) -> str:
@@ -105,6 +107,7 @@ class MixRow:
             "label": dict(self.label),
             "badge": self.verdict.badge or None,
             "lines": list(self.verdict.lines),
+            **({} if self.after is None else {"after_guard": self.after.record()}),
         }
 
 

@@ -33,6 +33,7 @@ class PolicyMixes:
         defects: How many rows have a defect class in the label whose defect is known; None where no
             defects are known.
         noisy: In how many of them the label promises a defect that is not seen.
+        guarded: A guard looked at the mixes; ``after`` of a row is what it made of it.
     """
 
     name: str
@@ -42,6 +43,12 @@ class PolicyMixes:
     rows: Sequence[MixRow]
     defects: int | None = None
     noisy: int = 0
+    guarded: bool = False
+
+    @property
+    def repaired(self) -> list[MixRow]:
+        """The mixes that a guard put in the place of others."""
+        return [row.after for row in self.rows if row.after is not None]
 
     @property
     def area_from_lam(self) -> float:
@@ -62,6 +69,7 @@ class PolicyMixes:
             "mean_distance_of_area_and_lam": self.area_from_lam,
             "rows_with_defects": self.defects,
             "rows_with_label_noise": None if self.defects is None else self.noisy,
+            **({"rows_repaired_by_guard": len(self.repaired)} if self.guarded else {}),
             "rows": [row.record() for row in self.rows],
         }
 
@@ -84,7 +92,8 @@ def preview_sections(policies: Sequence[PolicyMixes], *, outlines: bool) -> list
 def _table(policies: Sequence[PolicyMixes]) -> Table:
     header = ["policy", "lam from", "label uses", "area off lam"]
     known = any(policy.defects is not None for policy in policies)
-    header += ["label noise"] if known else []
+    guarded = any(policy.guarded for policy in policies)
+    header += ["label noise"] * known + ["repaired"] * guarded
     rows = []
     for policy in policies:
         row = [
@@ -93,8 +102,9 @@ def _table(policies: Sequence[PolicyMixes]) -> Table:
             policy.label_text,
             f"{policy.area_from_lam:.2f}",
         ]
-        row += [f"{policy.noisy} of {policy.defects}"] if known else []
-        rows.append(row)
+        row += [f"{policy.noisy} of {policy.defects}"] * known
+        repaired = f"{len(policy.repaired)} of {len(policy.rows)}" if policy.guarded else "none"
+        rows.append(row + [repaired] * guarded)
     caption = "Area off lam: mean distance of the two."
     if known:
         caption += (
@@ -109,12 +119,16 @@ def _strip(row: MixRow, place: int) -> Strip:
     """Return one pair as pictures with its lines."""
     original, partner, mask, mix = (image_png(picture) for picture in row.pictures)
     numbers = f"lam {row.lam:.2f}, area {row.area:.2f}"
+    after = []
+    if row.after is not None:
+        after = [Thumb(image_png(row.after.pictures[3]), "after the guard", row.after.label_text)]
     return Strip(
         thumbs=[
             Thumb(original, _named("original", row.classes[0]), short_name(row.names[0])),
             Thumb(partner, _named("partner", row.classes[1]), short_name(row.names[1])),
             Thumb(mask, "mask", numbers),
             Thumb(mix, "mix"),
+            *after,
         ],
         title=_whole(f"{place}. {row.label_text}"),
         lines=[_whole(line) for line in row.verdict.lines],

@@ -27,17 +27,22 @@ _COLOURS = {"ok": "0.6", "changed": "#a4650b", "bad": "#b3282d"}
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Places pictures of a fixed size on a figure."""
+    """Places pictures of a fixed size on a figure.
+
+    Attributes:
+        figure: The figure.
+        each: Pictures of each policy in a row.
+    """
 
     figure: Figure
+    each: int
 
-    def at(self, column: int, row: int) -> Axes:
-        """Return axes for the picture in a column and row, counted from the upper left."""
+    def at(self, place: int, column: int, row: int) -> Axes:
+        """Return axes for a picture of a policy; place 0 has original and partner."""
         width, height = (float(length) for length in self.figure.get_size_inches())
+        left = _left(place, self.each) + column * (_SIDE + _GAP)
         bottom = height - _HEAD - (row + 1) * (_SIDE + _LINES)
-        return self.figure.add_axes(
-            (_left(column) / width, bottom / height, _SIDE / width, _SIDE / height)
-        )
+        return self.figure.add_axes((left / width, bottom / height, _SIDE / width, _SIDE / height))
 
     def say(self, left: float, down: float, text: str, size: float, weight: str = "normal") -> None:
         """Write a line at a distance from the left and the upper edge."""
@@ -51,6 +56,8 @@ class _Sheet:
 def draw_preview(path: str | Path, policies: Sequence[PolicyMixes], *, title: str = "") -> None:
     """Draw original and partner of each pair, then mask and mix of each policy.
 
+    Where a guard looked at the mixes, what it put in the place of a mix stands beside it.
+
     Args:
         path: The PNG file to write; it appears as a whole or not at all.
         policies: With the same pairs in their rows.
@@ -62,28 +69,31 @@ def draw_preview(path: str | Path, policies: Sequence[PolicyMixes], *, title: st
     counts = {len(policy.rows) for policy in policies}
     if len(counts) != 1 or counts == {0}:
         raise ValueError(f"policies: expected one or more rows, equally many, got {counts}")
-    columns, rows = 2 + 2 * len(policies), counts.pop()
-    size = (_left(columns) - _WIDE_GAP + _EDGE, _HEAD + rows * (_SIDE + _LINES) + _EDGE)
-    figure = Figure(figsize=size, dpi=110)
+    each = 3 if any(policy.guarded for policy in policies) else 2
+    width = _left(len(policies) + 1, each) - _WIDE_GAP + _EDGE
+    figure = Figure(figsize=(width, _HEAD + counts.pop() * (_SIDE + _LINES) + _EDGE), dpi=110)
     FigureCanvasAgg(figure)
-    sheet = _Sheet(figure)
+    sheet = _Sheet(figure, each)
     sheet.say(_EDGE, 0.12, title, 11)
-    for place, policy in enumerate(policies):
-        sheet.say(_left(2 + 2 * place), 0.5, short(policy.name, 30), 10, "bold")
+    for number, row in enumerate(policies[0].rows):
+        _photos(sheet.at(0, 0, number), sheet.at(0, 1, number), row, number)
+    for place, policy in enumerate(policies, start=1):
+        sheet.say(_left(place, each), 0.5, short(policy.name, 30), 10, "bold")
         for number, row in enumerate(policy.rows):
-            pair = policies[0].rows[number]
-            if place == 0:
-                _photos(sheet.at(0, number), sheet.at(1, number), row, number)
-            same = row.partner == pair.partner
-            _mix(sheet.at(2 + 2 * place, number), sheet.at(3 + 2 * place, number), row, same)
+            same = row.partner == policies[0].rows[number].partner
+            _mix(sheet.at(place, 0, number), sheet.at(place, 1, number), row, same)
+            if row.after is not None:
+                done = row.verdict.badge.rpartition(": ")[2]
+                _after(sheet.at(place, 2, number), row.after, done)
     partial = Path(f"{path}.{os.getpid()}.partial")
     figure.savefig(partial, format="png")
     partial.replace(path)
 
 
-def _left(column: int) -> float:
-    """Return where a column begins; original and partner, and each policy, stand together."""
-    return _EDGE + column * _SIDE + (column - column // 2) * _GAP + column // 2 * _WIDE_GAP
+def _left(place: int, each: int) -> float:
+    """Return where the pictures of a policy begin; place 0 has original and partner."""
+    pictures, groups = (2 + (place - 1) * each, place) if place else (0, 0)
+    return _EDGE + pictures * (_SIDE + _GAP) + groups * (_WIDE_GAP - _GAP)
 
 
 def _photos(left: Axes, right: Axes, row: MixRow, number: int) -> None:
@@ -96,12 +106,21 @@ def _mix(left: Axes, right: Axes, row: MixRow, same_partner: bool) -> None:
     """Draw mask and mix with lam, area, label and badge."""
     numbers = f"lam {row.lam:.2f}\narea {row.area:.2f}"
     _show(left, row.pictures[2], numbers if same_partner else f"another partner\n{numbers}")
-    label = "\n".join(f"{percent(share)} {short(name, 12)}" for name, share in row.label[:2])
-    badge, state = row.verdict.badge, row.verdict.state
+    label = _label(row)
+    badge, state = row.verdict.badge.partition(":")[0], row.verdict.state
     colour = _COLOURS[state] if badge else _COLOURS["ok"]
     _show(right, row.pictures[3], f"{short(badge, 22)}\n{label}" if badge else label, colour)
-    if badge:
+    if badge and state != "ok":
         right.title.set_color(colour)
+
+
+def _after(axes: Axes, row: MixRow, done: str) -> None:
+    """Draw what a guard put in the place of a mix, and what it did."""
+    _show(axes, row.pictures[3], f"{short(row.verdict.badge or done, 22)}\n{_label(row)}")
+
+
+def _label(row: MixRow) -> str:
+    return "\n".join(f"{percent(share)} {short(name, 12)}" for name, share in row.label[:2])
 
 
 def _show(axes: Axes, picture: Tensor, text: str, colour: str = "0.6") -> None:
