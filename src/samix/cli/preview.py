@@ -120,7 +120,9 @@ def mix(
     label, defects = shown.policy.traits.label, count_defects(photos, plan, count)
     guarded = guard is not None and shown.policy.traits.mixes
     if guard is not None and guarded:
-        rows = guarded_rows(guard, shown, photos, plan, rows, seed=seed, outlines=outlines)
+        rows = guarded_rows(
+            guard, shown, photos, plan, rows, generator=generator, outlines=outlines
+        )
     return PolicyMixes(shown.name, shown.text, shown.draw, label, rows, defects, noisy, guarded)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from torch import Tensor
 
@@ -14,8 +15,7 @@ from samix.data import ImageSet
 from samix.errors import InputError
 from samix.guard import OUTCOMES, Guard, create_guard
 from samix.guard import Verdict as Judged
-from samix.methods.guarding import plan_mix
-from samix.mixing import Evidence, MixPlan, step_generator
+from samix.mixing import Evidence, MixPlan
 from samix.report.mix_rows import MixRow, Photos, Verdict, mix_rows, together
 
 from .preview_policies import Shown
@@ -67,7 +67,7 @@ def guarded_rows(
     plan: MixPlan,
     rows: Sequence[MixRow],
     *,
-    seed: int,
+    generator: torch.Generator,
     outlines: bool,
 ) -> list[MixRow]:
     """Return the rows with what the guard says about them, and with what it repaired.
@@ -76,9 +76,9 @@ def guarded_rows(
         guard: From :func:`open_guard`.
         shown: The policy.
         photos: B photos.
-        plan: What the policy made of them with this seed.
+        plan: What the policy made of them.
         rows: The first of its mixes.
-        seed: Of partners, lam, and the repairs.
+        generator: That of the plan, which goes on with the repairs.
         outlines: Draw outlines of defects.
     """
     known = bool((photos.target >= 0).all())
@@ -88,8 +88,20 @@ def guarded_rows(
         "evidence": Evidence(saliency=photos.regions if given else None),
     }
     said = guard.verdicts(photos.images, plan, **asked)
-    generator = step_generator(seed, 0)  # the same plan again, then its repairs
-    mended = plan_mix(shown.policy, guard, photos.images, generator=generator, count=False, **asked)
+
+    def redraw(index: Tensor) -> MixPlan:
+        return shown.policy.plan(photos.images, generator=generator, index=index)
+
+    # as in a run: the work of a Mixer is not repeated
+    cheap = not shown.policy.traits.reads_pixels
+    mended = guard(
+        photos.images,
+        plan,
+        redraw=redraw if cheap else None,
+        generator=generator,
+        count=False,
+        **asked,
+    )
     harm = harm_verdicts(photos, mended)
     after = mix_rows(photos, mended, harm, count=len(rows), outlines=outlines)
     outcomes = [OUTCOMES[number] for number in _numbers(mended.repair, len(rows))]
