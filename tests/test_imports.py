@@ -26,7 +26,7 @@ ALLOWED = {
         "errors",
     },
     "training": {
-        "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks",
+        "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks", "guard",
         "errors", "_version",
     },
 }  # fmt: skip

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from samix.training import TrainResult
 from samix.training.exporting import WEIGHTS
+from samix.training.guarding import guard_line
 
 from .summary import cost_line, mixer_line, say
 
@@ -49,5 +50,7 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
             "used for anything else.",
         )
     say(console, cost_line(metrics))
+    if metrics["guard"] is not None:
+        say(console, guard_line(metrics["guard"]))
     if metrics["mixer"] is not None:
         say(console, mixer_line(metrics["mixer"]))

@@ -110,6 +110,14 @@ def add_mixing(group: Any, words: RunWords) -> None:
     )
     add_option(
         group,
+        "--guard",
+        "check every mix and repair harmful ones; a YAML file says how, nothing takes the defaults",
+        nargs="?",
+        const="default",
+        metavar="FILE",
+    )
+    add_option(
+        group,
         "--cost",
         "what learning to mix may cost: full, the paper's way, or fast (full)",
         metavar="NAME",

@@ -22,10 +22,11 @@ from samix.training import (
 )
 from samix.training.settings import whole_path
 
+from .guard_file import read_guard
 from .values import key_values
 
 _MACHINE = ("device", "workers")  # may differ when a run is resumed
-_PATHS = ("data", "init")  # are recorded as absolute ones
+_PATHS = ("data", "init", "control")  # are recorded as absolute ones
 _POLICY_FLAGS = ("alpha", "p")
 _PAIRS = ("model_kwargs", "policy_options", "method_options")
 
@@ -106,6 +107,8 @@ def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
     for key in _PAIRS:
         if key in options:
             options[key] = key_values(options[key], key)
+    if "guard" in options:
+        options["guard"] = read_guard(options["guard"])
     policy = {name: options.pop(name) for name in _POLICY_FLAGS if name in options}
     if policy:
         options["policy_options"] = {**options.get("policy_options", {}), **policy}

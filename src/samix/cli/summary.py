@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from samix.training import TrainResult
+from samix.training.guarding import guard_line
 from samix.training.progress import clock
 
 _SHOWN_CLASSES = 12
@@ -26,6 +27,8 @@ def print_summary(result: TrainResult, console: Console) -> None:
         say(console, f"Interrupted. Go on with: samix train --resume --output {result.run.path}")
     if metrics is not None:
         say(console, f"Mixes to look at: {result.run.mixes}")
+        if metrics["guard"] is not None:
+            say(console, f"Guard by classes: {result.run.guard}")
         say(console, f"All numbers:      {result.run.metrics}")
 
 
@@ -47,6 +50,8 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     console.print(table)
     say(console, _recall_line(test["encoder"]["recall"]))
     say(console, cost_line(metrics))
+    if metrics["guard"] is not None:
+        say(console, guard_line(metrics["guard"]))
     if metrics["mixer"] is not None:
         say(console, mixer_line(metrics["mixer"]))
 

@@ -32,6 +32,7 @@ examples:
   samix train photos/ --preset small-resnet --epochs 60
   samix train photos/ --policy cutmix --seed 1 --output runs/cutmix-1
   samix train photos/ --group-by 'part(\\d+)'       photos of one part stay together
+  samix train photos/ --policy cutmix --guard      harmful mixes are repaired
   samix train photos/ --init RUN --policy RUN      encoder and Mixer of an earlier run
   samix train --resume --output runs/photos-samix  go on with a run that was stopped
 """
@@ -81,6 +82,16 @@ def add_train(commands: Any) -> None:
     mixing = parser.add_argument_group("mixing")
     add_mixing(mixing, _WORDS)
     add_switch(mixing, "--momentum-average", "keep an average of the network for any policy")
+    add_option(
+        mixing,
+        "--control",
+        "finished run of policy none on the same photos: mix less, and in the end no more, where "
+        "validation falls behind it",
+        metavar="RUN",
+    )
+    add_option(
+        mixing, "--control-margin", "how far it may be behind (0.02)", type=float, metavar="X"
+    )
     smoothing = "share spread over all classes (0)"
     add_option(mixing, "--label-smoothing", smoothing, type=float, metavar="X")
     add_training(parser, _WORDS)

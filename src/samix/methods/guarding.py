@@ -12,6 +12,8 @@ from samix.guard import Guard, GuardOptions, create_guard
 from samix.mixing import Evidence, MixPlan, feature_saliency
 from samix.policies import Policy
 
+from .share import MixShare
+
 GuardLike = Guard | GuardOptions | Mapping[str, Any] | bool | None
 """What the argument ``guard`` of :func:`samix.create_method` may be."""
 
@@ -55,6 +57,7 @@ def plan_mix(
     guard: Guard | None,
     images: Tensor,
     *,
+    share: MixShare,
     evidence: Evidence,
     generator: torch.Generator | None,
     target: Tensor | None = None,
@@ -70,6 +73,7 @@ def plan_mix(
         policy: Proposes the plan.
         guard: Repairs it, or None.
         images: (B,C,H,W).
+        share: How many samples are mixed at all.
         evidence: What the policy needs.
         generator: Source of randomness, on the CPU; None takes fresh entropy.
         target: (B,) int64 classes.
@@ -77,15 +81,17 @@ def plan_mix(
         count: Add the outcome to the guard's counters.
     """
     plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
+    plan = share.thin(plan, generator)
     if guard is None:
         return plan
     if reads_features(guard) and evidence.features is not None and evidence.saliency is None:
         evidence = with_attention(evidence)
 
     def redraw(index: Tensor) -> MixPlan:
-        return policy.plan(
+        fresh = policy.plan(
             images, target=target, evidence=evidence, generator=generator, index=index
         )
+        return share.thin(fresh, generator)
 
     cheap = not policy.traits.needs and not policy.traits.reads_pixels
     guarded: MixPlan = guard(
@@ -99,6 +105,19 @@ def plan_mix(
         count=count,
     )
     return guarded
+
+
+def plan_view(
+    policy: Policy,
+    guard: Guard | None,
+    images: Tensor,
+    evidence: Evidence,
+    generator: torch.Generator | None,
+    count: bool,
+) -> MixPlan:
+    """Plan the mix of one view of a batch without labels; see :func:`plan_mix`."""
+    known: dict[str, Any] = {"evidence": evidence, "generator": generator, "count": count}
+    return plan_mix(policy, guard, images, share=MixShare(), **known)
 
 
 def with_attention(evidence: Evidence) -> Evidence:

@@ -43,7 +43,7 @@ from .contrast import (
 from .cost import find_cost, scaled
 from .gather import gather_keys
 from .groups import parameter_groups
-from .guarding import asks_average, check_guard, plan_mix, reads_features
+from .guarding import asks_average, check_guard, plan_view, reads_features
 from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
 from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
@@ -316,10 +316,8 @@ class SelfSupervisedMethod(nn.Module):
     def _plan(
         self, query: Seen, key: Seen, generator: torch.Generator | None, *, count: bool = True
     ) -> MixPlan:
-        evidence, at = self._evidence(query, key), query.images
-        return plan_mix(
-            self.policy, self.guard, at, evidence=evidence, generator=generator, count=count
-        )
+        known = self._evidence(query, key), generator, count
+        return plan_view(self.policy, self.guard, query.images, *known)
 
     def _partner_images(self, key: Seen) -> Tensor | None:
         return key.images if self.options.cross_view else None

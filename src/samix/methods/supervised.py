@@ -20,6 +20,7 @@ from .cost import Cost, find_cost, scaled
 from .groups import parameter_groups
 from .guarding import asks_average, check_guard, plan_mix, reads_features
 from .mixer_step import check_mixer_numbers, judged, learns, mask_loss, mask_terms, signs_of_life
+from .share import MixShare
 from .step import StepCounter, StepOutput, check_steps
 
 
@@ -88,7 +89,7 @@ class SupervisedMethod(nn.Module):
         self.encoder = encoder
         self.policy = policy
         self.cost = find_cost(self.options.cost)
-        self.guard = guard
+        self.guard, self.share = guard, MixShare()
         check_guard(guard, policy)
         tapped = bool(policy.traits.needs) or reads_features(guard)
         self.tap = tap or (find_tap(encoder) if tapped else None)
@@ -118,6 +119,7 @@ class SupervisedMethod(nn.Module):
                 self.policy,
                 self.guard,
                 images,
+                share=self.share,
                 target=target,
                 evidence=evidence,
                 judge=self._judge,
@@ -180,6 +182,7 @@ class SupervisedMethod(nn.Module):
             self.policy,
             self.guard,
             images,
+            share=self.share,
             target=target,
             evidence=self._evidence(images),
             judge=self._judge,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import timm
 import torch
 
 from samix.errors import InputError
+from samix.guard import guard_options
 from samix.methods import (
     RIVALS,
     SELF_SUPERVISED,
@@ -29,7 +30,7 @@ from .task import Method
 
 _SET_BY_THE_RUN = (
     "backbone", "stem", "image_size", "pretrained", "model_kwargs", "policy", "tap", "cost",
-    "eta", "area_weight", "clean_branch", "steps", "seed",
+    "guard", "eta", "area_weight", "clean_branch", "steps", "seed",
 )  # fmt: skip
 _QUEUE = 4096  # keys, where there are photos enough
 
@@ -56,10 +57,23 @@ def check_names(config: RunConfig) -> None:
             _mixer_options(config)
         elif rival is None:
             create_policy(config.policy, **config.policy_options)
+        if config.guard is not None:
+            _check_guard(config)
         if not timm.is_model(config.backbone):
             create_backbone(config.backbone, num_classes=2)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from error
+
+
+def _check_guard(config: RunConfig) -> None:
+    """Refuse what a guard cannot have in a run; names of classes are checked with the photos."""
+    if config.policy == "none":
+        raise ValueError("--guard has nothing to check with --policy none; leave it out")
+    if guard_options(config.guard or {}).saliency == "given":
+        raise ValueError(
+            "--guard: saliency 'given' is for a loop of one's own, which has masks to give; take "
+            "'image' or 'attention'"
+        )
 
 
 def _check_method(config: PretrainConfig) -> None:
@@ -80,12 +94,12 @@ def _check_method(config: PretrainConfig) -> None:
         )
 
 
-def create_run_method(config: RunConfig, classes: int) -> Method:
+def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
     """Create the method of a configuration with weights that depend on its seed alone.
 
     Args:
         config: Resolved.
-        classes: Number of classes, for a classifier.
+        classes: Names of the classes, for a classifier.
 
     Raises:
         InputError: Options that do not go together, or an image size that is too small.
@@ -171,7 +185,7 @@ def check_queue(config: RunConfig, method: Method) -> None:
         )
 
 
-def _method_call(config: RunConfig, classes: int) -> tuple[str, dict[str, Any]]:
+def _method_call(config: RunConfig, classes: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return the name of the method and the arguments of create_method."""
     policy = dict(config.policy_options)
     if config.policy == "samix" and "mixer" in policy:
@@ -185,6 +199,7 @@ def _method_call(config: RunConfig, classes: int) -> tuple[str, dict[str, Any]]:
         "tap": config.tap,
         "policy": config.policy,
         **policy,
+        "guard": config.guard,
         "cost": config.cost,
         "eta": config.eta,
         "area_weight": config.area_weight,
@@ -196,7 +211,8 @@ def _method_call(config: RunConfig, classes: int) -> tuple[str, dict[str, Any]]:
     if isinstance(config, TrainConfig):
         return "supervised", {
             **common,
-            "num_classes": classes,
+            "num_classes": len(classes),
+            "classes": classes,
             "clean_branch": config.clean_branch,
             "momentum_average": config.momentum_average,
             "label_smoothing": config.label_smoothing,

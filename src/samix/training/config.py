@@ -41,6 +41,9 @@ class TrainConfig(RunConfig):
         clean_branch: The encoder also learns from the unmixed images.
         momentum_average: Keep an average; None only where the policy needs it.
         label_smoothing: Share of each label spread over all classes.
+        control: Folder of a finished run of policy none on the same photos: where this run falls
+            behind it on val, mixing is reduced and in the end stopped.
+        control_margin: How far it may be behind, a share in [0, 1).
     """
 
     command: ClassVar[str] = "train"
@@ -53,11 +56,14 @@ class TrainConfig(RunConfig):
     clean_branch: bool = False
     momentum_average: bool | None = None
     label_smoothing: float = 0.0
+    control: str | None = None
+    control_margin: float = 0.02
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, 1, "labels_per_class")
         check_share(self, "label_smoothing")
+        check_share(self, "control_margin")
         check_choice(self, "augmentation", (*get_args(Augmentation), None))
         if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
             raise InputError(f"--label-fraction must be in (0, 1], got {self.label_fraction}")

@@ -11,6 +11,7 @@ from samix.report import draw_mixes
 
 from .checkpoints import load_method, read_checkpoint
 from .fitting import history_of
+from .guarding import draw_run_guard, guard_summary
 from .life import has_mixer, life_summary
 from .preparation import Prepared
 from .progress import Display
@@ -34,7 +35,8 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
         What metrics.json holds.
     """
     task, config, splits = prepared.task, prepared.config, prepared.splits
-    rows = history_of(read_checkpoint(run.last))
+    last = read_checkpoint(run.last)
+    rows = history_of(last)
     load_method(task.result(run), prepared).to(config.device)
     place = Place(config.device, AUTOCAST[config.precision])
     begin = time.monotonic()
@@ -49,10 +51,13 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
             "test": len(splits.test),
         },
         "mixer": life_summary(rows, prepared.steps) if has_mixer(rows) else None,
+        "guard": guard_summary(prepared.method.guard, last),
         "cost": _cost(rows, prepared, time.monotonic() - begin),
         "notes": list(prepared.notes),
     }
     draw_run_mixes(run, prepared, place)
+    title = f"guard of {config.policy} on {prepared.images.name}"
+    draw_run_guard(run, metrics["guard"], title)
     task.write_model(run)
     write_json(run.metrics, metrics)
     display.rest()

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from .checkpoints import save_checkpoints
+from .guarding import guard_row
 from .interrupt import StopRequest, TrainingDivergedError
 from .life import first_look, life_sentence
 from .module import CHECK_EVERY, MethodModule
@@ -95,6 +96,7 @@ class EpochKeeper(pl.Callback):
             "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
             **module.means(),
             **(self._measure(trainer, module) if look else {}),
+            **(guard_row(module.method.guard) if look else {}),
             "images_per_second": photos / max(trained, 1e-9),
             "train_seconds": trained,
         }
@@ -102,6 +104,7 @@ class EpochKeeper(pl.Callback):
         row["seconds"] = time.monotonic() - self._begin
         best = look and self.prepared.task.is_best(row, self.rows)
         self.rows.append(row)
+        said = self.prepared.task.react(self.rows, self.prepared.steps) if look else None
         if look:
             save_checkpoints(trainer, self.run, best=best)
             if trainer.is_global_zero:
@@ -109,6 +112,8 @@ class EpochKeeper(pl.Callback):
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, trainer.global_step)
         self._report(row)
+        if said is not None:
+            self.display.say(said)
 
     def _measure(self, trainer: pl.Trainer, module: MethodModule) -> dict[str, float]:
         """Return what the kind of run measures after an epoch."""

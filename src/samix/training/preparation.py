@@ -97,7 +97,7 @@ def prepare(
     config, shrunk = _fit_batch(config, len(splits.train))
     config, queued = fit_queue(config, len(splits.train))
     config = fill_rates(config)
-    method = create_run_method(config, len(images.classes))
+    method = create_run_method(config, images.classes)
     check_queue(config, method)
     if run is None or not run.last.is_file():  # otherwise all weights come from the checkpoint
         start(method, config)

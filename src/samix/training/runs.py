@@ -63,6 +63,11 @@ class RunFolder:
         return self.path / "mixes.png"
 
     @property
+    def guard(self) -> Path:
+        """Picture of what a guard did, by pair of classes."""
+        return self.path / "guard.png"
+
+    @property
     def last(self) -> Path:
         """The last checkpoint."""
         return self.path / "checkpoints" / "last.ckpt"

@@ -44,6 +44,8 @@ class RunConfig:
         policy_options: Options of the policy, such as alpha and p.
         mixer_from: Folder of the run that the Mixer starts from; ``policy`` is resolved into it.
         freeze_mixer: The Mixer stays as it is; only for one from a run.
+        guard: Options of the guard that checks mixes, fields of
+            :class:`samix.guard.GuardOptions`; None checks nothing.
         cost: "fast" or "full": how much work a learned policy may cause, see
             :data:`samix.methods.COSTS`.
         eta: Weight of the global term in the Mixer's loss.
@@ -91,6 +93,7 @@ class RunConfig:
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     mixer_from: str | None = None
     freeze_mixer: bool = False
+    guard: Mapping[str, Any] | None = None
     cost: str = "full"
     eta: float = 0.5
     area_weight: float = 0.0
