@@ -12,6 +12,7 @@ from PIL import Image
 SplitName = Literal["train", "val", "test"]
 ReadPhoto = Callable[[int], Image.Image]
 ReadMask = Callable[[int], Image.Image | None]
+ReadEncoded = Callable[[int], bytes]
 Progress = Callable[[int, int], None]
 
 NO_LABEL = -1
@@ -45,6 +46,8 @@ class ImageSet:
         read_mask: Defect pixels of a position (mode "L", 255 is defect), or None for a photo
             without a mask; None as a whole where the data has no masks.
         skipped: Keys of corrupt photos that were left out.
+        encoded: Photo of a position as it is stored, such as a JPEG file; picklable; raises
+            CorruptImageError; None as a whole where photos are not stored one by one.
     """
 
     name: str
@@ -56,6 +59,7 @@ class ImageSet:
     read: ReadPhoto
     read_mask: ReadMask | None = None
     skipped: tuple[str, ...] = ()
+    encoded: ReadEncoded | None = None
 
     def __post_init__(self) -> None:
         lengths = {
@@ -93,6 +97,7 @@ class ImageSet:
             given_group=tuple(self.given_group[i] for i in chosen),
             read=_Chosen(self.read, chosen),
             read_mask=None if self.read_mask is None else _Chosen(self.read_mask, chosen),
+            encoded=None if self.encoded is None else _Chosen(self.encoded, chosen),
         )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from samix.data.collection import NO_LABEL, ImageSet, SplitName, natural_key, split_of
 from samix.data.pixels import decode
-from samix.errors import InputError
+from samix.errors import CorruptImageError, InputError
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -33,6 +33,14 @@ class FolderReader:
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
         return decode(os.path.join(self.root, self.keys[index]), self.keys[index])
+
+    def encoded(self, index: int) -> bytes:
+        """Return the file at a position."""
+        try:
+            return Path(self.root, self.keys[index]).read_bytes()
+        except OSError as error:
+            msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
+            raise CorruptImageError(msg) from error
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
     classes = sorted({f.label for f in found if f.label is not None}, key=natural_key)
     number = {label: i for i, label in enumerate(classes)}
     keys = tuple(f.key for f in found)
+    reader = FolderReader(str(root), keys)
     return ImageSet(
         name=root.resolve().name,
         classes=tuple(classes),
@@ -102,7 +111,8 @@ def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
         targets=tuple(NO_LABEL if f.label is None else number[f.label] for f in found),
         given_split=tuple(f.split for f in found),
         given_group=(None,) * len(found),
-        read=FolderReader(str(root), keys),
+        read=reader,
+        encoded=reader.encoded,
         read_mask=_masks(root, keys) if prefix else None,
     )
 

@@ -35,10 +35,19 @@ class ParquetReader:
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
+        file, row = self._place(index)
+        return decode(self.encoded(index), f"{file}#{row}")
+
+    def encoded(self, index: int) -> bytes:
+        """Return the encoded photo at a position; empty where there is none."""
+        file, row = self._place(index)
+        data: bytes | None = _encoded(str(Path(self.root, file)), self.column)[row].as_py()
+        return b"" if data is None else data
+
+    def _place(self, index: int) -> tuple[str, int]:
+        """Return the file and the row of a position."""
         at = bisect_right(self.starts, index) - 1
-        row = index - self.starts[at]
-        data = _encoded(str(Path(self.root, self.files[at])), self.column)[row].as_py()
-        return decode(b"" if data is None else data, f"{self.files[at]}#{row}")
+        return self.files[at], index - self.starts[at]
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ def open_parquet(root: Path, files: list[Path]) -> ImageSet:
     counts = [len(_encoded(str(file), column)) for file in ordered]
     labels = [_labels(file, schema) for file, schema in zip(ordered, schemas, strict=True)]
     classes, targets = _numbered(root, labels, counts)
+    reader = ParquetReader(str(root), names, tuple(accumulate(counts, initial=0))[:-1], column)
     return ImageSet(
         name=root.resolve().name,
         classes=classes,
@@ -88,7 +98,8 @@ def open_parquet(root: Path, files: list[Path]) -> ImageSet:
         targets=targets,
         given_split=tuple(s for n, c in zip(names, counts, strict=True) for s in [_split(n)] * c),
         given_group=(None,) * sum(counts),
-        read=ParquetReader(str(root), names, tuple(accumulate(counts, initial=0))[:-1], column),
+        read=reader,
+        encoded=reader.encoded,
     )
 
 

@@ -46,8 +46,14 @@ class TimmReader:
         if not hasattr(source, "reader"):
             return to_rgb(source[row][0])
         # Not source[row]: that would put another photo in the place of a corrupt one.
-        with source.reader[row][0] as file:
-            return decode(file.read(), self.keys[index])
+        return decode(self.encoded(index), self.keys[index])
+
+    def encoded(self, index: int) -> bytes:
+        """Return the encoded photo at a position; only of sets that have a reader."""
+        at = bisect_right(self.starts, index) - 1
+        with self.sources[at].reader[index - self.starts[at]][0] as file:
+            data: bytes = file.read()
+            return data
 
 
 def open_timm(name: str, *, root: Path | None = None, download: bool = False) -> ImageSet:
@@ -72,6 +78,7 @@ def open_timm(name: str, *, root: Path | None = None, download: bool = False) ->
     sources = tuple(source for _, source in parts)
     counts = [len(source) for source in sources]
     keys = tuple(f"{s}#{i}" for (s, _), c in zip(parts, counts, strict=True) for i in range(c))
+    reader = TimmReader(sources, tuple(accumulate(counts, initial=0))[:-1], keys)
     return ImageSet(
         name=name,
         classes=_class_names(sources[0]),
@@ -79,7 +86,8 @@ def open_timm(name: str, *, root: Path | None = None, download: bool = False) ->
         targets=tuple(target for source in sources for target in _targets(name, source)),
         given_split=tuple(s for (s, _), c in zip(parts, counts, strict=True) for s in [s] * c),
         given_group=(None,) * len(keys),
-        read=TimmReader(sources, tuple(accumulate(counts, initial=0))[:-1], keys),
+        read=reader,
+        encoded=reader.encoded if all(hasattr(s, "reader") for s in sources) else None,
     )
 
 

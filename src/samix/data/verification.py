@@ -19,7 +19,11 @@ _CHUNK = 64
 
 
 def threaded(
-    work: Callable[[int], _Result], count: int, progress: Progress | None
+    work: Callable[[int], _Result],
+    count: int,
+    progress: Progress | None = None,
+    *,
+    chunk: int = _CHUNK,
 ) -> Iterable[_Result]:
     """Do the same for each position in several threads and yield the results in order.
 
@@ -27,17 +31,21 @@ def threaded(
         work: What to do for a position.
         count: Number of positions.
         progress: Called with (done, count) now and then.
+        chunk: Positions that a thread takes at once.
 
     Yields:
         One result a position, from 0 on.
     """
-    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        done = pool.map(lambda chunk: [work(i) for i in chunk], chunks)
-        for chunk, results in zip(chunks, done, strict=True):
+    chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
+        done = pool.map(lambda part: [work(i) for i in part], chunks)
+        for part, results in zip(chunks, done, strict=True):
             yield from results
             if progress is not None:
-                progress(chunk.stop, count)
+                progress(part.stop, count)
+    finally:
+        pool.shutdown(cancel_futures=True)  # what has not begun is not waited for
 
 
 def find_corrupt(

@@ -1,0 +1,199 @@
+"""Photos of the same: equal ones, and near-duplicates of a part that was photographed again.
+
+`find_duplicates` is the way in. It takes a fingerprint of each photo, looks for pairs that may
+match, lays each pair over each other, and groups what agrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from samix.data.collection import ImageSet
+from samix.data.duplicate_record import Record, read_record, record_path, write_record
+from samix.data.fingerprints import (
+    Fingerprints,
+    content_hashes,
+    equal_photos,
+    take_fingerprints,
+)
+from samix.data.grouping import Pair, merge_groups, star_groups
+from samix.data.matching import CHUNK, LEAST_AGREEMENT, agree, match
+from samix.data.neighbours import find_candidates
+from samix.data.verification import threaded
+
+Announce = Callable[[str, int, int], None]
+
+LARGEST_SHARE = 0.02  # of the photos, that a group may have and be used without being asked for
+HANDFUL = 10  # photos that a group may always have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicates:
+    """Which photos of a set show the same.
+
+    Attributes:
+        groups: Positions of the photos of each group that is used; each matches the first one.
+        large: The same of groups that are too large to be used without being asked for.
+        equal: Positions of photos whose pixels are equal; they are in the groups as well.
+        pairs: (M, 2) int64 positions of near-duplicates, the first below the second. Of equal
+            photos only the first one is compared.
+        agreement: (M,) float, how well they agree, in [0.8, 1].
+        mirrored: (M,) bool, whether one is the mirror image of the other.
+        size: (N, 2) int64, width and height of each photo in px.
+        cached: Whether all this was known from an earlier call.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    large: tuple[tuple[int, ...], ...]
+    equal: tuple[tuple[int, ...], ...]
+    pairs: NDArray[np.int64]
+    agreement: NDArray[np.float64]
+    mirrored: NDArray[np.bool_]
+    size: NDArray[np.int64]
+    cached: bool = False
+
+    @property
+    def photos(self) -> int:
+        """Number of photos in the groups that are used."""
+        return sum(len(group) for group in self.groups)
+
+    @property
+    def apart(self) -> int:
+        """Number of matching pairs whose photos are not in one group: links of chains."""
+        everything = (*self.groups, *self.large)
+        place = {photo: number for number, group in enumerate(everything) for photo in group}
+        numbers = ((place.get(a, -1), place.get(b, -2)) for a, b in self.pairs.tolist())
+        return sum(one != other for one, other in numbers)
+
+    def names(self) -> tuple[str | None, ...]:
+        """Return the group of each photo for a split; None is a photo that stands for itself."""
+        names: list[str | None] = [None] * len(self.size)
+        for number, group in enumerate(self.groups, start=1):
+            for photo in group:
+                names[photo] = f"near-duplicates {number}"
+        return tuple(names)
+
+
+def find_duplicates(images: ImageSet, *, announce: Announce | None = None) -> Duplicates:
+    """Find equal photos and near-duplicates.
+
+    Near-duplicates show the same under other light or contrast, moved or cropped by up to about a
+    tenth, rotated by a few degrees, compressed, saved in another size, or mirrored left to right.
+    The outcome is kept in the user's cache folder under a hash of all photos.
+
+    Args:
+        images: The photos, at least one.
+        announce: Called with (what is done, done, total) during long work.
+
+    Raises:
+        CorruptImageError: A photo cannot be read.
+    """
+
+    def tell(what: str) -> Callable[[int, int], None] | None:
+        return None if announce is None else lambda done, total: announce(what, done, total)
+
+    hashes = content_hashes(images, progress=tell("hashing photos"))
+    if hashes is not None and (known := read_record(record_path(hashes))) is not None:
+        return _result(known, cached=True)
+    prints = take_fingerprints(images, progress=tell("reading photos"))
+    path = record_path(prints.pixels.tolist() if hashes is None else hashes)
+    if hashes is None and (known := read_record(path)) is not None:
+        return _result(known, cached=True)
+    record = _search(prints, tell)
+    write_record(path, record)
+    return _result(record)
+
+
+def known_duplicates(images: ImageSet) -> Duplicates | None:
+    """Return what an earlier call found for the same photos, or None where there was none."""
+    hashes = content_hashes(images)
+    known = None if hashes is None else read_record(record_path(hashes))
+    return None if known is None else _result(known, cached=True)
+
+
+def _search(
+    prints: Fingerprints, tell: Callable[[str], Callable[[int, int], None] | None]
+) -> Record:
+    """Compare all photos, of equal ones only the first."""
+    equal = equal_photos(prints.pixels)
+    copies = {i for positions in equal for i in positions[1:]}
+    first = [i for i in range(len(prints)) if i not in copies]
+    grey = torch.from_numpy(prints.grey[first])
+    with _one_thread_each():
+        pairs, agreement, mirrored = _near(grey, tell)
+        groups = merge_groups(star_groups(pairs), pairs, lambda asked: _same(grey, asked))
+    others = {positions[0]: positions[1:] for positions in equal}
+    whole = [_with_copies([first[i] for i in group], others) for group in groups]
+    grouped = {i for group in whole for i in group}
+    whole += [positions for positions in equal if positions[0] not in grouped]
+    back = np.array(first, dtype=np.int64)
+    return Record(
+        groups=tuple(map(tuple, sorted(whole, key=lambda group: (-len(group), group[0])))),
+        equal=tuple(map(tuple, equal)),
+        pairs=back[np.array(pairs, dtype=np.int64).reshape(-1, 2)],
+        agreement=np.array(agreement, dtype=np.float64),
+        mirrored=np.array(mirrored, dtype=np.bool_),
+        size=prints.size,
+    )
+
+
+def _near(
+    grey: torch.Tensor, tell: Callable[[str], Callable[[int, int], None] | None]
+) -> tuple[list[Pair], list[float], list[bool]]:
+    """Return the pairs that match, how well they agree, and whether they are mirrored."""
+    if len(grey) < 2:
+        return [], [], []
+    candidates = find_candidates(grey, progress=tell("looking for near-duplicates"))
+    pair, agreement, mirrored = match(grey, candidates, progress=tell("comparing photos"))
+    return [(a, b) for a, b in pair.tolist()], agreement.tolist(), mirrored.tolist()
+
+
+def _same(grey: torch.Tensor, asked: Sequence[Pair]) -> list[bool]:
+    """Say for pairs whether they match, as they are or mirrored."""
+
+    def compare(number: int) -> list[bool]:
+        pair = torch.tensor(asked[number * CHUNK : (number + 1) * CHUNK], dtype=torch.int64)
+        plain, mirrored = torch.zeros(len(pair)).bool(), torch.ones(len(pair)).bool()
+        best = torch.maximum(agree(grey, pair, plain), agree(grey, pair, mirrored))
+        return [value >= LEAST_AGREEMENT for value in best.tolist()]
+
+    parts = threaded(compare, -(-len(asked) // CHUNK), chunk=1)
+    return [answer for part in parts for answer in part]
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let torch compute in one thread: the threads that we start share the cores instead."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _with_copies(group: list[int], copies: dict[int, list[int]]) -> list[int]:
+    """Return a group with the equal photos of its members; the representative stays first."""
+    more = [copy for photo in group for copy in copies.get(photo, ())]
+    return [group[0], *sorted(group[1:] + more)]
+
+
+def _result(record: Record, *, cached: bool = False) -> Duplicates:
+    limit = max(HANDFUL, LARGEST_SHARE * len(record.size))
+    return Duplicates(
+        groups=tuple(group for group in record.groups if len(group) <= limit),
+        large=tuple(group for group in record.groups if len(group) > limit),
+        equal=record.equal,
+        pairs=record.pairs,
+        agreement=record.agreement,
+        mirrored=record.mirrored,
+        size=record.size,
+        cached=cached,
+    )
