@@ -39,6 +39,7 @@ class Cell:
 
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
+    "guard",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -126,6 +127,14 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             for seed in range(seeds)
             for idea in IDEAS
             if idea != EVERY
+        ],
+        "guard": lambda: [
+            Cell(f"{policy} + guard, long", policy, seed, LONG, {**options, "guard": True})
+            for seed in range(seeds)
+            for policy, options in (
+                ("cutmix", {"alpha": 1.0}),
+                ("mixup-cutmix", alpha_options("mixup-cutmix", 1.0)),
+            )
         ],
         "vit": lambda: [
             Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], {}, network="vit")
