@@ -27,6 +27,7 @@ NAMES = {
     "area_loss",
     "batch_candidates",
     "blend",
+    "create_guard",
     "create_method",
     "create_policy",
     "eta_balanced_loss",
