@@ -23,6 +23,7 @@ from samix.report.preview_figure import draw_preview
 from samix.training import Terminal
 from samix.training.runs import write_json
 
+from .guard_file import DEFAULT as DEFAULT_GUARD
 from .output import create_folder, result_folder
 from .preview_guard import guarded_rows, open_guard
 from .preview_photos import candidates, choose, read_photos
@@ -169,7 +170,8 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what can be refused before anything is opened."""
     if "data" not in given:
-        taken = f" (--guard took '{given['guard']}'; put DATA first)" if given.get("guard") else ""
+        word = given.get("guard", DEFAULT_GUARD)
+        taken = "" if word == DEFAULT_GUARD else f" (--guard took '{word}'; put DATA first)"
         raise InputError(
             f"DATA is missing{taken}; give a folder of photos, or 'demo' for built-in ones"
         )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from samix.data import ImageSet
@@ -18,6 +16,7 @@ from samix.guard import Verdict as Judged
 from samix.mixing import Evidence, MixPlan
 from samix.report.mix_rows import MixRow, Photos, Verdict, mix_rows, together
 
+from .guard_file import read_guard
 from .preview_policies import Shown
 from .preview_verdicts import LABEL_NOISE, harm_verdicts
 
@@ -35,14 +34,16 @@ def open_guard(word: str, images: ImageSet) -> Guard:
     """Return a guard that needs no network.
 
     Args:
-        word: YAML file with the guard's options; empty takes the defaults.
+        word: YAML file with the guard's options, or "default".
         images: The photos, whose classes the rules may name.
 
     Raises:
         InputError: The file cannot be used, or a rule needs what is not there before training.
     """
     try:
-        guard = create_guard(_read(word), images.classes)
+        guard = create_guard(read_guard(word), images.classes)
+    except InputError:
+        raise
     except (ValueError, TypeError) as error:
         raise InputError(f"--guard: {error}") from error
     asks = [rule for rule in guard.rules if rule == "plausibility"]
@@ -141,24 +142,3 @@ def _numbers(repair: Tensor | None, count: int) -> list[int]:
     if repair is None:
         return [OUTCOMES.index("accepted")] * count
     return [int(number) for number in repair[:count].tolist()]
-
-
-def _read(word: str) -> dict[str, Any]:
-    """Return the options in a YAML file.
-
-    Raises:
-        InputError: The file cannot be read.
-    """
-    if not word:
-        return {}
-    try:
-        content = yaml.safe_load(Path(word).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or "it is no YAML"
-        raise InputError(
-            f"--guard '{word}' cannot be read ({reason}); give a YAML file of rules, or --guard "
-            "alone for the defaults"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"--guard '{word}' holds no names and values; write 'share: 0.4', say")
-    return content

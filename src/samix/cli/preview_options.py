@@ -87,8 +87,8 @@ def _add_guard(group: Any) -> None:
         "also say what a guard finds wrong with each mix and what it makes of it; with its rules "
         "from a YAML file, or the defaults where no file is named",
         nargs="?",
-        const="",
-        metavar="FILE.yaml",
+        const="default",
+        metavar="FILE",
     )
 
 
