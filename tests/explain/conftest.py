@@ -21,10 +21,6 @@ TINY = {
     "epochs": 1,
     "device": "cpu",
 }
-VIT = {
-    "backbone": "vit_tiny_patch16_224",
-    "model_kwargs": {"depth": 2, "embed_dim": 16, "num_heads": 2},
-}
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +31,6 @@ def runs(tmp_path_factory) -> dict[str, Path]:
     made = {}
     for policy in ("samix", "cutmix"):
         made[policy] = train(TrainConfig(**TINY, policy=policy, output=str(at / policy))).run.path
-    vit = {**TINY, **VIT, "policy": "samix-p", "output": str(at / "vit")}
-    made["vit"] = train(TrainConfig(**vit)).run.path
     own = {"method_options": {"queue_size": 24}, "output": str(at / "moco")}
     made["moco"] = pretrain(PretrainConfig(**{**TINY, **own})).run.path
     return made

@@ -125,11 +125,10 @@ def _print(whole: Explanation, output: Path, console: Console) -> None:
     if whole.accuracy is not None:
         say(console, f"Right on {whole.accuracy:.1%} of {whole.photos[0]} {whole.part} photos.")
     for one in whole.inside:
-        say(
-            console,
-            f"{one.name}: {one.share:.0%} of the heat in the defect, which is {one.area:.1%} of "
-            f"the photo ({one.photos} photos).",
-        )
+        cold = f"; in {one.cold} more nothing speaks for it" if one.cold else ""
+        share = f"{one.share:.0%} of the heat in the defect, which is {one.area:.1%} of the photo"
+        share = share if one.photos else "no heat"
+        say(console, f"{one.name or 'photos'}: {share} ({one.photos} photos{cold}).")
     if whole.mixer.follows:
         say(console, follow_sentence(whole.mixer))
     if whole.near is not None:

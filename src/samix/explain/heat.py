@@ -48,8 +48,7 @@ class Looker(Protocol):
 
 def open_looker(subject: Subject) -> Looker | None:
     """Return what suits the network; None where neither way is possible."""
-    size = subject.image_size
-    probe = subject.look(torch.rand(1, 3, size, size))
+    probe = _probe(subject)
     if (rolled := _RollOut.of(subject, probe)) is not None:
         return rolled
     return open_class_looker(subject)
@@ -57,8 +56,13 @@ def open_looker(subject: Subject) -> Looker | None:
 
 def open_class_looker(subject: Subject) -> Looker | None:
     """Return one that can be asked about a class; None where there is none."""
+    return _GradCam.of(subject, _probe(subject))
+
+
+def _probe(subject: Subject) -> Tensor:
+    """Return one image, to see the sizes of maps."""
     size = subject.image_size
-    return _GradCam.of(subject, subject.look(torch.rand(1, 3, size, size)))
+    return subject.look(torch.linspace(0, 1, 3 * size * size).view(1, 3, size, size))
 
 
 def attention_rollout(attention: Sequence[Tensor]) -> Tensor:

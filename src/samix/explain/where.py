@@ -17,6 +17,7 @@ from .pairing import Pair, as_mixes, load_pairs, mix_at
 from .photos import RunPhotos
 from .subject import Subject
 
+_Row = tuple[float, float, bool]
 _BATCH = 32
 _MEASURED = 200  # photos with a defect, in which heat is measured
 _MOST_CLASSES = 8  # that are shown
@@ -51,7 +52,8 @@ def heat_inside(
 ) -> list[Inside]:
     """Return how much of the heat lies in the marked defects, for each class that has any.
 
-    The network is asked about the true class. Photos whose heat is 0 everywhere do not count.
+    The network is asked about the true class. Photos in which nothing speaks for it are counted
+    apart.
 
     Args:
         photos: With defect masks.
@@ -70,7 +72,7 @@ def heat_inside(
             break
         if (defect := photos.defect(looked.positions[at])) is not None:
             marked.append((at, defect))
-    found: dict[str, list[tuple[float, float, bool]]] = {}
+    found: dict[str, list[_Row | None]] = {}
     for start in range(0, len(marked), _BATCH):
         some = marked[start : start + _BATCH]
         rows = [at for at, _ in some]
@@ -78,15 +80,11 @@ def heat_inside(
         wish = looked.target[rows] if subject.classes else looked.embedding[rows]
         heats = heat_of(looker, subject, images, wish)
         for (at, defect), heat in zip(some, heats, strict=True):
-            share = share_inside(heat, defect)
-            if share is not None:
-                hit = bool(defect.flatten()[heat.flatten().argmax()] > 0)
-                row = (share, float(defect.mean()), hit)
-                found.setdefault(photos.name(looked.positions[at]), []).append(row)
+            name = photos.name(looked.positions[at])
+            found.setdefault(name, []).append(_row(heat, defect))
         progress.work("heat inside the defects", start + len(some), len(marked))
-    return [_mean(name, found[name]) for name in photos.classes if name in found] + [
-        _mean(name, rows) for name, rows in found.items() if name not in photos.classes
-    ]
+    names = [name for name in (*photos.classes, "") if name in found]
+    return [_mean(name, found[name]) for name in names]
 
 
 def share_inside(heat: Tensor, region: Tensor) -> float | None:
@@ -180,6 +178,15 @@ def _seen(photos: RunPhotos, looked: Looked, row: int, image: Tensor, heat: Tens
     return Seen(image, heat, key, photos.name(position), said, sure, defect, inside)
 
 
-def _mean(name: str, rows: Sequence[tuple[float, float, bool]]) -> Inside:
-    share, area, hit = (sum(float(row[at]) for row in rows) / len(rows) for at in range(3))
-    return Inside(name, len(rows), share, area, hit)
+def _row(heat: Tensor, defect: Tensor) -> _Row | None:
+    """Return share of the heat inside, area, and whether the hottest point is; None without."""
+    share = share_inside(heat, defect)
+    if share is None:
+        return None
+    return share, float(defect.mean()), bool(defect.flatten()[heat.flatten().argmax()] > 0)
+
+
+def _mean(name: str, rows: Sequence[_Row | None]) -> Inside:
+    warm = [row for row in rows if row is not None]
+    share, area, hit = (sum(float(row[at]) for row in warm) / max(len(warm), 1) for at in range(3))
+    return Inside(name, len(warm), len(rows) - len(warm), share, area, hit)

@@ -29,6 +29,7 @@ _MOST_TRAINED = 10_000  # photos that neighbours are taken from
 _MEASURED = 48  # pairs whose masks and neighbours are measured
 _DRAWN = 512  # mixes that are judged
 _DRAWS = 8  # mixes of each pair of classes
+_LEARNED = 0.15  # of the way from guessing to always right: less is hardly anything
 _ROUTES = 4  # ways on the map: more cannot be told apart
 
 
@@ -104,7 +105,7 @@ def explain(
         asker="" if asker is None else asker.name,
         photos=(len(chosen), len(there)),
         accuracy=_accuracy(looked),
-        guess=int(looked.target.bincount().max()) / len(chosen) if subject.classes else None,
+        guess=_guess(looked) if subject.classes else None,
         seen=[]
         if looker is None
         else see_photos(photos, looked, looker, subject, options.photos, options.seed),
@@ -129,7 +130,7 @@ def explain(
         confusion=study_confusion(photos, looked, subject, draws=_DRAWS, **rest)
         if subject.classes
         else None,
-        notes=_notes(subject, photos, options, len(chosen)),
+        notes=(*_notes(subject, photos, options, len(chosen)), *_learned_note(looked)),
     )
 
 
@@ -155,6 +156,24 @@ def _trained(
     if not positions:
         return None
     return look_at(subject, photos, positions, progress, "looking at train")
+
+
+def _learned_note(looked: Looked) -> tuple[str, ...]:
+    """Return a warning where a classifier is hardly better than guessing."""
+    accuracy = _accuracy(looked)
+    if accuracy is None:
+        return ()
+    guess = _guess(looked)
+    if accuracy >= guess + _LEARNED * (1 - guess):
+        return ()
+    return (
+        f"Always saying the most frequent class would be right on {guess:.0%}: this network has "
+        "learned little, and where it looks means little.",
+    )
+
+
+def _guess(looked: Looked) -> float:
+    return int(looked.target.bincount().max()) / len(looked.target)
 
 
 def _accuracy(looked: Looked) -> float | None:

@@ -40,13 +40,15 @@ class Inside:
     Attributes:
         name: The class.
         photos: Photos with a marked defect and with heat.
-        share: Mean share of the heat inside the defect.
+        cold: Photos with a marked defect in which nothing speaks for the class; not counted.
+        share: Mean share of the heat inside the defect; 0 without photos, as the following.
         area: Mean share of the photo that the defect takes: what blind looking would reach.
         hit: Share of photos whose hottest pixel lies in the defect.
     """
 
     name: str
     photos: int
+    cold: int
     share: float
     area: float
     hit: float

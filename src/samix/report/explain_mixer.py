@@ -101,7 +101,8 @@ def _pictures(study: MixerStudy, sweep: Sweep) -> list[Thumb]:
         pictures.append(thumb(sweep.photos[side], f"{word}: {name}" if name else word))
         if sweep.heats is not None and study.looks:
             heat = heated(sweep.photos[side], sweep.heats[side])
-            pictures.append(thumb(heat, "where it looks", word))
+            looks = float(sweep.heats[side].max()) > 0
+            pictures.append(thumb(heat, "where it looks" if looks else "it looks nowhere", word))
     for at, lam in enumerate(study.lam):
         pictures.append(thumb(sweep.masks[at], f"lam {lam:g}", f"area {sweep.area[at]:.2f}"))
     return pictures

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 
 from .explain_data import Confidence, Explanation, Judged, Mix, NearMix, NearStudy
 from .explain_pictures import between, percent, save, thumb
-from .page import Figure, Section, Strip, Thumb
+from .page import Figure, Section, State, Strip, Thumb
 
 READ_NEAR = (
     "Beside each half-and-half mix stand the real training photos that the network finds most like "
@@ -58,10 +58,8 @@ def near_strips(shown: Sequence[NearMix]) -> list[Strip]:
         badge = "" if not labelled else f"{third} of {len(names)} third class"
         if labelled and not third:
             badge = "only its two classes"
-        state = "changed" if labelled and third else "ok"
-        strips.append(
-            Strip(pictures, title=between(one.mix.names), badge=badge, state=state)  # type: ignore[arg-type]
-        )
+        state: State = "changed" if labelled and third else "ok"
+        strips.append(Strip(pictures, title=between(one.mix.names), badge=badge, state=state))
     return strips
 
 
@@ -122,7 +120,7 @@ def draw_split(path: str | Path, found: Confidence) -> None:
     save(canvas, path)
 
 
-def _judged(one: Judged, badge: str, state: str) -> Strip:
+def _judged(one: Judged, badge: str, state: State) -> Strip:
     mix = one.mix
     other = f"; next: {one.other} {percent(one.other_sure)}" if one.other else ""
     line = (
@@ -132,7 +130,7 @@ def _judged(one: Judged, badge: str, state: str) -> Strip:
     title = f"{between(mix.names)}: {percent(one.both)} together"
     pictures = _sources(mix)
     pictures.insert(2, thumb(mix.mask, "mask", f"area {mix.area:.2f}"))
-    return Strip(pictures, title=title, lines=[line], badge=badge, state=state)  # type: ignore[arg-type]
+    return Strip(pictures, title=title, lines=[line], badge=badge, state=state)
 
 
 def _sources(mix: Mix) -> list[Thumb]:

@@ -32,7 +32,6 @@ from .explain_where import (
 from .page import Strip, write_page
 
 PAGE = "explain.html"
-_LEARNED = 1.3  # times guessing
 
 
 def write_explanation(
@@ -210,13 +209,8 @@ def _lead(whole: Explanation) -> str:
     looked, there = whole.photos
     which = f"{there:,}" if looked == there else f"{looked:,} of {there:,}"
     known = "The network knows no classes, so parts that need them are left out."
-    if whole.accuracy is not None and whole.guess is not None:
+    if whole.accuracy is not None:
         known = f"The network is right on {whole.accuracy:.0%} of them."
-        if whole.accuracy < _LEARNED * whole.guess:
-            known += (
-                f" Always saying the most frequent class would reach {whole.guess:.0%}: this "
-                "network has learned little, and where it looks means little."
-            )
     first = f"All pictures show {whole.part} photos ({which}), mixed by {whole.mixed_by}. {known}"
     seen = "" if whole.part == "train" else " It has not learned from any of these photos."
     return "\n".join([first + seen, *whole.notes])

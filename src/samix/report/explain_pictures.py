@@ -82,6 +82,9 @@ def draw_strips(path: str | Path, strips: Sequence[Strip], *, title: str, readin
     figure.text(
         0.15 / width, at(0.32), told, va="top", fontsize=8.5, color="0.35", parse_math=False
     )
+    # one for all pictures, in inches from the upper left: axes of their own take long
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
     down = top
     for strip, count in zip(strips, rows, strict=True):
         words = f"{strip.title}   [{strip.badge}]" if strip.badge else strip.title
@@ -95,16 +98,15 @@ def draw_strips(path: str | Path, strips: Sequence[Strip], *, title: str, readin
             row, column = divmod(number, columns)
             left = 0.15 + column * _INCH
             bottom = down + row * (_INCH + _TEXT) + _INCH - 0.08
-            axes = figure.add_axes(
-                (left / width, at(bottom), (_INCH - 0.08) / width, (_INCH - 0.08) / height)
-            )
-            axes.imshow(np.asarray(Image.open(io.BytesIO(one.png)).convert("RGB")))
-            axes.set_axis_off()
+            picture = np.asarray(Image.open(io.BytesIO(one.png)).convert("RGB"))
+            side = _INCH - 0.08
+            axes.imshow(picture, extent=(left, left + side, bottom, bottom - side))
             figure.text(
                 left / width, at(bottom + 0.03), _below(one), va="top", fontsize=7.5,
                 linespacing=1.15, parse_math=False,
             )  # fmt: skip
         down += count * (_INCH + _TEXT)
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="auto")
     save(figure, path)
 
 

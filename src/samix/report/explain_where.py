@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .explain_data import Explanation, Inside, Seen, SeenMix
 from .explain_pictures import between, heated, outlined, percent, thumb
 from .outline import enlarged
-from .page import Section, Strip, Table, Thumb, image_png
+from .page import Section, State, Strip, Table, Thumb, image_png
 
 NOTHING = (
     "For this kind of network there is no dependable way to show where it looks: it has neither a "
@@ -21,6 +21,8 @@ READ_MIXES = (
     "In a mix of two photos, the left heat shows what speaks for the first source, the right one "
     "what speaks for the second; each should be hot where that photo is seen."
 )
+
+_VERDICTS: dict[bool, tuple[str, State]] = {True: ("right", "ok"), False: ("wrong", "bad")}
 
 
 def where_section(whole: Explanation) -> Section:
@@ -52,9 +54,8 @@ def photo_strips(seen: Sequence[Seen], *, classifies: bool) -> list[Strip]:
         for right in (True, False):
             some = [one for one in own if (one.said == one.name) is right]
             if some:
-                badge = "right" if right else "wrong"
-                state = "ok" if right else "bad"
-                strips.append(Strip(_thumbs(some), title=name, badge=badge, state=state))  # type: ignore[arg-type]
+                badge, state = _VERDICTS[right]
+                strips.append(Strip(_thumbs(some), title=name, badge=badge, state=state))
     return strips
 
 
@@ -99,20 +100,29 @@ def _table(inside: Sequence[Inside]) -> Table:
         [
             one.name or "(no class)",
             str(one.photos),
-            f"{one.share:.0%}",
-            f"{one.area:.1%}",
-            f"{one.share / max(one.area, 1e-9):.1f}x",
-            f"{one.hit:.0%}",
+            *(
+                (
+                    f"{one.share:.0%}",
+                    f"{one.area:.1%}",
+                    f"{one.share / max(one.area, 1e-9):.1f}x",
+                    f"{one.hit:.0%}",
+                )
+                if one.photos
+                else ("", "", "", "")
+            ),
+            str(one.cold),
         ]
         for one in inside
     ]
     header = (
         "class", "photos", "heat in the defect", "defect's share of the photo", "over chance",
         "hottest point in the defect",
+        "photos without heat",
     )  # fmt: skip
     caption = (
         "How much of the heat lies inside the marked defect (blue outline). Looking everywhere "
-        "alike would give the defect's share of the photo, which is 1x."
+        "alike would give the defect's share of the photo, which is 1x. In photos without heat "
+        "nothing speaks for their class; they are not counted."
     )
     return Table(header, rows, caption)
 
