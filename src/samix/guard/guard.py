@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.mixing import (
@@ -42,6 +43,7 @@ Judge = Callable[[Tensor], Tensor]
 _TRUSTED = 0.5  # mean probability of both sources from which on a judge is believed
 _MEMORY = 0.95  # weight of the old value in that mean
 _TINY = 1e-6
+_SIDE = 32  # px
 
 
 class Guard(nn.Module):
@@ -101,7 +103,8 @@ class Guard(nn.Module):
             images: (B,C,H,W) of the batch that the plan is for.
             plan: The plan of a policy.
             redraw: Makes a fresh plan of the policy for given partners; None where that costs too
-                much, and the ways "partner" and "mask" are passed over.
+                much or masks follow from the images, and the ways "partner" and "mask" are passed
+                over.
             target: (B,) int64 classes; needed by rules that look at them.
             evidence: With ``saliency``, unless the guard finds it in the images.
             judge: The network that the plausibility rule asks.
@@ -117,12 +120,15 @@ class Guard(nn.Module):
         broken = broken | self._implausible(images, plan, target, evidence, judge, learn=True)
         repair = torch.zeros_like(plan.index)
         wanting, kept = broken > 0, plan
-        for name, candidate, geometry in self._candidates(plan, redraw, found, generator):
-            chosen = name in ("partner", "mask")
-            share = (1.0 + self.options.share) / 2 if chosen else self.options.share
-            left = self._broken(candidate, target, found, geometry=geometry, share=share)
-            fits = wanting & (left == 0)
-            kept = choose(kept, candidate, fits)
+        for name in self.options.repair[:-1]:
+            best = torch.full_like(plan.lam, torch.inf)
+            for candidate in self._candidates(name, plan, redraw, found, generator):
+                better = wanting & self._repairs(name, candidate, plan, target, found)
+                apart = (candidate.lam - plan.lam).abs()
+                better = better & (apart < best)
+                kept = choose(kept, candidate, better)
+                best = torch.where(better, apart, best)
+            fits = wanting & (best < torch.inf)
             repair = repair.masked_fill(fits, OUTCOMES.index(name))
             wanting = wanting & ~fits
         if "plausibility" in self.rules:  # what was repaired is judged once more
@@ -161,28 +167,40 @@ class Guard(nn.Module):
 
     def _candidates(
         self,
+        name: str,
         plan: MixPlan,
         redraw: Redraw | None,
         found: tuple[Tensor, Tensor | None],
         generator: torch.Generator,
-    ) -> list[tuple[str, MixPlan, MixPlan]]:
-        """Return the repairs in order: name, plan, and the plan whose geometry is checked."""
-        ways: list[tuple[str, MixPlan, MixPlan]] = []
-        for name in self.options.repair:
-            if name in ("partner", "mask") and redraw is not None:
-                for _ in range(self.options.tries):
-                    index = plan.index
-                    if name == "partner":
-                        batch, device = len(plan), plan.lam.device
-                        index = draw_index(batch, generator=generator, device=device)
-                    fresh = redraw(index)
-                    ways.append((name, fresh, fresh))
-            elif name == "label":
-                ways.append((name, by_content(plan, *found), plan))
-            elif name == "mixup":
-                mixup = as_mixup(plan)
-                ways.append((name, mixup, mixup))
-        return ways
+    ) -> Iterator[MixPlan]:
+        """Yield the plans that one way of repairing has to offer; the nearest lam is taken."""
+        if name == "label":
+            yield by_content(plan, *found)
+        elif name == "mixup":
+            yield as_mixup(plan)
+        elif redraw is not None:
+            for _ in range(self.options.tries):
+                if name == "partner":
+                    index = draw_index(len(plan), generator=generator, device=plan.lam.device)
+                    yield replace(plan, index=index)
+                else:
+                    yield redraw(plan.index)
+
+    def _repairs(
+        self,
+        name: str,
+        candidate: MixPlan,
+        plan: MixPlan,
+        target: Tensor | None,
+        found: tuple[Tensor, Tensor | None],
+    ) -> Tensor:
+        """Return (B,) bool, whether a candidate breaks no rule and is what its name says."""
+        share = self.options.share
+        if name in ("partner", "mask"):
+            share = (1.0 + share) / 2
+        geometry = plan if name == "label" else candidate
+        good = self._broken(candidate, target, found, geometry=geometry, share=share) == 0
+        return good & (candidate.index != plan.index) if name == "partner" else good
 
     def _verdicts(
         self,
@@ -270,20 +288,33 @@ class Guard(nn.Module):
         if not self.options.visibility:
             return images.new_zeros(len(images), 1, 1, 1), None
         if evidence is not None and evidence.saliency is not None:
-            return evidence.saliency, evidence.partner_saliency
+            other = evidence.partner_saliency
+            return _coarse(evidence.saliency), None if other is None else _coarse(other)
         if self.options.saliency != "image":
             raise ValueError(
                 f"evidence: saliency {self.options.saliency!r} expected Evidence(saliency=...), "
                 "got none"
             )
         partners = None if evidence is None else evidence.partner_images
-        return spectral_residual(images), None if partners is None else spectral_residual(partners)
+        own, other = spectral_residual(images), None
+        if partners is not None:
+            other = _coarse(spectral_residual(partners))
+        return _coarse(own), other
 
     def _classes(self, target: Tensor | None, rule: str) -> Tensor:
         if target is None or target.ndim != 1:
             got = "none" if target is None else str(tuple(target.shape))
             raise ValueError(f"target: rule {rule!r} expected (B,) class numbers, got {got}")
         return target
+
+
+def _coarse(saliency: Tensor) -> Tensor:
+    """Return a map of at most 32 px a side; what is visible of it differs by next to nothing."""
+    shrink = _SIDE / max(saliency.shape[2:])
+    if shrink >= 1.0:
+        return saliency
+    size = [max(round(length * shrink), 1) for length in saliency.shape[2:]]
+    return F.interpolate(saliency.float(), size, mode="area")
 
 
 def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None = None) -> MixPlan:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from samix.mixing import MixPlan, at_size, visible_shares
+from samix.mixing import MixPlan, at_size, blend
 
 _SLACK = 1e-4  # numbers that only rounding tells apart are equal
 
@@ -93,13 +93,19 @@ def _visible(
 ) -> Tensor:
     """Return (B,2) shares of both contents that are shown as strongly as (B,2) weights say."""
     plan = at_size(plan, (saliency.shape[2], saliency.shape[3]))
-    own, partner = weights.view(len(plan), 2, 1, 1, 1).unbind(1)
-    shown = [(plan.mask / own).clamp_max(1.0), 1.0 - ((1.0 - plan.mask) / partner).clamp_max(1.0)]
-    shares = [
-        visible_shares(saliency, replace(plan, mask=mask), partner_region=partner_saliency)[:, side]
-        for side, mask in enumerate(shown)
-    ]
-    return torch.stack(shares, dim=1).nan_to_num(nan=1.0)
+    others = (saliency if partner_saliency is None else partner_saliency)[plan.index].float()
+    whole = others.flatten(1).sum(1)
+    if plan.grid is not None:  # the partner is read where the plan has moved it
+        places = torch.arange(len(plan), device=plan.index.device)
+        moved = replace(plan, mask=torch.zeros_like(plan.mask), index=places)
+        others = blend(torch.zeros_like(others), moved, partner_images=others)
+    mask = plan.mask.flatten(1)
+    own, partner = weights.unbind(1)
+    first = (saliency.float().flatten(1) * (mask / own[:, None]).clamp_max(1.0)).sum(1)
+    second = (others.flatten(1) * ((1.0 - mask) / partner[:, None]).clamp_max(1.0)).sum(1)
+    shown = torch.stack([first, second], dim=1)
+    total = torch.stack([saliency.float().flatten(1).sum(1), whole], dim=1)
+    return torch.where(total > 0, shown / total, torch.ones_like(shown)).clamp_max(1.0)
 
 
 def plausibility_verdict(
