@@ -61,6 +61,13 @@ def add_photos(group: Any) -> None:
         "that finds the group in a photo's path, or a CSV file with columns path, group",
         metavar="REGEX|CSV",
     )
+    add_option(
+        group,
+        "--duplicates",
+        "near-duplicate photos: 'group' keeps them on one side of a new split (group), 'ignore' "
+        "does not look for them; --group-by comes before it",
+        metavar="group|ignore",
+    )
     add_option(group, "--val-fraction", "share for validation (0.15)", type=float, metavar="X")
     add_option(group, "--test-fraction", "share for the test (0.2)", type=float, metavar="X")
     add_option(

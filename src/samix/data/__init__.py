@@ -17,6 +17,7 @@ from samix.data.demo import (
     open_demo,
     write_demo,
 )
+from samix.data.duplicates import Duplicates, find_duplicates
 from samix.data.groups import find_groups
 from samix.data.joined import join_images, join_splits
 from samix.data.labelled import labelled_subset
@@ -32,6 +33,7 @@ from samix.data.splits import (
     write_splits,
 )
 from samix.data.store import PhotoStore
+from samix.data.together import DuplicateUse, find_leakage, keep_together
 from samix.data.two_views import RECIPES, Recipe, RecipeName, TwoViews, two_views
 from samix.data.view_loader import ViewBatch, ViewDataset, build_view_loader
 from samix.data.views import (
@@ -52,6 +54,8 @@ __all__ = [
     "Augmentation",
     "DemoOptions",
     "DemoPhoto",
+    "DuplicateUse",
+    "Duplicates",
     "EpochSampler",
     "ImageSet",
     "Loaders",
@@ -72,9 +76,12 @@ __all__ = [
     "choose_batch_size",
     "demo_photo",
     "eval_view",
+    "find_duplicates",
     "find_groups",
+    "find_leakage",
     "join_images",
     "join_splits",
+    "keep_together",
     "labelled_subset",
     "make_splits",
     "make_unlabelled_splits",

@@ -31,6 +31,7 @@ Announce = Callable[[str, int, int], None]
 
 LARGEST_SHARE = 0.02  # of the photos, that a group may have and be used without being asked for
 HANDFUL = 10  # photos that a group may always have
+MOST_PHOTOS = 200_000  # that all are compared with all; the time grows with the square
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,8 @@ def find_duplicates(images: ImageSet, *, announce: Announce | None = None) -> Du
 
     Near-duplicates show the same under other light or contrast, moved or cropped by up to about a
     tenth, rotated by a few degrees, compressed, saved in another size, or mirrored left to right.
-    The outcome is kept in the user's cache folder under a hash of all photos.
+    The outcome is kept in the user's cache folder under a hash of all photos. Among more than
+    MOST_PHOTOS photos only equal ones are found.
 
     Args:
         images: The photos, at least one.
@@ -112,7 +114,7 @@ def find_duplicates(images: ImageSet, *, announce: Announce | None = None) -> Du
 
 def known_duplicates(images: ImageSet) -> Duplicates | None:
     """Return what an earlier call found for the same photos, or None where there was none."""
-    hashes = content_hashes(images)
+    hashes = content_hashes(images) if len(images) <= MOST_PHOTOS else None
     known = None if hashes is None else read_record(record_path(hashes))
     return None if known is None else _result(known, cached=True)
 
@@ -147,7 +149,7 @@ def _near(
     grey: torch.Tensor, tell: Callable[[str], Callable[[int, int], None] | None]
 ) -> tuple[list[Pair], list[float], list[bool]]:
     """Return the pairs that match, how well they agree, and whether they are mirrored."""
-    if len(grey) < 2:
+    if not 2 <= len(grey) <= MOST_PHOTOS:
         return [], [], []
     candidates = find_candidates(grey, progress=tell("looking for near-duplicates"))
     pair, agreement, mirrored = match(grey, candidates, progress=tell("comparing photos"))

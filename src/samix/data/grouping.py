@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 Pair = tuple[int, int]
 Same = Callable[[Sequence[Pair]], Sequence[bool]]
@@ -83,16 +84,18 @@ def merge_groups(
             break
         asked = [(current[one][0], photo) for one, other in open_links for photo in current[other]]
         answers = iter(same(asked))
+        verdicts = [all(list(islice(answers, len(current[other])))) for _, other in open_links]
         touched: set[int] = set()
-        for one, other in open_links:
-            fits = [next(answers) for _ in current[other]]  # all are taken, whatever they are
-            if not all(fits):
+        for (one, other), fits in zip(open_links, verdicts, strict=True):
+            if one in touched or other in touched:
+                continue  # its turn is in the next round
+            if not fits:
                 refused.add((current[one][0], current[other][0]))
-            elif one not in touched and other not in touched:
-                touched |= {one, other}
-                head, *members = current[one]
-                current[one] = [head, *sorted(members + current[other])]
-                current[other] = []
+                continue
+            touched |= {one, other}
+            head, *members = current[one]
+            current[one] = [head, *sorted(members + current[other])]
+            current[other] = []
         current = [group for group in current if group]
     return sorted((g for g in current if len(g) > 1), key=lambda group: (-len(group), group[0]))
 

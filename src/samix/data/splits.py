@@ -42,6 +42,7 @@ def make_splits(
     val_fraction: float = 0.15,
     test_fraction: float = 0.2,
     seed: int = 0,
+    groups: tuple[str | None, ...] | None = None,
 ) -> Splits:
     """Split an image set, the same way each time for the same seed.
 
@@ -55,6 +56,7 @@ def make_splits(
         val_fraction: Share of the photos that are divided which goes to val, in (0, 1).
         test_fraction: The same for test.
         seed: Seed of the division.
+        groups: The group of each photo, such as those of near-duplicates; not with group_by.
 
     Returns:
         The three parts and the group of each photo.
@@ -71,7 +73,11 @@ def make_splits(
     if val_fraction + test_fraction >= 1:
         msg = f"val and test fraction leave nothing for train: {val_fraction} + {test_fraction}"
         raise InputError(msg)
-    groups = find_groups(images, group_by)
+    if groups is None:
+        groups = find_groups(images, group_by)
+    elif group_by is not None or len(groups) != len(images):
+        msg = f"groups: expected {len(images)} without group_by, got {len(groups)}, {group_by!r}"
+        raise ValueError(msg)
     labelled = [i for i, target in enumerate(images.targets) if target != NO_LABEL]
     given = {i: images.given_split[i] for i in labelled or range(len(images))}
     parts = {side: [i for i, s in given.items() if s == side] for side in fractions}
@@ -92,6 +98,7 @@ def make_unlabelled_splits(
     val_fraction: float = 0.15,
     test_fraction: float = 0.2,
     seed: int = 0,
+    groups: tuple[str | None, ...] | None = None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Split an image set for training without labels.
 
@@ -106,6 +113,7 @@ def make_unlabelled_splits(
         val_fraction: The same.
         test_fraction: The same.
         seed: The same.
+        groups: The same.
 
     Returns:
         The three parts, and what is to be told about them.
@@ -118,6 +126,7 @@ def make_unlabelled_splits(
         "val_fraction": val_fraction,
         "test_fraction": test_fraction,
         "seed": seed,
+        "groups": groups,
     }
     try:
         return _with_unlabelled(images, make_splits(images, **options)), ()

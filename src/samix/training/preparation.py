@@ -16,6 +16,7 @@ from samix.data import (
     View,
     eval_view,
     join_splits,
+    keep_together,
     labelled_subset,
     make_splits,
     make_unlabelled_splits,
@@ -91,7 +92,7 @@ def prepare(
     sources = open_sources(config, progress=_named(announce, "checking photos"))
     images = joined(sources)
     if run is None:
-        splits, notes = split_sources(sources, config)
+        splits, notes = split_sources(sources, config, announce)
     else:
         splits, notes = read_splits(run.splits, images), ()
     config, shrunk = _fit_batch(config, len(splits.train))
@@ -119,10 +120,10 @@ def prepare(
 
 
 def split_sources(
-    sources: Sequence[tuple[str, ImageSet]], config: RunConfig
+    sources: Sequence[tuple[str, ImageSet]], config: RunConfig, announce: Announce | None = None
 ) -> tuple[Splits, tuple[str, ...]]:
     """Split the photos of a new run, each set by itself; see :func:`split`."""
-    parts = [split(images, config) for _, images in sources]
+    parts = [split(images, config, announce) for _, images in sources]
     if len(parts) == 1:
         return parts[0]
     return join_splits(sources, [part[0] for part in parts]), tuple(
@@ -131,7 +132,9 @@ def split_sources(
     )  # fmt: skip
 
 
-def split(images: ImageSet, config: RunConfig) -> tuple[Splits, tuple[str, ...]]:
+def split(
+    images: ImageSet, config: RunConfig, announce: Announce | None = None
+) -> tuple[Splits, tuple[str, ...]]:
     """Split the photos of a new run, and keep what may be learned from.
 
     Returns:
@@ -147,22 +150,32 @@ def split(images: ImageSet, config: RunConfig) -> tuple[Splits, tuple[str, ...]]
         "seed": config.seed,
     }
     if isinstance(config, TrainConfig):
-        return _labelled_split(images, config, options)
+        return _labelled_split(images, config, options, announce)
+    options["groups"], kept = _near_duplicates(images, config, announce)
     splits, notes = make_unlabelled_splits(images, **options)
     if len(splits.val) < 2:
         raise InputError(
             f"{len(images)} photos are too few to pre-train with: {len(splits.val)} would be left "
             "for validation, which needs two; add photos or raise --val-fraction"
         )
-    return splits, notes
+    return splits, (*kept, *notes)
+
+
+def _near_duplicates(
+    images: ImageSet, config: RunConfig, announce: Announce | None
+) -> tuple[tuple[str | None, ...] | None, tuple[str, ...]]:
+    return keep_together(images, group_by=config.group_by, use=config.duplicates, announce=announce)
 
 
 def _labelled_split(
-    images: ImageSet, config: TrainConfig, options: dict[str, Any]
+    images: ImageSet, config: TrainConfig, options: dict[str, Any], announce: Announce | None
 ) -> tuple[Splits, tuple[str, ...]]:
     """Return the parts with the labels that may be used, and sentences for the user."""
     there, source = source_splits(config, images)
-    whole = there or make_splits(images, **options)
+    kept: tuple[str, ...] = ()
+    if there is None:
+        options["groups"], kept = _near_duplicates(images, config, announce)
+    whole = there or _divided(images, options)
     train = labelled_subset(
         images,
         whole,
@@ -174,14 +187,27 @@ def _labelled_split(
     test = tuple(i for i in whole.test if images.targets[i] >= 0)
     splits = replace(whole, train=train, val=val, test=test)
     if source is None:
-        return splits, ()
+        return splits, kept
     if there is None:
-        return splits, (overlap_note(source, config, images, splits), *look_notes(source))
+        return splits, (*kept, overlap_note(source, config, images, splits), *look_notes(source))
     return splits, (
         f"The split is that of '{source.run.path}', so that no test photo was learned from before; "
         "--val-fraction and --test-fraction do not count.",
         *look_notes(source),
     )
+
+
+def _divided(images: ImageSet, options: dict[str, Any]) -> Splits:
+    """Divide photos; where near-duplicates are in the way, say so."""
+    try:
+        return make_splits(images, **options)
+    except InputError as error:
+        if options["groups"] is None:
+            raise
+        raise InputError(
+            f"{error} (near-duplicates count as one group; --duplicates ignore divides them, and "
+            "then the test says more than is true)"
+        ) from error
 
 
 def _task(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
+from samix.data import DuplicateUse
 from samix.errors import InputError
 from samix.methods import COSTS
 
@@ -29,6 +30,8 @@ class RunConfig:
         download: Let timm names fetch data.
         skip_corrupt: Leave corrupt photos out instead of refusing them.
         group_by: Regular expression or CSV that says which photos belong together.
+        duplicates: "group" keeps near-duplicates on one side of a new split, "ignore" does not look
+            for them; see :func:`samix.data.keep_together`.
         val_fraction: Share of the photos for validation where the data has no such part.
         test_fraction: The same for test.
         image_size: Side of the network's input in pixels.
@@ -79,6 +82,7 @@ class RunConfig:
     download: bool = False
     skip_corrupt: bool = False
     group_by: str | None = None
+    duplicates: DuplicateUse = "group"
     val_fraction: float = 0.15
     test_fraction: float = 0.2
     image_size: int = 224
@@ -127,6 +131,7 @@ class RunConfig:
         check_choice(self, "precision", get_args(Precision))
         check_choice(self, "stem", ("small", None))
         check_choice(self, "cost", tuple(COSTS))
+        check_choice(self, "duplicates", get_args(DuplicateUse))
 
     @property
     def processes(self) -> int:

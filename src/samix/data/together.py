@@ -1,0 +1,156 @@
+"""What is kept on one side of a split beside what the data itself says: near-duplicates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from samix.data.collection import ImageSet, SplitName
+from samix.data.duplicates import (
+    HANDFUL,
+    LARGEST_SHARE,
+    MOST_PHOTOS,
+    Announce,
+    Duplicates,
+    find_duplicates,
+    known_duplicates,
+)
+
+DuplicateUse = Literal["group", "ignore"]
+Groups = tuple[str | None, ...]
+
+_QUICK = 5000  # photos of a set with given parts that are checked before every run
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Near-duplicates between the given parts of a set.
+
+    Attributes:
+        groups: Positions of the photos of each group that lies in several parts.
+        affected: Photos of each part that have a near-duplicate in an earlier one, of train, val
+            and test in this order: those that say more than is true.
+        parts: Photos of each given part.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    affected: dict[SplitName, int]
+    parts: dict[SplitName, int]
+
+    def sentence(self) -> str:
+        """Return how much of each part is affected."""
+        earlier = {"val": "train", "test": "train or val" if "val" in self.parts else "train"}
+        return " and ".join(
+            f"{count:,} of {self.parts[side]:,} {side} photos ({count / self.parts[side]:.1%}) "
+            f"have a near-duplicate in {earlier[side]}"
+            for side, count in self.affected.items()
+            if count
+        )
+
+
+def keep_together(
+    images: ImageSet,
+    *,
+    group_by: str | None,
+    use: DuplicateUse,
+    announce: Announce | None = None,
+) -> tuple[Groups | None, tuple[str, ...]]:
+    """Return the groups of near-duplicates that a new split must not divide.
+
+    There are none to look for where the user groups photos, or where the data says which part each
+    photo shows. Parts that the data gives are never changed; they are checked where that is quick,
+    or known from before.
+
+    Args:
+        images: The photos.
+        group_by: What the user gave as groups, which comes before near-duplicates.
+        use: "ignore" does not look for near-duplicates.
+        announce: Called during long work.
+
+    Returns:
+        The group of each photo, for :func:`samix.data.make_splits`, or None where there is nothing
+        to add; and sentences for the user.
+    """
+    if use == "ignore" or group_by is not None or any(g is not None for g in images.given_group):
+        return None, ()
+    if any(side is not None for side in images.given_split):
+        return None, _given_note(images, announce)
+    if len(images) > MOST_PHOTOS:
+        return None, (
+            f"Near-duplicates were not looked for: {len(images):,} photos are more than "
+            f"{MOST_PHOTOS:,}; --group-by keeps photos of one part together.",
+        )
+    found = find_duplicates(images, announce=announce)
+    return (found.names() if found.groups else None), (*_found_note(found), *large_notes(found))
+
+
+def find_leakage(images: ImageSet, found: Duplicates) -> Leakage:
+    """Return which groups lie in several given parts.
+
+    Args:
+        images: Photos with given parts.
+        found: Their duplicates. Groups that are too large to be used count as well.
+    """
+    order: tuple[SplitName, ...] = ("train", "val", "test")
+    groups = [
+        group
+        for group in (*found.groups, *found.large)
+        if len({images.given_split[i] for i in group} - {None}) > 1
+    ]
+    affected: dict[SplitName, int] = dict.fromkeys(order, 0)
+    for group in groups:
+        sides = [images.given_split[i] for i in group]
+        first = next(side for side in order if side in sides)
+        for side in sides:
+            if side is not None and side != first:
+                affected[side] += 1
+    parts = {side: images.given_split.count(side) for side in order if side in images.given_split}
+    return Leakage(tuple(groups), {s: n for s, n in affected.items() if n}, parts)
+
+
+def large_notes(found: Duplicates) -> tuple[str, ...]:
+    """Return a sentence where groups are too large to be used without being asked for."""
+    if not found.large:
+        return ()
+    limit = max(HANDFUL, int(LARGEST_SHARE * len(found.size)))
+    sizes = ", ".join(str(len(group)) for group in found.large[:3])
+    return (
+        f"{_count(len(found.large), 'group')} of photos that look alike ({sizes} photos) is above "
+        f"{limit} photos and NOT kept together: 'samix check DATA' shows it; decide with "
+        "--group-by.",
+    )
+
+
+def _found_note(found: Duplicates) -> tuple[str, ...]:
+    if not found.groups:
+        return ()
+    kept = "is" if len(found.groups) == 1 else "are"
+    return (
+        f"{_count(len(found.groups), 'group')} of near-duplicates ({found.photos:,} of "
+        f"{len(found.size):,} photos) {kept} kept on one side of the split; 'samix check DATA' "
+        "shows them.",
+    )
+
+
+def _given_note(images: ImageSet, announce: Announce | None) -> tuple[str, ...]:
+    """Return what is known about near-duplicates between given parts."""
+    if len(images) <= _QUICK:
+        found: Duplicates | None = find_duplicates(images, announce=announce)
+    else:
+        found = known_duplicates(images)
+    if found is None:
+        return (
+            "The split is that of the data; whether near-duplicates lie in several of its parts is "
+            "not checked here: 'samix check DATA' does.",
+        )
+    leak = find_leakage(images, found)
+    if not leak.groups:
+        return ()
+    return (
+        f"Warning: the split is that of the data, and is not changed, but {leak.sentence()}; "
+        "'samix check DATA' shows them.",
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
