@@ -35,6 +35,8 @@ from tiles_photos import GOOD, Tiles, load_tiles
 BATCH = 64
 SHARES = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
 POLICIES = ("mixup", "cutmix", "mixup-cutmix", "resizemix", "samix-p")
+CURVE = "cutmix"  # the policy that every threshold is tried with
+GOOD_SHARE = 0.65
 FALLBACK = tuple(OUTCOMES.index(name) for name in ("mixup", "clean"))
 
 
@@ -101,11 +103,14 @@ def cropping(tiles: Tiles, seed: int, draws: int = 20) -> float:
     return 100 * lost / total
 
 
-def settings() -> list[tuple[str, dict[str, Any] | None]]:
-    """Return names and options of the guards: none, defaults, and with the good class named."""
+def settings(policy: str) -> list[tuple[str, dict[str, Any] | None]]:
+    """Return names and options of the guards: none, defaults, with the good class; the curves."""
+    points = [("none", None), ("default", {}), ("good", {"share": GOOD_SHARE, "good": [GOOD]})]
+    if policy != CURVE:
+        return points
     curve = [(f"share {share:g}", {"share": share}) for share in SHARES]
     good = [(f"good, share {share:g}", {"share": share, "good": [GOOD]}) for share in SHARES]
-    return [("none", None), ("default", {}), *curve, *good]
+    return [*points, *curve, *good]
 
 
 def main() -> None:
@@ -120,7 +125,7 @@ def main() -> None:
     parser.add_argument("--samix", type=Path, help="run of samix train on the tiles, policy samix")
     parser.add_argument("--size", type=int, default=128, help="side in px that photos are mixed at")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     arguments = parser.parse_args()
     tiles = load_tiles(arguments.data, arguments.size)
     defect = tiles.target != tiles.classes.index(GOOD)
@@ -136,7 +141,7 @@ def main() -> None:
         policies["samix"] = PretrainedPolicy(mixer_of_run(arguments.samix), alpha=1.0, name="samix")
     rows = []
     for name, policy in policies.items():
-        for label, options in settings():
+        for label, options in settings(name):
             for seed in range(arguments.seeds):
                 guard = None if options is None else create_guard(options, tiles.classes)
                 found = measure(tiles, policy, guard, seed, arguments.epochs)
