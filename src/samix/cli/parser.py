@@ -10,6 +10,7 @@ from typing import NoReturn
 from samix._version import __version__
 
 from .bench_options import add_bench
+from .check_options import add_check
 from .evaluate_options import add_evaluate
 from .explain_options import add_explain
 from .mixer_options import add_mixer
@@ -42,6 +43,7 @@ def create_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"samix {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add_check(commands)
     add_train(commands)
     add_pretrain(commands)
     add_evaluate(commands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from samix.data.parquet import open_parquet
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.data.verification import find_corrupt
 from samix.errors import InputError
+
+LeftOut = Callable[[str, str], None]
 
 _NAMED = 3  # how many corrupt photos a message names
 
@@ -26,6 +28,7 @@ def open_images(
     root: str | Path | None = None,
     download: bool = False,
     progress: Progress | None = None,
+    left_out: LeftOut | None = None,
 ) -> ImageSet:
     """Open an image set and verify that every photo can be read.
 
@@ -40,6 +43,7 @@ def open_images(
         root: Folder of the data for timm names.
         download: Let timm names fetch data that is not there yet.
         progress: Called with (done, total) while photos are verified.
+        left_out: Called with key and reason of each corrupt photo that is left out.
 
     Returns:
         The image set.
@@ -49,7 +53,7 @@ def open_images(
     """
     images, files = _find(spec, need_labels, None if root is None else Path(root), download)
     if files is not None:
-        images = _verified(images, files, skip_corrupt, progress)
+        images = _verified(images, files, skip_corrupt, progress, left_out)
     if need_labels:
         check_labels(images)
     return images
@@ -119,7 +123,11 @@ def _missing(spec: str, path: Path) -> str:
 
 
 def _verified(
-    images: ImageSet, files: Iterable[Path], skip_corrupt: bool, progress: Progress | None
+    images: ImageSet,
+    files: Iterable[Path],
+    skip_corrupt: bool,
+    progress: Progress | None,
+    left_out: LeftOut | None,
 ) -> ImageSet:
     """Decode every photo; refuse or leave out the corrupt ones."""
     files = list(files)
@@ -137,5 +145,8 @@ def _verified(
     if len(corrupt) == len(images):
         msg = f"all {len(images)} photos of '{images.name}' are corrupt; nothing is left to use"
         raise InputError(msg)
+    if left_out is not None:
+        for index, reason in corrupt.items():
+            left_out(images.keys[index], reason)
     kept = images.subset([i for i in range(len(images)) if i not in corrupt])
     return replace(kept, skipped=tuple(images.keys[i] for i in corrupt))

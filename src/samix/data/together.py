@@ -108,15 +108,20 @@ def find_leakage(images: ImageSet, found: Duplicates) -> Leakage:
     return Leakage(tuple(groups), {s: n for s, n in affected.items() if n}, parts)
 
 
-def large_notes(found: Duplicates) -> tuple[str, ...]:
-    """Return a sentence where groups are too large to be used without being asked for."""
+def large_notes(found: Duplicates, where: str = "'samix check DATA'") -> tuple[str, ...]:
+    """Return a sentence where groups are too large to be used without being asked for.
+
+    Args:
+        found: The duplicates.
+        where: What shows them.
+    """
     if not found.large:
         return ()
     limit = max(HANDFUL, int(LARGEST_SHARE * len(found.size)))
     sizes = ", ".join(str(len(group)) for group in found.large[:3])
     return (
-        f"{_count(len(found.large), 'group')} of photos that look alike ({sizes} photos) is above "
-        f"{limit} photos and NOT kept together: 'samix check DATA' shows it; decide with "
+        f"{_count(len(found.large), 'group')} of photos that look alike ({sizes} photos) have more "
+        f"than {limit} photos each and are NOT kept together: {where} shows them; decide with "
         "--group-by.",
     )
 

@@ -1,0 +1,244 @@
+"""What is known of an image set before anything is learned from it: `check_images`."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from samix.data.collection import NO_LABEL, ImageSet, SplitName
+from samix.data.duplicates import Announce, Duplicates, find_duplicates
+from samix.data.groups import find_groups
+from samix.data.together import Leakage, find_leakage
+
+TEST_SHARE = 0.2  # of the parts, that a new split gives to the test
+TOO_FEW = 10  # independent test parts of a class below which its recall cannot be judged
+_RECALL = 0.9  # for which the precision is stated
+_Z = 1.96  # 95 %
+_SIDES: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCount:
+    """How much there is of one class.
+
+    Attributes:
+        name: The class.
+        photos: Its photos.
+        parts: Its independent parts: photos of one group count once.
+        test_parts: Independent parts of it in the test: those of the given test part that are in no
+            other, or the fifth that a new split would take.
+        by_split: Its photos in each given part.
+    """
+
+    name: str
+    photos: int
+    parts: int
+    test_parts: int
+    by_split: Mapping[str, int]
+
+    @property
+    def precision(self) -> float:
+        """Half the width of the 95 % interval around a recall of 90 %, as a share."""
+        return recall_precision(self.test_parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What was found in an image set.
+
+    Attributes:
+        images: The photos that can be read.
+        corrupt: Key and reason of each photo that cannot.
+        duplicates: Equal photos and near-duplicates.
+        grouping: Where the groups come from that parts are counted by: "near-duplicates",
+            "--group-by" or "the data".
+        groups: The group of each photo.
+        classes: Counts of each class, in their order; one without a name where there are none.
+        unlabelled: Photos without a label, where others have one.
+        disagreeing: Groups of duplicates whose photos have several labels.
+        leakage: Near-duplicates between given parts; None where none are given.
+        shared_groups: Groups of --group-by or of the data that lie in several given parts.
+        divided: Groups of near-duplicates whose photos are in several groups of --group-by or of
+            the data.
+    """
+
+    images: ImageSet
+    corrupt: Sequence[tuple[str, str]]
+    duplicates: Duplicates
+    grouping: str
+    groups: Sequence[str | None]
+    classes: Sequence[ClassCount]
+    unlabelled: int
+    disagreeing: Sequence[Sequence[int]]
+    leakage: Leakage | None
+    shared_groups: Sequence[str]
+    divided: Sequence[Sequence[int]]
+
+    @property
+    def parts(self) -> int:
+        """Number of independent parts of all photos."""
+        return _parts(self.groups, range(len(self.images)))
+
+    def problems(self) -> list[str]:
+        """Return what makes results untrustworthy, a sentence each."""
+        found = []
+        if self.corrupt:
+            found.append(f"{_count(len(self.corrupt), 'photo')} cannot be read.")
+        if self.leakage is not None and self.leakage.groups:
+            found.append(f"The given parts share photos: {self.leakage.sentence()}.")
+        if self.shared_groups:
+            found.append(
+                f"{_count(len(self.shared_groups), 'group')} of {self.grouping} lie in several "
+                f"given parts, such as '{self.shared_groups[0]}'."
+            )
+        if self.disagreeing:
+            found.append(
+                f"{_count(len(self.disagreeing), 'group')} of duplicates have labels that disagree."
+            )
+        return found
+
+
+def check_images(
+    images: ImageSet,
+    *,
+    group_by: str | None = None,
+    corrupt: Sequence[tuple[str, str]] = (),
+    announce: Announce | None = None,
+) -> Check:
+    """Look for what makes results on an image set untrustworthy.
+
+    Args:
+        images: The photos that can be read, labelled or not.
+        group_by: See :func:`samix.data.find_groups`; None takes the groups of the data, and those
+            of near-duplicates where it has none.
+        corrupt: Key and reason of photos that cannot be read.
+        announce: Called with (what is done, done, total) during long work.
+
+    Raises:
+        InputError: The groups cannot be used.
+    """
+    given = find_groups(images, group_by)  # before the long work
+    found = find_duplicates(images, announce=announce)
+    known = group_by is not None or any(group is not None for group in given)
+    groups = given if known else found.names()
+    grouping = "--group-by" if group_by is not None else "the data" if known else "near-duplicates"
+    everything = (*found.groups, *found.large)
+    split = any(side is not None for side in images.given_split)
+    return Check(
+        images=images,
+        corrupt=corrupt,
+        duplicates=found,
+        grouping=grouping,
+        groups=groups,
+        classes=_classes(images, groups),
+        unlabelled=images.targets.count(NO_LABEL) if images.classes else 0,
+        disagreeing=[g for g in everything if len(_labels(images, g)) > 1],
+        leakage=find_leakage(images, found) if split else None,
+        shared_groups=_shared(images, groups) if known and split else (),
+        divided=[g for g in everything if known and len({groups[i] or i for i in g}) > 1],
+    )
+
+
+def recall_precision(parts: int, recall: float = _RECALL) -> float:
+    """Return half the width of the 95 % interval of a recall that some parts show.
+
+    Wilson's interval (1927): z sqrt(p (1 - p) / n + z^2 / (4 n^2)) / (1 + z^2 / n).
+
+    Args:
+        parts: Independent parts, >= 0.
+        recall: The recall that was seen, in [0, 1].
+
+    Returns:
+        A share in (0, 0.5]; 0.5 where there is no part.
+    """
+    if parts == 0:
+        return 0.5
+    spread = recall * (1 - recall) / parts + _Z**2 / (4 * parts**2)
+    return _Z * math.sqrt(spread) / (1 + _Z**2 / parts)
+
+
+def parts_needed(precision: float) -> int:
+    """Return how many independent parts show a recall of 90 % to within a share, such as 0.05."""
+    return next(n for n in range(1, 10**6) if recall_precision(n) <= precision)
+
+
+def size_facts(check: Check) -> dict[str, list[int] | int]:
+    """Return smallest, median and largest width and height, and how many sizes there are."""
+    size = check.duplicates.size
+    return {
+        "width": [int(v) for v in (size[:, 0].min(), np.median(size[:, 0]), size[:, 0].max())],
+        "height": [int(v) for v in (size[:, 1].min(), np.median(size[:, 1]), size[:, 1].max())],
+        "different": len(np.unique(size, axis=0)),
+    }
+
+
+def _classes(images: ImageSet, groups: Sequence[str | None]) -> list[ClassCount]:
+    """Count photos and independent parts of each class."""
+    names = dict(enumerate(images.classes)) or {NO_LABEL: ""}
+    members: dict[int, list[int]] = {target: [] for target in names}
+    for i, target in enumerate(images.targets):
+        if target in members:
+            members[target].append(i)
+    return [
+        ClassCount(
+            name=names[target],
+            photos=len(photos),
+            parts=_parts(groups, photos),
+            test_parts=_test_parts(images, groups, photos),
+            by_split={
+                side: count
+                for side in _SIDES
+                if side in images.given_split
+                and (count := sum(images.given_split[i] == side for i in photos)) >= 0
+            },
+        )
+        for target, photos in members.items()
+    ]
+
+
+def _parts(groups: Sequence[str | None], photos: Sequence[int]) -> int:
+    return len({_part(groups, i) for i in photos})
+
+
+def _part(groups: Sequence[str | None], photo: int) -> str | int:
+    group = groups[photo]
+    return photo if group is None else group
+
+
+def _test_parts(images: ImageSet, groups: Sequence[str | None], photos: Sequence[int]) -> int:
+    """Return the independent test parts among photos of one class."""
+    if "test" not in images.given_split:
+        return round(TEST_SHARE * _parts(groups, photos))
+    elsewhere = {
+        _part(groups, i)
+        for i, side in enumerate(images.given_split)
+        if side is not None and side != "test"
+    }
+    return len({_part(groups, i) for i in photos if images.given_split[i] == "test"} - elsewhere)
+
+
+def _labels(images: ImageSet, group: Sequence[int]) -> set[int]:
+    return {images.targets[i] for i in group} - {NO_LABEL}
+
+
+def _shared(images: ImageSet, groups: Sequence[str | None]) -> list[str]:
+    """Return the groups that lie in several given parts."""
+    sides: dict[str, set[str]] = {}
+    for group, side in zip(groups, images.given_split, strict=True):
+        if group is not None and side is not None:
+            sides.setdefault(group, set()).add(side)
+    return [group for group, found in sides.items() if len(found) > 1]
+
+
+def imbalance(classes: Sequence[ClassCount]) -> float:
+    """Return how many times more photos the largest class has than the smallest that has any."""
+    counts = Counter({count.name: count.photos for count in classes if count.photos})
+    return max(counts.values()) / min(counts.values()) if counts else 1.0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
