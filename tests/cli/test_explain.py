@@ -46,7 +46,8 @@ def test_a_run_is_explained(run, capsys):
     assert len(record["near"]["mixes"]) == 2
     names = {path.name for path in Path("seen").iterdir()}
     for name in ("explain.html", "where_photos.png", "where_mixes.png", "mixer_masks.png",
-                 "mixer_curves.png", "map.png", "map_ways.png", "near.png", "split.png",
+                 "mixer_area.png", "mixer_follows.png",
+                 "map.png", "map_ways.png", "near.png", "split.png",
                  "confusion.png"):  # fmt: skip
         assert name in names
     for words in ("seen/explain.html", "seen/explain.json", "Right on", "heat in the defect"):

@@ -179,7 +179,7 @@ def test_a_network_that_cannot_say_where_it_looks():
 def test_a_run_without_a_mixer_or_training_photos_or_mixes():
     study = replace(explanation().mixer, looks=False, follows={})
     whole = explanation(mixer=study, near=None, confidence=None, mixed_by="cutmix")
-    section = mixer_section(whole, b"")
+    section = mixer_section(whole, b"", None)
     assert "does not look at the photos" in section.intro
     assert len(section.parts[0].thumbs) == 2 + len(LAM)
     assert "training photos are not in the data" in near_section(whole).intro

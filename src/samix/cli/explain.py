@@ -128,7 +128,8 @@ def _print(whole: Explanation, output: Path, console: Console) -> None:
         cold = f"; in {one.cold} more nothing speaks for it" if one.cold else ""
         share = f"{one.share:.0%} of the heat in the defect, which is {one.area:.1%} of the photo"
         share = share if one.photos else "no heat"
-        say(console, f"{one.name or 'photos'}: {share} ({one.photos} photos{cold}).")
+        count = f"{one.photos} photo{'s'[: one.photos != 1]}"
+        say(console, f"{one.name or 'photos'}: {share} ({count}{cold}).")
     if whole.mixer.follows:
         say(console, follow_sentence(whole.mixer))
     if whole.near is not None:

@@ -75,7 +75,7 @@ def draw_confusion(path: str | Path, found: Confusion) -> None:
     """
     count = len(found.classes)
     third = bool((~found.strength.isnan()).any())
-    cell = min(max(7.0 / (count + 1), 0.62), 1.0)
+    cell = min(max(6.2 / (count + 1), 0.62), 0.85)
     width = cell * (count + 1) + 1.4
     height = (cell * 0.62 * count + 1.35) * (1 + third)
     canvas = Canvas(figsize=(max(width, 4.5), height), dpi=110, layout="constrained")

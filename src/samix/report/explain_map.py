@@ -61,7 +61,7 @@ def draw_map(path: str | Path, study: MapStudy) -> None:
         path: The PNG file to write; it appears as a whole or not at all.
         study: What was measured.
     """
-    canvas = Canvas(figsize=(7.4, 5.2), dpi=110, layout="constrained")
+    canvas = Canvas(figsize=(6.0, 5.4), dpi=110, layout="constrained")
     FigureCanvasAgg(canvas)
     axes = canvas.subplots()
     _dots(axes, study, size=14, legend=True)
@@ -80,7 +80,7 @@ def draw_routes(path: str | Path, study: MapStudy) -> None:
     """
     columns = min(2, len(study.routes))
     rows = -(-len(study.routes) // columns)
-    canvas = Canvas(figsize=(3.7 * columns + 0.2, 3.5 * rows + 0.4), dpi=110, layout="constrained")
+    canvas = Canvas(figsize=(3.1 * columns + 0.1, 2.9 * rows + 0.4), dpi=110, layout="constrained")
     FigureCanvasAgg(canvas)
     panels = canvas.subplots(rows, columns, squeeze=False).ravel()
     for axes, route in zip(panels, study.routes, strict=False):
@@ -121,8 +121,8 @@ def _dots(axes: Axes, study: MapStudy, *, size: float, legend: bool, faint: bool
             label=name[:_LETTERS] if coloured or target < 0 else None,
         )  # fmt: skip
     if legend:
-        axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
-                    markerscale=1.6)  # fmt: skip
+        axes.legend(fontsize=10, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False,
+                    markerscale=1.8, ncols=4, columnspacing=1.0, handletextpad=0.2)  # fmt: skip
     else:
         for part in axes.collections:
             part.set_label("_")

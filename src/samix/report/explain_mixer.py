@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
@@ -30,16 +29,16 @@ _FLAT = 0.1  # as training judges whether a Mixer is alive
 _COLOURS = {"original": "#d1731f", "partner": "#3b6ea8", "unrelated": "#9a9a9a"}
 
 
-def mixer_section(whole: Explanation, curves: bytes) -> Section:
+def mixer_section(whole: Explanation, area: bytes, follows: bytes | None) -> Section:
     """Return the masks of a few pairs, and the curves.
 
     Args:
         whole: The explanation.
-        curves: The PNG of :func:`draw_curves`.
+        area: The PNG of :func:`draw_area`.
+        follows: The PNG of :func:`draw_follows`; None where masks are not compared with heat.
     """
     study = whole.mixer
     title = f"How the Mixer mixes ({whole.policy})" if study.looks else "How the run mixed"
-    caption = f"Left: {READ_AREA} Right: {READ_FOLLOWS}" if study.follows else READ_AREA
     intro = READ_MASKS
     if not study.looks:
         intro = (
@@ -47,11 +46,10 @@ def mixer_section(whole: Explanation, curves: bytes) -> Section:
             "not look at the photos. White keeps the first photo, black shows the second."
         )
     numbers = f" {follow_sentence(study)}" if study.follows else ""
-    return Section(
-        title,
-        intro + numbers,
-        [*mask_strips(study), Figure(curves, caption, "area and correlation of masks over lam")],
-    )
+    figures = [Figure(area, READ_AREA, "area of masks over lam")]
+    if follows is not None:
+        figures.append(Figure(follows, READ_FOLLOWS, "correlation of masks and heat over lam"))
+    return Section(title, intro + numbers, [*mask_strips(study), *figures])
 
 
 def mask_strips(study: MixerStudy) -> list[Strip]:
@@ -77,20 +75,43 @@ def follow_sentence(study: MixerStudy) -> str:
     return text
 
 
-def draw_curves(path: str | Path, study: MixerStudy) -> None:
-    """Draw area against lam, and the correlation of masks and heat where there is one.
+def draw_area(path: str | Path, study: MixerStudy) -> None:
+    """Draw the area of masks against lam.
 
     Args:
         path: The PNG file to write; it appears as a whole or not at all.
         study: What was measured.
     """
-    panels = 2 if study.follows else 1
-    canvas = Canvas(figsize=(3.7 * panels + 0.2, 3.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.subplots(1, panels, squeeze=False)[0]
-    _draw_area(axes[0], study)
-    if study.follows:
-        _draw_follows(axes[1], study)
+    canvas, axes = _canvas()
+    axes.plot([0, 1], [0, 1], color="0.4", linewidth=1.0, linestyle=":")
+    for row in study.area:
+        axes.plot(study.lam, row.tolist(), color="#3b6ea8", alpha=0.25, linewidth=1.0)
+    axes.plot(study.lam, study.area.mean(0).tolist(), color="#1f3f66", linewidth=2.0, label="mean")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="lam (wanted)", ylabel="area of the mask (got)")
+    axes.set_title(f"How much of the mask the first photo gets ({len(study.area)} pairs)",
+                   fontsize=10)  # fmt: skip
+    axes.legend(frameon=False, loc="upper left", fontsize=10)
+    save(canvas, path)
+
+
+def draw_follows(path: str | Path, study: MixerStudy) -> None:
+    """Draw the correlation of masks and heat against lam.
+
+    Args:
+        path: The PNG file to write; it appears as a whole or not at all.
+        study: What was measured, with ``follows``.
+    """
+    canvas, axes = _canvas()
+    axes.axhline(0, color="0.4", linewidth=1.0, linestyle=":")
+    for name, values in study.follows.items():
+        line = [math.nan if value is None else value for value in values]
+        axes.plot(study.lam, line, color=_COLOURS[name], marker="o", markersize=4,
+                  label=f"{name} photo")  # fmt: skip
+    axes.set(xlim=(0, 1), xlabel="lam", ylabel="correlation of mask and heat")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -0.3), max(high, 0.3))
+    axes.set_title("Does the mask follow where the network looks?", fontsize=10)
+    axes.legend(frameon=False, fontsize=10)
     save(canvas, path)
 
 
@@ -108,32 +129,11 @@ def _pictures(study: MixerStudy, sweep: Sweep) -> list[Thumb]:
     return pictures
 
 
-def _draw_area(axes: Axes, study: MixerStudy) -> None:
-    axes.plot([0, 1], [0, 1], color="0.4", linewidth=1.0, linestyle=":")
-    for row in study.area:
-        axes.plot(study.lam, row.tolist(), color="#3b6ea8", alpha=0.25, linewidth=1.0)
-    axes.plot(study.lam, study.area.mean(0).tolist(), color="#1f3f66", linewidth=2.0, label="mean")
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="lam (wanted)", ylabel="area of the mask (got)")
-    axes.set_title(f"{len(study.area)} pairs", fontsize=10)
-    axes.legend(frameon=False, loc="upper left", fontsize=9)
-    _frame(axes)
-
-
-def _draw_follows(axes: Axes, study: MixerStudy) -> None:
-    axes.axhline(0, color="0.4", linewidth=1.0, linestyle=":")
-    for name, values in study.follows.items():
-        line = torch.tensor([math.nan if value is None else value for value in values])
-        axes.plot(study.lam, line.tolist(), color=_COLOURS[name], marker="o", markersize=4,
-                  label=f"{name} photo")  # fmt: skip
-    axes.set(xlim=(0, 1), xlabel="lam", ylabel="correlation of mask and heat")
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -0.3), max(high, 0.3))
-    axes.set_title("does the mask follow the heat?", fontsize=10)
-    axes.legend(frameon=False, fontsize=9)
-    _frame(axes)
-
-
-def _frame(axes: Axes) -> None:
+def _canvas() -> tuple[Canvas, Axes]:
+    canvas = Canvas(figsize=(5.2, 3.5), dpi=110, layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.subplots()
     axes.tick_params(labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+    return canvas, axes

@@ -10,7 +10,7 @@ from typing import Any
 from .explain_confusion import confusion_section, draw_confusion
 from .explain_data import Explanation, Mix
 from .explain_map import draw_map, draw_routes, map_section
-from .explain_mixer import READ_MASKS, draw_curves, mask_strips, mixer_section
+from .explain_mixer import READ_MASKS, draw_area, draw_follows, mask_strips, mixer_section
 from .explain_mixes import (
     READ_NEAR,
     READ_SURE,
@@ -58,7 +58,7 @@ def write_explanation(
     sections = [
         where_section(whole),
         where_mixes_section(whole),
-        mixer_section(whole, png("mixer_curves.png") or b""),
+        mixer_section(whole, png("mixer_area.png") or b"", png("mixer_follows.png")),
         map_section(whole, png("map.png") or b"", png("map_ways.png") or b""),
         near_section(whole),
         confidence_section(whole, png("split.png")),
@@ -190,7 +190,9 @@ def _figures(whole: Explanation) -> dict[str, Callable[[Path], None]]:
     found: dict[str, Callable[[Path], None]] = {
         name: _sheet(*sheet) for name, sheet in strips.items() if sheet[0]
     }
-    found["mixer_curves.png"] = lambda path: draw_curves(path, whole.mixer)
+    found["mixer_area.png"] = lambda path: draw_area(path, whole.mixer)
+    if whole.mixer.follows:
+        found["mixer_follows.png"] = lambda path: draw_follows(path, whole.mixer)
     found["map.png"] = lambda path: draw_map(path, whole.map)
     found["map_ways.png"] = lambda path: draw_routes(path, whole.map)
     if (sure := whole.confidence) is not None:
