@@ -33,7 +33,7 @@ from samix.training.mixer_export import mixer_of_run
 from tiles_photos import GOOD, Tiles, load_tiles
 
 BATCH = 64
-SHARES = (0.2, 0.3, 0.4, 0.45, 0.48, 0.5, 0.65, 0.8, 0.95)
+SHARES = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
 POLICIES = ("mixup", "cutmix", "mixup-cutmix", "resizemix", "samix-p")
 CURVE = "cutmix"  # the policy that every threshold is tried with
 GOOD_SHARE = 0.65

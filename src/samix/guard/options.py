@@ -43,7 +43,7 @@ class GuardOptions:
 
     visibility: bool = True
     weight: float = 0.2
-    share: float = 0.48
+    share: float = 0.5
     saliency: Saliency = "image"
     good: Sequence[str] = ()
     pairs: Sequence[Mapping[str, Any]] = ()
