@@ -27,6 +27,7 @@ import torch
 import samix
 from samix.training.initial import load_encoder, load_mixer, open_source
 from self_supervised import Part, load
+from stepping import batches, learn
 from yardstick import RESNET, accuracy, append, augment, claim, read_rows
 
 BUDGETS = (10, 25, 50, 200)
@@ -97,18 +98,8 @@ def train(cell: Cell, data: dict[str, Part], run: Path) -> dict[str, Any]:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(cell.seed)
     begin = time.process_time()
-    for step in range(steps):
-        place = step % (len(images) // BATCH)
-        if place == 0:
-            order = torch.randperm(len(images), generator=generator)
-        pick = order[place * BATCH :][:BATCH]
-        with torch.autocast("cpu", torch.bfloat16):
-            output = method(augment(images[pick], generator), target[pick])
-        output.loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        method.update_momentum()
-        schedule.step()
+    for pick in batches(len(images), BATCH, steps, generator):
+        learn(method, optimizer, schedule, augment(images[pick], generator), target[pick])
     seconds = time.process_time() - begin
     signs = method.signs_of_life(augment(images[:200], generator), target[:200])
     return {

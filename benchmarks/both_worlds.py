@@ -24,6 +24,7 @@ import torch
 import samix
 from self_supervised import Cell as Pretraining
 from self_supervised import Part, create, knn, load, pretrain
+from stepping import batches, learn
 from yardstick import RESNET, accuracy, append, augment, claim, read_rows
 
 STEPS, BATCH, LABELS = 500, 100, 100
@@ -101,18 +102,8 @@ def train(method: samix.SupervisedMethod, data: Part, name: str, seed: int) -> d
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     generator = torch.Generator().manual_seed(seed)
     begin = time.process_time()
-    for step in range(STEPS):
-        place = step % (len(images) // BATCH)
-        if place == 0:
-            order = torch.randperm(len(images), generator=generator)
-        pick = order[place * BATCH :][:BATCH]
-        with torch.autocast("cpu", torch.bfloat16):
-            output = method(augment(images[pick], generator), target[pick])
-        output.loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        method.update_momentum()
-        schedule.step()
+    for pick in batches(len(images), BATCH, STEPS, generator):
+        learn(method, optimizer, schedule, augment(images[pick], generator), target[pick])
     seconds = time.process_time() - begin
     signs = method.signs_of_life(augment(images[:200], generator), target[:200])
     return {"seconds": round(seconds, 1), **life(signs)}

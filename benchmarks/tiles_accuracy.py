@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 import samix
+from stepping import batches, learn
 from tiles_photos import GOOD, Tiles, grouped_split, load_tiles
 from yardstick import append, claim, read_rows
 
@@ -79,8 +80,7 @@ def run(cell: Cell, tiles: Tiles) -> dict[str, Any]:
     """Train one cell and return its row."""
     policy, options = CELLS[cell.name]
     train, test = grouped_split(tiles, cell.seed)
-    per_epoch = len(train) // BATCH
-    steps = EPOCHS * per_epoch
+    steps = EPOCHS * (len(train) // BATCH)
     torch.manual_seed(cell.seed)
     method = samix.create_method(
         "supervised",
@@ -98,18 +98,10 @@ def run(cell: Cell, tiles: Tiles) -> dict[str, Any]:
     )
     generator = torch.Generator().manual_seed(cell.seed)
     begin = time.process_time()
-    for step in range(steps):
-        place = step % per_epoch
-        if place == 0:
-            order = train[torch.randperm(len(train), generator=generator)]
-        pick = order[place * BATCH :][:BATCH]
-        with torch.autocast("cpu", torch.bfloat16):
-            output = method(augmented(tiles.images[pick], generator), tiles.target[pick])
-        output.loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        method.update_momentum()
-        schedule.step()
+    for place in batches(len(train), BATCH, steps, generator):
+        pick = train[place]
+        shown = augmented(tiles.images[pick], generator)
+        learn(method, optimizer, schedule, shown, tiles.target[pick])
     seconds = time.process_time() - begin
     recalls = recall_of(method.encoder, tiles, test)
     signs = method.signs_of_life(

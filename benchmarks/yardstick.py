@@ -33,6 +33,7 @@ from torch import Tensor
 
 import samix
 from ideas import IDEAS
+from stepping import batches, learn
 from yardstick_cells import GROUPS, Cell, planned
 
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1)
@@ -141,21 +142,13 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
     signs: list[dict[str, float]] = []
     probe = normalise(images[::10]), target[::10]
     start, measured = time.process_time(), 0.0
-    for step in range(steps):
-        if step % (len(images) // BATCH) == 0:
-            order = torch.randperm(len(images), generator=generator)
-        pick = order[(step * BATCH) % len(images) :][:BATCH]
-        with torch.autocast("cpu", torch.bfloat16):
-            output = method(augment(images[pick], generator), target[pick])
-        output.loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        method.update_momentum()
-        schedule.step()
+    for step, pick in enumerate(batches(len(images), BATCH, steps, generator)):
+        shown = augment(images[pick], generator)
+        loss = learn(method, optimizer, schedule, shown, target[pick])
         if (step + 1) % max(steps // 20, 1) == 0:
             pause = time.process_time()
             values = {name: value.item() for name, value in method.signs_of_life(*probe).items()}
-            signs.append({"step": step + 1, "loss": output.loss.item(), **values})
+            signs.append({"step": step + 1, "loss": loss.item(), **values})
             measured += time.process_time() - pause
     # processor time of one thread: wall time on a free core, whatever else the machine does
     seconds = time.process_time() - start - measured

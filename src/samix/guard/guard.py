@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,24 @@ _TRUSTED = 0.5  # mean probability of both sources from which on a judge is beli
 _MEMORY = 0.95  # weight of the old value in that mean
 _TINY = 1e-6
 _SIDE = 32  # px
+
+
+class _Batch(NamedTuple):
+    """What the rules may look at: see :meth:`Guard.forward`; and where the content lies."""
+
+    images: Tensor
+    target: Tensor | None
+    evidence: Evidence | None
+    judge: Judge | None
+    saliency: Tensor
+    partner_saliency: Tensor | None
+
+    def classes(self, rule: str) -> Tensor:
+        """Return the classes, which a rule needs."""
+        if self.target is None or self.target.ndim != 1:
+            got = "none" if self.target is None else str(tuple(self.target.shape))
+            raise ValueError(f"target: rule {rule!r} expected (B,) class numbers, got {got}")
+        return self.target
 
 
 class Guard(nn.Module):
@@ -115,15 +133,14 @@ class Guard(nn.Module):
             ValueError: A rule lacks what it needs.
         """
         generator = check_generator(generator)
-        found = self._saliency(images, evidence)
-        broken = self._broken(plan, target, found)
-        broken = broken | self._implausible(images, plan, target, evidence, judge, learn=True)
+        batch = _Batch(images, target, evidence, judge, *self._saliency(images, evidence))
+        broken = self._broken(plan, batch) | self._implausible(plan, batch, learn=True)
         repair = torch.zeros_like(plan.index)
         wanting, kept = broken > 0, plan
         for name in self.options.repair[:-1]:
             best = torch.full_like(plan.lam, torch.inf)
-            for candidate in self._candidates(name, plan, redraw, found, generator):
-                better = wanting & self._repairs(name, candidate, plan, target, found)
+            for candidate in self._candidates(name, plan, redraw, batch, generator):
+                better = wanting & self._repairs(name, candidate, plan, batch)
                 apart = (candidate.lam - plan.lam).abs()
                 better = better & (apart < best)
                 kept = choose(kept, candidate, better)
@@ -132,7 +149,7 @@ class Guard(nn.Module):
             repair = repair.masked_fill(fits, OUTCOMES.index(name))
             wanting = wanting & ~fits
         if "plausibility" in self.rules:  # what was repaired is judged once more
-            doubtful = self._implausible(images, kept, target, evidence, judge, learn=False) > 0
+            doubtful = self._implausible(kept, batch, learn=False) > 0
             wanting = wanting | (doubtful & (repair > 0))
         kept = keep_clean(kept, wanting)
         repair = repair.masked_fill(wanting, OUTCOMES.index("clean"))
@@ -160,9 +177,10 @@ class Guard(nn.Module):
             evidence: As for :meth:`forward`.
             judge: As for :meth:`forward`.
         """
-        found = self._verdicts(plan, target, self._saliency(images, evidence))
+        batch = _Batch(images, target, evidence, judge, *self._saliency(images, evidence))
+        found = self._verdicts(plan, batch)
         if "plausibility" in self.rules:
-            found["plausibility"] = self._judged(images, plan, target, evidence, judge)
+            found["plausibility"] = self._judged(plan, batch)
         return {name: found[name] for name in self.rules}
 
     def _candidates(
@@ -170,12 +188,12 @@ class Guard(nn.Module):
         name: str,
         plan: MixPlan,
         redraw: Redraw | None,
-        found: tuple[Tensor, Tensor | None],
+        batch: _Batch,
         generator: torch.Generator,
     ) -> Iterator[MixPlan]:
         """Yield the plans that one way of repairing has to offer; the nearest lam is taken."""
         if name == "label":
-            yield by_content(plan, *found)
+            yield by_content(plan, batch.saliency, batch.partner_saliency)
         elif name == "mixup":
             yield as_mixup(plan)
         elif redraw is not None:
@@ -186,27 +204,19 @@ class Guard(nn.Module):
                 else:
                     yield redraw(plan.index)
 
-    def _repairs(
-        self,
-        name: str,
-        candidate: MixPlan,
-        plan: MixPlan,
-        target: Tensor | None,
-        found: tuple[Tensor, Tensor | None],
-    ) -> Tensor:
+    def _repairs(self, name: str, candidate: MixPlan, plan: MixPlan, batch: _Batch) -> Tensor:
         """Return (B,) bool, whether a candidate breaks no rule and is what its name says."""
         share = self.options.share
         if name in ("partner", "mask"):
             share = (1.0 + share) / 2
         geometry = plan if name == "label" else candidate
-        good = self._broken(candidate, target, found, geometry=geometry, share=share) == 0
+        good = self._broken(candidate, batch, geometry=geometry, share=share) == 0
         return good & (candidate.index != plan.index) if name == "partner" else good
 
     def _verdicts(
         self,
         plan: MixPlan,
-        target: Tensor | None,
-        found: tuple[Tensor, Tensor | None],
+        batch: _Batch,
         *,
         geometry: MixPlan | None = None,
         share: float | None = None,
@@ -214,17 +224,17 @@ class Guard(nn.Module):
         """Return the verdicts of all rules but the plausibility."""
         options, verdicts = self.options, {}
         if self.most is not None:
-            verdicts["pairs"] = pair_verdict(plan, self._classes(target, "pairs"), self.most)
+            verdicts["pairs"] = pair_verdict(plan, batch.classes("pairs"), self.most)
         if options.visibility:
-            known = None if self.empty is None else self._classes(target, "good")
+            target = batch.target if self.empty is None else batch.classes("good")
             verdicts["visibility"] = visibility_verdict(
                 plan,
-                found[0],
+                batch.saliency,
                 weight=options.weight,
                 share=options.share if share is None else share,
-                target=target if known is None else known,
+                target=target,
                 empty=self.empty,
-                partner_saliency=found[1],
+                partner_saliency=batch.partner_saliency,
             )
         if options.range is not None:
             verdicts["range"] = range_verdict(geometry or plan, options.range)
@@ -233,55 +243,38 @@ class Guard(nn.Module):
     def _broken(
         self,
         plan: MixPlan,
-        target: Tensor | None,
-        found: tuple[Tensor, Tensor | None],
+        batch: _Batch,
         *,
         geometry: MixPlan | None = None,
         share: float | None = None,
     ) -> Tensor:
         """Return (B,) int64, one bit for each rule that a mix breaks."""
         broken = torch.zeros_like(plan.index)
-        verdicts = self._verdicts(plan, target, found, geometry=geometry, share=share)
+        verdicts = self._verdicts(plan, batch, geometry=geometry, share=share)
         for name, verdict in verdicts.items():
             broken = broken | ((~verdict.passed).to(torch.int64) << self.rules.index(name))
         return broken
 
-    def _implausible(
-        self,
-        images: Tensor,
-        plan: MixPlan,
-        target: Tensor | None,
-        evidence: Evidence | None,
-        judge: Judge | None,
-        *,
-        learn: bool,
-    ) -> Tensor:
+    def _implausible(self, plan: MixPlan, batch: _Batch, *, learn: bool) -> Tensor:
         """Return (B,) int64 with the bit of the plausibility rule; 0 until the judge is good."""
         if "plausibility" not in self.rules:
             return torch.zeros_like(plan.index)
-        verdict = self._judged(images, plan, target, evidence, judge)
+        verdict = self._judged(plan, batch)
         if learn:
             self.believed.lerp_(verdict.number.mean().to(self.believed.dtype), 1.0 - _MEMORY)
         wrong = ~verdict.passed & (self.believed >= _TRUSTED)
         return wrong.to(torch.int64) << self.rules.index("plausibility")
 
-    def _judged(
-        self,
-        images: Tensor,
-        plan: MixPlan,
-        target: Tensor | None,
-        evidence: Evidence | None,
-        judge: Judge | None,
-    ) -> Verdict:
+    def _judged(self, plan: MixPlan, batch: _Batch) -> Verdict:
         least = self.options.plausibility
-        if judge is None or least is None:
+        if batch.judge is None or least is None:
             raise ValueError(
                 "judge: the rule 'plausibility' expected a network to ask, got none; keep a "
                 "momentum average, or leave the rule out"
             )
-        partners = None if evidence is None else evidence.partner_images
-        probability = judge(blend(images, plan, partner_images=partners))
-        return plausibility_verdict(probability, plan, self._classes(target, "plausibility"), least)
+        partners = None if batch.evidence is None else batch.evidence.partner_images
+        probability = batch.judge(blend(batch.images, plan, partner_images=partners))
+        return plausibility_verdict(probability, plan, batch.classes("plausibility"), least)
 
     def _saliency(self, images: Tensor, evidence: Evidence | None) -> tuple[Tensor, Tensor | None]:
         """Return where the content of the images and of the partners' view lies."""
@@ -300,12 +293,6 @@ class Guard(nn.Module):
         if partners is not None:
             other = _coarse(spectral_residual(partners))
         return _coarse(own), other
-
-    def _classes(self, target: Tensor | None, rule: str) -> Tensor:
-        if target is None or target.ndim != 1:
-            got = "none" if target is None else str(tuple(target.shape))
-            raise ValueError(f"target: rule {rule!r} expected (B,) class numbers, got {got}")
-        return target
 
 
 def _coarse(saliency: Tensor) -> Tensor:
