@@ -1,9 +1,10 @@
-"""Time of samix-p's masks for one batch beside torchvision's CutMix of the same batch.
+"""Time of a policy's masks for one batch beside torchvision's CutMix of the same batch.
 
-Run it with ``python benchmarks/mask_time.py``. CutMix is the whole of torchvision's transform,
-which draws, and mixes images and targets; of samix-p the plan alone (draws and masks), and the plan
-with blending and targets. Rounds are interleaved; median and quartiles over rounds are shown. The
-goal is a mask generation of at most ten times CutMix. Step times in training: step_time.py.
+Run it with ``python benchmarks/mask_time.py``, and with ``--policy fmix saliencymix`` for others
+than samix-p. CutMix is the whole of torchvision's transform, which draws, and mixes images and
+targets; of a policy the plan alone (draws and masks), and the plan with blending and targets.
+Rounds are interleaved; median and quartiles over rounds are shown. The goal for samix-p is a mask
+generation of at most ten times CutMix. Step times in training: step_time.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torchvision.transforms import v2
@@ -28,24 +30,27 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="side of the images in px")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--mixer", help="another Mixer than the built-in one")
+    parser.add_argument("--mixer", help="another Mixer for samix-p than the built-in one")
+    parser.add_argument("--policy", nargs="+", default=["samix-p"], help="what is timed")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     images = torch.rand(arguments.batch, 3, arguments.size, arguments.size)
     target = torch.arange(arguments.batch) % CLASSES
     cutmix = v2.CutMix(num_classes=CLASSES)
-    policy = samix.create_policy("samix-p", mixer=arguments.mixer)
 
-    def mixed() -> None:
+    def mixed(policy: samix.Policy) -> None:
         plan = policy.plan(images)
         samix.blend(images, plan)
         samix.mix_targets(target, plan, CLASSES)
 
     timed: dict[str, Callable[[], object]] = {
         "torchvision CutMix": lambda: cutmix(images, target),
-        "samix-p, masks": lambda: policy.plan(images),
-        "samix-p, masks and mixing": mixed,
     }
+    for name in arguments.policy:
+        options = {"mixer": arguments.mixer} if name == "samix-p" else {}
+        policy = samix.create_policy(name, **options)
+        timed[f"{name}, masks"] = partial(policy.plan, images)
+        timed[f"{name}, masks and mixing"] = partial(mixed, policy)
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for number in range(arguments.rounds + 3):
         for name, call in timed.items():
@@ -60,7 +65,7 @@ def main() -> None:
     for name, values in seconds.items():
         low, middle, high = statistics.quantiles(values, n=4)
         print(
-            f"{name:<28}{1e3 * middle:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  "
+            f"{name:<32}{1e3 * middle:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  "
             f"{middle / base:5.2f} x CutMix"
         )
 

@@ -55,6 +55,12 @@ def test_policies_and_methods_are_frozen() -> None:
         "cutmix",
         "mixup-cutmix",
         "resizemix",
+        "fmix",
+        "smoothmix",
+        "gridmix",
+        "maskmix",
+        "saliencymix",
+        "guidedmixup",
         "samix",
         "samix-p",
     ]

@@ -5,7 +5,16 @@ from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_gen
 from .evidence import Evidence
 from .masks import area_of, box_mask, constant_mask, cut_box, match_area
 from .plan import MixPlan, choose, keep_clean
-from .saliency import as_shares, class_activation, feature_saliency, spectral_residual
+from .saliency import (
+    as_shares,
+    blur_saliency,
+    class_activation,
+    feature_saliency,
+    saliency_peak,
+    saliency_ratio,
+    spectral_residual,
+)
+from .shapes import cell_mask, keep_highest, low_frequency_field, spot_mask
 from .visibility import at_size, visible_share, visible_shares
 
 __all__ = [
@@ -15,7 +24,9 @@ __all__ = [
     "as_shares",
     "at_size",
     "blend",
+    "blur_saliency",
     "box_mask",
+    "cell_mask",
     "check_generator",
     "choose",
     "class_activation",
@@ -26,9 +37,14 @@ __all__ = [
     "draw_uniform",
     "feature_saliency",
     "keep_clean",
+    "keep_highest",
+    "low_frequency_field",
     "match_area",
     "mix_targets",
+    "saliency_peak",
+    "saliency_ratio",
     "spectral_residual",
+    "spot_mask",
     "step_generator",
     "visible_share",
     "visible_shares",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.v2.functional import gaussian_blur
 
 _SIDE = 64  # px; the spectrum of a larger image tells no more about where its content lies
 _SHARPNESS = 2.0
 _FADE = 0.1  # of a side, over which the border is faded out
 _FLOOR = 0.01  # of the mean amplitude; where a spectrum is empty there is nothing to expect
+_BLUR = 3.0  # places: the Gaussian of GuidedMixup, in a window of 7
+_BLUR_REACH = 3
+_EVEN = 0.1  # of the mean, added everywhere: where nothing is salient, two images count alike
 _TINY = torch.finfo(torch.float32).tiny
 
 
@@ -57,6 +61,54 @@ def spectral_residual(
     smooth = _smooth(_smooth(back.abs().square()))
     peak = smooth.amax((1, 2, 3), keepdim=True).clamp_min(_TINY)
     return as_shares((smooth / peak).pow(sharpness))
+
+
+def saliency_peak(saliency: Tensor) -> Tensor:
+    """Return where each map is highest, at the first such place in reading order.
+
+    Args:
+        saliency: (B,1,h,w).
+
+    Returns:
+        (B,2) float32 row and column of the middle of that place, as shares of the image in (0, 1).
+    """
+    height, width = saliency.shape[2:]
+    highest = saliency.flatten(1).argmax(dim=1)
+    rows = (highest // width + 0.5) / height
+    return torch.stack([rows, (highest % width + 0.5) / width], dim=1)
+
+
+def blur_saliency(saliency: Tensor) -> Tensor:
+    """Return maps (B,1,h,w) that are blurred by a Gaussian of 3 places, each with sum 1."""
+    values = saliency.float()
+    for axis, kernel in ((2, (1, 0)), (3, (0, 1))):
+        # at most to the opposite border
+        reach = min(_BLUR_REACH, values.shape[axis] - 1)
+        height, width = (2 * reach * along + 1 for along in kernel)
+        values = gaussian_blur(values, [width, height], [_BLUR, _BLUR])
+    return as_shares(values)
+
+
+def saliency_ratio(saliency: Tensor, other: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return which share of the salient content each pixel has from the first of two images.
+
+    ``(s + e) / (s + other + 2 e)``, with e a tenth of the mean, enlarged to the size of the images.
+    Source: GuidedMixup, arXiv 2306.16612, where e is 0 and the maps are enlarged.
+
+    Args:
+        saliency: (B,1,h,w) of at least 0, with sum 1.
+        other: (B,1,h,w) of the other image of each pair, the same.
+        size: Height and width in pixels.
+
+    Returns:
+        (B,1,H,W) float32 in (0, 1).
+    """
+    even = _EVEN / (saliency.shape[2] * saliency.shape[3])
+    first, second = saliency.float() + even, other.float() + even
+    ratio = first / (first + second)
+    if tuple(ratio.shape[2:]) == size:
+        return ratio
+    return F.interpolate(ratio, size, mode="bilinear", align_corners=False)
 
 
 def feature_saliency(features: Tensor, *, sharpness: float = _SHARPNESS) -> Tensor:

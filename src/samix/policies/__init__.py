@@ -7,6 +7,7 @@ from .learned import LearnedPolicy, pair_features
 from .policy import Policy, StaticPolicy, Traits
 from .pretrained import PretrainedPolicy
 from .registry import POLICIES, check_options, create_policy, nearest, policy_options
+from .saliency import SaliencyPolicy
 
 __all__ = [
     "POLICIES",
@@ -15,6 +16,7 @@ __all__ = [
     "MixCollate",
     "Policy",
     "PretrainedPolicy",
+    "SaliencyPolicy",
     "StaticPolicy",
     "Traits",
     "check_options",

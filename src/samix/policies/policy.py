@@ -25,6 +25,8 @@ class Traits:
         needs: Fields of :class:`Evidence` that must be given.
         reads_pixels: A plan follows from what is on the images, not from their number and size
             alone.
+        draws_lam: False where lam is not drawn but follows from what is on the images, as in
+            GuidedMixup.
     """
 
     mixes: bool = True
@@ -33,6 +35,7 @@ class Traits:
     learned: bool = False
     needs: tuple[str, ...] = ()
     reads_pixels: bool = False
+    draws_lam: bool = True
 
 
 class Policy(Protocol):

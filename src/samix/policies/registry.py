@@ -10,7 +10,7 @@ from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from . import learned, pretrained, static
+from . import learned, pretrained, saliency, shapes, static
 from .policy import Policy
 
 POLICIES: dict[str, Callable[..., Policy]] = {
@@ -19,6 +19,12 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "cutmix": static.cutmix,
     "mixup-cutmix": static.mixup_cutmix,
     "resizemix": static.resizemix,
+    "fmix": shapes.fmix,
+    "smoothmix": shapes.smoothmix,
+    "gridmix": shapes.gridmix,
+    "maskmix": shapes.maskmix,
+    "saliencymix": saliency.saliencymix,
+    "guidedmixup": saliency.guidedmixup,
     "samix": learned.samix,
     "samix-p": pretrained.samix_p,
 }
