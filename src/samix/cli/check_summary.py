@@ -91,8 +91,8 @@ def warnings_of(found: Check) -> list[str]:
         )
     if found.duplicates.apart:
         notes.append(
-            f"Pairs of photos that look alike but are in different groups, since joining them would "
-            f"make chains: {found.duplicates.apart:,}; --group-by can keep them together."
+            f"Pairs of photos that look alike but are in different groups, since joining them "
+            f"would make chains: {found.duplicates.apart:,}; --group-by can keep them together."
         )
     if found.divided:
         notes.append(
@@ -114,12 +114,14 @@ def duplicate_line(found: Check) -> str:
     """Return how many duplicates there are, in a sentence."""
     twins = found.duplicates
     copies = sum(len(group) - 1 for group in twins.equal)
-    near = (
-        f"{len(twins.groups):,} groups of duplicates hold {twins.photos:,} photos"
-        if twins.groups
-        else "no duplicates"
-    )
-    equal = f"; {copies:,} photos are exact copies of another" if copies else ""
+    near = "none"
+    if twins.groups:
+        many = len(twins.groups) > 1
+        near = (
+            f"{len(twins.groups):,} group{'s' if many else ''} of duplicates "
+            f"hold{'' if many else 's'} {twins.photos:,} photos"
+        )
+    equal = f"; {copies:,} of the photos are exact copies of another" if copies else ""
     return f"Duplicates: {near}{equal}."
 
 

@@ -92,12 +92,14 @@ class Check:
             found.append(f"The given parts share photos: {self.leakage.sentence()}.")
         if self.shared_groups:
             found.append(
-                f"{_count(len(self.shared_groups), 'group')} of {self.grouping} lie in several "
-                f"given parts, such as '{self.shared_groups[0]}'."
+                f"{_count(len(self.shared_groups), 'group')} of {self.grouping} "
+                f"{_verb(len(self.shared_groups), 'lie')} in several given parts, such as "
+                f"'{self.shared_groups[0]}'."
             )
         if self.disagreeing:
             found.append(
-                f"{_count(len(self.disagreeing), 'group')} of duplicates have labels that disagree."
+                f"{_count(len(self.disagreeing), 'group')} of duplicates "
+                f"{'has' if len(self.disagreeing) == 1 else 'have'} labels that disagree."
             )
         return found
 
@@ -242,3 +244,7 @@ def imbalance(classes: Sequence[ClassCount]) -> float:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _verb(number: int, word: str) -> str:
+    return f"{word}s" if number == 1 else word

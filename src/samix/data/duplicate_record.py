@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from samix.data.verification import cache_folder
 
-_VERSION = 1  # of the method: another one does not read what this one wrote
+_VERSION = 2  # of the method: another one does not read what this one wrote
 
 Groups = tuple[tuple[int, ...], ...]
 

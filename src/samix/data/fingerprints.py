@@ -15,7 +15,7 @@ from samix.data.collection import ImageSet, Progress
 from samix.data.verification import threaded
 
 SMALL, LARGE = 32, 64  # px, sides of the grey copies
-_SMALL_PHOTO = 48  # px: photos of a shorter side up to here hold no more than a small copy does
+_SMALL_PHOTO = 96  # px: finer copies of photos of a shorter side up to here would compare noise
 _SAMPLED = 33  # photos that are looked at to choose the side
 
 
