@@ -12,6 +12,7 @@ from PIL import Image
 from samix.cli import main
 from samix.cli.parser import create_parser
 from samix.cli.preview_photos import choose
+from samix.cli.preview_policies import open_policies
 from samix.mixing import draw_index, step_generator
 
 from .test_pretrain import TINY, somewhere_else
@@ -373,3 +374,8 @@ def test_the_tiles_with_their_masks():
     found = look(str(Path(root, "magnetic-tile")), *words)["policies"]["cutmix"]
     assert found["rows_with_defects"] == len(found["rows"]) == 8
     assert all(len(row["lines"]) == ("crack" in row["label"]) for row in found["rows"])
+
+
+def test_where_lam_comes_from_is_said_also_where_none_is_drawn():
+    shown = open_policies(["fmix", "smoothmix", "guidedmixup"], {})
+    assert [policy.draw for policy in shown] == ["Beta(1, 1)", "its own draw", "the photos"]

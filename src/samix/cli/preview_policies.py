@@ -57,6 +57,8 @@ class Shown:
     @property
     def draw(self) -> str:
         """Where lam comes from."""
+        if not self.policy.traits.draws_lam:
+            return "the photos"
         values = list(dict.fromkeys(self.options[a] for a in _ALPHAS if a in self.options))
         return " or ".join(f"Beta({v:g}, {v:g})" for v in values) or "its own draw"
 

@@ -30,11 +30,12 @@ def low_frequency_field(noise: Tensor, size: tuple[int, int], *, decay: float) -
     down = torch.arange(-reach, reach + 1, device=noise.device)
     across = torch.arange(columns, device=noise.device)
     frequency = torch.hypot(down[:, None] / height, across / width)
-    amplitude = frequency.clamp_min(1.0 / max(size)) ** -decay
+    amplitude = frequency.clamp_min(1.0 / max(size)).pow(-decay)
     spectrum = noise.new_zeros((len(noise), height, width // 2 + 1), dtype=torch.complex64)
     kept = torch.view_as_complex(noise * amplitude[:, :, None])
     spectrum[:, down % height, :columns] = kept
-    return torch.fft.irfft2(spectrum, s=size).unsqueeze(1)
+    field: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return field.unsqueeze(1)
 
 
 def keep_highest(field: Tensor, count: Sequence[int]) -> Tensor:

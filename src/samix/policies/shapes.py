@@ -130,14 +130,14 @@ def smoothmix(sigma: tuple[float, float] = (0.25, 0.5), p: float = 1.0) -> Stati
 
 
 def gridmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
-    """GridMix: each of ``cells`` x ``cells`` cells shows one of the two images."""
+    """GridMix: in a grid of ``cells`` by ``cells``, each cell shows one of the two images."""
     check_alpha(alpha)
     _check_cells(cells)
     return StaticPolicy("gridmix", partial(gridmix_plan, alpha=alpha, cells=cells), p)
 
 
 def maskmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
-    """MaskMix of MixPro: ``cells`` x ``cells`` cells, as many of the original as lam says.
+    """MaskMix: of a grid of ``cells`` by ``cells``, a share of lam shows the original.
 
     For a vision transformer a cell should be whole patches: ``cells`` divides the number of patches
     along a side (2, 7 or 14 for 224 pixels in patches of 16). The paper has 4 for DeiT-T and S.
