@@ -25,6 +25,7 @@ ALLOWED = {
         "training", "report", "evaluation", "data", "methods", "policies", "networks", "mixing",
         "errors",
     },
+    "study": {"data", "errors"},
     "training": {
         "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks", "guard",
         "errors", "_version",

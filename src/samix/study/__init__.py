@@ -1,0 +1,49 @@
+"""Statistics and verdict of a study: tables of finished cells in, numbers and words out."""
+
+from .candidates import Cost, Limits, Roles
+from .effects import Effect, effects, holm
+from .inspection import (
+    Inspection,
+    PartProbabilities,
+    Prices,
+    best_thresholds,
+    inspect,
+    part_probabilities,
+)
+from .labels import LabelEfficiency, label_efficiency
+from .power import Needed, needed, smallest_difference
+from .rates import ClassRecall, Rate, class_recalls, rarest_judgeable
+from .tables import CELLS, MODES, OUTCOMES, PartScores, part_scores
+from .verdict import Verdict, judge, weigh
+
+__all__ = [
+    "CELLS",
+    "MODES",
+    "OUTCOMES",
+    "ClassRecall",
+    "Cost",
+    "Effect",
+    "Inspection",
+    "LabelEfficiency",
+    "Limits",
+    "Needed",
+    "PartProbabilities",
+    "PartScores",
+    "Prices",
+    "Rate",
+    "Roles",
+    "Verdict",
+    "best_thresholds",
+    "class_recalls",
+    "effects",
+    "holm",
+    "inspect",
+    "judge",
+    "label_efficiency",
+    "needed",
+    "part_probabilities",
+    "part_scores",
+    "rarest_judgeable",
+    "smallest_difference",
+    "weigh",
+]

@@ -1,0 +1,349 @@
+"""The verdict on a learned policy, by rules that are written down here.
+
+All numbers are of one mode and one budget, over independent test parts and seeds. The candidates
+are the full policy and its light versions whose Mixer came alive. The first rule that holds
+decides:
+
+1. **Adopt the light version**: a light version is proven, and either the full one is not, or the
+   light one is worse than it by less than `margin` at the lower end of the interval (non-inferior).
+2. **Adopt**: the full policy is proven.
+3. **Use the simple rival**: a free rival within the candidates' wall time has a proven gain of at
+   least `worth` without harm, and no candidate that rule 5 leaves is ahead of it by `margin`.
+4. **Mixer not alive**: the full policy's Mixer came alive in no seed, and there is no light
+   candidate. SAMix was not tested.
+5. **Do not adopt**: for every candidate, plain training is proven better, or the upper end of its
+   gain is below `worth`, or it does harm.
+6. **Not proven**: everything else, with how many seeds or test parts would tell.
+
+*Proven* means all of this: at least two seeds; a gain of at least `worth` points over plain
+training with p < 0.05 after Holm's correction over all policies; ahead by `margin` or more, with
+p < 0.05 of no difference, of **every** free rival that took at most its wall time; a rival, or
+plain training, that had as much wall time; no harm. *Harm* is a proven loss (Holm over the classes)
+of `worth` points or more in the recall of a class with enough parts. So no free rival that is level
+is ever passed over, and without one of equal wall time nothing is adopted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from samix.errors import InputError
+
+from .candidates import (
+    Candidate,
+    Case,
+    Cost,
+    Limits,
+    Roles,
+    candidate,
+    costs_of,
+    free_rivals,
+    gains_of,
+    pools_of,
+)
+from .effects import Effect
+from .power import needed
+from .tables import PartScores, part_scores, require
+from .wording import (
+    WHAT,
+    against_words,
+    class_words,
+    dead_words,
+    gain_words,
+    listed,
+    points_words,
+    worth_words,
+)
+
+Kind = Literal[
+    "adopt", "adopt-light", "use-simple", "mixer-not-alive", "do-not-adopt", "not-proven"
+]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict and what it rests on.
+
+    Attributes:
+        kind: The rule that decided.
+        policy: What is recommended, or was judged where nothing is.
+        sentence: The verdict in words, with its numbers.
+        numbers: The numbers it rests on: points and their intervals, p-values, seeds, parts, wall
+            times.
+        risks: What a reader must know beside it, in sentences.
+        effects: The comparisons with the baseline, all policies.
+    """
+
+    kind: Kind
+    policy: str
+    sentence: str
+    numbers: Mapping[str, float]
+    risks: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+def judge(
+    outcomes: pd.DataFrame,
+    cells: pd.DataFrame,
+    *,
+    mode: str,
+    labels: int,
+    roles: Roles | None = None,
+    limits: Limits | None = None,
+    measure: str = "accuracy",
+) -> Verdict:
+    """Return the verdict of one mode at one budget.
+
+    Args:
+        outcomes: See :mod:`samix.study.tables`.
+        cells: See there.
+        mode: "supervised" or "self-supervised".
+        labels: The budget.
+        roles: Which policy is what; None is the default of :class:`Roles`.
+        limits: What counts as much; None is the default of :class:`Limits`.
+        measure: What is compared: "accuracy" or "balanced_accuracy".
+
+    Raises:
+        InputError: A table or cell that is needed is missing, or policies were tested on different
+            parts.
+    """
+    require(outcomes, ("policy", "mode", "labels"), "outcomes")
+    at = (outcomes["mode"] == mode) & (outcomes["labels"] == labels)
+    scores = {
+        str(name): part_scores(outcomes, policy=name, mode=mode, labels=labels)
+        for name in outcomes["policy"][at].unique()
+    }
+    costs = costs_of(cells, mode=mode, labels=labels)
+    return weigh(scores, costs, roles=roles, limits=limits, measure=measure)
+
+
+def weigh(
+    scores: Mapping[str, PartScores],
+    costs: Mapping[str, Cost],
+    *,
+    roles: Roles | None = None,
+    limits: Limits | None = None,
+    measure: str = "accuracy",
+) -> Verdict:
+    """Return the verdict on scores; see :func:`judge`."""
+    case = _case(scores, costs, roles or Roles(), limits or Limits(), measure)
+    rules = (_light, _adopt, _simple, _not_alive, _do_not, _not_proven)
+    return next(verdict for rule in rules if (verdict := rule(case)) is not None)
+
+
+def _case(
+    scores: Mapping[str, PartScores],
+    costs: Mapping[str, Cost],
+    roles: Roles,
+    limits: Limits,
+    measure: str,
+) -> Case:
+    learned = [name for name in (roles.full, *roles.light) if name in scores]
+    if roles.baseline not in scores or not learned:
+        lacking = roles.baseline if roles.baseline not in scores else roles.full
+        raise InputError(
+            f"A verdict needs outcomes of '{lacking}'; there are those of "
+            f"{', '.join(scores) or 'none'}."
+        )
+    if measure not in WHAT:
+        raise InputError(f"A verdict is about accuracy or balanced_accuracy, got '{measure}'.")
+    missing = [name for name in scores if name not in costs]
+    if missing:
+        raise InputError(f"The table of cells has no row of policy '{missing[0]}'.")
+    gains = gains_of(scores, roles, measure)
+    pools = pools_of(scores, measure)
+
+    def known(name: str) -> Candidate:
+        return candidate(name, gains, scores, costs, roles=roles, limits=limits, pools=pools)
+
+    return Case(
+        candidates=tuple(known(n) for n in learned if costs[n].alive != 0),
+        rivals=tuple(known(n) for n in free_rivals(scores, roles)),
+        scores=scores, costs=costs, gains=gains, roles=roles, limits=limits, measure=measure,
+        pool=pools[measure],
+    )  # fmt: skip
+
+
+def _light(case: Case) -> Verdict | None:
+    """Rule 1."""
+    full = case.full
+    for one in case.candidates:
+        if one.policy == case.roles.full or not one.proven(case.limits):
+            continue
+        if full is None or not full.proven(case.limits):
+            why = f"{case.roles.full} is not proven itself"
+            return _recommend(case, "adopt-light", one, why)
+        behind = case.against(one.policy, full.policy)
+        if behind.low > -case.limits.margin:
+            why = (
+                f"it is worse than {full.policy} by less than {worth_words(case.limits.margin)}: "
+                f"{points_words(behind)}"
+            )
+            return _recommend(case, "adopt-light", one, why, behind)
+    return None
+
+
+def _adopt(case: Case) -> Verdict | None:
+    """Rule 2."""
+    full = case.full
+    if full is None or not full.proven(case.limits):
+        return None
+    also = [one.policy for one in case.candidates if one is not full and one.proven(case.limits)]
+    why = ""
+    if also:
+        why = (
+            f"{listed(also)}, which costs less, is proven too, but not to be worse by less than "
+            f"{worth_words(case.limits.margin)}"
+        )
+    return _recommend(case, "adopt", full, why)
+
+
+def _simple(case: Case) -> Verdict | None:
+    """Rule 3."""
+    rival = _useful_rival(case)
+    if rival is None:
+        return None
+    hopeful = [one for one in case.candidates if not one.hopeless(case.limits.worth)]
+    ahead = [case.against(one.policy, rival.policy) for one in hopeful]
+    if any(e.points >= case.limits.margin for e in ahead):
+        return None
+    ruled_out = [against_words(case, one) for one in case.candidates if one not in hopeful]
+    shown = [f"{e.policy} is not ahead of it: {points_words(e)}" for e in ahead]
+    level = f" {'; '.join([*shown, *ruled_out])}." if case.candidates else f" {dead_words(case)}"
+    text = f"Use {rival.policy}, which is free: {gain_words(case, rival.gain)}.{level}"
+    return _verdict(case, "use-simple", rival.policy, text, (rival.gain, *ahead))
+
+
+def _not_alive(case: Case) -> Verdict | None:
+    """Rule 4."""
+    if case.candidates:
+        return None
+    text = f"{dead_words(case)} Nothing is known about what it gives here."
+    return _verdict(case, "mixer-not-alive", case.roles.full, text, ())
+
+
+def _do_not(case: Case) -> Verdict | None:
+    """Rule 5."""
+    if not all(one.hopeless(case.limits.worth) for one in case.candidates):
+        return None
+    reasons = [against_words(case, one) for one in case.candidates]
+    shown = "; ".join(gain_words(case, one.gain) for one in case.candidates)
+    text = f"Do not adopt: {'; '.join(reasons)}. Measured: {shown}."
+    used = [effect for one in case.candidates for effect in (one.gain, *one.harmed)]
+    return _verdict(case, "do-not-adopt", case.candidates[0].policy, text, used)
+
+
+def _not_proven(case: Case) -> Verdict:
+    """Rule 6."""
+    hopeful = [one for one in case.candidates if not one.hopeless(case.limits.worth)]
+    one = hopeful[0]
+    open_ = one.unbeaten(case.limits.margin)
+    weakest = open_[0] if one.gain.better and open_ else one.gain
+    text = f"Not proven: {gain_words(case, one.gain)}"
+    if weakest is not one.gain:
+        text += (
+            f", but not shown to be ahead of {weakest.baseline} by "
+            f"{worth_words(case.limits.margin)}: {points_words(weakest)}"
+        )
+    text += ". "
+    numbers: dict[str, float] = {}
+    if not one.same_time:
+        text += (
+            f"No rival had as much wall time as {one.policy} "
+            f"({case.costs[one.policy].seconds:,.0f} s a cell): train plainly for as long."
+        )
+    else:
+        aim = max(weakest.points, case.limits.worth)
+        corrected = len(case.gains) if weakest is one.gain else 1
+        more = needed(weakest.squares, aim, rivals=corrected)
+        numbers = {"difference_to_show": aim, "more_seeds": _number(more.seeds)}
+        numbers["more_parts"] = _number(more.parts)
+        if more.together is not None:
+            numbers["more_seeds_together"], numbers["more_parts_together"] = more.together
+        text += f"For a difference of {worth_words(round(aim, 1))}: {more.sentence}."
+    ruled_out = [against_words(case, each) for each in case.candidates if each not in hopeful]
+    if ruled_out:
+        text += f" Ruled out: {'; '.join(ruled_out)}."
+    rival = _useful_rival(case)
+    if rival is not None:
+        text += f" Until then use {rival.policy}, which is free: {gain_words(case, rival.gain)}."
+    used = [one.gain] if weakest is one.gain else [one.gain, weakest]
+    return _verdict(case, "not-proven", one.policy, text, used, numbers)
+
+
+def _useful_rival(case: Case) -> Candidate | None:
+    """Return the free rival with the largest proven gain, within the candidates' wall time."""
+    learned = [name for name in (case.roles.full, *case.roles.light) if name in case.costs]
+    longest = max(case.costs[name].seconds for name in learned) * (1 + case.limits.same_time)
+    able = [
+        one
+        for one in case.rivals
+        if one.gain.better and one.gain.points >= case.limits.worth and one.gain.seeds >= 2
+        and not one.harmed and case.costs[one.policy].seconds <= longest
+    ]  # fmt: skip
+    return max(able, key=lambda one: one.gain.points, default=None)
+
+
+def _recommend(case: Case, kind: Kind, one: Candidate, why: str, *more: Effect) -> Verdict:
+    text = f"Adopt {one.policy}: {gain_words(case, one.gain)}"
+    closest = min(one.over, key=lambda effect: effect.points, default=None)
+    if closest is not None:
+        text += (
+            f", and better than {closest.baseline}, the best free rival within its wall time: "
+            f"{points_words(closest)}"
+        )
+    text += f"; {why}." if why else "."
+    used = (one.gain, *more) if closest is None else (one.gain, closest, *more)
+    return _verdict(case, kind, one.policy, text, used)
+
+
+def _verdict(
+    case: Case,
+    kind: Kind,
+    policy: str,
+    text: str,
+    used: Sequence[Effect],
+    more: Mapping[str, float] | None = None,
+) -> Verdict:
+    numbers: dict[str, float] = {}
+    for effect in used:
+        what = f"{effect.policy} - {effect.baseline}, {effect.measure}"
+        numbers |= {
+            f"{what}: points": effect.points, f"{what}: low": effect.low,
+            f"{what}: high": effect.high, f"{what}: p": effect.p_holm,
+        }  # fmt: skip
+    some = next(iter(case.gains.values()))
+    numbers |= {"seeds": float(some.seeds), "parts": float(some.parts)}
+    if policy in case.costs:
+        numbers[f"{policy}: times the wall time of {case.roles.baseline}"] = (
+            case.costs[policy].seconds / case.costs[case.roles.baseline].seconds
+        )
+    return Verdict(
+        kind, policy, text, {**numbers, **(more or {})}, _risks(case), tuple(case.gains.values())
+    )
+
+
+def _risks(case: Case) -> tuple[str, ...]:
+    risks = []
+    for name in (case.roles.full, *case.roles.light):
+        alive = case.costs[name].alive if name in case.scores else None
+        if alive == 0:
+            risks.append(f"The Mixer of {name} came alive in no seed.")
+        elif alive is not None and alive < 1:
+            risks.append(f"The Mixer of {name} came alive in {alive:.0%} of the seeds only.")
+    for one in (*case.candidates, *case.rivals):
+        risks += [
+            f"{one.policy} lowers the recall of {class_words(e)} by {-e.points:.1f} points."
+            for e in one.harmed
+        ]
+    notes = dict.fromkeys(note for effect in case.gains.values() for note in effect.notes)
+    return (*risks, *notes)
+
+
+def _number(count: int | None) -> float:
+    return math.inf if count is None else float(count)

@@ -1,0 +1,203 @@
+"""Each rule of the verdict on hand-made cases, and all of them on simulations with known truth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from samix.errors import InputError
+from samix.study import Cost, Limits, PartScores, Verdict, judge, weigh
+
+from .simulated import CLASSES, cells_of, costs, outcomes_of, scores_of, simulate
+
+NOTHING = {"none": 0.0, "mixup": 0.0, "none-long": 0.0, "samix-p": 0.0, "samix": 0.0}
+
+
+def made(parts: int = 900, **shares: float | tuple[float, float, float]) -> dict[str, PartScores]:
+    """Shares of right parts in all classes or in each; seeds differ by few parts."""
+    order = np.argsort(np.random.default_rng(0).random(parts))
+    target = np.arange(parts) % 3
+    rank = np.empty(parts)
+    for c in range(3):
+        mine = order[target[order] == c]
+        rank[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+    found = {}
+    for name, share in shares.items():
+        of_class = np.broadcast_to(np.asarray(share, dtype=float), (3,))
+        rows = [rank < of_class[target] + 0.002 * (seed - 1) for seed in range(3)]
+        found[name.replace("_", "-")] = scores_of(np.stack(rows), target)
+    return found
+
+
+def kind_of(scores: Mapping[str, PartScores], **alive: float) -> Verdict:
+    return weigh(scores, costs(scores, **alive))
+
+
+def test_adopt() -> None:
+    verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9, samix_p=0.82))
+    assert (verdict.kind, verdict.policy) == ("adopt", "samix")
+    assert "+10.0 points of accuracy" in verdict.sentence
+    assert "better than none-long, the best free rival" in verdict.sentence
+    assert verdict.numbers["samix - none, accuracy: points"] == pytest.approx(10.0)
+    assert verdict.numbers["samix: times the wall time of none"] == pytest.approx(2.5)
+
+
+def test_adopt_the_light_version_where_it_is_not_worse() -> None:
+    verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.81, samix=0.9, samix_p=0.9))
+    assert (verdict.kind, verdict.policy) == ("adopt-light", "samix-p")
+    assert "worse than samix by less than 1 point" in verdict.sentence
+
+
+def test_adopt_the_light_version_where_the_full_one_is_not_proven() -> None:
+    verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.9, samix=0.9, samix_p=0.9))
+    assert (verdict.kind, verdict.policy) == ("adopt-light", "samix-p")
+    assert "samix is not proven itself" in verdict.sentence
+
+
+def test_the_full_version_where_the_light_one_is_clearly_worse() -> None:
+    verdict = kind_of(made(none=0.8, mixup=0.8, none_long=0.8, samix=0.92, samix_p=0.86))
+    assert verdict.kind == "adopt"
+    assert "samix-p, which costs less, is proven too" in verdict.sentence
+
+
+@pytest.mark.parametrize("rival", [0.9, 0.895, 0.95])
+def test_a_free_rival_that_is_level_or_better_is_used(rival: float) -> None:
+    verdict = kind_of(made(none=0.8, mixup=rival, none_long=0.82, samix=0.9))
+    assert (verdict.kind, verdict.policy) == ("use-simple", "mixup")
+    assert "samix is not ahead of it" in verdict.sentence
+
+
+def test_longer_training_is_a_free_rival() -> None:
+    verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.9, samix=0.9))
+    assert (verdict.kind, verdict.policy) == ("use-simple", "none-long")
+
+
+def test_a_rival_that_took_more_time_does_not_count() -> None:
+    scores = made(none=0.8, mixup=0.9, none_long=0.82, samix=0.9)
+    slow = {**costs(scores), "mixup": Cost(400.0)}
+    assert weigh(scores, slow).kind == "adopt"
+
+
+def test_without_a_rival_of_equal_wall_time_nothing_is_adopted() -> None:
+    verdict = kind_of(made(none=0.8, mixup=0.81, samix=0.9))
+    assert verdict.kind == "not-proven"
+    assert "train plainly for as long" in verdict.sentence
+
+
+def test_do_not_adopt_where_plain_is_better() -> None:
+    verdict = kind_of(made(none=0.9, mixup=0.9, none_long=0.9, samix=0.85))
+    assert verdict.kind == "do-not-adopt"
+    assert "none is better than samix" in verdict.sentence
+    assert "50 errors more per 1,000 parts" in verdict.sentence
+
+
+def test_do_not_adopt_where_no_gain_is_left_to_find() -> None:
+    verdict = kind_of(made(none=0.9, mixup=0.9, none_long=0.9, samix=0.9, parts=3000))
+    assert verdict.kind == "do-not-adopt"
+    assert "gains less than 1 point, if anything" in verdict.sentence
+
+
+def test_do_not_adopt_where_one_class_is_harmed() -> None:
+    shares = {"none": 0.8, "mixup": 0.8, "none_long": 0.8, "samix": (0.7, 1.0, 1.0)}
+    verdict = kind_of(made(**shares))
+    assert verdict.kind == "do-not-adopt"
+    assert f"lowers the recall of '{CLASSES[0]}' by 10.0 points" in verdict.sentence
+    assert any("lowers the recall" in risk for risk in verdict.risks)
+
+
+def test_a_dead_mixer_is_said_to_be_that() -> None:
+    verdict = kind_of(made(none=0.8, mixup=0.8, none_long=0.8, samix=0.9), samix=0.0)
+    assert verdict.kind == "mixer-not-alive"
+    assert "never came alive, so SAMix itself was not tested" in verdict.sentence
+    rival = kind_of(made(none=0.8, mixup=0.9, none_long=0.8, samix=0.9), samix=0.0)
+    assert rival.kind == "use-simple"
+    assert "never came alive" in rival.sentence
+    partly = kind_of(made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9), samix=2 / 3)
+    assert partly.kind == "adopt"
+    assert partly.risks == ("The Mixer of samix came alive in 67% of the seeds only.",)
+
+
+def test_one_seed_is_never_enough() -> None:
+    scores = {
+        name: one.at([0])
+        for name, one in made(none=0.6, mixup=0.6, none_long=0.6, samix=0.9).items()
+    }
+    verdict = kind_of(scores)
+    assert verdict.kind == "not-proven"
+    assert "more seed" in verdict.sentence
+    assert any("One seed" in risk for risk in verdict.risks)
+
+
+def test_not_proven_says_how_many_would_tell() -> None:
+    scores = simulate(np.random.default_rng(0), {**NOTHING, "samix": 5.0}, parts=60)
+    verdict = kind_of(scores)
+    assert verdict.kind == "not-proven"
+    assert "would tell" in verdict.sentence
+    assert verdict.numbers["difference_to_show"] >= 1.0
+    assert verdict.numbers["more_parts"] > 0
+
+
+def test_no_effect_is_adopted_in_at_most_one_case_of_twenty() -> None:
+    rng = np.random.default_rng(1)
+    kinds = Counter(kind_of(simulate(rng, NOTHING)).kind for _ in range(200))
+    assert kinds["adopt"] + kinds["adopt-light"] <= 10
+    assert kinds["not-proven"] >= 150
+
+
+def test_an_effect_of_longer_training_alone_is_not_adopted() -> None:
+    rng = np.random.default_rng(2)
+    gains = {**NOTHING, "none-long": 5.0, "samix": 5.0}
+    kinds = Counter(kind_of(simulate(rng, gains, parts=1000)).kind for _ in range(60))
+    assert kinds["adopt"] + kinds["adopt-light"] <= 3
+    assert kinds["use-simple"] >= 45
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_five_points_are_found_with_enough_parts_and_not_with_few(seeds: int) -> None:
+    rng = np.random.default_rng(3)
+    gains = {**NOTHING, "samix": 5.0}
+    many = [kind_of(simulate(rng, gains, parts=2000, seeds=seeds)).kind for _ in range(40)]
+    few = [kind_of(simulate(rng, gains, parts=40, seeds=seeds)).kind for _ in range(40)]
+    assert many.count("adopt") >= 36
+    assert few.count("not-proven") >= 36
+
+
+def test_one_lucky_seed_is_not_proof() -> None:
+    scores = made(none=0.8, mixup=0.8, none_long=0.8, samix=0.8)
+    right = scores["samix"].right.copy()
+    right[1] = right[1] + (1 - right[1]) * (np.arange(900) % 3 == 0)
+    lucky = scores_of(right, scores["samix"].target)
+    assert kind_of({**scores, "samix": lucky}).kind == "not-proven"
+
+
+def test_tables_give_what_scores_give() -> None:
+    scores = made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9, parts=300)
+    given = costs(scores)
+    asked = {"mode": "supervised", "labels": 100}
+    table, cells = outcomes_of(scores), cells_of(given)
+    assert judge(table, cells, **asked) == weigh(scores, given)
+    dead = cells.assign(alive=cells["alive"].map({True: False}, na_action="ignore"))
+    assert "never came alive" in judge(table, dead, **asked).sentence
+    with pytest.raises(InputError, match="needs outcomes of 'samix'"):
+        judge(table[table["policy"] != "samix"], cells, **asked)
+    with pytest.raises(InputError, match="needs outcomes of 'none'"):
+        judge(table[table["policy"] != "none"], cells, **asked)
+    with pytest.raises(InputError, match="no row of policy 'mixup'"):
+        judge(table, cells[cells["policy"] != "mixup"], **asked)
+    with pytest.raises(InputError, match="no wall time"):
+        judge(table, cells.assign(seconds=np.nan), **asked)
+    with pytest.raises(InputError, match="no column 'alive'"):
+        judge(table, cells.drop(columns="alive"), **asked)
+    with pytest.raises(InputError, match="about accuracy or balanced_accuracy"):
+        judge(table, cells, **asked, measure="recall:good")
+    with pytest.raises(InputError, match="no column 'policy'"):
+        judge(pd.DataFrame(), cells, **asked)
+
+
+def test_limits_are_checked() -> None:
+    with pytest.raises(InputError, match="worth and margin above 0"):
+        Limits(worth=0.0)
