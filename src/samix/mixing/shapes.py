@@ -70,7 +70,7 @@ def _select(flat: Tensor, count: Sequence[int]) -> Tensor:
 def _sort(flat: Tensor, count: Sequence[int]) -> Tensor:
     """Return the (B,N) mask of the highest values on any device."""
     order = flat.argsort(dim=1, descending=True)
-    wanted = torch.tensor(count, device=flat.device).view(-1, 1)
+    wanted = torch.tensor(count).to(flat.device, non_blocking=True).view(-1, 1)
     kept = torch.arange(flat.shape[1], device=flat.device) < wanted
     return torch.zeros_like(flat).scatter(1, order, kept.float())
 

@@ -46,7 +46,8 @@ def fmix_plan(
     highest = max(size) if decay < _STEEP else _CYCLES
     reach, columns = (min((length - 1) // 2, highest) for length in size)
     noise = torch.randn(batch, 2 * reach + 1, columns + 1, 2, generator=generator)
-    field = low_frequency_field(noise.to(images.device), size, decay=decay)
+    noise = noise.to(images.device, non_blocking=True)
+    field = low_frequency_field(noise, size, decay=decay)
     # lam is still on the CPU: no device is waited for
     count = (lam.double() * size[0] * size[1]).round().long().tolist()
     mask = keep_highest(field, count)
