@@ -27,8 +27,8 @@ ALLOWED = {
     },
     "study": {"data", "errors"},
     "training": {
-        "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks", "guard",
-        "errors", "_version",
+        "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks",
+        "guard", "errors", "_version",
     },
 }  # fmt: skip
 EXTRAS = ("lightning", "torchmetrics", "tensorboard", "pandas", "pyarrow", "matplotlib", "rich")
