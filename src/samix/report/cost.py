@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from .saving import save
 
 _COLOURS = {"plain": "#a9a9a9", "rule": "#3b6ea8", "learned": "#d1731f"}
 _LINE = "#333333"
@@ -63,9 +64,7 @@ def draw_cost(path: str | Path, result: Mapping[str, Any], *, title: str = "") -
         _draw(at, panel, colours)
     axes[0].set_yticks(range(len(rows)), [_escaped(name) for name in rows])
     axes[0].invert_yaxis()
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    save(figure, path)
 
 
 def short_number(value: float) -> str:

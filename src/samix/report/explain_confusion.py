@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from .explain_data import Confusion, Explanation
-from .explain_pictures import save
 from .page import Figure, Section
+from .saving import save
 
 READ_CONFUSION = (
     "Above, photos: each row says what photos of a class are taken for; a dark diagonal is good. "

@@ -12,8 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from .explain_data import Explanation, MapStudy, Route, Spread
-from .explain_pictures import between, save
+from .explain_pictures import (
+    between,
+)
 from .page import Figure, Section, Table
+from .saving import save
 
 READ_MAP = (
     "Each dot is a photo, coloured by its class: photos that the network finds alike lie close "

@@ -10,8 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from .explain_data import Explanation, MixerStudy, Sweep
-from .explain_pictures import between, heated, save, thumb
+from .explain_pictures import (
+    between,
+    heated,
+    thumb,
+)
 from .page import Figure, Section, Strip, Thumb
+from .saving import save
 
 READ_MASKS = (
     "White keeps the first photo, black shows the second; from left to right the first photo gets "

@@ -9,8 +9,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from .explain_data import Confidence, Explanation, Judged, Mix, NearMix, NearStudy
-from .explain_pictures import between, percent, save, thumb
+from .explain_pictures import (
+    between,
+    percent,
+    thumb,
+)
 from .page import Figure, Section, State, Strip, Thumb
+from .saving import save
 
 READ_NEAR = (
     "Beside each half-and-half mix stand the real training photos that the network finds most like "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from .outline import PARTNER, enlarged
 from .page import Strip, Thumb, image_png
+from .saving import save
 
 _HOT = "autumn"  # red to yellow: on grey and on most photos
 _STRONGEST = 0.7  # how much of the photo the hottest place covers
@@ -108,13 +108,6 @@ def draw_strips(path: str | Path, strips: Sequence[Strip], *, title: str, readin
         down += count * (_INCH + _TEXT)
     axes.set(xlim=(0, width), ylim=(height, 0), aspect="auto")
     save(figure, path)
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as a PNG that appears as a whole or not at all."""
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
 
 
 def wrapped(text: str, width: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from .saving import save
 
 _NAMES = {
     "accepted": "accepted",
@@ -43,9 +44,7 @@ def draw_guard(path: str | Path, summary: Mapping[str, Any], *, title: str = "")
     _draw_outcomes(axes[0], summary)
     if classes:
         _draw_pairs(figure, axes[1], summary, classes)
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    save(figure, path)
 
 
 def _draw_outcomes(axes: Axes, summary: Mapping[str, Any]) -> None:

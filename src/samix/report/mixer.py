@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .mixes import short, show, show_mask
+from .saving import save
 
 _INCH = 1.25  # side of one picture
 _CURVE = 3.0  # height of the curves, in inches
@@ -74,9 +74,7 @@ def draw_mixer(path: str | Path, looks: Looks, *, title: str = "") -> None:
         _draw_pair(axes, looks, number)
     curve = figure.add_axes((0.1, 0.52 / height, 0.87, (_CURVE - 0.95) / height))
     _draw_area(curve, looks)
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    save(figure, path)
 
 
 def _draw_pair(axes: Sequence[Sequence[Axes]], looks: Looks, number: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from samix.mixing import MixPlan, blend
+
+from .saving import save
 
 _BLOCKS = 2  # pairs beside each other
 _COLUMNS = ("original", "partner", "mask", "mix")
@@ -69,9 +70,7 @@ def draw_mixes(
         show(axes[1], partners[partner], f"partner\n{short(labels[partner])}")
         show_mask(axes[2], plan.mask[number, 0], "mask\n(white: original)")
         show(axes[3], mixed[number], f"mix\n{_numbers(plan, number)}")
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    save(figure, path)
 
 
 def _numbers(plan: MixPlan, number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from .mix_rows import MixRow, percent
 from .mixes import short
 from .preview import PolicyMixes
+from .saving import save
 
 _SIDE = 1.25  # of one picture, in inches; all lengths here are
 _GAP = 0.1  # between pictures of one policy
@@ -85,9 +85,7 @@ def draw_preview(path: str | Path, policies: Sequence[PolicyMixes], *, title: st
             if row.after is not None:
                 done = row.verdict.badge.rpartition(": ")[2]
                 _after(sheet.at(place, 2, number), row.after, done)
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    save(figure, path)
 
 
 def _left(place: int, each: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+
+from .saving import save
 
 _ENCODER, _FINETUNE, _BASELINE, _DOT = "#3b6ea8", "#d1731f", "#a9a9a9", "#333333"
 _INCH = 4.4  # height of the figure
@@ -49,9 +50,7 @@ def draw_evaluation(path: str | Path, result: Mapping[str, Any], *, title: str =
     ]
     for panel in axes:
         _frame(panel, guess, max(singles), result.get("knn", {}).get("part", "test"))
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    save(figure, path)
 
 
 def _bars(result: Mapping[str, Any]) -> list[tuple[str, float, str, Sequence[float]]]:
