@@ -26,7 +26,6 @@ import samix
 from samix.evaluation.harm import label_noise
 from samix.guard import OUTCOMES, Guard, create_guard
 from samix.methods.guarding import plan_mix
-from samix.methods.share import MixShare
 from samix.mixing import MixPlan, visible_shares
 from samix.policies import PretrainedPolicy
 from samix.training.mixer_export import mixer_of_run
@@ -64,11 +63,11 @@ def measure(
         for batch in order[: len(order) // BATCH * BATCH].split(BATCH):
             at = {"target": tiles.target[batch], "evidence": samix.Evidence()}
             images, before = tiles.images[batch], generator.get_state()
-            first = plan_mix(policy, None, images, share=MixShare(), generator=generator, **at)
+            first = plan_mix(policy, None, images, generator=generator, **at)
             plan = first
             if guard is not None:
                 generator.set_state(before)
-                plan = plan_mix(policy, guard, images, share=MixShare(), generator=generator, **at)
+                plan = plan_mix(policy, guard, images, generator=generator, **at)
             harmful, _ = harm(tiles, first, batch)
             noise, mirror = harm(tiles, plan, batch)
             done = torch.zeros_like(plan.index) if plan.repair is None else plan.repair

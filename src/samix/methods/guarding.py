@@ -57,7 +57,7 @@ def plan_mix(
     guard: Guard | None,
     images: Tensor,
     *,
-    share: MixShare,
+    share: MixShare | None = None,
     evidence: Evidence,
     generator: torch.Generator | None,
     target: Tensor | None = None,
@@ -73,31 +73,31 @@ def plan_mix(
         policy: Proposes the plan.
         guard: Repairs it, or None.
         images: (B,C,H,W).
-        share: How many samples are mixed at all.
+        share: How many samples are mixed at all; None mixes all that the policy mixes.
         evidence: What the policy needs.
         generator: Source of randomness, on the CPU; None takes fresh entropy.
         target: (B,) int64 classes.
         judge: The network that the plausibility rule asks, from images to probabilities.
         count: Add the outcome to the guard's counters.
     """
-    plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
-    plan = share.thin(plan, generator)
+
+    def draw(index: Tensor | None = None) -> MixPlan:
+        drawn = policy.plan(
+            images, target=target, evidence=evidence, generator=generator, index=index
+        )
+        return drawn if share is None else share.thin(drawn, generator)
+
+    plan = draw()
     if guard is None:
         return plan
     if reads_features(guard) and evidence.features is not None and evidence.saliency is None:
         evidence = with_attention(evidence)
 
-    def redraw(index: Tensor) -> MixPlan:
-        fresh = policy.plan(
-            images, target=target, evidence=evidence, generator=generator, index=index
-        )
-        return share.thin(fresh, generator)
-
     cheap = not policy.traits.needs and not policy.traits.reads_pixels
     guarded: MixPlan = guard(
         images,
         plan,
-        redraw=redraw if cheap else None,
+        redraw=draw if cheap else None,
         target=target,
         evidence=evidence,
         judge=judge,
@@ -117,7 +117,7 @@ def plan_view(
 ) -> MixPlan:
     """Plan the mix of one view of a batch without labels; see :func:`plan_mix`."""
     known: dict[str, Any] = {"evidence": evidence, "generator": generator, "count": count}
-    return plan_mix(policy, guard, images, share=MixShare(), **known)
+    return plan_mix(policy, guard, images, **known)
 
 
 def with_attention(evidence: Evidence) -> Evidence:
