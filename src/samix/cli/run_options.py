@@ -68,6 +68,12 @@ def add_photos(group: Any) -> None:
         "does not look for them; --group-by comes before it",
         metavar="group|ignore",
     )
+    add_option(
+        group,
+        "--splits",
+        "the train, val and test photos of an earlier run: its splits.csv (they are divided anew)",
+        metavar="CSV",
+    )
     add_option(group, "--val-fraction", "share for validation (0.15)", type=float, metavar="X")
     add_option(group, "--test-fraction", "share for the test (0.2)", type=float, metavar="X")
     add_option(

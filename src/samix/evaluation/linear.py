@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -97,6 +97,60 @@ def linear_logits(embedding: Tensor, weight: Tensor) -> Tensor:
     return F.linear(embedding, weight[:, :-1], weight[:, -1])
 
 
+@dataclass(frozen=True)
+class Probe:
+    """A fitted linear probe.
+
+    Attributes:
+        weight: (K,D+1) float64, the bias last.
+        mean: (D,) of the embeddings that it was fitted on.
+        deviation: (D,) the same; 1 where they do not vary.
+        strength: L2 strength that validation chose.
+        val_balanced_accuracy: That of the chosen strength on validation.
+    """
+
+    weight: Tensor
+    mean: Tensor
+    deviation: Tensor
+    strength: float
+    val_balanced_accuracy: float
+
+    def logits(self, embedding: Tensor) -> Tensor:
+        """Return (N,K) float64 logits of (N,D) embeddings."""
+        return linear_logits((embedding.double() - self.mean) / self.deviation, self.weight)
+
+
+def fit_probe(
+    train: Labelled, val: Labelled, classes: int, *, strengths: Sequence[float] = STRENGTHS
+) -> Probe:
+    """Fit on train and choose the strength on val.
+
+    Embeddings are standardised by the statistics of train. The strength is the one with the highest
+    balanced accuracy on val; where two are equal, the one with the lower cross-entropy there.
+
+    Args:
+        train: To fit on.
+        val: To choose the strength on.
+        classes: Number of classes K.
+        strengths: L2 strengths to choose from, the strongest first.
+    """
+    mean, deviation = _scaling(train.embedding)
+    fit_on = (train.embedding.double() - mean) / deviation
+    weight = fit_on.new_zeros(classes, fit_on.shape[1] + 1)
+    best: tuple[tuple[float, float], Probe] | None = None
+    for strength in strengths:
+        weight, _ = fit_linear(fit_on, train.target, strength, weight)
+        probe = Probe(weight, mean, deviation, strength, 0.0)
+        logits = probe.logits(val.embedding)
+        balanced = _balanced(class_recall(logits.argmax(1), val.target, classes))
+        rank = (balanced, -float(F.cross_entropy(logits, val.target)))
+        if best is None or rank > best[0]:
+            best = (rank, replace(probe, val_balanced_accuracy=balanced))
+    if best is None:
+        raise ValueError("strengths: expected at least one, got none")
+    return best[1]
+
+
 def linear_probe(
     train: Labelled,
     val: Labelled,
@@ -105,10 +159,7 @@ def linear_probe(
     *,
     strengths: Sequence[float] = STRENGTHS,
 ) -> LinearResult:
-    """Fit on train, choose the strength on val, judge once on test.
-
-    Embeddings are standardised by the statistics of train. The strength is the one with the highest
-    balanced accuracy on val; where two are equal, the one with the lower cross-entropy there.
+    """Fit on train, choose the strength on val, judge once on test; see :func:`fit_probe`.
 
     Args:
         train: To fit on.
@@ -117,28 +168,15 @@ def linear_probe(
         classes: Number of classes K.
         strengths: L2 strengths to choose from, the strongest first.
     """
-    scale = _scaling(train.embedding)
-    fit_on, choose_on = _standard(train.embedding, scale), _standard(val.embedding, scale)
-    weight = fit_on.new_zeros(classes, fit_on.shape[1] + 1)
-    best: tuple[tuple[float, float], float, Tensor] | None = None
-    for strength in strengths:
-        weight, _ = fit_linear(fit_on, train.target, strength, weight)
-        logits = linear_logits(choose_on, weight)
-        balanced = _balanced(class_recall(logits.argmax(1), val.target, classes))
-        rank = (balanced, -float(F.cross_entropy(logits, val.target)))
-        if best is None or rank > best[0]:
-            best = (rank, strength, weight)
-    if best is None:
-        raise ValueError("strengths: expected at least one, got none")
-    (balanced, _), strength, weight = best
-    predicted = linear_logits(_standard(test.embedding, scale), weight).argmax(1)
+    probe = fit_probe(train, val, classes, strengths=strengths)
+    predicted = probe.logits(test.embedding).argmax(1)
     recall = class_recall(predicted, test.target, classes)
     return LinearResult(
         accuracy=float((predicted == test.target).double().mean()),
         balanced_accuracy=_balanced(recall),
         recall=tuple(None if math.isnan(value) else value for value in recall.tolist()),
-        strength=strength,
-        val_balanced_accuracy=balanced,
+        strength=probe.strength,
+        val_balanced_accuracy=probe.val_balanced_accuracy,
     )
 
 
@@ -147,10 +185,6 @@ def _scaling(embedding: Tensor) -> tuple[Tensor, Tensor]:
     wide = embedding.double()
     deviation = wide.std(dim=0, correction=0)
     return wide.mean(dim=0), torch.where(deviation > 1e-8, deviation, torch.ones_like(deviation))
-
-
-def _standard(embedding: Tensor, scale: tuple[Tensor, Tensor]) -> Tensor:
-    return (embedding.double() - scale[0]) / scale[1]
 
 
 def _balanced(recall: Tensor) -> float:

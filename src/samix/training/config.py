@@ -176,6 +176,7 @@ def resolve(config: Config) -> Config:
     config = replace(
         config,
         data=whole_path(config.data),
+        splits=None if config.splits is None else str(Path(config.splits).expanduser().resolve()),
         device=device,
         precision=choose_precision(config, device),
     )

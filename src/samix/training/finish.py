@@ -40,7 +40,7 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
     load_method(task.result(run), prepared).to(config.device)
     place = Place(config.device, AUTOCAST[config.precision])
     begin = time.monotonic()
-    judged = task.conclude(rows, place, display.work)
+    judged = task.conclude(run, rows, place, display.work)
     metrics = {
         "status": status,
         **judged,

@@ -14,6 +14,7 @@ from samix.data import (
     Loading,
     Splits,
     View,
+    check_splits,
     eval_view,
     join_splits,
     keep_together,
@@ -149,8 +150,11 @@ def split(
         "test_fraction": config.test_fraction,
         "seed": config.seed,
     }
+    given = None if config.splits is None else read_splits(config.splits, images)
     if isinstance(config, TrainConfig):
-        return _labelled_split(images, config, options, announce)
+        return _labelled_split(images, config, options, announce, given)
+    if given is not None:
+        return given, ()
     options["groups"], kept = _near_duplicates(images, config, announce)
     splits, notes = make_unlabelled_splits(images, **options)
     if len(splits.val) < 2:
@@ -168,11 +172,18 @@ def _near_duplicates(
 
 
 def _labelled_split(
-    images: ImageSet, config: TrainConfig, options: dict[str, Any], announce: Announce | None
+    images: ImageSet,
+    config: TrainConfig,
+    options: dict[str, Any],
+    announce: Announce | None,
+    given: Splits | None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Return the parts with the labels that may be used, and sentences for the user."""
     there, source = source_splits(config, images)
     kept: tuple[str, ...] = ()
+    if given is not None:
+        check_splits(images, given)
+        there = given
     if there is None:
         options["groups"], kept = _near_duplicates(images, config, announce)
     whole = there or _divided(images, options)
@@ -188,7 +199,7 @@ def _labelled_split(
     splits = replace(whole, train=train, val=val, test=test)
     if source is None:
         return splits, kept
-    if there is None:
+    if there is None or given is not None:
         return splits, (*kept, overlap_note(source, config, images, splits), *look_notes(source))
     return splits, (
         f"The split is that of '{source.run.path}', so that no test photo was learned from before; "

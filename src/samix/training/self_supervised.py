@@ -119,7 +119,9 @@ class SelfSupervisedTask:
         """Return the last checkpoint."""
         return run.last
 
-    def conclude(self, rows: Sequence[Row], place: Place, announce: Announce) -> dict[str, Any]:
+    def conclude(
+        self, run: RunFolder, rows: Sequence[Row], place: Place, announce: Announce
+    ) -> dict[str, Any]:
         """Return how the loss went, the held-out loss and, where there are classes, kNN."""
         networks = {"encoder": self.method.encoder, "average": self.method.average_encoder()}
         knn = None

@@ -32,6 +32,8 @@ class RunConfig:
         group_by: Regular expression or CSV that says which photos belong together.
         duplicates: "group" keeps near-duplicates on one side of a new split, "ignore" does not look
             for them; see :func:`samix.data.keep_together`.
+        splits: File that says which photos are train, val and test, as splits.csv of a run; what
+            is "unused" there stays so. None divides them.
         val_fraction: Share of the photos for validation where the data has no such part.
         test_fraction: The same for test.
         image_size: Side of the network's input in pixels.
@@ -83,6 +85,7 @@ class RunConfig:
     skip_corrupt: bool = False
     group_by: str | None = None
     duplicates: DuplicateUse = "group"
+    splits: str | None = None
     val_fraction: float = 0.15
     test_fraction: float = 0.2
     image_size: int = 224
@@ -127,6 +130,10 @@ class RunConfig:
         )  # fmt: skip
         check_at_least(self, 0, "seed", "workers")
         _check_ranges(self)
+        if self.splits is not None and self.group_by is not None:
+            raise InputError(
+                "--splits and --group-by both say which photos belong together; leave one out"
+            )
         check_choice(self, "optimizer", get_args(Optimizer))
         check_choice(self, "precision", get_args(Precision))
         check_choice(self, "stem", ("small", None))

@@ -23,6 +23,7 @@ from .config import TrainConfig
 from .control import CHOSEN_BY, Control, less_mixing, less_mixing_sentence, open_control
 from .exporting import write_model
 from .life import life_row
+from .predictions import PREDICTIONS, write_predictions
 from .runs import RunFolder
 from .task import Announce, Picture, Place, Row
 
@@ -129,14 +130,16 @@ class SupervisedTask:
         """Return the checkpoint that validation chose."""
         return run.best
 
-    def conclude(self, rows: Sequence[Row], place: Place, announce: Announce) -> dict[str, Any]:
-        """Judge the chosen weights on test and on val."""
+    def conclude(
+        self, run: RunFolder, rows: Sequence[Row], place: Place, announce: Announce
+    ) -> dict[str, Any]:
+        """Judge the chosen weights on test and on val, and write what they said of each photo."""
         looks = [row for row in rows if CHOSEN_BY in row]
         chosen = max(looks, key=lambda row: (row[CHOSEN_BY], row["epoch"]))
-        judged = {
-            part: self._judge(loader, place, announce, f"judging {part}")
-            for part, loader in (("test", self.loaders.test), ("val", self.loaders.val))
-        }
+        judged, said = {}, {}
+        for part, loader in (("test", self.loaders.test), ("val", self.loaders.val)):
+            judged[part], said[part] = self._judge(loader, place, announce, f"judging {part}")
+        write_predictions(run.path / PREDICTIONS, self.images, self.splits, said)
         return {
             **judged,
             "checkpoint": {"epoch": int(chosen["epoch"]), "chosen_by": _RULE},
@@ -168,22 +171,30 @@ class SupervisedTask:
 
     def _judge(
         self, loader: Batches, place: Place, announce: Announce, what: str
-    ) -> dict[str, Any]:
-        """Return the metrics of encoder and average on one part."""
+    ) -> tuple[dict[str, Any], Tensor]:
+        """Return metrics of encoder and average on one part, and the encoder's probabilities."""
+        logits: list[Tensor] = []
 
         def counted() -> Any:
             for number, batch in enumerate(loader):
                 yield batch
                 announce(what, number + 1, len(loader))
 
-        results = evaluate_classifiers(
-            self._networks(),
-            counted(),
-            self.images.classes,
-            device=place.device,
-            autocast=place.autocast,
+        listening = self.method.encoder.register_forward_hook(
+            lambda _module, _inputs, output: logits.append(output.float().cpu())
         )
-        return {name: result.to_dict() for name, result in results.items()}
+        try:
+            results = evaluate_classifiers(
+                self._networks(),
+                counted(),
+                self.images.classes,
+                device=place.device,
+                autocast=place.autocast,
+            )
+        finally:
+            listening.remove()
+        metrics = {name: result.to_dict() for name, result in results.items()}
+        return metrics, torch.cat(logits).softmax(1)
 
     def _fixed_batch(self) -> tuple[Tensor, Tensor]:
         """Return (B,3,H,W) photos and (B,) classes, the same at every call."""

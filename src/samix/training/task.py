@@ -101,7 +101,9 @@ class Task(Protocol):
     def result(self, run: RunFolder) -> Path:
         """Return the checkpoint that is the result of the run."""
 
-    def conclude(self, rows: Sequence[Row], place: Place, announce: Announce) -> dict[str, Any]:
+    def conclude(
+        self, run: RunFolder, rows: Sequence[Row], place: Place, announce: Announce
+    ) -> dict[str, Any]:
         """Judge the result, whose weights are in the method, for metrics.json."""
 
     def picture(self, place: Place, generator: torch.Generator, pairs: int) -> Picture:
