@@ -23,10 +23,15 @@ def simulate(
     parts: int = 300,
     accuracy: float = 80.0,
     seed_sd: float = 0.7,
+    between: float = 0.7,
+    within: float = 0.8,
+    lucky: str = "",
 ) -> dict[str, PartScores]:
     """Parts differ in difficulty, policies in which parts they find difficult, and seeds by chance.
 
     Gains are in points, for all classes or by class; marginal over parts, seeds and all chance.
+    ``between`` and ``within`` are correlations of difficulty, of two policies and of two seeds;
+    the policy ``lucky`` has 5 points more at its second seed.
     """
     target = np.arange(parts) % 3
     difficulty = rng.normal(size=parts)
@@ -36,14 +41,65 @@ def simulate(
             [gain.get(c, 0.0) if isinstance(gain, Mapping) else gain for c in CLASSES]
         )
         expected = accuracy + of_class[target] + rng.normal(0, seed_sd, size=(seeds, 1))
+        if name == lucky:
+            expected[1] += 5.0
         latent = (
-            np.sqrt(0.7) * difficulty
-            + np.sqrt(0.1) * rng.normal(size=parts)
-            + np.sqrt(0.2) * rng.normal(size=(seeds, parts))
+            np.sqrt(between) * difficulty
+            + np.sqrt(within - between) * rng.normal(size=parts)
+            + np.sqrt(1 - within) * rng.normal(size=(seeds, parts))
         )
         right = latent < special.ndtri(np.clip(expected / 100, 0.001, 0.999))
         scores[name] = scores_of(right, target)
     return scores
+
+
+HAND_MADE = ("mixup", "cutmix", "mixup-cutmix")
+RACE = ("none", *HAND_MADE, "none-long", *(f"{name}-long" for name in HAND_MADE))
+LEVEL = dict.fromkeys((*RACE, "samix-p", "samix"), 0.0)
+LONGER = {name: 5.0 for name in LEVEL if name.endswith("-long")}
+# accuracy and correlations of difficulty; see benchmarks/results/disagreement.csv
+TASKS: dict[str, dict[str, float]] = {
+    "90 %, measured": {"accuracy": 90.0, "between": 0.838, "within": 0.896},
+    "80 %, measured": {"accuracy": 80.0, "between": 0.83, "within": 0.88},
+    "80 %, assumed": {"accuracy": 80.0, "between": 0.7, "within": 0.8},
+}
+TRUTHS: dict[str, dict[str, Mapping[str, float | Mapping[str, float]]]] = {
+    "no effect": {"supervised": LEVEL, "self-supervised": LEVEL},
+    "small": {"supervised": {**LEVEL, "samix": 1.0}},
+    "large": {"supervised": {**LEVEL, "samix": 5.0}},
+    "large, light too": {"supervised": {**LEVEL, "samix-p": 5.0, "samix": 5.0}},
+    "large in one class": {"supervised": {**LEVEL, "samix": {"crack": 5.0}}},
+    "longer training": {"supervised": {**LEVEL, **LONGER, "samix": 5.0}},
+    "mixup level": {"supervised": {**LEVEL, "mixup": 5.0, "samix": 5.0}},
+    "mixup level, rest far": {"supervised": {**LEVEL, "mixup": 8.0, "samix-p": 8.0, "samix": 8.0}},
+    "gain and loss": {
+        "supervised": {**LEVEL, "samix": 5.0},
+        "self-supervised": {**LEVEL, "samix": -5.0},
+    },
+    "lucky seed": {"supervised": LEVEL},
+}
+
+
+def study_of(
+    rng: np.random.Generator, truth: str, *, task: Mapping[str, float], seeds: int, parts: int
+) -> dict[tuple[str, int], dict[str, PartScores]]:
+    """The scores of a study by mode and labels."""
+    lucky = "samix" if truth == "lucky seed" else ""
+    return {
+        (mode, 1000): simulate(rng, gains, seeds=seeds, parts=parts, lucky=lucky, **task)
+        for mode, gains in TRUTHS[truth].items()
+    }
+
+
+def study_costs(names: Mapping[str, object]) -> dict[str, Cost]:
+    """Wall times of a study: what is longer takes as long as SAMix."""
+    return {
+        name: Cost(
+            150.0 if name.endswith("-long") or name == "samix" else 62.0,
+            1.0 if name.startswith("samix") else None,
+        )
+        for name in names
+    }
 
 
 def scores_of(right: np.ndarray, target: np.ndarray | None = None) -> PartScores:

@@ -10,7 +10,7 @@ import pytest
 from samix.errors import InputError
 from samix.study import effects, holm, needed, smallest_difference
 from samix.study.crossed import crossed_interval, crossed_squares
-from samix.study.effects import compare, compare_all, pooled, seed_spread
+from samix.study.effects import compare, compare_all, pooled, seed_spread, weighted_holm
 
 from .simulated import CLASSES, outcomes_of, scores_of, simulate
 
@@ -106,7 +106,7 @@ def test_one_seed_says_what_it_cannot_tell() -> None:
     scores = simulate(np.random.default_rng(5), {"none": 0.0, "samix": 5.0}, seeds=1, parts=100)
     effect = compare("samix", "none", scores)
     assert effect.high - effect.low > 0
-    assert "not the chance of another training" in effect.notes[0]
+    assert "not the chance of another training" in effect.notes[0].en
     alone = scores_of(np.array([[True]]))
     nothing = compare("samix", "none", {"none": alone, "samix": alone})
     assert (nothing.low, nothing.high, nothing.p) == (-math.inf, math.inf, 1.0)
@@ -126,6 +126,20 @@ def test_holm_against_a_hand_calculation() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.5]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_holm_with_shares_against_a_hand_calculation() -> None:
+    assert weighted_holm([0.01, 0.04, 0.03], [1, 1, 1]) == pytest.approx(holm([0.01, 0.04, 0.03]))
+    assert weighted_holm([0.04, 0.01], [0.8, 0.2]) == pytest.approx([0.05, 0.05])
+    assert weighted_holm([0.03, 0.2], [0.8, 0.2]) == pytest.approx([0.0375, 0.2])
+    assert weighted_holm([0.9, 0.002], [0.8, 0.2]) == pytest.approx([0.9, 0.01])
+
+
+def test_one_sided_p_values() -> None:
+    scores = simulate(np.random.default_rng(11), {"none": 0.0, "samix": 5.0}, parts=100)
+    up, down = compare("samix", "none", scores), compare("none", "samix", scores)
+    assert up.p_better == pytest.approx(up.p / 2)
+    assert up.p_better + down.p_better == pytest.approx(1.0)
 
 
 def test_effects_from_a_table_count_parts_not_photos() -> None:
@@ -162,7 +176,7 @@ def test_seeds_that_one_policy_lacks_are_left_out_and_told() -> None:
     scores["samix"] = scores["samix"].at([1, 3])
     effect = compare("samix", "none", scores)
     assert effect.seeds == 2
-    assert "the 2 seeds that both have" in effect.notes[0]
+    assert "the 2 seeds that both have" in effect.notes[0].en
 
 
 def test_a_policy_that_varies_more_than_the_others_keeps_its_own_spread() -> None:
@@ -190,36 +204,42 @@ def test_wrong_tables_are_refused() -> None:
         effects(table, mode="supervised", labels=100, measure="recall:dent")
 
 
-def test_smallest_difference_is_shown_as_often_as_promised() -> None:
+@pytest.mark.parametrize("rivals", [1, 8])
+def test_smallest_difference_is_shown_as_often_as_promised(rivals: int) -> None:
     rng = np.random.default_rng(9)
-    points = smallest_difference(4, 80, seed_sd=2.0, disagree=0.1)
+    points = smallest_difference(4, 200, seed_sd=2.0, disagree=0.1, rivals=rivals)
+    pool = (0.02**2 + 0.0375 / 200 + 1e-6, 3 * (rivals + 1))
     shown = 0
-    for _ in range(400):
-        values = (
-            points / 100
-            + rng.normal(0, np.sqrt(2) * 0.02, (4, 1))
-            + rng.normal(0, np.sqrt(0.1), (1, 80))
-            + rng.normal(0, 0.02, (4, 80))
-        )
-        shown += crossed_interval(crossed_squares(values)).p < 0.05
-    assert 0.7 <= shown / 400 <= 0.9
+    for _ in range(300):
+        trained = [
+            rng.normal(0, 0.02, (4, 1))
+            + rng.normal(0, np.sqrt(0.0125), (1, 200))
+            + rng.normal(0, np.sqrt(0.0375), (4, 200))
+            for _ in range(rivals + 1)
+        ]
+        squares = [crossed_squares(points / 100 + trained[0] - other) for other in trained[1:]]
+        found = [crossed_interval(pooled(one, pool)) for one in squares]
+        shown += all(one.estimate > 0 and one.p / 2 < 0.04 for one in found)
+    assert 0.7 <= shown / 300 <= 0.9
 
 
 def test_smallest_difference_falls_with_seeds_and_parts() -> None:
     assert smallest_difference(1, 300) == math.inf
     assert smallest_difference(3, 300) > smallest_difference(5, 300) > smallest_difference(5, 3000)
-    assert smallest_difference(3, 300, rivals=5) > smallest_difference(3, 300, rivals=1) * 0.9
+    assert smallest_difference(3, 300, rivals=8) > smallest_difference(3, 300, rivals=1)
     with pytest.raises(InputError, match="at least 1 seed"):
         smallest_difference(0, 300)
     with pytest.raises(InputError, match="disagree"):
         smallest_difference(3, 300, disagree=0.0)
+    with pytest.raises(InputError, match="error in"):
+        smallest_difference(3, 300, error=0.7)
 
 
 def test_needed_numbers_would_be_enough() -> None:
     scores = simulate(np.random.default_rng(10), {"none": 0.0, "samix": 4.0}, parts=100)
     squares = compare("samix", "none", scores).squares
     more = needed(squares, 4.0)
-    assert more.sentence.endswith("would tell")
+    assert more.sentence.en.endswith("would tell")
     parts = more.parts if more.parts is not None else (more.together or (0, 0))[1]
     assert parts > 0
     assert needed(squares, 30.0).seeds == 1

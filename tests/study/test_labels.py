@@ -45,16 +45,16 @@ def test_the_interval_holds_the_estimate_and_the_sentence_says_it() -> None:
     assert found.low is not None
     assert found.high is not None
     assert 141 < found.low < found.equal < found.high < 200
-    assert found.sentence.startswith("samix with 100 labels equals none with 174 (")
+    assert found.sentence.en.startswith("samix with 100 labels equals none with 174 (")
 
 
 def test_outside_the_measured_range_nothing_is_extrapolated() -> None:
     above = equal_of(0.9)
     assert (above.equal, above.high, above.outside) == (None, None, "above")
-    assert "better than none with 400, the most that were measured" in above.sentence
+    assert "better than none with 400, the most that were measured" in above.sentence.en
     below = equal_of(0.4)
     assert (below.equal, below.low, below.outside) == (None, None, "below")
-    assert "worse than none with 50" in below.sentence
+    assert "worse than none with 50" in below.sentence.en
 
 
 def test_a_dip_is_levelled_and_a_flat_piece_gives_the_fewest_labels() -> None:

@@ -62,8 +62,8 @@ def test_the_rarest_judgeable_class_is_named_and_why_others_are_not() -> None:
     )
     assert [one.name for one in recalls] == ["dent", "crack", "stain", "good"]
     assert [one.judgeable for one in recalls] == [False, False, True, True]
-    assert recalls[0].why == "No test part shows 'dent'."
-    assert "are 4 independent test parts of 'crack', fewer than 10" in recalls[1].why
+    assert recalls[0].why.en == "No test part shows 'dent'."
+    assert "are 4 independent test parts of 'crack', fewer than 10" in recalls[1].why.en
     rarest = rarest_judgeable(recalls)
     assert rarest is not None
     assert rarest.name == "stain"

@@ -11,10 +11,12 @@ from .inspection import (
     part_probabilities,
 )
 from .labels import LabelEfficiency, label_efficiency
+from .overall import Overall, overall_verdict, primary_question
 from .power import Needed, needed, smallest_difference
 from .rates import ClassRecall, Rate, class_recalls, rarest_judgeable
 from .tables import CELLS, MODES, OUTCOMES, PartScores, part_scores
 from .verdict import Verdict, judge, weigh
+from .words import Words
 
 __all__ = [
     "CELLS",
@@ -27,12 +29,14 @@ __all__ = [
     "LabelEfficiency",
     "Limits",
     "Needed",
+    "Overall",
     "PartProbabilities",
     "PartScores",
     "Prices",
     "Rate",
     "Roles",
     "Verdict",
+    "Words",
     "best_thresholds",
     "class_recalls",
     "effects",
@@ -41,8 +45,10 @@ __all__ = [
     "judge",
     "label_efficiency",
     "needed",
+    "overall_verdict",
     "part_probabilities",
     "part_scores",
+    "primary_question",
     "rarest_judgeable",
     "smallest_difference",
     "weigh",

@@ -12,8 +12,11 @@ from scipy import special
 
 from .crossed import Squares, crossed_interval
 from .tables import PartScores, chosen, paired, part_scores, require, weighted_squares, weights
+from .words import Words
 
-UNEQUAL = 0.05  # probability below which a policy's spread over seeds is not that of the others
+# Probability below which a comparison's spread over seeds is not that of the others. A study makes
+# about ten: at 0.05 every third study had one by chance alone, with 2 degrees of freedom.
+UNEQUAL = 0.01
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Effect:
     parts: int
     df: float
     squares: Squares
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
 
     @property
     def avoided(self) -> tuple[float, float, float]:
@@ -65,6 +68,11 @@ class Effect:
     def better(self) -> bool:
         """The policy is proven better, among all effects that were computed together."""
         return self.p_holm < 0.05 and self.points > 0
+
+    @property
+    def p_better(self) -> float:
+        """One-sided p-value of no gain, without a correction."""
+        return self.p / 2 if self.points > 0 else 1 - self.p / 2
 
     @property
     def worse(self) -> bool:
@@ -205,18 +213,47 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _notes(squares: Squares, of_policy: int, of_baseline: int) -> tuple[str, ...]:
+def weighted_holm(p_values: Sequence[float], shares: Sequence[float]) -> list[float]:
+    """Return p-values corrected by Holm's method with a share of the error for each.
+
+    In the order of ``p / share``; each is ``p / share`` times the sum of the shares that are left,
+    never below an earlier one's, at most 1. All of them together are below alpha in at most alpha
+    of the cases where nothing is true. Equal shares give :func:`holm`.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i] / shares[i])
+    corrected, highest, left = [1.0] * len(p_values), 0.0, sum(shares)
+    for i in order:
+        highest = max(highest, min(1.0, p_values[i] / shares[i] * left))
+        corrected[i] = highest
+        left -= shares[i]
+    return corrected
+
+
+def _notes(squares: Squares, of_policy: int, of_baseline: int) -> tuple[Words, ...]:
     notes = []
     if squares.seeds == 1:
         notes.append(
-            "One seed: the interval covers other test parts, not the chance of another training; "
-            "a second training may differ by more."
+            Words(
+                "One seed: the interval covers other test parts, not the chance of another "
+                "training; a second training may differ by more.",
+                "シードは 1 個のみ: 信頼区間はテスト個体の偶然だけを表し、再学習によるばらつきを"
+                "含みません。再学習すると差はこれより大きく変わり得ます。",
+            )
         )
     if math.isnan(squares.part_square):
-        notes.append("Too few independent test parts for an interval.")
+        notes.append(
+            Words(
+                "Too few independent test parts for an interval.",
+                "独立したテスト個体が少なすぎるため、信頼区間を求められません。",
+            )
+        )
     if max(of_policy, of_baseline) > squares.seeds:
         notes.append(
-            f"Compared at the {squares.seeds} seeds that both have; the policy has {of_policy} and "
-            f"the baseline {of_baseline}."
+            Words(
+                f"Compared at the {squares.seeds} seeds that both have; the policy has {of_policy} "
+                f"and the baseline {of_baseline}.",
+                f"双方に共通するシード {squares.seeds} 個で比較(手法は {of_policy} 個、比較対象は "
+                f"{of_baseline} 個)。",
+            )
         )
     return tuple(notes)

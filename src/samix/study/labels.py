@@ -15,6 +15,7 @@ from samix.errors import InputError
 
 from .crossed import Floats, Interval, crossed_interval
 from .tables import PartScores, chosen, paired, part_scores, require, weighted_squares, weights
+from .words import Words
 
 STEPS = 100  # places of the curve that are tried for the ends of the interval
 
@@ -49,25 +50,44 @@ class LabelEfficiency:
     parts: int
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Words:
         """Return it in words."""
         least, most = self.measured
-        start = f"{self.policy} with {self.labels:,} labels"
+        start = Words(
+            f"{self.policy} with {self.labels:,} labels",
+            f"ラベル {self.labels:,} 枚の {self.policy} は、",
+        )
         if self.outside == "above":
-            sure = "" if self.low is None else f"; at least {_rounded(self.low)} is sure"
-            return (
-                f"{start} is better than {self.baseline} with {most:,}, the most that were "
-                f"measured: how many it equals lies outside{sure}"
+            sure, known = "", ""
+            if self.low is not None:
+                sure = f"; at least {rounded(self.low)} is sure"
+                known = f"(少なくとも {rounded(self.low)} 枚相当)"
+            return start + Words(
+                f" is better than {self.baseline} with {most:,}, the most that were measured: how "
+                f"many it equals lies outside{sure}",
+                f"測定した最多の {most:,} 枚の {self.baseline} より優れており、何枚分に相当するか"
+                f"は測定範囲外{known}",
             )
         if self.outside == "below":
-            sure = "" if self.high is None else f"; at most {_rounded(self.high)} is sure"
-            return (
-                f"{start} is worse than {self.baseline} with {least:,}, the fewest that were "
-                f"measured: how many it equals lies outside{sure}"
+            sure, known = "", ""
+            if self.high is not None:
+                sure = f"; at most {rounded(self.high)} is sure"
+                known = f"(多くても {rounded(self.high)} 枚相当)"
+            return start + Words(
+                f" is worse than {self.baseline} with {least:,}, the fewest that were measured: "
+                f"how many it equals lies outside{sure}",
+                f"測定した最少の {least:,} 枚の {self.baseline} より劣り、何枚分に相当するかは"
+                f"測定範囲外{known}",
             )
-        low = f"less than {least:,}" if self.low is None else _rounded(self.low)
-        high = f"more than {most:,}" if self.high is None else _rounded(self.high)
-        return f"{start} equals {self.baseline} with {_rounded(self.equal or 0)} ({low} to {high})"
+        equal = rounded(self.equal or 0)
+        low = f"less than {least:,}" if self.low is None else rounded(self.low)
+        high = f"more than {most:,}" if self.high is None else rounded(self.high)
+        low_ja = f"{least:,} 枚未満" if self.low is None else f"{low} 枚"
+        high_ja = f"{most:,} 枚超" if self.high is None else f"{high} 枚"
+        return start + Words(
+            f" equals {self.baseline} with {equal} ({low} to {high})",
+            f"ラベル {equal} 枚の {self.baseline} に相当({low_ja}〜{high_ja})",
+        )
 
 
 def label_efficiency(
@@ -188,7 +208,7 @@ def _blocks(places: Floats, means: Floats) -> Floats:
     return np.asarray(same / same.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _rounded(labels: float) -> str:
+def rounded(labels: float) -> str:
     """Write labels with three digits; more are not known."""
     step = 10 ** max(math.floor(math.log10(max(labels, 1))) - 2, 0)
     return f"{round(labels / step) * step:,}"

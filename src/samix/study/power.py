@@ -7,12 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from scipy import optimize, special
+
 from samix.errors import InputError
 
+from .candidates import ERROR, FULL_SHARE
 from .crossed import Squares, error_of, t_quantile
+from .words import Words, count_words, either
 
 SEED_SD = 0.7  # points: usual spread of one policy over seeds, for a plan
-DISAGREE = 0.1  # share of parts on which two trainings disagree, for a plan
+DISAGREE = 0.1  # share of parts on which two trainings disagree at 85 %, for a plan (measured)
+# Share of that which two other trainings of the same policies would repeat: 0 to 0.27 measured.
+REPEATED = 0.25
 MOST_SEEDS = 50
 MOST_PARTS = 1_000_000
 
@@ -33,22 +40,34 @@ class Needed:
     together: tuple[int, int] | None = None
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Words:
         """Return it in words, with the choices that there are."""
         choices = []
         if self.seeds is not None:
-            choices.append(f"{self.seeds:,} more {'seed' if self.seeds == 1 else 'seeds'}")
+            choices.append(_more_seeds(self.seeds))
         if self.parts is not None:
-            choices.append(f"{self.parts:,} more labelled test parts")
+            choices.append(_more_parts(self.parts))
         if self.together is not None:
-            seeds, parts = self.together
-            choices.append(
-                f"{seeds:,} more {'seed' if seeds == 1 else 'seeds'} together with {parts:,} more "
-                "labelled test parts"
-            )
+            seeds, parts = _more_seeds(self.together[0]), _more_parts(self.together[1])
+            both = Words(f"{seeds.en} together with {parts.en}", f"{seeds.ja}と{parts.ja}の両方")
+            choices.append(both)
         if not choices:
-            return f"no number of seeds up to {MOST_SEEDS} would tell"
-        return " or ".join(choices) + " would tell"
+            return Words(
+                f"no number of seeds up to {MOST_SEEDS} would tell",
+                f"シードを {MOST_SEEDS} 個まで増やしても判定できません",
+            )
+        return either(choices) + Words(" would tell", "があれば判定できます")
+
+
+def _more_seeds(count: int) -> Words:
+    return count_words(count, "more seed", "more seeds", "シード {} 個の追加")
+
+
+def _more_parts(count: int) -> Words:
+    return count_words(
+        count, "more labelled test part", "more labelled test parts",
+        "ラベル付きテスト個体 {} 個の追加",
+    )  # fmt: skip
 
 
 def smallest_difference(
@@ -59,21 +78,22 @@ def smallest_difference(
     seed_sd: float = SEED_SD,
     disagree: float = DISAGREE,
     power: float = 0.8,
-    confidence: float = 0.95,
+    error: float = ERROR * FULL_SHARE,
 ) -> float:
-    """Return the smallest true difference in points that would probably be shown.
+    """Return the smallest true lead in points that would probably be called proven.
 
-    ``(t(1 - a/2/rivals) + t(power)) * sqrt(2 * seed_sd^2 / S + disagree / G)``, the first of Holm's
-    steps.
+    ``(t(1 - error) + m) * sqrt(2 * seed_sd^2 / S + part / G + rest / (S * G))`` with part + rest =
+    ``disagree``, where all of the rivals' normal deviates, which correlate by a half, are above -m
+    with probability ``power``: the verdict's rule, by which a policy must be ahead of each one.
 
     Args:
         seeds: S >= 1.
         parts: G >= 2 independent test parts that count (of one class, for its recall).
-        rivals: Policies that are compared with the baseline.
+        rivals: Policies that it must be ahead of, plain training among them.
         seed_sd: Points by which one policy's trainings differ from seed to seed.
         disagree: Share in (0, 1] of parts on which two policies disagree.
         power: Probability in [0.5, 1) of showing it.
-        confidence: Of the decision, before the correction.
+        error: One-sided, in (0, 0.5); the default is that of the full policy beside a light one.
 
     Returns:
         Points; infinite with one seed, which cannot show anything about training.
@@ -86,15 +106,30 @@ def smallest_difference(
             f"Expected at least 1 seed, 2 test parts and 1 rival, got {seeds}, {parts} and "
             f"{rivals}."
         )
-    if seed_sd < 0 or not 0 < disagree <= 1 or not 0.5 <= power < 1 or not 0 < confidence < 1:
+    if seed_sd < 0 or not 0 < disagree <= 1 or not 0.5 <= power < 1 or not 0 < error < 0.5:
         raise InputError(
-            f"Expected seed_sd >= 0, disagree in (0, 1], power in [0.5, 1) and confidence in (0, "
-            f"1), got {seed_sd}, {disagree}, {power} and {confidence}."
+            f"Expected seed_sd >= 0, disagree in (0, 1], power in [0.5, 1) and error in (0, 0.5), "
+            f"got {seed_sd}, {disagree}, {power} and {error}."
         )
     if seeds == 1:
         return math.inf
-    squares = _squares(seeds, parts, 2 * (seed_sd / 100) ** 2, disagree, 0.0, rivals * (seeds - 1))
-    return 100 * _shown(squares, rivals, power, confidence)
+    df = float((rivals + 1) * (seeds - 1))  # the learned policy beside them is pooled too
+    part, rest = REPEATED * disagree, (1 - REPEATED) * disagree
+    squares = _squares(seeds, parts, 2 * (seed_sd / 100) ** 2, part, rest, df)
+    variance, df = error_of(squares)
+    return 100 * (t_quantile(1 - error, df) + _all_above(power, rivals)) * math.sqrt(variance)
+
+
+def _all_above(power: float, count: int) -> float:
+    """Return m: so many normal deviates that correlate by a half all lie above -m that often."""
+    places, mass = np.polynomial.hermite_e.hermegauss(60)
+    mass = mass / mass.sum()
+
+    def missing(m: float) -> float:
+        alone = special.ndtr((m + math.sqrt(0.5) * places) / math.sqrt(0.5))
+        return float((mass * alone**count).sum()) - power
+
+    return float(optimize.brentq(missing, -10.0, 10.0))
 
 
 def needed(
@@ -121,7 +156,7 @@ def needed(
         raise InputError(f"Expected a difference above 0 points, got {points}.")
     seed, part, rest = squares.seed_variance, squares.part_variance, squares.rest_variance
     if math.isnan(part):
-        part, rest = DISAGREE, 0.0
+        part, rest = REPEATED * DISAGREE, (1 - REPEATED) * DISAGREE
     if math.isnan(seed):
         seed = 2 * (SEED_SD / 100) ** 2
     if part + rest == 0:

@@ -13,7 +13,8 @@ from scipy import special
 from samix.data.checking import TOO_FEW
 
 from .crossed import Floats, crossed_squares, error_of, t_quantile
-from .tables import part_scores
+from .tables import PartScores, part_scores
+from .words import NOTHING, Words
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ClassRecall:
     name: str
     recall: Rate
     judgeable: bool
-    why: str
+    why: Words
 
 
 def rate(values: Floats, confidence: float = 0.95) -> Rate:
@@ -102,6 +103,13 @@ def class_recalls(
         InputError: See :func:`samix.study.tables.part_scores`.
     """
     scores = part_scores(outcomes, policy=policy, mode=mode, labels=labels)
+    return recalls_of(scores, classes, least)
+
+
+def recalls_of(
+    scores: PartScores, classes: Sequence[str] | None = None, least: int = TOO_FEW
+) -> tuple[ClassRecall, ...]:
+    """Return the recall of each class; see :func:`class_recalls`."""
     found = []
     for name in dict.fromkeys((*(classes or ()), *scores.classes)):
         at = scores.classes.index(name) if name in scores.classes else -1
@@ -116,17 +124,17 @@ def rarest_judgeable(recalls: Sequence[ClassRecall]) -> ClassRecall | None:
     return min(able, key=lambda one: one.recall.parts, default=None)
 
 
-def _why(name: str, result: Rate, least: int) -> str:
+def _why(name: str, result: Rate, least: int) -> Words:
     if result.parts >= least:
-        return ""
+        return NOTHING
     if not result.parts:
-        return f"No test part shows '{name}'."
-    there = (
-        "is 1 independent test part"
-        if result.parts == 1
-        else f"are {result.parts} independent test parts"
-    )
-    return (
+        return Words(f"No test part shows '{name}'.", f"クラス '{name}' のテスト個体がありません。")
+    count = result.parts
+    there = "is 1 independent test part" if count == 1 else f"are {count} independent test parts"
+    low, high = np.floor(100 * result.low), np.ceil(100 * result.high)
+    return Words(
         f"There {there} of '{name}', fewer than {least}: its recall may be anything from "
-        f"{np.floor(100 * result.low):.0f} to {np.ceil(100 * result.high):.0f} %."
+        f"{low:.0f} to {high:.0f} %.",
+        f"クラス '{name}' の独立したテスト個体は {count} 個で、{least} 個に満たないため判定不能"
+        f"です: 再現率は {low:.0f}〜{high:.0f} % のどれでもあり得ます。",
     )

@@ -16,11 +16,14 @@ decides:
 6. **Not proven**: everything else, with how many seeds or test parts would tell.
 
 *Proven* means all of this: at least two seeds; a gain of at least `worth` points over plain
-training with p < 0.05 after Holm's correction over all policies; ahead by `margin` or more, with
-p < 0.05 of no difference, of **every** free rival that took at most its wall time; a rival, or
-plain training, that had as much wall time; no harm. *Harm* is a proven loss (Holm over the classes)
-of `worth` points or more in the recall of a class with enough parts. So no free rival that is level
-is ever passed over, and without one of equal wall time nothing is adopted.
+training; ahead by `margin` or more of **every** free rival that took at most its wall time; both
+with a one-sided p < 0.05, the largest of all these comparisons, after Holm's correction over the
+candidates (four fifths of the 5 % for the full policy); a rival, or plain training, that had as
+much wall time; no harm. *Harm* is a proven loss (Holm over the classes) of `worth` points or more
+in the recall of a class with enough parts. So no free rival that is level is passed over in more
+than 5 % of the studies, and without one of equal wall time nothing is adopted. The gain of a free
+rival in rule 3, and what is proven worse in rule 5, have p < 0.05 after Holm's correction over all
+policies.
 """
 
 from __future__ import annotations
@@ -35,30 +38,42 @@ import pandas as pd
 from samix.errors import InputError
 
 from .candidates import (
+    ERROR,
     Candidate,
     Case,
     Cost,
     Limits,
     Roles,
     candidate,
+    corrected,
     costs_of,
     free_rivals,
     gains_of,
     pools_of,
+    share_of,
 )
 from .effects import Effect
 from .power import needed
 from .tables import PartScores, part_scores, require
 from .wording import (
     WHAT,
+    adopt_words,
     against_words,
-    class_words,
-    dead_words,
-    gain_words,
-    listed,
-    points_words,
-    worth_words,
+    alive_risk,
+    also_words,
+    do_not_words,
+    harm_risk,
+    needed_words,
+    not_alive_words,
+    not_proven_words,
+    not_worse_words,
+    ruled_out_words,
+    simple_words,
+    too_short_words,
+    unproven_full_words,
+    until_then_words,
 )
+from .words import NOTHING, Words, paragraph
 
 Kind = Literal[
     "adopt", "adopt-light", "use-simple", "mixer-not-alive", "do-not-adopt", "not-proven"
@@ -81,9 +96,9 @@ class Verdict:
 
     kind: Kind
     policy: str
-    sentence: str
+    sentence: Words
     numbers: Mapping[str, float]
-    risks: tuple[str, ...] = ()
+    risks: tuple[Words, ...] = ()
     effects: tuple[Effect, ...] = ()
 
 
@@ -161,8 +176,9 @@ def _case(
     def known(name: str) -> Candidate:
         return candidate(name, gains, scores, costs, roles=roles, limits=limits, pools=pools)
 
+    alive = [known(name) for name in learned if costs[name].alive != 0]
     return Case(
-        candidates=tuple(known(n) for n in learned if costs[n].alive != 0),
+        candidates=corrected(alive, roles.full),
         rivals=tuple(known(n) for n in free_rivals(scores, roles)),
         scores=scores, costs=costs, gains=gains, roles=roles, limits=limits, measure=measure,
         pool=pools[measure],
@@ -176,15 +192,10 @@ def _light(case: Case) -> Verdict | None:
         if one.policy == case.roles.full or not one.proven(case.limits):
             continue
         if full is None or not full.proven(case.limits):
-            why = f"{case.roles.full} is not proven itself"
-            return _recommend(case, "adopt-light", one, why)
+            return _recommend(case, "adopt-light", one, unproven_full_words(case.roles.full))
         behind = case.against(one.policy, full.policy)
         if behind.low > -case.limits.margin:
-            why = (
-                f"it is worse than {full.policy} by less than {worth_words(case.limits.margin)}: "
-                f"{points_words(behind)}"
-            )
-            return _recommend(case, "adopt-light", one, why, behind)
+            return _recommend(case, "adopt-light", one, not_worse_words(case, behind), behind)
     return None
 
 
@@ -194,13 +205,7 @@ def _adopt(case: Case) -> Verdict | None:
     if full is None or not full.proven(case.limits):
         return None
     also = [one.policy for one in case.candidates if one is not full and one.proven(case.limits)]
-    why = ""
-    if also:
-        why = (
-            f"{listed(also)}, which costs less, is proven too, but not to be worse by less than "
-            f"{worth_words(case.limits.margin)}"
-        )
-    return _recommend(case, "adopt", full, why)
+    return _recommend(case, "adopt", full, also_words(case, also) if also else NOTHING)
 
 
 def _simple(case: Case) -> Verdict | None:
@@ -213,9 +218,7 @@ def _simple(case: Case) -> Verdict | None:
     if any(e.points >= case.limits.margin for e in ahead):
         return None
     ruled_out = [against_words(case, one) for one in case.candidates if one not in hopeful]
-    shown = [f"{e.policy} is not ahead of it: {points_words(e)}" for e in ahead]
-    level = f" {'; '.join([*shown, *ruled_out])}." if case.candidates else f" {dead_words(case)}"
-    text = f"Use {rival.policy}, which is free: {gain_words(case, rival.gain)}.{level}"
+    text = simple_words(case, rival.gain, ahead, ruled_out)
     return _verdict(case, "use-simple", rival.policy, text, (rival.gain, *ahead))
 
 
@@ -223,19 +226,16 @@ def _not_alive(case: Case) -> Verdict | None:
     """Rule 4."""
     if case.candidates:
         return None
-    text = f"{dead_words(case)} Nothing is known about what it gives here."
-    return _verdict(case, "mixer-not-alive", case.roles.full, text, ())
+    return _verdict(case, "mixer-not-alive", case.roles.full, not_alive_words(case), ())
 
 
 def _do_not(case: Case) -> Verdict | None:
     """Rule 5."""
     if not all(one.hopeless(case.limits.worth) for one in case.candidates):
         return None
-    reasons = [against_words(case, one) for one in case.candidates]
-    shown = "; ".join(gain_words(case, one.gain) for one in case.candidates)
-    text = f"Do not adopt: {'; '.join(reasons)}. Measured: {shown}."
     used = [effect for one in case.candidates for effect in (one.gain, *one.harmed)]
-    return _verdict(case, "do-not-adopt", case.candidates[0].policy, text, used)
+    policy = case.candidates[0].policy
+    return _verdict(case, "do-not-adopt", policy, do_not_words(case), used)
 
 
 def _not_proven(case: Case) -> Verdict:
@@ -243,37 +243,29 @@ def _not_proven(case: Case) -> Verdict:
     hopeful = [one for one in case.candidates if not one.hopeless(case.limits.worth)]
     one = hopeful[0]
     open_ = one.unbeaten(case.limits.margin)
-    weakest = open_[0] if one.gain.better and open_ else one.gain
-    text = f"Not proven: {gain_words(case, one.gain)}"
-    if weakest is not one.gain:
-        text += (
-            f", but not shown to be ahead of {weakest.baseline} by "
-            f"{worth_words(case.limits.margin)}: {points_words(weakest)}"
-        )
-    text += ". "
+    gained = one.gain.p_better < ERROR and one.gain.points >= case.limits.worth
+    weakest = open_[0] if gained and open_ else one.gain
+    sentences = [not_proven_words(case, one, weakest)]
     numbers: dict[str, float] = {}
     if not one.same_time:
-        text += (
-            f"No rival had as much wall time as {one.policy} "
-            f"({case.costs[one.policy].seconds:,.0f} s a cell): train plainly for as long."
-        )
+        sentences.append(too_short_words(case, one.policy))
     else:
         aim = max(weakest.points, case.limits.worth)
-        corrected = len(case.gains) if weakest is one.gain else 1
-        more = needed(weakest.squares, aim, rivals=corrected)
+        sided = 2 * ERROR * share_of(one.policy, case.candidates, case.roles.full)
+        more = needed(weakest.squares, aim, confidence=1 - sided)
         numbers = {"difference_to_show": aim, "more_seeds": _number(more.seeds)}
         numbers["more_parts"] = _number(more.parts)
         if more.together is not None:
             numbers["more_seeds_together"], numbers["more_parts_together"] = more.together
-        text += f"For a difference of {worth_words(round(aim, 1))}: {more.sentence}."
+        sentences.append(needed_words(aim, more))
     ruled_out = [against_words(case, each) for each in case.candidates if each not in hopeful]
     if ruled_out:
-        text += f" Ruled out: {'; '.join(ruled_out)}."
+        sentences.append(ruled_out_words(ruled_out))
     rival = _useful_rival(case)
     if rival is not None:
-        text += f" Until then use {rival.policy}, which is free: {gain_words(case, rival.gain)}."
+        sentences.append(until_then_words(case, rival.gain))
     used = [one.gain] if weakest is one.gain else [one.gain, weakest]
-    return _verdict(case, "not-proven", one.policy, text, used, numbers)
+    return _verdict(case, "not-proven", one.policy, paragraph(sentences), used, numbers)
 
 
 def _useful_rival(case: Case) -> Candidate | None:
@@ -289,24 +281,18 @@ def _useful_rival(case: Case) -> Candidate | None:
     return max(able, key=lambda one: one.gain.points, default=None)
 
 
-def _recommend(case: Case, kind: Kind, one: Candidate, why: str, *more: Effect) -> Verdict:
-    text = f"Adopt {one.policy}: {gain_words(case, one.gain)}"
+def _recommend(case: Case, kind: Kind, one: Candidate, why: Words, *more: Effect) -> Verdict:
     closest = min(one.over, key=lambda effect: effect.points, default=None)
-    if closest is not None:
-        text += (
-            f", and better than {closest.baseline}, the best free rival within its wall time: "
-            f"{points_words(closest)}"
-        )
-    text += f"; {why}." if why else "."
+    text = adopt_words(case, one, closest, why, light=kind == "adopt-light")
     used = (one.gain, *more) if closest is None else (one.gain, closest, *more)
-    return _verdict(case, kind, one.policy, text, used)
+    return _verdict(case, kind, one.policy, text, used, {"p of not being ahead": one.p_ahead})
 
 
 def _verdict(
     case: Case,
     kind: Kind,
     policy: str,
-    text: str,
+    text: Words,
     used: Sequence[Effect],
     more: Mapping[str, float] | None = None,
 ) -> Verdict:
@@ -328,19 +314,14 @@ def _verdict(
     )
 
 
-def _risks(case: Case) -> tuple[str, ...]:
+def _risks(case: Case) -> tuple[Words, ...]:
     risks = []
     for name in (case.roles.full, *case.roles.light):
         alive = case.costs[name].alive if name in case.scores else None
-        if alive == 0:
-            risks.append(f"The Mixer of {name} came alive in no seed.")
-        elif alive is not None and alive < 1:
-            risks.append(f"The Mixer of {name} came alive in {alive:.0%} of the seeds only.")
+        if alive is not None and alive < 1:
+            risks.append(alive_risk(name, alive))
     for one in (*case.candidates, *case.rivals):
-        risks += [
-            f"{one.policy} lowers the recall of {class_words(e)} by {-e.points:.1f} points."
-            for e in one.harmed
-        ]
+        risks += [harm_risk(one.policy, harm) for harm in one.harmed]
     notes = dict.fromkeys(note for effect in case.gains.values() for note in effect.notes)
     return (*risks, *notes)
 

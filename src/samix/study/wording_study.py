@@ -1,0 +1,204 @@
+"""The words about a whole study: beyond one mode and one budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .effects import Effect
+from .rates import ClassRecall
+from .wording import WHAT, points_words
+from .words import Words, cell_words, listed, mode_words, name_words, range_words
+
+
+def elsewhere_words(main: str, mode: str, labels: int, gain: Effect) -> Words:
+    """Say what the policy does in the other mode."""
+    here, there, points = mode_words(main), cell_words(mode, labels), points_words(gain)
+    if gain.points > 0:
+        proof = "too" if gain.low > 0 else "too, though that is not proven"
+        proof_ja = "向上した" if gain.low > 0 else "向上したが、有意ではない"
+        return Words(
+            f"In {there.en} it gains {proof}: {points.en}.",
+            f"{there.ja}でも{proof_ja}: {points.ja}。",
+        )
+    loss = "loses" if gain.high < 0 else "does not gain"
+    loss_ja = "悪化した" if gain.high < 0 else "向上しなかった"
+    return Words(
+        f"This holds for {here.en} only: in {there.en} {gain.policy} {loss}: {points.en}.",
+        f"ただしこれは{here.ja}に限ります: {there.ja}では {gain.policy} により{loss_ja}: "
+        f"{points.ja}。",
+    )
+
+
+def unanswered_words(mode: str, labels: int) -> Words:
+    """Say that the main question has no answer."""
+    where = cell_words(mode, labels)
+    return Words(
+        f"Not proven: the main question, {where.en}, has no answer, since its trainings of plain "
+        "or of learned mixing did not finish.",
+        f"判定できません: 主要な問い({where.ja})に必要な学習(none または学習型 mixup)が完了して"
+        "いません。",
+    )
+
+
+def loss_risk(mode: str, labels: int, gain: Effect) -> Words:
+    """Say that plain training is better there."""
+    where, points = cell_words(mode, labels), points_words(gain)
+    return Words(
+        f"In {where.en} {gain.policy} is worse than {gain.baseline}: {points.en}.",
+        f"{where.ja}では {gain.policy} は {gain.baseline} より劣ります: {points.ja}。",
+    )
+
+
+def hint_words(mode: str, labels: int, policy: str, questions: int) -> Words:
+    """Say that another question came out well."""
+    where = cell_words(mode, labels)
+    return Words(
+        f"In {where.en} alone {policy} would be adopted. That was not the main question, and "
+        f"{questions} were asked: a hint for the next study, not a proof.",
+        f"{where.ja}だけを見れば {policy} は採用の基準を満たします。ただし主要な問いではなく、"
+        f"{questions} 通りを調べた結果の一つなので、次の検証への手がかりであり、証明ではありません"
+        "。",
+    )
+
+
+def accuracy_headline(measure: str, effect: Effect) -> Words:
+    """Say what the verdict's policy gains."""
+    what, points = WHAT[measure], points_words(effect)
+    return Words(
+        f"{effect.policy} against {effect.baseline}: {points.en} of {what.en}.",
+        f"{effect.baseline} に対する {effect.policy} の{what.ja}: {points.ja}。",
+    )
+
+
+def consistency_words(
+    policies: int, correlation: float, p: float, names: Sequence[str], same: Sequence[bool]
+) -> Words:
+    """Say whether policies rank alike in both modes, and whether the learned ones keep their sign.
+
+    Args:
+        policies: That were compared in both.
+        correlation: Spearman's; NaN where it is unknown.
+        p: By permutation.
+        names: Learned policies.
+        same: Whether each of them has the same sign in both.
+    """
+    if math.isnan(correlation):
+        head = Words(
+            f"{policies} policies are too few to rank in both modes.",
+            f"比較できる手法が {policies} 個では、両モードの順位相関を求められません。",
+        )
+    else:
+        alike = "agree" if p < 0.05 and correlation > 0 else "are not shown to agree"
+        alike_ja = "一致する" if p < 0.05 and correlation > 0 else "一致するとは言えない"
+        head = Words(
+            f"The ranks of {policies} policies in supervised and in self-supervised learning "
+            f"{alike}: rank correlation {correlation:+.2f}, p = {p:.2f}.",
+            f"教師あり学習と自己教師あり学習での {policies} 手法の順位は{alike_ja}: 順位相関 "
+            f"{correlation:+.2f}、p = {p:.2f}。",
+        )
+    groups = [
+        ([n for n, s in zip(names, same, strict=True) if s is kind], kind) for kind in (True, False)
+    ]
+    for chosen, kind in groups:
+        if chosen:
+            who = listed([name_words(name) for name in chosen])
+            head += Words(
+                f" The gain of {who.en} has {'one sign' if kind else 'opposite signs'} in both.",
+                f"{who.ja} の効果の符号は両者で{'同じ' if kind else '逆'}です。",
+            )
+    return head
+
+
+def rarest_words(recall: ClassRecall, policy: str) -> Words:
+    """Name the rarest class that can be judged, with its recall."""
+    rate = recall.recall
+    inside = range_words(100 * rate.low, 100 * rate.high, ".0f")
+    return Words(
+        f"The rarest class that can be judged is '{recall.name}' ({rate.parts:,} test parts): "
+        f"{policy} finds {rate.share:.0%} of them ({inside.en}).",
+        f"判定可能な最少クラスは '{recall.name}'(テスト個体 {rate.parts:,} 個): {policy} の再現率"
+        f"は {rate.share:.0%}({inside.ja})。",
+    )
+
+
+def guard_risk(mode: str, policy: str, accepted: float) -> Words:
+    """Say that the guard replaced many mixes."""
+    where = mode_words(mode)
+    return Words(
+        f"The guard replaced or repaired {1 - accepted:.0%} of the mixes of {policy} ({where.en}).",
+        f"ガードは {policy} の混合画像の {1 - accepted:.0%} を棄却または修正しました({where.ja})。",
+    )
+
+
+def failed_note(failed: int, missing: int, planned: int) -> Words:
+    """Say how many cells are left out."""
+    return Words(
+        f"Of {planned:,} planned trainings {failed:,} failed and {missing:,} are missing; they are "
+        "left out, and policies are compared at the seeds that both have.",
+        f"計画した {planned:,} 回の学習のうち {failed:,} 回が失敗、{missing:,} 回が未完了です。"
+        "これらは除外し、双方に共通するシードだけで比較しました。",
+    )
+
+
+def primary_note(mode: str, labels: int, others: int) -> Words:
+    """Say which question decides."""
+    where = cell_words(mode, labels)
+    return Words(
+        f"The main question was set beforehand: {where.en}. The {others} others corroborate or "
+        "restrict it; they cannot turn it into a recommendation.",
+        f"主要な問いは事前に定めた{where.ja}です。他の {others} 通りの結果は補強または制限に"
+        "用い、それだけで採用の推奨にはなりません。",
+    )
+
+
+def intervals_note(parts: int) -> Words:
+    """Say what the intervals are of."""
+    return Words(
+        f"All intervals are 95 % over new seeds and new parts; {parts:,} independent test parts "
+        "count, not their photos. p-values are corrected over the policies, intervals are not.",
+        f"信頼区間はすべて、新しいシードと新しい個体に対する 95 % 区間です。写真の枚数ではなく、"
+        f"独立したテスト個体 {parts:,} 個を数えています。p 値は手法間の多重比較を補正済みですが、"
+        "信頼区間は補正していません。",
+    )
+
+
+def balanced_note(largest: str, smallest: str) -> Words:
+    """Say why balanced accuracy is compared."""
+    return Words(
+        f"Balanced accuracy is compared, since '{largest}' has many more test parts than "
+        f"'{smallest}'.",
+        f"クラス '{largest}' のテスト個体が '{smallest}' よりはるかに多いため、クラス平均精度で"
+        "比較しました。",
+    )
+
+
+def unjudged_note(mode: str, labels: int, why: str) -> Words:
+    """Say that a mode and budget could not be judged; ``why`` is "baseline" or "learned"."""
+    where = cell_words(mode, labels)
+    lacking = {
+        "baseline": Words("plain training", "none の学習"),
+        "learned": Words("a learned policy", "学習型手法の学習"),
+    }[why]
+    return Words(
+        f"No verdict for {where.en}: there is no finished cell of {lacking.en}.",
+        f"{where.ja}は判定できません: {lacking.ja}が 1 つも完了していません。",
+    )
+
+
+def no_threshold_note(mode: str, labels: int, kind: str) -> Words:
+    """Say why there are no escape and overkill rates; ``kind`` is "good" or "defective"."""
+    where = cell_words(mode, labels)
+    return Words(
+        f"No escape and overkill rates for {where.en}: validation or test has no {kind} part.",
+        f"{where.ja}の見逃し率と過検出率は求められません: 検証用またはテスト用データに"
+        f"{'良品' if kind == 'good' else '不良品'}がありません。",
+    )
+
+
+def no_curve_note() -> Words:
+    """Say why there is no label efficiency."""
+    return Words(
+        "Label efficiency needs plain training at two label budgets or more.",
+        "ラベル効率を求めるには、2 通り以上のラベル数での none の学習が必要です。",
+    )
