@@ -2,6 +2,7 @@
 
 from .candidates import Cost, Limits, Roles
 from .effects import Effect, effects, holm
+from .findings import find
 from .inspection import (
     Inspection,
     PartProbabilities,
@@ -40,6 +41,7 @@ __all__ = [
     "best_thresholds",
     "class_recalls",
     "effects",
+    "find",
     "holm",
     "inspect",
     "judge",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from .effects import Effect
+from .inspection import Prices
 from .rates import ClassRecall
 from .wording import WHAT, points_words
 from .words import Words, cell_words, listed, mode_words, name_words, range_words
@@ -122,6 +123,18 @@ def rarest_words(recall: ClassRecall, policy: str) -> Words:
     )
 
 
+def weakest_risk(recall: ClassRecall, policy: str) -> Words:
+    """Name the class that is found least often, of those that can be judged."""
+    rate = recall.recall
+    inside = range_words(100 * rate.low, 100 * rate.high, ".0f")
+    return Words(
+        f"The weakest class of {policy} is '{recall.name}': it finds {rate.share:.0%} of "
+        f"{rate.parts:,} test parts ({inside.en}).",
+        f"{policy} が最も苦手とするクラスは '{recall.name}': テスト個体 {rate.parts:,} 個に対する"
+        f"再現率は {rate.share:.0%}({inside.ja})。",
+    )
+
+
 def guard_risk(mode: str, policy: str, accepted: float) -> Words:
     """Say that the guard replaced many mixes."""
     where = mode_words(mode)
@@ -201,4 +214,15 @@ def no_curve_note() -> Words:
     return Words(
         "Label efficiency needs plain training at two label budgets or more.",
         "ラベル効率を求めるには、2 通り以上のラベル数での none の学習が必要です。",
+    )
+
+
+def prices_note() -> Words:
+    """Say which prices were taken."""
+    usual = Prices()
+    return Words(
+        f"No prices were given: an escaped defect is taken to cost {usual.escape:g}, a rejected "
+        f"good part {usual.overkill:g}.",
+        f"コストの指定がないため、見逃し 1 件を {usual.escape:g}、過検出 1 件を "
+        f"{usual.overkill:g} として計算しました。",
     )
