@@ -75,7 +75,7 @@ def test_every_sentence_is_in_both_languages(found: dict[str, Any]) -> None:
 def test_a_gain_with_a_loss_is_said_plainly(found: dict[str, Any]) -> None:
     verdict = found["verdict"]
     assert (verdict["kind"], verdict["mode"], verdict["labels"]) == ("adopt", "supervised", 400)
-    assert "This holds for supervised learning only" in verdict["sentence"]["en"]
+    assert "This is shown for supervised learning only" in verdict["sentence"]["en"]
     assert "samix loses" in verdict["sentence"]["en"]
     assert "教師あり学習に限ります" in verdict["sentence"]["ja"]
     assert any("is worse than none" in risk["en"] for risk in verdict["risks"])

@@ -38,10 +38,12 @@ class Consistency:
     correlation: float
     p: float
 
-    def same_sign(self, policy: str) -> bool:
-        """Say whether a policy gains in both or in neither."""
-        one, other = self.supervised[policy], self.self_supervised[policy]
-        return (one.points > 0) == (other.points > 0)
+    def same_sign(self, policy: str) -> bool | None:
+        """Say whether a policy gains in both or loses in both; None where an interval holds 0."""
+        both = (self.supervised[policy], self.self_supervised[policy])
+        if any(one.low <= 0 <= one.high for one in both):
+            return None
+        return (both[0].points > 0) == (both[1].points > 0)
 
     def sentence(self, learned: Sequence[str]) -> Words:
         """Return it in words, with the signs of the learned policies."""

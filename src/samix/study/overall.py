@@ -31,6 +31,9 @@ from .wording_study import (
 )
 from .words import paragraph
 
+ADOPTED = ("adopt", "adopt-light")
+RECOMMENDED = (*ADOPTED, "use-simple")
+
 Question = tuple[str, int]  # mode and labels
 
 
@@ -42,7 +45,7 @@ class Overall:
         verdict: Kind, policy, sentence with all that was said, numbers and risks.
         mode: Of the main question.
         labels: Of the main question.
-        restricted: The policy does not gain in the other mode.
+        restricted: The policy has no gain in the other mode, by the estimate.
     """
 
     verdict: Verdict
@@ -111,7 +114,9 @@ def overall_verdict(
         there = _gain(verdicts[mode, max(budgets)], main.policy)
         if there is not None:
             restricted |= there.points <= 0
-            sentences.append(elsewhere_words(primary[0], mode, max(budgets), there))
+            advised = main.kind in RECOMMENDED
+            told = elsewhere_words(primary[0], mode, max(budgets), there, advised=advised)
+            sentences.append(told)
             numbers[f"{main.policy} - {there.baseline}, {mode}: points"] = there.points
     for question, verdict in verdicts.items():
         if question == primary:
@@ -119,7 +124,7 @@ def overall_verdict(
         gain = _gain(verdict, main.policy)
         if gain is not None and gain.high < 0:
             risks.append(loss_risk(*question, gain))
-        if verdict.kind in ("adopt", "adopt-light") and main.kind not in ("adopt", "adopt-light"):
+        if verdict.kind in ADOPTED and main.kind not in ADOPTED:
             risks.append(hint_words(*question, verdict.policy, len(verdicts)))
     joined = replace(
         main, sentence=paragraph(sentences), numbers=numbers, risks=tuple(dict.fromkeys(risks))

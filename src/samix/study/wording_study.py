@@ -12,9 +12,22 @@ from .wording import WHAT, points_words
 from .words import Words, cell_words, listed, mode_words, name_words, range_words
 
 
-def elsewhere_words(main: str, mode: str, labels: int, gain: Effect) -> Words:
-    """Say what the policy does in the other mode."""
+def elsewhere_words(main: str, mode: str, labels: int, gain: Effect, *, advised: bool) -> Words:
+    """Say what the policy does in the other mode.
+
+    Args:
+        main: Mode of the main question.
+        mode: The other one.
+        labels: Its budget.
+        gain: Of the policy there.
+        advised: Whether the policy is recommended for the main one.
+    """
     here, there, points = mode_words(main), cell_words(mode, labels), points_words(gain)
+    if not advised:
+        return Words(
+            f"In {there.en} {gain.policy} over {gain.baseline}: {points.en}.",
+            f"{there.ja}での {gain.baseline} に対する {gain.policy} の差: {points.ja}。",
+        )
     if gain.points > 0:
         proof = "too" if gain.low > 0 else "too, though that is not proven"
         proof_ja = "向上した" if gain.low > 0 else "向上したが、有意ではない"
@@ -22,10 +35,10 @@ def elsewhere_words(main: str, mode: str, labels: int, gain: Effect) -> Words:
             f"In {there.en} it gains {proof}: {points.en}.",
             f"{there.ja}でも{proof_ja}: {points.ja}。",
         )
-    loss = "loses" if gain.high < 0 else "does not gain"
-    loss_ja = "悪化した" if gain.high < 0 else "向上しなかった"
+    loss = "loses" if gain.high < 0 else "shows no gain"
+    loss_ja = "悪化した" if gain.high < 0 else "向上は見られない"
     return Words(
-        f"This holds for {here.en} only: in {there.en} {gain.policy} {loss}: {points.en}.",
+        f"This is shown for {here.en} only: in {there.en} {gain.policy} {loss}: {points.en}.",
         f"ただしこれは{here.ja}に限ります: {there.ja}では {gain.policy} により{loss_ja}: "
         f"{points.ja}。",
     )
@@ -73,7 +86,7 @@ def accuracy_headline(measure: str, effect: Effect) -> Words:
 
 
 def consistency_words(
-    policies: int, correlation: float, p: float, names: Sequence[str], same: Sequence[bool]
+    policies: int, correlation: float, p: float, names: Sequence[str], same: Sequence[bool | None]
 ) -> Words:
     """Say whether policies rank alike in both modes, and whether the learned ones keep their sign.
 
@@ -82,7 +95,7 @@ def consistency_words(
         correlation: Spearman's; NaN where it is unknown.
         p: By permutation.
         names: Learned policies.
-        same: Whether each of them has the same sign in both.
+        same: Whether each of them has the same sign in both; None where that is not clear.
     """
     if math.isnan(correlation):
         head = Words(
@@ -98,17 +111,19 @@ def consistency_words(
             f"教師あり学習と自己教師あり学習での {policies} 手法の順位は{alike_ja}: 順位相関 "
             f"{correlation:+.2f}、p = {p:.2f}。",
         )
-    groups = [
-        ([n for n, s in zip(names, same, strict=True) if s is kind], kind) for kind in (True, False)
-    ]
-    for chosen, kind in groups:
+    for kind, said in _SIGNS.items():
+        chosen = [name for name, one in zip(names, same, strict=True) if one is kind]
         if chosen:
             who = listed([name_words(name) for name in chosen])
-            head += Words(
-                f" The gain of {who.en} has {'one sign' if kind else 'opposite signs'} in both.",
-                f"{who.ja} の効果の符号は両者で{'同じ' if kind else '逆'}です。",
-            )
+            head += Words(f" The gain of {who.en} {said.en}", f"{who.ja} の効果の{said.ja}")
     return head
+
+
+_SIGNS = {
+    True: Words("has one sign in both.", "符号は両者で同じです。"),
+    False: Words("has opposite signs in both.", "符号は両者で逆です。"),
+    None: Words("has no clear sign in at least one of them.", "符号は少なくとも一方で不明確です。"),
+}
 
 
 def rarest_words(recall: ClassRecall, policy: str) -> Words:
