@@ -1,0 +1,274 @@
+"""One training of a study, from its settings to the answers of its cells; it can be killed."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from samix.data import ImageSet, Splits, labelled_subset, read_splits
+from samix.errors import InputError
+from samix.evaluation.embeddings import Machine, Photos, embed
+from samix.evaluation.linear import Labelled, fit_probe
+from samix.evaluation.progress import Quiet
+from samix.evaluation.source import open_encoder
+from samix.training import (
+    PretrainConfig,
+    RunConfig,
+    TrainConfig,
+    TrainingDivergedError,
+    TrainResult,
+    from_dict,
+    open_run,
+    pretrain,
+    read_config,
+    resume,
+    train,
+)
+from samix.training.predictions import PREDICTIONS
+from samix.training.sources import joined, open_sources
+
+from .folder import PocFolder, read_cell, write_cell
+from .grid import Cell, Job
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_FINISHED = "finished"
+
+
+class StudyStoppedError(Exception):
+    """Nothing more can be trained, such as when the disk is full; what is finished is kept."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended.
+
+    Attributes:
+        name: Of the job.
+        status: "finished" or "failed".
+        reason: Why it failed.
+        seconds: Training time; None where it failed.
+        accuracy: On test parts at the largest budget, as a share; None where it failed.
+    """
+
+    name: str
+    status: str
+    reason: str = ""
+    seconds: float | None = None
+    accuracy: float | None = None
+
+
+def run_job(path: str, job: Job) -> Ended:
+    """Train what is left of a job and write the answers of its cells.
+
+    A job that is finished is left alone; one that was killed goes on from its last checkpoint and
+    ends with the same answers; one that failed is tried again.
+
+    Args:
+        path: Folder of the study.
+        job: Which one.
+
+    Raises:
+        StudyStoppedError: The disk is full.
+        InterruptedError: Ctrl-C was pressed.
+    """
+    folder = PocFolder(Path(path))
+    folder.locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.locks / f"{job.folder.replace('/', '.')}.lock"):
+        try:
+            return _run(folder, job)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StudyStoppedError(
+                    f"the disk of '{folder.path}' is full; what is finished is kept. Make room, "
+                    "then go on"
+                ) from error
+            return _failed(folder, job, f"{type(error).__name__}: {error}")
+        except (InputError, TrainingDivergedError, RuntimeError, ValueError, MemoryError) as error:
+            return _failed(folder, job, str(error) or type(error).__name__)
+
+
+def _run(folder: PocFolder, job: Job) -> Ended:
+    known = [read_cell(folder, cell) for cell in job.cells]
+    if all(record is not None and record["status"] == _FINISHED for record in known):
+        return _ended(job, known[0] or {})
+    with _peak_memory() as peak:
+        result = _train(folder, job)
+    if result.status != _FINISHED or result.metrics is None:
+        raise InterruptedError(job.name)
+    metrics, run = result.metrics, result.run.path
+    mixer, guard = metrics["mixer"], metrics["guard"]
+    record = {
+        "status": _FINISHED,
+        "reason": "",
+        "seconds": metrics["cost"]["train_seconds"],
+        "steps": metrics["cost"]["steps"],
+        "epochs": metrics["epochs"]["done"],
+        "alive": None if mixer is None else bool(mixer["came_alive"]),
+        "memory_mb": peak.megabytes,
+        "guard_accepted": None if guard is None else guard["accepted"],
+    }
+    answers = _supervised(run, job) if job.command == "train" else _probed(folder, run, job)
+    for unneeded in ("checkpoints", "tensorboard"):
+        shutil.rmtree(run / unneeded, ignore_errors=True)
+    first: dict[str, Any] = {}
+    for cell, outcomes in answers:
+        test = outcomes[outcomes["part"] == "test"]
+        accuracy = float((test["target"] == test["predicted"]).mean())
+        written = {**record, "accuracy": accuracy}
+        write_cell(folder, cell, outcomes, written)
+        first = first or written
+    return _ended(job, first)
+
+
+def _ended(job: Job, record: dict[str, Any]) -> Ended:
+    return Ended(job.name, _FINISHED, "", record["seconds"], record["accuracy"])
+
+
+def _failed(folder: PocFolder, job: Job, reason: str) -> Ended:
+    reason = " ".join(reason.split())
+    for cell in job.cells:
+        write_cell(folder, cell, None, {"status": "failed", "reason": reason})
+    return Ended(job.name, "failed", reason)
+
+
+def config_of(folder: PocFolder, job: Job) -> RunConfig:
+    """Return the configuration of a job's training.
+
+    Raises:
+        InputError: A setting cannot be used.
+    """
+    kind = TrainConfig if job.command == "train" else PretrainConfig
+    values = {
+        **job.settings, "output": str(folder.path / job.folder), "splits": str(folder.splits),
+    }  # fmt: skip
+    return from_dict(values, kind)
+
+
+def _train(folder: PocFolder, job: Job) -> TrainResult:
+    config = config_of(folder, job)
+    run = Path(config.output or "")
+    if (run / "config.yaml").is_file():
+        _same_plan(read_config(open_run(run)), config, run)
+        return resume(run)
+    if run.is_dir():
+        shutil.rmtree(run)  # killed before it had begun, or failed
+    return pretrain(config) if isinstance(config, PretrainConfig) else train(_as_train(config))
+
+
+def _as_train(config: RunConfig) -> TrainConfig:
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"config: expected a TrainConfig, got {type(config).__name__}")
+    return config
+
+
+def _same_plan(there: RunConfig, planned: RunConfig, run: Path) -> None:
+    """Refuse a run that does something else than the plan says."""
+    for name in ("policy", "epochs", "seed", "backbone", "image_size", "command"):
+        if getattr(there, name) != getattr(planned, name):
+            raise InputError(
+                f"'{run}' was trained with {name} {getattr(there, name)}, the plan says "
+                f"{getattr(planned, name)}; remove this folder"
+            )
+
+
+def _supervised(run: Path, job: Job) -> Iterator[tuple[Cell, pd.DataFrame]]:
+    """Return what the classifier said."""
+    cell = job.cells[0]
+    kept = {"path": str, "split": str, "group": str, "target": str, "predicted": str}
+    said = pd.read_csv(run / PREDICTIONS, dtype=kept, keep_default_na=False)
+    said = said.rename(columns={"path": "photo", "split": "part"})
+    yield cell, _answers(cell, said)
+
+
+def _probed(folder: PocFolder, run: Path, job: Job) -> Iterator[tuple[Cell, pd.DataFrame]]:
+    """Return what a linear probe on the frozen encoder says at each label budget."""
+    config = replace(read_config(open_run(run)), splits=None)
+    images = joined(open_sources(config))
+    whole = read_splits(folder.splits, images)
+    encoder = open_encoder(run)
+    photos = Photos(images, whole, encoder.image_size, (encoder.mean, encoder.std), Quiet())
+    machine = Machine(config.device)
+    network = encoder.network.to(config.device)
+    known = {
+        part: Labelled(embed(network, photos.batches(part), machine, Quiet(), part),
+                       photos.target(part))
+        for part in ("train", "val", "test")
+    }  # fmt: skip
+    place = {photo: at for at, photo in enumerate(whole.train)}
+    for cell in job.cells:
+        some = labelled_subset(
+            images, whole, label_fraction=job.fractions[cell.labels], seed=cell.seed
+        )
+        at = torch.tensor([place[photo] for photo in some])
+        train_part = known["train"]
+        subset = Labelled(train_part.embedding[at], train_part.target[at])
+        probe = fit_probe(subset, known["val"], len(images.classes))
+        tables = [
+            _said(images, whole, part, probe.logits(known[part].embedding).softmax(1))
+            for part in ("val", "test")
+        ]
+        yield cell, _answers(cell, pd.concat(tables, ignore_index=True))
+
+
+def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) -> pd.DataFrame:
+    """Return one row a photo of a part."""
+    positions: tuple[int, ...] = getattr(splits, part)
+    names = images.classes
+    said = pd.DataFrame(
+        {
+            "photo": [images.keys[i] for i in positions],
+            "part": part,
+            "group": [splits.groups[i] or images.keys[i] for i in positions],
+            "target": [names[images.targets[i]] for i in positions],
+            "predicted": [names[k] for k in probabilities.argmax(1).tolist()],
+        }
+    )
+    for k, name in enumerate(names):
+        said[f"p_{name}"] = probabilities[:, k].double().numpy()
+    return said
+
+
+def _answers(cell: Cell, said: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a cell in the table of outcomes."""
+    for name, value in reversed(cell.to_dict().items()):
+        said.insert(0, name, value)
+    return said
+
+
+@dataclass
+class _Peak:
+    """Peak memory of a training in MiB; None where the system does not tell."""
+
+    megabytes: float | None = None
+
+
+@contextmanager
+def _peak_memory() -> Iterator[_Peak]:
+    """Measure the highest memory of this process, or of its GPU, from here on."""
+    peak = _Peak()
+    on_gpu = torch.cuda.is_available()
+    told = platform.system() == "Linux"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    elif told:
+        try:
+            _CLEAR.write_text("5")
+        except OSError:
+            told = False  # then the number would be that of earlier trainings
+    yield peak
+    if on_gpu:
+        peak.megabytes = torch.cuda.max_memory_allocated() / 2**20
+    elif told:
+        lines = _STATUS.read_text().splitlines()
+        peak.megabytes = next(int(x.split()[1]) / 1024 for x in lines if x.startswith("VmHWM"))

@@ -1,0 +1,294 @@
+"""Runs the trainings of a study: in processes of this machine, or on a Ray cluster.
+
+Each worker is one process that trains job after job, with its share of the cores. It ends when the
+process that started it ends, however that ends. A worker that dies (out of memory, for instance) is
+replaced; a job during which two died has failed. Nothing here decides what is trained: every job
+finds in its own folder how far it has come.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from samix.errors import InputError
+
+from .cells import Ended, run_job
+from .folder import PocFolder, write_cell
+from .grid import Job
+
+ENGINES = ("local", "ray")
+_TRIES = 3  # workers that may die during one job; others die with them
+_TICK = 0.5  # seconds from one look at the workers to the next
+
+Watch = Callable[[int, int, float], None]  # finished jobs, all jobs, seconds left
+
+
+class Engine(Protocol):
+    """What trains."""
+
+    workers: int
+
+    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Start a call elsewhere."""
+
+    def renew(self) -> None:
+        """Replace workers that died."""
+
+
+@dataclass
+class Local:
+    """Processes of this machine.
+
+    Attributes:
+        workers: How many.
+        threads: Of torch in each of them.
+        stop: Set to end them at once.
+        pool: Of processes; each begins without anything of this one.
+    """
+
+    workers: int
+    threads: int
+    stop: Event = field(default_factory=lambda: get_context("spawn").Event())
+    pool: ProcessPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = self._created()
+
+    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Start a call in a free process."""
+        return self.pool.submit(call, *arguments)
+
+    def renew(self) -> None:
+        """Replace all processes."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.pool = self._created()
+
+    def _created(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self.workers,
+            mp_context=get_context("spawn"),
+            initializer=_begin_worker,
+            initargs=(os.getpid(), self.threads, self.stop),
+        )
+
+
+@dataclass
+class Ray:
+    """Workers of a Ray cluster, which see the folder of the study under the same path.
+
+    Attributes:
+        workers: Jobs at a time.
+        ray: The package.
+        resources: Of one job.
+    """
+
+    workers: int
+    ray: Any
+    resources: dict[str, float]
+
+    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Start a call where there is room."""
+        remote = self.ray.remote(call).options(max_retries=0, **self.resources)
+        future: Future[Any] = remote.remote(*arguments).future()
+        return future
+
+    def renew(self) -> None:
+        """Leave it to the cluster, which replaces its workers."""
+
+
+@contextmanager
+def open_engine(name: str, workers: int | None, device: str) -> Iterator[Engine]:
+    """Start an engine, and end its workers afterwards, at once where something was raised.
+
+    Args:
+        name: "local" or "ray".
+        workers: Trainings at a time; None is one a core without a GPU, one with.
+        device: That is trained on, as resolved.
+
+    Raises:
+        InputError: Unknown engine, one that is not installed, or too many workers.
+    """
+    if name not in ENGINES:
+        raise InputError(f"--engine '{name}' is unknown; expected {' or '.join(ENGINES)}")
+    if name == "ray":
+        with _ray(workers, device) as engine:
+            yield engine
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cores or 1
+    count = workers or (cores if device == "cpu" else 1)
+    local = Local(count, max(1, cores // count) if device == "cpu" else torch.get_num_threads())
+    try:
+        yield local
+    except BaseException:
+        local.stop.set()
+        raise
+    finally:
+        local.pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _ray(workers: int | None, device: str) -> Iterator[Engine]:
+    try:
+        ray: Any = importlib.import_module("ray")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "--engine ray needs the package 'ray', which is not installed; run pip install "
+            "'samix[ray]'"
+        ) from error
+    ray.init(address="auto" if "RAY_ADDRESS" in os.environ else None, log_to_driver=False)
+    try:
+        there = ray.cluster_resources()
+        what = "CPU" if device == "cpu" else "GPU"
+        key = {"CPU": "num_cpus", "GPU": "num_gpus"}[what]
+        yield Ray(workers or max(1, int(there.get(what, 1))), ray, {key: 1})
+    finally:
+        ray.shutdown()
+
+
+def _begin_worker(parent: int, threads: int, stop: Event) -> None:
+    """Prepare a worker: its threads, and that it ends with the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what happens then
+    torch.set_num_threads(threads)
+
+    def watch() -> None:
+        while not stop.wait(_TICK):
+            if os.getppid() != parent:
+                break
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_jobs(
+    path: Path,
+    jobs: Sequence[Job],
+    engine: Engine,
+    *,
+    ended: Callable[[Ended], None],
+    watch: Watch,
+    deadline: float | None = None,
+    keep: Sequence[int] = (),
+) -> None:
+    """Run the jobs of a study.
+
+    Args:
+        path: Folder of the study.
+        jobs: In the order in which they start.
+        engine: Where.
+        ended: Called with each job that ended.
+        watch: Called every half second with finished jobs, all jobs, and the seconds left.
+        deadline: Time of :func:`time.monotonic` after which no further seed begins a job that would
+            probably end later.
+        keep: Seeds that are trained whatever the time.
+
+    Raises:
+        StudyStoppedError: Nothing more can be trained.
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    waiting = list(jobs)
+    running: dict[Future[Any], Job] = {}
+    deaths: dict[str, int] = {}
+    pace = Pace(jobs, engine.workers)
+    while waiting or running:
+        while waiting and len(running) < engine.workers:
+            job = waiting.pop(0)
+            late = deadline is not None and job.seed not in keep
+            if late and time.monotonic() + pace.ratio() * job.expected > (deadline or 0.0):
+                pace.left_out(job)
+                continue
+            running[engine.submit(run_job, str(path), job)] = job
+        over, _ = wait(running, timeout=_TICK, return_when=FIRST_COMPLETED)
+        died = []
+        for future in over:
+            job = running.pop(future)
+            try:
+                result: Ended = future.result()
+            except BrokenProcessPool:
+                died.append(job)
+                continue
+            pace.finished(job)
+            ended(result)
+        if died:
+            died += running.values()
+            running.clear()
+            engine.renew()
+            again = _tried(path, died, deaths, pace, ended)
+            waiting = [*again, *waiting]
+        watch(len(pace.done), len(jobs), pace.left())
+
+
+def _tried(
+    path: Path,
+    died: Sequence[Job],
+    deaths: dict[str, int],
+    pace: Pace,
+    ended: Callable[[Ended], None],
+) -> list[Job]:
+    """Return the jobs that are tried once more after workers died; the others have failed."""
+    again = []
+    for job in died:
+        deaths[job.folder] = deaths.get(job.folder, 0) + 1
+        if deaths[job.folder] < _TRIES:
+            again.append(job)
+            continue
+        reason = "its process died, probably for want of memory"
+        for cell in job.cells:
+            write_cell(PocFolder(path), cell, None, {"status": "failed", "reason": reason})
+        pace.finished(job)
+        ended(Ended(job.name, "failed", reason))
+    return again
+
+
+class Pace:
+    """How long a study still takes, by how long its jobs took so far.
+
+    Args:
+        jobs: All of them.
+        workers: Jobs at a time.
+    """
+
+    def __init__(self, jobs: Sequence[Job], workers: int) -> None:
+        self.jobs = {job.folder: job for job in jobs}
+        self.workers = workers
+        self.done: list[str] = []
+        self.skipped: list[str] = []
+        self._begin = time.monotonic()
+
+    def finished(self, job: Job) -> None:
+        """Note that a job ended."""
+        self.done.append(job.folder)
+
+    def left_out(self, job: Job) -> None:
+        """Note that a job is not begun for want of time."""
+        self.skipped.append(job.folder)
+
+    def ratio(self) -> float:
+        """Return by how much jobs took longer than expected, at least 1."""
+        expected = sum(self.jobs[name].expected for name in self.done)
+        spent = (time.monotonic() - self._begin) * min(self.workers, len(self.jobs))
+        return max(1.0, min(spent / expected, 10.0)) if len(self.done) > self.workers else 1.0
+
+    def left(self) -> float:
+        """Return the seconds that are probably left."""
+        expected = sum(self.jobs[name].expected for name in self.done)
+        total = sum(job.expected for n, job in self.jobs.items() if n not in self.skipped)
+        if not expected:
+            return total / self.workers
+        spent = time.monotonic() - self._begin
+        return max(0.0, spent / expected * (total - expected))
