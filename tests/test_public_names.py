@@ -61,6 +61,7 @@ def test_policies_and_methods_are_frozen() -> None:
         "maskmix",
         "saliencymix",
         "guidedmixup",
+        "attentivemix",
         "samix",
         "samix-p",
     ]

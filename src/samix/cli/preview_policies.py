@@ -109,6 +109,11 @@ def _options_of(name: str) -> tuple[str, ...]:
                 "nothing to look at; leave it out"
             )
         return policy_options(rival.policy)
+    if name in POLICIES and (needs := POLICIES[name]().traits.needs):
+        raise InputError(
+            f"--policy {name} reads the {', '.join(needs)} of a network in training, so that it "
+            "cannot mix before; leave it out"
+        )
     if name in POLICIES or is_pretrained_mixer(name):
         return policy_options(name)
     if (Path(name).expanduser() / "config.yaml").is_file():
@@ -118,7 +123,8 @@ def _options_of(name: str) -> tuple[str, ...]:
             f"--policy '{name}' is neither the folder of a run nor that of a pre-trained Mixer; "
             "give one, or the name of a policy"
         )
-    known = [policy for policy in (*POLICIES, *RIVALS) if policy != "samix"]
+    known = [*(n for n, make in POLICIES.items() if n != "samix" and not make().traits.needs)]
+    known += RIVALS
     raise InputError(
         f"unknown --policy '{name}'; expected {', '.join(known)}, or a folder; the nearest is "
         f"'{nearest(name, known)}'"

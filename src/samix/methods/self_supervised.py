@@ -92,11 +92,12 @@ class SelfSupervisedMethod(nn.Module):
         self.options = options or SelfSupervisedOptions()
         self.cost = find_cost(self.options.cost)
         self.contrast, self.objective = contrast, objective or MixedObjective()
-        self.tap = tap or (find_tap(network.backbone) if reads_features(guard) else None)
+        tapped = "features" in policy.traits.needs or reads_features(guard)
+        self.tap = tap or (find_tap(network.backbone) if tapped else None)
         self.network, self.predictor, self.policy = network, predictor, policy
         memory = memory or Memory()
         self.queue, self.clusters = memory.queue, memory.clusters
-        check_fit(policy, tap, self.options, contrast, self.objective)
+        check_fit(policy, self.tap, self.options, contrast, self.objective)
         check_guard(guard, policy)
         keep = contrast.momentum_keys or bool(policy.traits.needs) or asks_average(guard)
         self.average = MomentumEncoder(network) if keep else None

@@ -76,8 +76,12 @@ def check_fit(
     objective: MixedObjective,
 ) -> None:
     """Raise a ValueError where policy, tap, options and method do not go together."""
-    if policy.traits.needs and tap is None:
-        raise ValueError(f"tap: expected a place to read features for {policy.name!r}, got None")
+    for need in policy.traits.needs:
+        if need != "features":
+            raise ValueError(
+                f"policy: expected one that needs no {need} with method {contrast.name!r}, got "
+                f"{policy.name!r}; use it in method 'supervised'"
+            )
     if isinstance(policy, LearnedPolicy) and tap and policy.mixer.channels != tap.channels:
         raise ValueError(
             f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "

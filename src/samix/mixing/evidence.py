@@ -19,6 +19,12 @@ class Evidence:
         saliency: (B,1,H',W') share of its image's content that lies in each place, 0 or more, of
             any size; see :mod:`samix.mixing.saliency`.
         partner_saliency: The same of the other view; None takes ``saliency``.
+        gradient: (B,1,H,W) length of the gradient of the classification loss by each pixel, over
+            the channels.
+        activation: (B,1,h,w) share of what speaks for the image's own class that lies in each
+            place, 0 or more, each map with sum 1.
+        attention: (B,1,h,w) share of the attention that a transformer pays to each patch, 0 or
+            more, each map with sum 1.
     """
 
     features: Tensor | None = None
@@ -26,6 +32,9 @@ class Evidence:
     partner_images: Tensor | None = None
     saliency: Tensor | None = None
     partner_saliency: Tensor | None = None
+    gradient: Tensor | None = None
+    activation: Tensor | None = None
+    attention: Tensor | None = None
 
     def head(self, count: int) -> Evidence:
         """Return what is known about the first ``count`` images."""

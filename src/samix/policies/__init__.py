@@ -3,6 +3,7 @@
 from samix.mixing import Evidence
 
 from .collate import MixCollate, mix_collate
+from .informed import InformedPolicy
 from .learned import LearnedPolicy, pair_features
 from .policy import Policy, StaticPolicy, Traits
 from .pretrained import PretrainedPolicy
@@ -12,6 +13,7 @@ from .saliency import SaliencyPolicy
 __all__ = [
     "POLICIES",
     "Evidence",
+    "InformedPolicy",
     "LearnedPolicy",
     "MixCollate",
     "Policy",

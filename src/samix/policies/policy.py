@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
@@ -20,22 +20,25 @@ class Traits:
     Attributes:
         mixes: False for the policy that leaves every image as it is.
         pairwise: A mask depends on the two images of its pair alone.
-        label: Share that the label uses: the "area" of the mask, or "lam" as drawn.
+        label: Share that the label uses: the "area" of the mask, "lam" as drawn, or how much of the
+            "content" of both images is shown.
         learned: The policy has parameters that a method trains.
         needs: Fields of :class:`Evidence` that must be given.
         reads_pixels: A plan follows from what is on the images, not from their number and size
             alone.
         draws_lam: False where lam is not drawn but follows from what is on the images, as in
             GuidedMixup.
+        excused: Common tests that the paper makes impossible, by name, each with the reason.
     """
 
     mixes: bool = True
     pairwise: bool = True
-    label: Literal["area", "lam"] = "area"
+    label: Literal["area", "lam", "content"] = "area"
     learned: bool = False
     needs: tuple[str, ...] = ()
     reads_pixels: bool = False
     draws_lam: bool = True
+    excused: Mapping[str, str] = field(default_factory=dict)
 
 
 class Policy(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from . import learned, pretrained, saliency, shapes, static
+from . import attentive, learned, pretrained, saliency, shapes, static
 from .policy import Policy
 
 POLICIES: dict[str, Callable[..., Policy]] = {
@@ -25,6 +25,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "maskmix": shapes.maskmix,
     "saliencymix": saliency.saliencymix,
     "guidedmixup": saliency.guidedmixup,
+    "attentivemix": attentive.attentivemix,
     "samix": learned.samix,
     "samix-p": pretrained.samix_p,
 }

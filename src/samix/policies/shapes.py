@@ -133,7 +133,7 @@ def smoothmix(sigma: tuple[float, float] = (0.25, 0.5), p: float = 1.0) -> Stati
 def gridmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
     """GridMix: in a grid of ``cells`` by ``cells``, each cell shows one of the two images."""
     check_alpha(alpha)
-    _check_cells(cells)
+    check_cells(cells)
     return StaticPolicy("gridmix", partial(gridmix_plan, alpha=alpha, cells=cells), p)
 
 
@@ -144,11 +144,12 @@ def maskmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
     along a side (2, 7 or 14 for 224 pixels in patches of 16). The paper has 4 for DeiT-T and S.
     """
     check_alpha(alpha)
-    _check_cells(cells)
+    check_cells(cells)
     return StaticPolicy("maskmix", partial(maskmix_plan, alpha=alpha, cells=cells), p)
 
 
-def _check_cells(cells: int) -> None:
+def check_cells(cells: int) -> None:
+    """Raise a TypeError or ValueError unless a grid can have so many cells along a side."""
     if not isinstance(cells, int) or isinstance(cells, bool):
         raise TypeError(f"cells: expected a whole number, got {cells!r}")
     if not 2 <= cells <= 64:

@@ -1,0 +1,52 @@
+"""Every policy trains a classifier: what it needs to know, the method finds out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from samix import POLICIES, SupervisedMethod, create_method
+
+SMALL: dict[str, Any] = {
+    "backbone": "resnet18",
+    "num_classes": 4,
+    "stem": "small",
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+}
+
+
+def make(policy: Any, **options: Any) -> SupervisedMethod:
+    torch.manual_seed(0)
+    return create_method("supervised", policy=policy, **{**SMALL, **options})
+
+
+def batch(size: int = 6) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(size, 3, 32, 32, generator=generator)
+    return images, torch.arange(size) % 4
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_step_of_every_policy(policy: str) -> None:
+    method = make(policy)
+    images, target = batch()
+    before = images.clone()
+    step = method(images, target)
+    step.loss.backward()
+    method.update_momentum()
+    assert torch.isfinite(step.loss)
+    assert torch.equal(images, before)
+    assert step.plan is not None
+    assert not step.plan.mask.requires_grad
+    assert step.logits is not None
+    assert step.logits.shape == (6, 4)
+    moved = {
+        name.partition(".")[0]
+        for name, parameter in method.named_parameters()
+        if parameter.grad is not None and parameter.grad.abs().max() > 0
+    }
+    assert moved == ({"encoder", "policy"} if method.policy.traits.learned else {"encoder"})
+    assert (method.average is not None) == bool(method.policy.traits.needs)
