@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from samix.data import EpochSampler, random_keys
-from samix.data.sampling import uniforms
+from samix.data.sampling import class_weights, uniforms
 
 
 def epoch_of(sampler: EpochSampler, epoch: int) -> list[tuple[int, int]]:
@@ -80,3 +80,25 @@ def test_uniforms_are_uniform_and_independent() -> None:
 def test_a_draw_does_not_depend_on_how_many_there_are() -> None:
     keys = random_keys(0, 0, np.arange(4))
     assert np.array_equal(uniforms(keys, 2), uniforms(keys, 5)[:, :2])
+
+
+def test_classes_are_drawn_as_evenly_as_asked_for():
+    targets = np.array([0] * 900 + [1] * 100)
+    for balance, share in ((0.5, 0.25), (1.0, 0.5)):  # sqrt(100) / (sqrt(900) + sqrt(100))
+        sampler = EpochSampler(1000, seed=3, weights=class_weights(targets.tolist(), balance))
+        drawn = [i for epoch in range(20) for _, i in epoch_of(sampler, epoch)]
+        assert len(drawn) == 20_000
+        assert targets[drawn].mean() == pytest.approx(share, abs=0.015)
+        assert epoch_of(sampler, 4) == epoch_of(sampler, 4) != epoch_of(sampler, 5)
+    assert class_weights(targets.tolist(), 0.0) is None
+    with pytest.raises(ValueError, match="weights must be 4 numbers above 0"):
+        EpochSampler(4, weights=np.array([1.0, 0.0, 1.0, 1.0]))
+
+
+def test_ranks_share_a_balanced_draw():
+    weights = class_weights([0] * 30 + [1] * 18, 1.0)
+    whole = [i for _, i in epoch_of(EpochSampler(48, seed=2, weights=weights), 1)]
+    ranks = [
+        epoch_of(EpochSampler(48, seed=2, rank=r, world_size=2, weights=weights), 1) for r in (0, 1)
+    ]
+    assert whole == [rank[k][1] for k in range(24) for rank in ranks]

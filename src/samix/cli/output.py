@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shlex
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from samix._version import __version__
 from samix.errors import InputError
@@ -47,6 +50,12 @@ def how_to_repeat(*packages: str) -> dict[str, Any]:
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "versions": {**versions, **{package: version(package) for package in packages}},
     }
+
+
+def machine_words() -> str:
+    """Return what this machine is, in one line."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{gpu}"
 
 
 def result_folder(given: Mapping[str, Any], name: str) -> Path:

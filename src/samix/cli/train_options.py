@@ -66,6 +66,13 @@ def add_train(commands: Any) -> None:
     add_option(data, "--label-fraction", "use only this share of labels", type=float, metavar="X")
     add_option(
         data,
+        "--balance",
+        "how evenly classes are drawn: 0 as often as they are, 1 equally often, 0.5 between (0)",
+        type=float,
+        metavar="X",
+    )
+    add_option(
+        data,
         "--augmentation",
         "none, light (flip, small shift), standard (flip, crop) or strong (and RandAugment)",
         metavar="NAME",

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from samix.data.collection import ImageSet, Progress
-from samix.data.sampling import EpochSampler, random_keys, worker_generator
+from samix.data.sampling import EpochSampler, class_weights, random_keys, worker_generator
 from samix.data.splits import Splits
 from samix.data.store import PhotoStore
 from samix.data.views import View
@@ -36,6 +36,7 @@ class Loading:
         num_workers: Worker processes for loading; None is none where all photos are in memory,
             otherwise one a core, at most 8.
         cache_budget: Bytes of memory that decoded photos may take; they are kept when all fit.
+        balance: How evenly classes are drawn for training, in [0, 1]; see :func:`class_weights`.
     """
 
     seed: int = 0
@@ -43,6 +44,7 @@ class Loading:
     world_size: int = 1
     num_workers: int | None = None
     cache_budget: int = CACHE_BUDGET
+    balance: float = 0.0
 
 
 class PhotoDataset(Dataset[Batch]):
@@ -202,7 +204,10 @@ def _loader(
 ) -> DataLoader[Batch]:
     """Build one loader; only training is shared between ranks."""
     ranks = {"rank": loading.rank, "world_size": loading.world_size} if shuffle else {}
-    sampler = EpochSampler(len(part), seed=loading.seed, shuffle=shuffle, **ranks)
+    weights = class_weights(part.targets.tolist(), loading.balance) if shuffle else None
+    sampler = EpochSampler(
+        len(part), seed=loading.seed, shuffle=shuffle, weights=weights, **ranks
+    )
     # Batch statistics of a single photo mean nothing, so such a rest is left out in training.
     single_rest = shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1
     return DataLoader(

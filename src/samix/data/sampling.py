@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -65,6 +65,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
         shuffle: Whether the order is random.
         rank: Number of this process, in [0, world_size).
         world_size: Number of processes, >= 1.
+        weights: (length,) above 0: photos are drawn in proportion to them, with replacement, as
+            many as there are; None takes each photo once.
     """
 
     def __init__(
@@ -75,7 +77,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
+        if weights is not None and (weights.shape != (length,) or not (weights > 0).all()):
+            msg = f"weights must be {length} numbers above 0, got shape {weights.shape}"
+            raise ValueError(msg)
         if length < 1:
             msg = f"EpochSampler needs a length of at least 1, got {length}; check the split"
             raise ValueError(msg)
@@ -87,6 +93,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.shuffle = shuffle
         self.rank = rank
         self.world_size = world_size
+        self.weights = weights
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -98,7 +105,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.length)
-        if self.shuffle:
+        if self.shuffle and self.weights is not None:
+            share = self.weights / self.weights.sum()
+            rng = np.random.default_rng([self.seed, self.epoch])
+            order = rng.choice(self.length, self.length, p=share)
+        elif self.shuffle:
             np.random.default_rng([self.seed, self.epoch]).shuffle(order)
         order = np.resize(order, len(self) * self.world_size)[self.rank :: self.world_size]
         epoch = self.epoch
@@ -108,3 +119,21 @@ class EpochSampler(Sampler[tuple[int, int]]):
 def worker_generator(seed: int) -> torch.Generator:
     """Return the generator that a DataLoader uses instead of the global random state."""
     return torch.Generator().manual_seed(seed)
+
+
+def class_weights(targets: Sequence[int], balance: float) -> NDArray[np.float64] | None:
+    """Return how often each photo is drawn: ``count of its class ** -balance``.
+
+    Args:
+        targets: (N,) classes of the photos.
+        balance: In [0, 1]: 0 draws photos evenly, 1 classes, 0.5 classes by the square root of
+            their counts (Mahajan et al. 2018, arXiv 1805.00932).
+
+    Returns:
+        (N,) weights; None where photos are drawn evenly.
+    """
+    if balance == 0:
+        return None
+    classes = np.asarray(targets)
+    counts = np.bincount(classes)[classes]
+    return np.asarray(counts.astype(np.float64) ** -balance)

@@ -36,6 +36,8 @@ class TrainConfig(RunConfig):
     Attributes:
         labels_per_class: Use so many labels of each class.
         label_fraction: Use this share of the labels of each class, in (0, 1].
+        balance: How evenly classes are drawn, in [0, 1]: 0 as often as they are, 1 equally often,
+            0.5 by the square root of their counts. Photos are then drawn with replacement.
         augmentation: "none", "light", "standard" or "strong"; None chooses by image size.
         init: Folder of the run whose encoder the network starts from; its classifier is fresh.
         clean_branch: The encoder also learns from the unmixed images.
@@ -51,6 +53,7 @@ class TrainConfig(RunConfig):
 
     labels_per_class: int | None = None
     label_fraction: float | None = None
+    balance: float = 0.0
     augmentation: Augmentation | None = None
     init: str | None = None
     clean_branch: bool = False
@@ -65,6 +68,8 @@ class TrainConfig(RunConfig):
         check_share(self, "label_smoothing")
         check_share(self, "control_margin")
         check_choice(self, "augmentation", (*get_args(Augmentation), None))
+        if not 0 <= self.balance <= 1:
+            raise InputError(f"--balance must be in [0, 1], got {self.balance}")
         if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
             raise InputError(f"--label-fraction must be in (0, 1], got {self.label_fraction}")
         if self.init is not None and self.pretrained:

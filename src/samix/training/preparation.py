@@ -240,8 +240,9 @@ def _task(
             config, images, splits, method, view, loading=loading, announce=announce
         )
     if isinstance(config, TrainConfig) and isinstance(method, SupervisedMethod):
+        balanced = replace(loading, balance=config.balance)
         return supervised_task(
-            config, images, splits, method, view, loading=loading, announce=announce
+            config, images, splits, method, view, loading=balanced, announce=announce
         )
     raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
 

@@ -1,0 +1,271 @@
+"""`samix poc`: from photos to a decision."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from samix.data import ImageSet, Splits, write_splits
+from samix.errors import InputError
+from samix.study.cells import Ended, StudyStoppedError
+from samix.study.concluding import conclude, write_tables
+from samix.study.engine import ENGINES, Engine, open_engine, run_jobs
+from samix.study.folder import PocFolder, read_study, write_study
+from samix.study.grid import jobs_of
+from samix.study.opening import FRACTIONS, POLICY_NAMES, Wish, open_study
+from samix.study.planning import plan_study
+from samix.study.tables import MODES
+from samix.training import Terminal
+from samix.training.progress import clock
+
+from .guard_file import read_guard
+from .output import create_folder, how_to_repeat, machine_words, result_folder
+from .poc_plan import print_plan
+from .poc_summary import print_ended, print_verdict
+from .summary import say
+from .values import key_values
+
+LANGUAGES = ("both", "en", "ja")
+_BUDGET, _DEMO_BUDGET = "2h", "8m"
+_KEPT_SEEDS = 2  # that are trained whatever the time
+_LATE = 0.97  # of the budget; then no further seed begins a training
+_PHOTOS = (
+    "data_root", "download", "skip_corrupt", "group_by", "duplicates", "splits", "val_fraction",
+    "test_fraction",
+)  # fmt: skip
+_NETWORK = (
+    "backbone", "model_kwargs", "pretrained", "stem", "tap", "image_size", "batch_size", "lr",
+    "device", "guard",
+)  # fmt: skip
+_PRICES = {
+    "escape_price": "escape", "overkill_price": "overkill", "defect_share": "defect_share",
+    "price": "price", "currency": "currency", "power": "power",
+}  # fmt: skip
+_AGAIN = ("command", "output", "resume", "budget", "lang", "workers", "engine", *_PRICES)
+
+
+def run_poc(chosen: argparse.Namespace) -> int:
+    """Plan, train, judge and report, or go on with that.
+
+    Returns:
+        0, 1 where nothing could be trained or the disk is full, 130 when interrupted.
+
+    Raises:
+        InputError: An option, the photos or the folder cannot be used.
+    """
+    begun = time.monotonic()
+    given = {k: v for k, v in vars(chosen).items() if k != "command"}
+    _check(given)
+    console = Console(highlight=False)
+    display = Terminal(console)
+    try:
+        if given.get("resume"):
+            return _go_on(given, display, begun)
+        if given.get("plan"):
+            return _only_plan(given, display, begun)
+        return _whole(given, display, begun)
+    finally:
+        display.rest()
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Refuse what would only be noticed after long work."""
+    if given.get("lang", "both") not in LANGUAGES:
+        raise InputError(f"--lang must be one of {', '.join(LANGUAGES)}, got '{given['lang']}'")
+    if given.get("engine", "local") not in ENGINES:
+        raise InputError(f"--engine must be {' or '.join(ENGINES)}, got '{given.get('engine')}'")
+    if given.get("workers", 1) < 1:
+        raise InputError(f"--workers must be at least 1, got {given['workers']}")
+    for name in ("escape_price", "overkill_price", "price", "power"):
+        if not 0 <= given.get(name, 0) < float("inf"):
+            raise InputError(
+                f"--{name.replace('_', '-')} must be a number of at least 0, got {given[name]}"
+            )
+    if not 0 < given.get("defect_share", 0.5) < 1:
+        raise InputError(f"--defect-share must be in (0, 1), got {given['defect_share']}")
+
+
+def _wish(given: Mapping[str, Any]) -> Wish:
+    """Return what is asked for.
+
+    Raises:
+        InputError: An option cannot be used.
+    """
+    if "data" not in given:
+        raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
+    data = given["data"]
+    demo = data == "demo" or data.startswith("demo:")
+    network = {name: given[name] for name in _NETWORK if name in given}
+    if "model_kwargs" in network:
+        network["model_kwargs"] = key_values(network["model_kwargs"], "model_kwargs")
+    if "guard" in network:
+        network["guard"] = read_guard(network["guard"])
+    return Wish(
+        data=data,
+        policies=tuple(_words(given, "policies", POLICY_NAMES)),
+        modes=tuple(_words(given, "modes", MODES)),
+        fractions=tuple(_percent(word) for word in _words(given, "labels", ())) or FRACTIONS,
+        seeds=given.get("seeds"),
+        budget=duration(given.get("budget", _DEMO_BUDGET if demo else _BUDGET)),
+        good=tuple(_words(given, "good", ())),
+        photos={name: given[name] for name in _PHOTOS if name in given},
+        network=network,
+    )
+
+
+def duration(text: str) -> float:
+    """Return the seconds that a text such as "90m", "1h30m" or "45s" means.
+
+    Raises:
+        InputError: It means none.
+    """
+    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+)s)?", text.strip())
+    parts = [float(part or 0) for part in found.groups()] if found else []
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if seconds <= 0:
+        raise InputError(f"--budget must be a time such as 45m, 2h or 1h30m, got '{text}'")
+    return seconds
+
+
+def _words(given: Mapping[str, Any], name: str, default: Sequence[str]) -> list[str]:
+    """Return words that were separated by spaces or commas."""
+    if name not in given:
+        return list(default)
+    return [word for text in given[name] for word in str(text).split(",") if word]
+
+
+def _percent(word: str) -> float:
+    try:
+        return float(word.removesuffix("%")) / 100
+    except ValueError as error:
+        raise InputError(f"--labels must be percentages such as 5 25 100, got '{word}'") from error
+
+
+def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
+    """Print the plan and leave nothing behind."""
+    wish = _wish(given)
+    with tempfile.TemporaryDirectory() as trials:
+        opened = open_study(wish, display.work)
+        with open_engine(given.get("engine", "local"), given.get("workers"), opened.device) as it:
+            study = plan_study(wish, opened, it, Path(trials) / "trials", display.work, begun=begun)
+    display.rest()
+    print_plan(study, display.console)
+    return 0
+
+
+def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
+    wish = _wish(given)
+    path = result_folder(given, f"poc-{Path(wish.data).name}").absolute()
+    folder = PocFolder(path)
+    display.work("opening the photos", 0, 1)
+    opened = open_study(wish, display.work)
+    for note in opened.notes:
+        display.say(note)
+    with open_engine(given.get("engine", "local"), given.get("workers"), opened.device) as engine:
+        create_folder(path)
+        with _removed_if_unused(folder):
+            planned = plan_study(wish, opened, engine, path / "trials", display.work, begun=begun)
+            repeat = how_to_repeat("torch", "torchvision", "timm", "lightning", "numpy")
+            prices = {key: given[name] for name, key in _PRICES.items() if name in given}
+            study = {
+                **planned, "prices": prices, **repeat, "machine": machine_words(),
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            }  # fmt: skip
+            write_splits(folder.splits, opened.images, opened.splits)
+            write_study(folder, study)
+        display.rest()
+        print_plan(study, display.console)
+        deadline = begun + _LATE * wish.budget
+        photos = (opened.images, opened.splits)
+        return _train(folder, study, engine, display, given, deadline, photos)
+
+
+def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
+    if "output" not in given:
+        raise InputError("--resume needs the study to go on with; give it with --output DIR")
+    fixed = [name for name in given if name not in _AGAIN]
+    if fixed:
+        flag = "DATA" if fixed[0] == "data" else f"--{fixed[0].replace('_', '-')}"
+        raise InputError(f"{flag} cannot be changed when a study goes on; leave it out")
+    study = read_study(given["output"])
+    folder = PocFolder(Path(given["output"]).expanduser().absolute())
+    prices = {key: given[name] for name, key in _PRICES.items() if name in given}
+    if prices:
+        study["prices"] = {**(study.get("prices") or {}), **prices}
+        write_study(folder, study)
+    budget = study["plan"]["budget_seconds"]
+    if "budget" in given:
+        budget = duration(given["budget"])
+    device = study["train"]["device"]
+    with open_engine(given.get("engine", "local"), given.get("workers"), device) as engine:
+        return _train(folder, study, engine, display, given, begun + _LATE * budget, None)
+
+
+@contextmanager
+def _removed_if_unused(folder: PocFolder) -> Iterator[None]:
+    """Take the folder away again where no study came into being; it was new or empty."""
+    try:
+        yield
+    except BaseException:
+        folder.splits.unlink(missing_ok=True)
+        if folder.path.is_dir() and not any(folder.path.iterdir()):
+            folder.path.rmdir()
+        raise
+
+
+def _train(
+    folder: PocFolder,
+    study: Mapping[str, Any],
+    engine: Engine,
+    display: Terminal,
+    given: Mapping[str, Any],
+    deadline: float,
+    photos: tuple[ImageSet, Splits] | None,
+) -> int:
+    """Train what is left, judge and report."""
+    jobs = jobs_of(study)
+    how = f"samix poc --resume --output {folder.path}"
+    last = {"done": 0, "all": len(jobs), "left": 0.0}
+
+    def watch(done: int, count: int, left: float) -> None:
+        last.update(done=done, all=count, left=left)
+        display.work(f"{done} of {count} trainings, {clock(left)} left", done, count)
+
+    def ended(result: Ended) -> None:
+        print_ended(result, int(last["done"]) + 1, int(last["all"]), display)
+        last["done"] += 1
+
+    try:
+        run_jobs(
+            folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline,
+            keep=study["plan"]["seeds"][:_KEPT_SEEDS],
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        display.rest()
+        say(display.console, f"Interrupted; what is finished is kept. Go on with: {how}")
+        return 130
+    except StudyStoppedError as error:
+        display.rest()
+        say(display.console, f"Stopped: {error} with: {how}")
+        return 1
+    display.rest()
+    counts = write_tables(folder, study)
+    if counts["finished"] == 0:
+        say(display.console, f"No training has finished. Try again with: {how}")
+        return 1
+    if counts["missing"]:
+        say(display.console, f"{counts['missing']} answers are missing, for want of time. Train "
+            f"them with: {how}")  # fmt: skip
+    lang = given.get("lang", "both")
+    findings = conclude(folder, study, display.work, lang=lang, photos=photos)
+    display.rest()
+    print_verdict(findings, folder, lang, display.console)
+    return 0

@@ -1,0 +1,108 @@
+"""From the trainings of a study to its findings, pictures and report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from samix.data import ImageSet, Splits, open_images, read_splits
+from samix.report.poc_page import write_poc_report
+from samix.training.runs import write_json
+from samix.training.task import Announce
+
+from .findings import find
+from .folder import PocFolder, collect, write_table
+from .health import data_health
+from .pictures import draw_pictures
+
+
+def write_tables(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, int]:
+    """Write the tables of all cells so far.
+
+    Returns:
+        How many cells finished, failed and are missing.
+
+    Raises:
+        InputError: A cell is of another version.
+    """
+    outcomes, cells = collect(folder, study)
+    if len(outcomes):
+        write_table(folder.outcomes, outcomes)
+    write_table(folder.cells, cells)
+    return {
+        status: int((cells["status"] == status).sum())
+        for status in ("finished", "failed", "missing")
+    }
+
+
+def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, Splits]:
+    """Open the photos of a study again.
+
+    Raises:
+        InputError: They are not there any more, or are others.
+    """
+    train = study["train"]
+    images = open_images(
+        train["data"], skip_corrupt=train.get("skip_corrupt", False), root=train.get("data_root")
+    )
+    return images, read_splits(folder.splits, images)
+
+
+def conclude(
+    folder: PocFolder,
+    study: Mapping[str, Any],
+    announce: Announce,
+    *,
+    lang: str = "both",
+    photos: tuple[ImageSet, Splits] | None = None,
+) -> dict[str, Any]:
+    """Judge the finished trainings and write findings, pictures and report.
+
+    Args:
+        folder: Of the study.
+        study: What its poc.yaml holds.
+        announce: Called during long work.
+        lang: "en", "ja" or "both": of the report.
+        photos: The photos and their parts; None opens them.
+
+    Returns:
+        What findings.json holds.
+
+    Raises:
+        InputError: Nothing finished, a table is of another version, or an unknown language.
+    """
+    outcomes, cells = collect(folder, study)
+    findings = find(
+        outcomes, cells, good=study["data"]["good"], prices=study.get("prices") or {},
+        plan=study["plan"], data=study["data"],
+    )  # fmt: skip
+    write_json(folder.findings, findings)
+    images, splits = photos or open_photos(folder, study)
+    if not folder.health.is_file():
+        write_json(folder.health, data_health(images, splits, announce=announce))
+    announce("drawing pictures", 0, 1)
+    draw_pictures(folder.path, findings, images, splits)
+    announce("drawing pictures", 1, 1)
+    write_report(folder, study, findings, lang)
+    return findings
+
+
+def write_report(
+    folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, Any], lang: str
+) -> Path:
+    """Write report.html from what lies in the folder.
+
+    Raises:
+        InputError: Unknown language.
+    """
+    listed = folder.pictures / "pictures.json"
+    pictures = json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else []
+    health = None
+    if folder.health.is_file():
+        health = json.loads(folder.health.read_text(encoding="utf-8"))
+    write_poc_report(
+        folder.report, findings, study=study, health=health, pictures=pictures, lang=lang
+    )
+    return folder.report
