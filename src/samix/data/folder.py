@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
         InputError: No photo at all, photos beside class folders, an empty class folder, splits
             beside class folders, or no class folders where labels are needed.
     """
-    prefix = "images" if _has_mask_tree(root) else ""
+    prefix = "images" if has_mask_tree(root) else ""
     top = root / prefix
     names = _folders(top)
     splits = _split_folders(top, names)
@@ -133,10 +133,15 @@ def _is_photo(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def _photos_below(top: Path) -> Iterator[str]:
-    """Yield the paths of all photos below one folder, relative to it, following links once."""
+def photos_below(top: Path, *, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:
+    """Yield the paths of all photos below one folder, relative to it, following links once.
+
+    Args:
+        top: The folder.
+        on_error: Called with what is wrong with a folder that cannot be listed; None passes over.
+    """
     seen: set[str] = set()
-    for folder, inner, files in os.walk(top, followlinks=True):
+    for folder, inner, files in os.walk(top, followlinks=True, onerror=on_error):
         real = os.path.realpath(folder)
         if real in seen:
             inner.clear()
@@ -148,7 +153,7 @@ def _photos_below(top: Path) -> Iterator[str]:
                 yield Path(folder, name).relative_to(top).as_posix()
 
 
-def _has_mask_tree(root: Path) -> bool:
+def has_mask_tree(root: Path) -> bool:
     """Say whether the folder is `images/` beside `masks/`, the common layout of defect photos."""
     return _folders(root) == ["images", "masks"] and not _photos_here(root)
 
@@ -184,7 +189,7 @@ def _level(root: Path, prefix: str, split: SplitName | None, need_labels: bool) 
         raise InputError(msg)
     found: list[_Found] = []
     for name in names:
-        paths = sorted(_photos_below(top / name), key=natural_key)
+        paths = sorted(photos_below(top / name), key=natural_key)
         if not paths:
             msg = f"class folder '{top / name}' holds no image; fill it or remove it"
             raise InputError(msg)
@@ -194,6 +199,6 @@ def _level(root: Path, prefix: str, split: SplitName | None, need_labels: bool) 
 
 def _masks(root: Path, keys: tuple[str, ...]) -> MaskReader:
     """Pair each photo `images/a/b.jpg` with the mask `masks/a/b.*` where there is one."""
-    stems = {os.path.splitext(path)[0]: f"masks/{path}" for path in _photos_below(root / "masks")}
+    stems = {os.path.splitext(path)[0]: f"masks/{path}" for path in photos_below(root / "masks")}
     paths = tuple(stems.get(os.path.splitext(key.removeprefix("images/"))[0]) for key in keys)
     return MaskReader(str(root), paths)

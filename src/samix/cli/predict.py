@@ -1,0 +1,166 @@
+"""`samix predict`: what a trained run says about photos, and the run as an ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from samix.data.unsorted import open_unsorted
+from samix.errors import InputError
+from samix.networks.classifier_onnx import write_classifier_onnx
+from samix.networks.onnx_file import OnnxMismatchError
+from samix.training import Terminal
+from samix.training.classifier import Classifier, open_classifier
+from samix.training.predicting import Predicted, PredictOptions, predict
+
+from .mixer_export import check_onnx
+from .output import chosen_machine
+from .summary import say
+
+_SETTINGS = ("probabilities", "skip_corrupt", "batch_size")
+_SHOWN_CLASSES = 20
+
+
+def run_predict(chosen: argparse.Namespace) -> int:
+    """Write the CSV file, the ONNX file, or both, and print a table.
+
+    Returns:
+        0, or 1 when the ONNX file cannot be written so that it agrees with torch.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+    """
+    given = {"photos": [], **{k: v for k, v in vars(chosen).items() if k != "command"}}
+    _check(given)
+    options = PredictOptions(**{name: given[name] for name in _SETTINGS if name in given})
+    console = Console(highlight=False)
+    classifier = open_classifier(given["run"], average=given.get("average", False))
+    if "onnx" in given and (problem := _export(classifier, Path(given["onnx"]).expanduser())):
+        print(f"samix: {problem}", file=sys.stderr)
+        return 1
+    if given["photos"]:
+        _predict(classifier, given, options, console)
+    if "onnx" in given:
+        say(console, f"As ONNX:     {given['onnx']}")
+    return 0
+
+
+def _predict(
+    classifier: Classifier, given: Mapping[str, Any], options: PredictOptions, console: Console
+) -> None:
+    """Judge the photos, and print what came of it."""
+    machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
+    images = open_unsorted(given["photos"])
+    output = _output(given, classifier.path, images.name)
+    display = Terminal(console)
+    what = "1 photo" if len(images) == 1 else f"{len(images)} photos"
+    display.say(f"{what}, judged by '{classifier.path}' on {machine.device}")
+    try:
+        said = predict(
+            classifier.to(machine.device),
+            images,
+            output,
+            options,
+            machine=machine,
+            progress=lambda done, total: display.work(f"{done} of {total} photos", done, total),
+        )
+    finally:
+        display.rest()
+    _print(said, output, console)
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Refuse what can be refused before anything is opened."""
+    if not given["photos"] and "onnx" not in given:
+        raise InputError(
+            "PHOTOS are missing; name a folder of photos or files, or give --onnx FILE alone"
+        )
+    if not given["photos"] and "output" in given:
+        raise InputError("--output is for what is said about photos; name them, or leave it out")
+    check_onnx(given)
+    if "onnx" in given:
+        _check_new(Path(given["onnx"]).expanduser(), "--onnx")
+
+
+def _check_new(path: Path, flag: str) -> None:
+    """Refuse a file that is there, and make the folder for a new one.
+
+    Raises:
+        InputError: It exists, or cannot be written.
+    """
+    if path.exists():
+        raise InputError(f"{flag} '{path}' exists already; choose another file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{flag} '{path}' cannot be written ({error.strerror}); choose another file"
+        ) from error
+
+
+def _output(given: Mapping[str, Any], run: Path, name: str) -> Path:
+    """Return the CSV file to write: the given one, or a free name in the run folder."""
+    if "output" in given:
+        path = Path(given["output"]).expanduser()
+        _check_new(path, "--output")
+        return path
+    word = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "photos"
+    names = (f"predictions-{word}{f'-{n}' if n > 1 else ''}.csv" for n in range(1, 10**6))
+    return next(path for each in names if not (path := run / each).exists())
+
+
+def _export(classifier: Classifier, path: Path) -> str | None:
+    """Write the ONNX file; return what went wrong where it did not work."""
+    view = classifier.view
+    try:
+        write_classifier_onnx(
+            classifier.network,
+            path,
+            classes=classifier.classes,
+            image_size=view.image_size,
+            mean=view.mean,
+            std=view.std,
+        )
+    except OnnxMismatchError as error:
+        return str(error)
+    except OSError as error:
+        raise InputError(
+            f"--onnx '{path}' cannot be written ({error.strerror}); choose another file"
+        ) from error
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"this network cannot be written as ONNX ({reason})"
+    return None
+
+
+def _print(said: Predicted, output: Path, console: Console) -> None:
+    """Print a table of counts, what was left out, and where to look."""
+    there = [name for name in said.counts if said.counts[name]]
+    found = sorted(there, key=lambda name: said.counts[name], reverse=True)
+    table = Table()
+    for heading in ("class", "photos", "share", "mean confidence"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for name in found[:_SHOWN_CLASSES]:
+        count, confidence = said.counts[name], said.confidence[name]
+        share = f"{count / said.photos:.1%}"
+        table.add_row(Text(name), str(count), share, f"{confidence:.3f}")
+    console.print(table)
+    if len(found) > _SHOWN_CLASSES:
+        say(console, f"and {len(found) - _SHOWN_CLASSES} more classes")
+    empty = [name for name in said.counts if not said.counts[name]]
+    if empty:
+        more = "" if len(empty) <= _SHOWN_CLASSES else f" and {len(empty) - _SHOWN_CLASSES} more"
+        say(console, f"No photo of: {', '.join(empty[:_SHOWN_CLASSES])}{more}")
+    if said.skipped:
+        count = len(said.skipped)
+        reasons = "; ".join(list(said.skipped.values())[:3])
+        say(console, f"Left out:    {count} that cannot be read ({reasons})")
+    say(console, f"Predictions: {output}")

@@ -1,0 +1,116 @@
+"""A classifier as an ONNX file that takes photos as they are and gives probabilities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from .onnx_file import OnnxForm, write_checked
+
+_INPUTS, _OUTPUTS = ["photos"], ["logits", "probabilities"]
+_PROBED = (1, 3)  # sizes of the batches that are compared
+
+
+class PhotoClassifier(nn.Module):
+    """A classifier with its normalisation before it and the softmax behind it.
+
+    Args:
+        network: From (B,3,S,S) normalised photos to (B,K) logits.
+        mean: Of the three channels, subtracted from values in [0, 1].
+        std: Of the three channels, divided by.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+
+    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (B,K) logits and probabilities of (B,3,S,S) photos in [0, 1]."""
+        logits = cast(Tensor, self.network((photos - self.mean) / self.std))
+        return logits, logits.softmax(1)
+
+
+def write_classifier_onnx(
+    network: nn.Module,
+    path: str | Path,
+    *,
+    classes: Sequence[str],
+    image_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> float:
+    """Write a classifier as ONNX and compare it with torch in ONNX Runtime.
+
+    The input ``photos`` is (B,3,S,S) float32: RGB in [0, 1], squeezed to a square of S pixels
+    (Pillow, bicubic), not normalised, since the file does that. The outputs are ``logits`` and
+    ``probabilities``, (B,K). The batch is free. ``classes`` and ``image_size`` stand in the
+    metadata of the file as JSON.
+
+    Args:
+        network: From (B,3,S,S) normalised photos to (B,K) logits, on the CPU.
+        path: The file; it appears as a whole or not at all.
+        classes: The K classes, in the order of the logits.
+        image_size: Side S of the input in px.
+        mean: Of the three channels, for values in [0, 1].
+        std: The same.
+
+    Returns:
+        Largest distance of the file from torch, see :func:`classifier_distance`.
+
+    Raises:
+        ModuleNotFoundError: Without the extra ``samix[onnx]``.
+        OnnxMismatchError: It is above 0.0001.
+        RuntimeError: The network cannot be written as ONNX.
+    """
+    whole = PhotoClassifier(network, mean, std).eval()
+    metadata = {"classes": json.dumps(list(classes)), "image_size": json.dumps(image_size)}
+    return write_checked(
+        whole,
+        (_probe(2, image_size),),
+        path,
+        OnnxForm(_INPUTS, _OUTPUTS, ({0: torch.export.Dim("batch")},)),
+        distance=lambda file: classifier_distance(whole, file, image_size),
+        what="logits or probabilities",
+        metadata=metadata,
+    )
+
+
+@torch.no_grad()
+def classifier_distance(whole: PhotoClassifier, file: Path, image_size: int) -> float:
+    """Return how far a file is from torch: the largest difference of batches of 1 and 3 photos.
+
+    Of probabilities it is the difference itself; of logits the difference as a share of the largest
+    logit, where that is above 1.
+    """
+    import onnxruntime  # noqa: PLC0415 - an extra
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    apart = []
+    for batch in _PROBED:
+        photos = _probe(batch, image_size)
+        wanted = whole(photos)
+        found = session.run(_OUTPUTS, {_INPUTS[0]: photos.numpy()})
+        scales = (max(1.0, float(wanted[0].abs().max())), 1.0)
+        for one, other, scale in zip(found, wanted, scales, strict=True):
+            if one.shape != tuple(other.shape):
+                return float("inf")
+            apart.append((torch.from_numpy(one) - other).abs().max() / scale)
+    return float(torch.stack(apart).max())  # NaN stays NaN
+
+
+def _probe(batch: int, size: int) -> Tensor:
+    """Return the same (B,3,S,S) photos in [0, 1] each time: coarse patterns under fine noise."""
+    generator = torch.Generator().manual_seed(batch)
+    coarse = torch.rand(batch, 3, 4, 4, generator=generator)
+    smooth = nn.functional.interpolate(coarse, (size, size), mode="bilinear")
+    return (smooth + 0.1 * torch.randn(smooth.shape, generator=generator)).clamp(0, 1)
