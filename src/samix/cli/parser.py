@@ -15,6 +15,7 @@ from .evaluate_options import add_evaluate
 from .explain_options import add_explain
 from .mixer_options import add_mixer
 from .options import FLAGS
+from .predict_options import add_predict
 from .pretrain_options import add_pretrain
 from .preview_options import add_preview
 from .train_options import add_train
@@ -47,6 +48,7 @@ def create_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_pretrain(commands)
     add_evaluate(commands)
+    add_predict(commands)
     add_explain(commands)
     add_mixer(commands)
     add_preview(commands)
