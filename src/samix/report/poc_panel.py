@@ -1,0 +1,189 @@
+"""One panel of a chart: scales, axes and marks as plain shapes that the template writes as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .poc_style import Style, mark_path
+from .poc_text import NOTHING, Both, Text, both, number
+
+WIDTH = 420.0
+"""Of a panel in units of its SVG: about the px of a narrow screen, so that words stay readable."""
+RADIUS = 5.2
+LINE = "#5a6570"
+GRID = "#e3e7eb"
+INK = "#1f2933"
+Anchor = Literal["start", "middle", "end"]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A few words at a place.
+
+    Attributes:
+        x: Of the anchor.
+        y: Of the base line.
+        text: The words.
+        anchor: Which end of the words is at x.
+        kind: "tick", "axis", "name" or "note": how it is set.
+        full: The whole name where the words are cut.
+    """
+
+    x: float
+    y: float
+    text: Both
+    anchor: Anchor = "middle"
+    kind: str = "tick"
+    full: str = ""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line through points, as data of an SVG path."""
+
+    path: str
+    colour: str = LINE
+    width: float = 1.0
+    dash: str = ""
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark of a policy, with what is told where it is pointed at."""
+
+    path: str
+    colour: str
+    hollow: bool
+    tip: str
+
+
+@dataclass(frozen=True)
+class Area:
+    """A filled region."""
+
+    path: str
+    colour: str
+    opacity: float = 0.16
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From values to places.
+
+    Attributes:
+        low: Value at ``start``.
+        high: Value at ``end``; not ``low``.
+        start: In units of the panel.
+        end: The same.
+        log: Places follow the logarithm; values must be above 0.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value; a value outside the scale is put to its end."""
+        low, high, at = self.low, self.high, min(max(value, self.low), self.high)
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def holds(self, value: float) -> bool:
+        """Say whether a value lies on the scale."""
+        return self.low <= value <= self.high
+
+
+@dataclass
+class Panel:
+    """A drawing that grows: areas lie lowest, then lines, then marks and words.
+
+    Attributes:
+        height: In units of the SVG.
+        title: Above the drawing; empty where the chart has one panel.
+        width: In units of the SVG.
+    """
+
+    height: float
+    title: Both = NOTHING
+    width: float = WIDTH
+    areas: list[Area] = field(default_factory=list)
+    strokes: list[Stroke] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+    def say(
+        self, x: float, y: float, text: Text, anchor: Anchor = "middle", kind: str = "tick",
+        full: str = "",
+    ) -> None:  # fmt: skip
+        """Write words."""
+        self.labels.append(Label(round(x, 1), round(y, 1), both(text), anchor, kind, full))
+
+    def line(
+        self, points: Sequence[Point], colour: str = LINE, *, width: float = 1.0, dash: str = "",
+        opacity: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Draw a line through points."""
+        self.strokes.append(Stroke(path_of(points), colour, width, dash, opacity))
+
+    def band(self, upper: Sequence[Point], lower: Sequence[Point], colour: str) -> None:
+        """Fill what lies between two lines."""
+        self.areas.append(Area(f"{path_of([*upper, *reversed(lower)])}z", colour))
+
+    def put(self, x: float, y: float, style: Style, tip: str, radius: float = RADIUS) -> None:
+        """Draw the mark of a policy."""
+        path = mark_path(style.shape, x, y, radius)
+        self.marks.append(Mark(path, style.colour, style.hollow, tip))
+
+    def across(self, x: Scale, values: Sequence[float], names: Sequence[Text], top: float,
+               bottom: float) -> None:  # fmt: skip
+        """Draw the marks of a horizontal axis, with lines of a grid."""
+        for value, name in zip(values, names, strict=True):
+            at = x(value)
+            self.line([(at, top), (at, bottom)], GRID)
+            self.say(at, bottom + 16, name)
+        self.line([(x.start, bottom), (x.end, bottom)], LINE)
+
+    def upward(self, y: Scale, values: Sequence[float], names: Sequence[Text], left: float,
+               right: float) -> None:  # fmt: skip
+        """Draw the marks of a vertical axis, with lines of a grid."""
+        for value, name in zip(values, names, strict=True):
+            at = y(value)
+            self.line([(left, at), (right, at)], GRID)
+            self.say(left - 6, at + 4, name, "end")
+        self.line([(left, y.start), (left, y.end)], LINE)
+
+
+def path_of(points: Sequence[Point]) -> str:
+    """Return points as data of an SVG path."""
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
+
+def round_values(low: float, high: float, most: int = 6) -> list[float]:
+    """Return round numbers from at or below the lowest to at or above the highest value.
+
+    Args:
+        low: Lowest value.
+        high: Highest value.
+        most: Numbers, about.
+    """
+    if high - low < 1e-9:
+        low, high = low - 1.0, high + 1.0
+    rough = (high - low) / max(most - 1, 1)
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * k for k in (1.0, 2.0, 2.5, 5.0, 10.0) if unit * k >= rough - 1e-12)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [step * k for k in range(first, last + 1)]
+
+
+def names_of(values: Sequence[float], *, signed: bool = False, unit: str = "") -> list[str]:
+    """Return the values of an axis as text, with as many digits as they need."""
+    digits = next((d for d in range(4) if all(abs(v - round(v, d)) < 1e-9 for v in values)), 4)
+    return [f"{number(value, digits, signed=signed)}{unit}" for value in values]

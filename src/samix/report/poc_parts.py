@@ -1,0 +1,123 @@
+"""What a section of the PoC's report is made of; the template writes each kind in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from .page import State
+from .poc_panel import Panel
+from .poc_style import Style
+from .poc_text import NOTHING, Both, Text
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        title: What it shows.
+        header: Name of each column.
+        rows: Cells, one list a row.
+        left: How many columns from the first on are words; the others are numbers, set right.
+        strong: Rows that stand out, such as those of the policy in question.
+        note: How to read it.
+        folded: Only the title is shown until it is opened; on paper it is always open.
+    """
+
+    title: Both
+    header: Sequence[Text]
+    rows: Sequence[Sequence[Text]]
+    left: int = 1
+    strong: Collection[int] = ()
+    note: Both = NOTHING
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture with the numbers behind it.
+
+    Attributes:
+        key: A word that no other chart of the page has.
+        title: What it shows.
+        reading: How to read it.
+        panels: Drawings beside each other.
+        legend: Name and style of what is drawn.
+        data: The numbers behind it.
+    """
+
+    key: str
+    title: Both
+    reading: Both
+    panels: Sequence[Panel]
+    legend: Sequence[tuple[str, Style]]
+    data: Grid
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values beside each other.
+
+    Attributes:
+        rows: Name and value of each.
+    """
+
+    rows: Sequence[tuple[Text, Text]]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Sentences, one a line."""
+
+    lines: Sequence[Both]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A command to copy."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A row of pictures in one file, with words below each of them.
+
+    Attributes:
+        png: The bytes of a PNG file; none where there are only words.
+        title: Above it.
+        badge: A word in a coloured frame.
+        state: Colour of the badge.
+        columns: Words below each picture, in equal widths.
+        lines: Sentences below.
+        caption: How to read it; empty where the one above says so.
+    """
+
+    png: bytes
+    title: Both = NOTHING
+    badge: Both = NOTHING
+    state: State = "ok"
+    columns: Sequence[Both] = ()
+    lines: Sequence[Both] = ()
+    caption: Both = NOTHING
+
+
+Part = Grid | Chart | Facts | Points | Code | Picture
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with its heading.
+
+    Attributes:
+        key: Name of its place in the page.
+        title: Its heading.
+        intro: A paragraph before its parts.
+        parts: In order.
+    """
+
+    key: str
+    title: Both
+    intro: Both = NOTHING
+    parts: Sequence[Part] = ()

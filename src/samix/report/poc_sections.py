@@ -1,0 +1,195 @@
+"""The sections of the report behind the first screen, in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .poc_charts import calibration_chart, cost_chart, curve_chart, modes_chart
+from .poc_dots import inspection_chart, recall_chart
+from .poc_health import health_section
+from .poc_parts import Chart, Code, Facts, Grid, Part, Points, Section
+from .poc_pictures import picture_sections
+from .poc_tables import (
+    about_grid,
+    calibration_grid,
+    cost_grid,
+    efficiency_grid,
+    numbers_grid,
+    overview_grids,
+    policy_grids,
+    verdict_grid,
+)
+from .poc_text import NOTHING, Both, Text, both, count, duration, listed, word
+from .poc_view import View, mode_words, question_words
+
+_METHOD = (
+    "method-split", "method-pairs", "method-interval", "method-holm", "method-free",
+    "method-verdict", "method-threshold",
+)  # fmt: skip
+_LIMITS = ("limit-data", "limit-machine", "limit-looks", "limit-wider")
+
+
+def sections_of(
+    view: View, health: Mapping[str, Any] | None, pictures: Sequence[Mapping[str, Any]]
+) -> list[Section]:
+    """Return all sections."""
+    return [
+        Section("labels", word("labels-section"), word("labels-intro"),
+                _there(curve_chart(view), efficiency_grid(view))),
+        Section("policies", word("policies-section"), word("policies-intro"),
+                [*overview_grids(view), *policy_grids(view), about_grid(view)]),
+        Section("cost", word("cost-section"), word("cost-intro"),
+                _there(cost_chart(view), cost_grid(view))),
+        _recall(view),
+        _charted("inspection", view, inspection_chart(view), "inspection-none"),
+        _modes(view),
+        _charted("calibration", view, calibration_chart(view), "calibration-none",
+                 calibration_grid(view)),
+        *picture_sections(pictures),
+        health_section(health),
+        _method(view),
+        _cells(view),
+        _again(view),
+    ]  # fmt: skip
+
+
+def _there(*parts: Part | None) -> list[Part]:
+    return [part for part in parts if part is not None]
+
+
+def _charted(
+    key: str, view: View, chart: Chart | None, missing: str, more: Grid | None = None
+) -> Section:
+    """Return a section with one chart, or the reason why there is none."""
+    if chart is None:
+        return Section(key, word(f"{key}-section"), word(missing), _there(more))
+    return Section(key, word(f"{key}-section"), word(f"{key}-intro"), _there(chart, more))
+
+
+def _recall(view: View) -> Section:
+    found = _charted("recall", view, recall_chart(view), "recall-none")
+    rarest = view.findings.get("rarest")
+    if not rarest:
+        return found
+    line = Points([both(rarest["sentence"])])
+    return Section(found.key, found.title, found.intro, [line, *found.parts])
+
+
+def _modes(view: View) -> Section:
+    found = _charted("modes", view, modes_chart(view), "modes-none")
+    agreement = view.findings.get("consistency")
+    if not agreement:
+        return found
+    line = Points([both(agreement["sentence"])])
+    return Section(found.key, found.title, found.intro, [line, *found.parts])
+
+
+def _method(view: View) -> Section:
+    lines = [word(key) for key in _METHOD]
+    if not view.findings.get("inspection"):
+        lines.pop()
+    return Section(
+        "method", word("method-section"), NOTHING,
+        [
+            Points(lines),
+            *_there(numbers_grid(view)),
+            verdict_grid(view),
+            Points([word("limits"), *(word(key) for key in _LIMITS)]),
+        ],
+    )  # fmt: skip
+
+
+def _cells(view: View) -> Section:
+    """Return what was trained, what failed and what is missing."""
+    cells = view.findings["cells"]
+    intro = word(
+        "cells-intro", planned=count(cells["planned"]), finished=count(cells["finished"]),
+        failed=count(len(cells["failed"])), missing=count(len(cells["missing"])),
+    )  # fmt: skip
+    rows: list[list[Text]] = [
+        [str(one["cell"]), word("cell-failed"), str(one["reason"])] for one in cells["failed"]
+    ]
+    rows += [[str(name), word("cell-missing"), ""] for name in cells["missing"]]
+    header = [word("col-cell"), word("col-status"), word("col-reason")]
+    grids = [Grid(word("cells-title"), header, rows, 3)] if rows else []
+    return Section("cells", word("cells-section"), intro, grids)
+
+
+def _again(view: View) -> Section:
+    """Return what is needed to do it again."""
+    study, data = view.study, view.study.get("data") or {}
+    parts: list[Part] = []
+    if study.get("command"):
+        parts.append(Code(str(study["command"])))
+    facts: list[tuple[Text, Text]] = []
+    for key, value in (("again-data", data.get("source")), ("again-size", data.get("image_size"))):
+        if value is not None:
+            facts.append((word(key), str(value)))
+    facts += _plan(view)
+    facts += [(both(str(name)), _plain(value)) for name, value in _pairs(study.get("machine"))]
+    facts += [(both(str(name)), _plain(value)) for name, value in _pairs(study.get("versions"))]
+    if facts:
+        parts.append(Facts(facts))
+    for key in ("train", "pretrain"):
+        settings = [(str(name), _plain(value)) for name, value in _pairs(study.get(key))]
+        if settings:
+            title = word(f"again-{key}")
+            rows: list[list[Text]] = [[name, value] for name, value in settings]
+            header = [word("col-setting"), word("col-value")]
+            parts.append(Grid(title, header, rows, 2, folded=True))
+    return Section("again", word("again-section"), word("again-intro"), parts)
+
+
+def _plan(view: View) -> list[tuple[Text, Text]]:
+    """Return the plan in words, as far as it is known."""
+    plan = view.plan
+    found: list[tuple[Text, Text]] = []
+    if plan.get("primary"):
+        main = plan["primary"]
+        mode, labels = str(main.get("mode", view.mode)), main.get("labels", view.labels)
+        labels = labels if isinstance(labels, int) else view.labels
+        found.append((word("again-question"), question_words(mode, labels)))
+    if plan.get("modes"):
+        found.append((word("again-modes"), listed([mode_words(m) for m in plan["modes"]])))
+    found += [
+        (word(f"again-{key}"), ", ".join(str(one) for one in plan[key]))
+        for key in ("policies", "seeds")
+        if plan.get(key)
+    ]
+    if plan.get("labels"):
+        epochs = plan.get("epochs") or {}
+        told = [_budget(labels, epochs) for labels in plan["labels"]]
+        found.append((word("again-labels"), listed(told)))
+    if plan.get("smallest_difference") is not None:
+        points = f"{float(plan['smallest_difference']):.1f}"
+        found.append((word("again-smallest"), word("points-of", number=points)))
+    for key in ("budget_seconds", "expected_seconds"):
+        if plan.get(key) is not None:
+            name = word(f"again-{key.replace('_', '-')}")
+            found.append((name, duration(plan[key])))
+    if plan.get("workers"):
+        found.append((word("again-workers"), str(plan["workers"])))
+    return found
+
+
+def _budget(labels: int, epochs: Mapping[str, Any]) -> Both:
+    """Return a budget with its epochs, where they are known."""
+    if str(labels) not in epochs:
+        return both(count(labels))
+    return word("labels-and-epochs", labels=count(labels), epochs=count(epochs[str(labels)]))
+
+
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Return the entries of a mapping; a plain value is one without a name."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return [(word("again-machine").en, value)]
+
+
+def _plain(value: Any) -> str:
+    """Return a setting as it would be written in a file."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
