@@ -62,6 +62,7 @@ def test_policies_and_methods_are_frozen() -> None:
         "saliencymix",
         "guidedmixup",
         "attentivemix",
+        "puzzlemix",
         "samix",
         "samix-p",
     ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from samix.mixing import MixPlan, at_size, blend
+from samix.mixing import MixPlan, at_size, read_original, read_partner
 
 _SLACK = 1e-4  # numbers that only rounding tells apart are equal
 
@@ -93,18 +92,18 @@ def _visible(
 ) -> Tensor:
     """Return (B,2) shares of both contents that are shown as strongly as (B,2) weights say."""
     plan = at_size(plan, (saliency.shape[2], saliency.shape[3]))
-    others = (saliency if partner_saliency is None else partner_saliency)[plan.index].float()
-    whole = others.flatten(1).sum(1)
-    if plan.grid is not None:  # the partner is read where the plan has moved it
-        places = torch.arange(len(plan), device=plan.index.device)
-        moved = replace(plan, mask=torch.zeros_like(plan.mask), index=places)
-        others = blend(torch.zeros_like(others), moved, partner_images=others)
+    region = saliency.float()
+    others = region if partner_saliency is None else partner_saliency.float()
+    whole = others[plan.index].flatten(1).sum(1)
+    # both are read where the plan has moved them
+    original = read_original(region, plan).flatten(1)
+    others = read_partner(others, plan).flatten(1)
     mask = plan.mask.flatten(1)
     own, partner = weights.unbind(1)
-    first = (saliency.float().flatten(1) * (mask / own[:, None]).clamp_max(1.0)).sum(1)
-    second = (others.flatten(1) * ((1.0 - mask) / partner[:, None]).clamp_max(1.0)).sum(1)
+    first = (original * (mask / own[:, None]).clamp_max(1.0)).sum(1)
+    second = (others * ((1.0 - mask) / partner[:, None]).clamp_max(1.0)).sum(1)
     shown = torch.stack([first, second], dim=1)
-    total = torch.stack([saliency.float().flatten(1).sum(1), whole], dim=1)
+    total = torch.stack([region.flatten(1).sum(1), whole], dim=1)
     return torch.where(total > 0, shown / total, torch.ones_like(shown)).clamp_max(1.0)
 
 

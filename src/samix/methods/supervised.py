@@ -16,9 +16,10 @@ from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momen
 from samix.objectives import class_candidates, eta_balanced_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy
 
-from .cost import Cost, find_cost, scaled
+from .cost import Cost, find_cost
 from .groups import parameter_groups
 from .guarding import asks_average, check_guard, plan_mix, reads_features
+from .looking import look
 from .mixer_step import check_mixer_numbers, judged, learns, mask_loss, mask_terms, signs_of_life
 from .share import MixShare
 from .step import StepCounter, StepOutput, check_steps
@@ -91,8 +92,9 @@ class SupervisedMethod(nn.Module):
         self.cost = find_cost(self.options.cost)
         self.guard, self.share = guard, MixShare()
         check_guard(guard, policy)
-        tapped = bool(policy.traits.needs) or reads_features(guard)
-        self.tap = tap or (find_tap(encoder) if tapped else None)
+        attended = ("features",) if reads_features(guard) else ()
+        self.wanted = frozenset((*policy.traits.needs, *attended))
+        self.tap = tap or (find_tap(encoder) if "features" in self.wanted else None)
         _check_fit(policy, self.tap, self.options)
         needed = bool(policy.traits.needs) or asks_average(guard)
         keep = needed or bool(self.options.momentum_average)
@@ -112,7 +114,7 @@ class SupervisedMethod(nn.Module):
                 "for soft targets use a policy with samix.blend and samix.mix_targets"
             )
         options, generator = self.options, self.counter.next_generator()
-        evidence = self._evidence(images)
+        evidence = self._evidence(images, target)
 
         with torch.no_grad():
             for_encoder = plan_mix(
@@ -184,7 +186,7 @@ class SupervisedMethod(nn.Module):
             images,
             share=self.share,
             target=target,
-            evidence=self._evidence(images),
+            evidence=self._evidence(images, target),
             judge=self._judge,
             generator=generator,
             count=False,
@@ -223,7 +225,7 @@ class SupervisedMethod(nn.Module):
         return signs_of_life(
             self.policy,
             images,
-            self._evidence(images),
+            self._evidence(images, target),
             judge=lambda mixed, index: class_candidates(average(mixed).float(), target, index),
         )
 
@@ -254,12 +256,12 @@ class SupervisedMethod(nn.Module):
         mask = mask_loss(plan, options.area_weight, options.area_margin)
         return balanced + mask, {"mixer": balanced.detach(), **mask_terms(plan)}
 
-    def _evidence(self, images: Tensor) -> Evidence:
+    def _evidence(self, images: Tensor, target: Tensor | None) -> Evidence:
         """Return what the policy needs to know of the clean images, from the momentum encoder."""
-        if self.average is None or self.tap is None:
+        if self.average is None or not self.wanted:
             return Evidence()
-        looked_at = scaled(images, self.cost.look_scale)
-        return Evidence(features=self.average.features(looked_at, self.tap))
+        scale = self.cost.look_scale
+        return look(self.average, images, target, wanted=self.wanted, tap=self.tap, scale=scale)
 
     def _cross_entropy(self, logits: Tensor, target: Tensor, plan: MixPlan | None) -> Tensor:
         """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""

@@ -1,9 +1,11 @@
 """Tensors to tensors: draws, masks, plans, blending. Imports nothing else of samix."""
 
-from .blend import blend, mix_targets
+from .blend import blend, mix_targets, read_original, read_partner
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
+from .energy import grid_energy, lowest_energy
 from .evidence import Evidence
 from .masks import area_of, box_mask, constant_mask, cut_box, match_area
+from .moves import cells_in_place, move_cells
 from .plan import MixPlan, choose, keep_clean
 from .saliency import (
     as_shares,
@@ -15,6 +17,7 @@ from .saliency import (
     spectral_residual,
 )
 from .shapes import cell_mask, keep_highest, low_frequency_field, spot_mask
+from .transport import transport_cells
 from .visibility import at_size, visible_share, visible_shares
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "blur_saliency",
     "box_mask",
     "cell_mask",
+    "cells_in_place",
     "check_generator",
     "choose",
     "class_activation",
@@ -36,16 +40,22 @@ __all__ = [
     "draw_lam",
     "draw_uniform",
     "feature_saliency",
+    "grid_energy",
     "keep_clean",
     "keep_highest",
     "low_frequency_field",
+    "lowest_energy",
     "match_area",
     "mix_targets",
+    "move_cells",
+    "read_original",
+    "read_partner",
     "saliency_peak",
     "saliency_ratio",
     "spectral_residual",
     "spot_mask",
     "step_generator",
+    "transport_cells",
     "visible_share",
     "visible_shares",
 ]

@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .moves import move_cells
 from .plan import MixPlan
+
+Resample = Literal["bilinear", "nearest"]
 
 
 def blend(
@@ -16,7 +19,7 @@ def blend(
     plan: MixPlan,
     *,
     partner_images: Tensor | None = None,
-    resample: Literal["bilinear", "nearest"] = "bilinear",
+    resample: Resample = "bilinear",
 ) -> Tensor:
     """Mix the images of a batch as the plan says.
 
@@ -56,14 +59,37 @@ def blend(
             f"partner_images: expected {tuple(images.shape)} as images, "
             f"got {tuple(partner_images.shape)}"
         )
-    partner = (images if partner_images is None else partner_images)[plan.index]
+    others = images if partner_images is None else partner_images
+    partner = read_partner(others, plan, resample=resample)
+    return torch.lerp(partner, read_original(images, plan), plan.mask.to(images.dtype))
+
+
+def read_original(images: Tensor, plan: MixPlan) -> Tensor:
+    """Return the originals as the mix reads them, (B,C,H,W): moved where the plan moves them."""
+    return images if plan.moves is None else move_cells(images, plan.moves[:, 0])
+
+
+def read_partner(images: Tensor, plan: MixPlan, *, resample: Resample = "bilinear") -> Tensor:
+    """Return the partners as the mix reads them, moved where the plan moves them.
+
+    Args:
+        images: (B,C,H,W), the batch that partners are taken from.
+        plan: The plan.
+        resample: How a partner that is resized is read.
+
+    Returns:
+        (B,C,H,W), a new tensor.
+    """
+    partner = images[plan.index]
     if plan.grid is not None:
         # positions need more digits than low precision has
         wide = torch.promote_types(images.dtype, torch.float32)
         grid = plan.grid.to(wide)
         partner = F.grid_sample(partner.to(wide), grid, resample, "border", align_corners=False)
         partner = partner.to(images.dtype)
-    return torch.lerp(partner, images, plan.mask.to(images.dtype))
+    if plan.moves is not None:
+        partner = move_cells(partner, plan.moves[:, 1])
+    return partner
 
 
 def mix_targets(

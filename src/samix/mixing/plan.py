@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .masks import area_of
+from .moves import cells_in_place
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class MixPlan:
         weight: (B,) float32 in [0, 1], share of the original that the label uses.
         grid: (B,H,W,2) float32 or None: where each pixel of the mix reads the partner, in the
             coordinates of ``torch.nn.functional.grid_sample`` (-1 to 1); None reads it in place.
+        moves: (B,2,R,C) int64 or None: of a grid of R x C cells, the number of the cell that each
+            cell of the mix shows, of the original and of the partner; None moves none.
         repair: (B,) int64 or None: what a guard did to each sample, a position in
             :data:`samix.guard.OUTCOMES`; None where no guard looked at the plan.
         broken: (B,) int64 or None: which rules the mix broke before it was repaired, one bit each
@@ -36,6 +39,7 @@ class MixPlan:
     mask: Tensor
     weight: Tensor
     grid: Tensor | None = None
+    moves: Tensor | None = None
     repair: Tensor | None = None
     broken: Tensor | None = None
 
@@ -80,11 +84,15 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
         plan: The plan to change; it is not touched.
         clean: (B,) bool, True where a sample stays as it is.
     """
+    wide, moves = clean.view(-1, 1, 1, 1), plan.moves
+    if moves is not None:
+        moves = torch.where(wide, _still(moves), moves)
     return replace(
         plan,
         lam=plan.lam.masked_fill(clean, 1.0),
-        mask=plan.mask.masked_fill(clean.view(-1, 1, 1, 1), 1.0),
+        mask=plan.mask.masked_fill(wide, 1.0),
         weight=plan.weight.masked_fill(clean, 1.0),
+        moves=moves,
     )
 
 
@@ -100,6 +108,12 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
     grid = plan.grid
     if plan.grid is not None or other.grid is not None:
         grid = torch.where(wide, _grid_of(other), _grid_of(plan))
+    moves = plan.moves
+    known = other.moves if moves is None else moves
+    if known is not None:
+        still = _still(known)
+        taken, left = (still if part.moves is None else part.moves for part in (other, plan))
+        moves = torch.where(wide, taken, left)
     return replace(
         plan,
         lam=torch.where(chosen, other.lam, plan.lam),
@@ -107,7 +121,14 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
         mask=torch.where(wide, other.mask, plan.mask),
         weight=torch.where(chosen, other.weight, plan.weight),
         grid=grid,
+        moves=moves,
     )
+
+
+def _still(moves: Tensor) -> Tensor:
+    """Return (B,2,R,C) moves of the same grid that leave every cell where it is."""
+    places = cells_in_place(len(moves), (moves.shape[2], moves.shape[3]), moves.device)
+    return places.unsqueeze(1).expand_as(moves)
 
 
 def _grid_of(plan: MixPlan) -> Tensor:

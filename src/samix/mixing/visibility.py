@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blend import blend
+from .blend import read_original, read_partner
 from .plan import MixPlan
 
 
@@ -53,10 +53,8 @@ def visible_shares(
     """
     region = region.float()
     others = region if partner_region is None else partner_region.float()
-    own = visible_share(region, plan.mask)
-    # what a mix of nothing with the partner's content shows
-    shown = blend(torch.zeros_like(region), plan, partner_images=others)
-    partner = _ratio(shown, others[plan.index])
+    own = visible_share(read_original(region, plan), plan.mask)
+    partner = _ratio(read_partner(others, plan) * (1.0 - plan.mask), others[plan.index])
     return torch.stack([own, partner], dim=1)
 
 

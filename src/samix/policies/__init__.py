@@ -7,6 +7,7 @@ from .informed import InformedPolicy
 from .learned import LearnedPolicy, pair_features
 from .policy import Policy, StaticPolicy, Traits
 from .pretrained import PretrainedPolicy
+from .puzzle import PuzzleEnergy
 from .registry import POLICIES, check_options, create_policy, nearest, policy_options
 from .saliency import SaliencyPolicy
 
@@ -18,6 +19,7 @@ __all__ = [
     "MixCollate",
     "Policy",
     "PretrainedPolicy",
+    "PuzzleEnergy",
     "SaliencyPolicy",
     "StaticPolicy",
     "Traits",

@@ -10,7 +10,7 @@ from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from . import attentive, learned, pretrained, saliency, shapes, static
+from . import attentive, learned, pretrained, puzzle, saliency, shapes, static
 from .policy import Policy
 
 POLICIES: dict[str, Callable[..., Policy]] = {
@@ -26,6 +26,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "saliencymix": saliency.saliencymix,
     "guidedmixup": saliency.guidedmixup,
     "attentivemix": attentive.attentivemix,
+    "puzzlemix": puzzle.puzzlemix,
     "samix": learned.samix,
     "samix-p": pretrained.samix_p,
 }

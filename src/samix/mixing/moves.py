@@ -1,0 +1,63 @@
+"""Moving the cells of an image: which cell of a grid each cell of the mix shows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def cells_in_place(count: int, grid: tuple[int, int], device: torch.device) -> Tensor:
+    """Return the (B,R,C) int64 numbers of cells that all stay where they are."""
+    rows, columns = grid
+    places = torch.arange(rows * columns, device=device).view(1, rows, columns)
+    return places.expand(count, -1, -1)
+
+
+def move_cells(images: Tensor, source: Tensor) -> Tensor:
+    """Return images in which each cell of a grid shows another cell of the same image.
+
+    Pixels are moved as they are, not interpolated. Where the grid does not divide the image and a
+    cell is a pixel larger than the one that it shows, the last row or column is repeated.
+
+    Args:
+        images: (B,C,H,W).
+        source: (B,R,S) int64, number of the cell that each cell shows, in reading order; R at most
+            H and S at most W.
+
+    Returns:
+        (B,C,H,W), a new tensor.
+    """
+    (height, width), (rows, columns) = images.shape[2:], source.shape[1:]
+    if height % rows == 0 and width % columns == 0:
+        return _move_equal_cells(images, source)
+    down, down_offset, down_first, down_length = _axis(height, rows, source.device)
+    across, across_offset, across_first, across_length = _axis(width, columns, source.device)
+    shown = source[:, down][:, :, across]
+    row, column = shown // columns, shown % columns
+    y = down_first[row] + torch.minimum(down_offset[:, None], down_length[row] - 1)
+    x = across_first[column] + torch.minimum(across_offset, across_length[column] - 1)
+    place = (y * width + x).flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, place).view(images.shape)
+
+
+def _move_equal_cells(images: Tensor, source: Tensor) -> Tensor:
+    """Do the same where all cells are of one size: whole cells are copied, which is faster."""
+    (count, channels), (rows, columns) = images.shape[:2], source.shape[1:]
+    high, wide = images.shape[2] // rows, images.shape[3] // columns
+    cells = images.reshape(count, channels, rows, high, columns, wide).permute(0, 2, 4, 1, 3, 5)
+    first = torch.arange(count, device=source.device).view(-1, 1, 1) * (rows * columns)
+    moved = cells.reshape(count * rows * columns, -1)[(source + first).flatten()]
+    moved = moved.view(count, rows, columns, channels, high, wide).permute(0, 3, 1, 4, 2, 5)
+    return moved.reshape(images.shape)
+
+
+def _axis(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return for each place of an axis its cell and its place in it; of each cell start and length.
+
+    Cells are those of :func:`samix.mixing.cell_mask`.
+    """
+    place = torch.arange(length, device=device)
+    cell = place * cells // length
+    edges = -(-torch.arange(cells + 1, device=device) * length // cells)
+    first = edges[:-1]
+    return cell, place - first[cell], first, edges[1:] - first

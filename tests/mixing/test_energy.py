@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from samix.mixing import grid_energy, lowest_energy
+
+
+def problem(count: int, levels: int, rows: int, columns: int, pull: float) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return [
+        torch.rand(count, levels, rows, columns, generator=generator),
+        pull * torch.rand(count, rows - 1, columns, generator=generator),
+        pull * torch.rand(count, rows, columns - 1, generator=generator),
+    ]
+
+
+def test_the_energy_is_that_of_the_formula_in_slow_loops() -> None:
+    unary, down, across = problem(1, 3, 3, 4, 1.0)
+    labels = torch.randint(0, 3, (1, 3, 4))
+    wanted = 0.0
+    for i, j in itertools.product(range(3), range(4)):
+        z = labels[0, i, j] / 2
+        wanted += unary[0, labels[0, i, j], i, j].item()
+        if i < 2:
+            wanted += (down[0, i, j] * (z - labels[0, i + 1, j] / 2) ** 2).item()
+        if j < 3:
+            wanted += (across[0, i, j] * (z - labels[0, i, j + 1] / 2) ** 2).item()
+    assert grid_energy(labels, unary, down, across).item() == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("pull", [0.0, 0.3, 1.0, 5.0])
+@pytest.mark.parametrize("levels", [2, 3])
+def test_the_solver_is_close_to_the_lowest_energy_of_all_labellings(
+    levels: int, pull: float
+) -> None:
+    count = 40
+    unary, down, across = problem(count, levels, 3, 3, pull)
+    every = torch.tensor(list(itertools.product(range(levels), repeat=9))).view(-1, 3, 3)
+    lowest = torch.stack(
+        [
+            grid_energy(
+                every,
+                *(
+                    part[[i]].expand(len(every), -1, -1, -1)
+                    if part.ndim == 4
+                    else part[[i]].expand(len(every), -1, -1)
+                    for part in (unary, down, across)
+                ),
+            ).min()
+            for i in range(count)
+        ]
+    )
+    found = grid_energy(lowest_energy(unary, down, across), unary, down, across)
+    assert (found >= lowest - 1e-5).all()
+    assert ((found - lowest) < 1e-5).float().mean() >= 0.9
+    assert (found / lowest).max() < 1.1
+
+
+def test_without_neighbours_it_is_the_best_label_of_each_cell() -> None:
+    unary, down, across = problem(2, 3, 5, 7, 0.0)
+    assert torch.equal(lowest_energy(unary, down, across), unary.argmin(1))
+
+
+def test_strong_neighbours_all_show_the_same() -> None:
+    unary, down, across = problem(3, 2, 4, 4, 0.0)
+    labels = lowest_energy(unary, down + 100, across + 100)
+    assert torch.equal(labels, unary.sum((2, 3)).argmin(1).view(-1, 1, 1).expand(-1, 4, 4))
