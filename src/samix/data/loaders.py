@@ -60,7 +60,7 @@ class PhotoDataset(Dataset[Batch]):
     def __init__(
         self, images: ImageSet, indices: Sequence[int], view: View, *, seed: int = 0
     ) -> None:
-        self.store = PhotoStore(images, indices, view.load, view.load_size)
+        self.store = PhotoStore(images, indices, view.load_size)
         self.view = view
         self.seed = seed
         self.targets = torch.tensor([images.targets[i] for i in indices], dtype=torch.int64)
@@ -87,14 +87,14 @@ class Loaders:
     Attributes:
         train: Shuffled; call `train.sampler.set_epoch(epoch)` before each epoch.
         val: In order of the photos; every rank sees all of them.
-        test: The same for test.
+        test: The same for test; None where there is no such part.
         batch_size: Photos in a batch of one process.
         notes: Sentences for the user about what was decided.
     """
 
     train: DataLoader[Batch]
     val: DataLoader[Batch]
-    test: DataLoader[Batch]
+    test: DataLoader[Batch] | None
     batch_size: int
     notes: tuple[str, ...]
 
@@ -137,7 +137,7 @@ def build_loaders(
     return Loaders(
         _loader(sets[0], size, workers, loading, shuffle=True),
         _loader(sets[1], size, workers, loading, shuffle=False),
-        _loader(sets[2], size, workers, loading, shuffle=False),
+        _loader(sets[2], size, workers, loading, shuffle=False) if splits.test else None,
         size,
         notes,
     )
@@ -205,9 +205,7 @@ def _loader(
     """Build one loader; only training is shared between ranks."""
     ranks = {"rank": loading.rank, "world_size": loading.world_size} if shuffle else {}
     weights = class_weights(part.targets.tolist(), loading.balance) if shuffle else None
-    sampler = EpochSampler(
-        len(part), seed=loading.seed, shuffle=shuffle, weights=weights, **ranks
-    )
+    sampler = EpochSampler(len(part), seed=loading.seed, shuffle=shuffle, weights=weights, **ranks)
     # Batch statistics of a single photo mean nothing, so such a rest is left out in training.
     single_rest = shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1
     return DataLoader(

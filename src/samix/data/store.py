@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from samix.data.collection import ImageSet, Progress
+from samix.data.reuse import kept_photos
 from samix.data.verification import threaded
+from samix.data.views import squeeze
 
 
 class PhotoStore:
@@ -20,20 +21,17 @@ class PhotoStore:
     Args:
         images: The image set.
         indices: Positions of the part; positions in the store count within it.
-        load: From a photo to (3, size, size) uint8.
-        size: Side in px that photos are stored with.
+        size: Side in px that photos are stored with, squeezed to a square.
     """
 
     def __init__(
         self,
         images: ImageSet,
         indices: Sequence[int],
-        load: Callable[[Image.Image], Tensor],
         size: int,
     ) -> None:
         self.images = images
         self.indices = tuple(indices)
-        self.load = load
         self.size = size
         self.kept: Tensor | None = None
 
@@ -49,8 +47,15 @@ class PhotoStore:
     def keep(self, progress: Progress | None = None) -> None:
         """Read all photos into memory."""
         kept = torch.empty(len(self), 3, self.size, self.size, dtype=torch.uint8)
-        for i, photo in enumerate(threaded(self._read, len(self), progress)):
-            kept[i] = photo
+        known = kept_photos(self.images, self.size)
+        new = [i for i, at in enumerate(self.indices) if at not in known]
+        for i, at in enumerate(self.indices):
+            if at in known:
+                kept[i] = known[at]
+        for i, photo in zip(
+            new, threaded(lambda n: self._read(new[n]), len(new), progress), strict=True
+        ):
+            kept[i] = known[self.indices[i]] = photo
         self.kept = kept
 
     @property
@@ -59,4 +64,4 @@ class PhotoStore:
         return len(self) * 3 * self.size**2
 
     def _read(self, index: int) -> Tensor:
-        return self.load(self.images.read(self.indices[index]))
+        return squeeze(self.images.read(self.indices[index]), self.size)

@@ -30,7 +30,7 @@ class ViewDataset(Dataset[ViewBatch]):
     def __init__(
         self, images: ImageSet, indices: Sequence[int], views: TwoViews, *, seed: int = 0
     ) -> None:
-        self.store = PhotoStore(images, indices, views.load, views.load_size)
+        self.store = PhotoStore(images, indices, views.load_size)
         self.views = views
         self.seed = seed
 

@@ -25,6 +25,8 @@ from typing import Any, Protocol
 
 import torch
 
+from samix.data.loaders import CACHE_BUDGET
+from samix.data.reuse import reuse_photos
 from samix.errors import InputError
 
 from .cells import Ended, run_job
@@ -165,6 +167,7 @@ def _begin_worker(parent: int, threads: int, stop: Event) -> None:
     """Prepare a worker: its threads, and that it ends with the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what happens then
     torch.set_num_threads(threads)
+    reuse_photos(CACHE_BUDGET)
 
     def watch() -> None:
         while not stop.wait(_TICK):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from samix.data import ImageSet, join_images, open_images
+from samix.data import ImageSet, check_labels, join_images, open_images
 from samix.data.collection import Progress
+from samix.data.reuse import kept_set
 from samix.errors import InputError
 
 from .config import PretrainConfig, TrainConfig
@@ -38,20 +40,24 @@ def open_sources(
     twice = next((data for data in named if named.count(data) > 1), None)
     if twice is not None:
         raise InputError(f"DATA '{twice}' is given twice; name each set once")
-    return tuple(
-        (
-            root_of(data),
-            open_images(
-                data,
-                need_labels=isinstance(config, TrainConfig),
-                skip_corrupt=config.skip_corrupt,
-                root=config.data_root,
-                download=config.download,
-                progress=progress,
-            ),
+    options: dict[str, Any] = {
+        "skip_corrupt": config.skip_corrupt,
+        "root": config.data_root,
+        "download": config.download,
+    }
+
+    labelled = isinstance(config, TrainConfig)
+
+    def opened(data: str) -> ImageSet:
+        images = kept_set(
+            (data, *options.values()),
+            lambda: open_images(data, need_labels=labelled, **options, progress=progress),
         )
-        for data in named
-    )
+        if labelled:  # it may have been opened before for training without labels
+            check_labels(images)
+        return images
+
+    return tuple((root_of(data), opened(data)) for data in named)
 
 
 def joined(sources: Sequence[tuple[str, ImageSet]]) -> ImageSet:
