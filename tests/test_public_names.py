@@ -27,6 +27,7 @@ NAMES = {
     "area_loss",
     "batch_candidates",
     "blend",
+    "check_policy",
     "create_guard",
     "create_method",
     "create_policy",
@@ -63,6 +64,7 @@ def test_policies_and_methods_are_frozen() -> None:
         "guidedmixup",
         "attentivemix",
         "puzzlemix",
+        "snapmix",
         "samix",
         "samix-p",
     ]

@@ -76,7 +76,7 @@ def test_provenance(name: str, record_property: Callable[[str, object], None]) -
         assert torch.allclose(mixed[i], expected.expand(3, -1, -1), atol=1e-5)
         row = torch.zeros(batch)
         row[i] += plan.weight[i].detach()
-        row[partner] += 1 - plan.weight[i].detach()
+        row[partner] += plan.partner_share[i].detach()
         assert torch.allclose(soft[i], row)
     if policy.traits.label == "area":
         assert torch.allclose(plan.weight, plan.area, atol=1e-6)
@@ -157,7 +157,12 @@ def test_contract(name: str, batch: int) -> None:
         assert values.min() >= 0
         assert values.max() <= 1
     soft = mix_targets(torch.arange(batch), plan, batch)
-    assert torch.allclose(soft.sum(1), torch.ones(batch), atol=1e-6)
+    if policy.traits.rows_sum_to_one:
+        assert plan.partner_weight is None
+        assert torch.allclose(soft.sum(1), torch.ones(batch), atol=1e-6)
+    else:
+        assert plan.partner_weight is not None
+        assert (soft.sum(1) <= 2.0 + 1e-6).all()
     if batch > 1:
         assert (plan.index != torch.arange(batch)).all()
     assert sorted(plan.index.tolist()) == list(range(batch))

@@ -320,7 +320,7 @@ def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None 
     seen = seen.nan_to_num(nan=0.0)
     total = seen.sum(1)
     weight = torch.where(total > _TINY, seen[:, 0] / total.clamp_min(_TINY), plan.weight)
-    return replace(plan, weight=weight)
+    return plan.relabel(weight)
 
 
 def as_mixup(plan: MixPlan) -> MixPlan:

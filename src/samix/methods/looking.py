@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samix.mixing import Evidence
-from samix.networks import MomentumEncoder, Tap
+from samix.networks import MomentumEncoder, Tap, class_shares
 
 from .cost import scaled
 
@@ -38,12 +38,15 @@ def look(
     Raises:
         ValueError: Classes are needed and were not given.
     """
-    features = gradient = None
+    features = gradient = activation = None
     if "features" in wanted and tap is not None:
         features = average.features(scaled(images, scale), tap)
     if "gradient" in wanted:
         gradient = pixel_gradient(average, images, _classes(target, "gradient"))
-    return Evidence(features=features, gradient=gradient)
+    if "activation" in wanted:
+        with torch.no_grad():
+            activation = class_shares(average.module, images, _classes(target, "activation"))
+    return Evidence(features=features, gradient=gradient, activation=activation)
 
 
 def pixel_gradient(network: torch.nn.Module, images: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_gen
 from .energy import grid_energy, lowest_energy
 from .evidence import Evidence
 from .masks import area_of, box_mask, constant_mask, cut_box, match_area
-from .moves import cells_in_place, move_cells
+from .moves import box_in_box, cells_in_place, move_cells
 from .plan import MixPlan, choose, keep_clean
 from .saliency import (
     as_shares,
@@ -28,6 +28,7 @@ __all__ = [
     "at_size",
     "blend",
     "blur_saliency",
+    "box_in_box",
     "box_mask",
     "cell_mask",
     "cells_in_place",

@@ -99,7 +99,9 @@ def mix_targets(
     *,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Mix the targets of a batch: ``weight * target + (1 - weight) * target[index]``.
+    """Mix the targets of a batch: ``weight * target + partner_share * target[index]``.
+
+    The share of the partner is 1 - weight, unless the plan says otherwise.
 
     Args:
         target: (B,) integers in [0, num_classes); or (B,K) soft targets with rows that sum to 1;
@@ -123,8 +125,7 @@ def mix_targets(
     soft = _as_rows(target, num_classes)
     if label_smoothing:
         soft = soft * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
-    weight = plan.weight.unsqueeze(1)
-    return weight * soft + (1.0 - weight) * soft[plan.index]
+    return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * soft[plan.index]
 
 
 def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:

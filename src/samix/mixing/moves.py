@@ -1,9 +1,40 @@
-"""Moving the cells of an image: which cell of a grid each cell of the mix shows."""
+"""What moves pixels: boxes that are resized, and cells of a grid that change places."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+
+def box_in_box(place: Tensor, source: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the sampling grid that shows one box of an image, resized, in another box.
+
+    Args:
+        place: (B,4) int64 top, left, bottom, right in pixels, where it is shown.
+        source: (B,4) int64, what is shown there.
+        size: Height and width in pixels.
+
+    Returns:
+        (B,H,W,2) float32 in the coordinates of ``torch.nn.functional.grid_sample``.
+    """
+    axes = []
+    for axis, length in enumerate(size):
+        first, last = place[:, axis, None], place[:, axis + 2, None]
+        start, end = source[:, axis, None], source[:, axis + 2, None]
+        middle = torch.arange(length, device=place.device) + 0.5
+        along = (middle - first) / (last - first).clamp_min(1)
+        # the middle of a pixel of the source box
+        position = (start + along * (end - start)).clamp(start + 0.5, (end - 0.5).clamp_min(0.5))
+        axes.append(position / length * 2.0 - 1.0)
+    rows, columns = axes
+    height, width = size
+    return torch.stack(
+        [
+            columns[:, None, :].expand(-1, height, width),
+            rows[:, :, None].expand(-1, height, width),
+        ],
+        dim=-1,
+    )
 
 
 def cells_in_place(count: int, grid: tuple[int, int], device: torch.device) -> Tensor:

@@ -28,6 +28,8 @@ class MixPlan:
             coordinates of ``torch.nn.functional.grid_sample`` (-1 to 1); None reads it in place.
         moves: (B,2,R,C) int64 or None: of a grid of R x C cells, the number of the cell that each
             cell of the mix shows, of the original and of the partner; None moves none.
+        partner_weight: (B,) float32 in [0, 1] or None: share of the partner that the label uses, in
+            a policy whose shares need not sum to 1; None is 1 - weight.
         repair: (B,) int64 or None: what a guard did to each sample, a position in
             :data:`samix.guard.OUTCOMES`; None where no guard looked at the plan.
         broken: (B,) int64 or None: which rules the mix broke before it was repaired, one bit each
@@ -40,6 +42,7 @@ class MixPlan:
     weight: Tensor
     grid: Tensor | None = None
     moves: Tensor | None = None
+    partner_weight: Tensor | None = None
     repair: Tensor | None = None
     broken: Tensor | None = None
 
@@ -59,6 +62,15 @@ class MixPlan:
     def area(self) -> Tensor:
         """(B,) mean of each mask."""
         return area_of(self.mask)
+
+    @property
+    def partner_share(self) -> Tensor:
+        """(B,) share of the partner that the label uses."""
+        return 1.0 - self.weight if self.partner_weight is None else self.partner_weight
+
+    def relabel(self, weight: Tensor) -> MixPlan:
+        """Return the plan with another label: (B,) weight of the original, the rest the partner."""
+        return replace(self, weight=weight, partner_weight=None)
 
     def __len__(self) -> int:
         return self.lam.shape[0]
@@ -87,12 +99,14 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
     wide, moves = clean.view(-1, 1, 1, 1), plan.moves
     if moves is not None:
         moves = torch.where(wide, _still(moves), moves)
+    other = plan.partner_weight
     return replace(
         plan,
         lam=plan.lam.masked_fill(clean, 1.0),
         mask=plan.mask.masked_fill(wide, 1.0),
         weight=plan.weight.masked_fill(clean, 1.0),
         moves=moves,
+        partner_weight=None if other is None else other.masked_fill(clean, 0.0),
     )
 
 
@@ -114,6 +128,9 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
         still = _still(known)
         taken, left = (still if part.moves is None else part.moves for part in (other, plan))
         moves = torch.where(wide, taken, left)
+    partner_weight = plan.partner_weight
+    if partner_weight is not None or other.partner_weight is not None:
+        partner_weight = torch.where(chosen, other.partner_share, plan.partner_share)
     return replace(
         plan,
         lam=torch.where(chosen, other.lam, plan.lam),
@@ -122,6 +139,7 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
         weight=torch.where(chosen, other.weight, plan.weight),
         grid=grid,
         moves=moves,
+        partner_weight=partner_weight,
     )
 
 

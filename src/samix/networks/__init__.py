@@ -19,6 +19,7 @@ from .built_in import (
     open_mixer,
     read_configuration,
 )
+from .class_map import class_shares, classifier_weight, final_map
 from .compatibility import TOLERANCE
 from .freezing import pretrained_mixer
 from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
@@ -45,10 +46,13 @@ __all__ = [
     "Tap",
     "built_in_mixers",
     "card_facts",
+    "class_shares",
+    "classifier_weight",
     "create_backbone",
     "embedding_width",
     "feature_info",
     "features_and_embedding",
+    "final_map",
     "find_tap",
     "in_fast_format",
     "is_pretrained_mixer",

@@ -1,4 +1,4 @@
-"""Policies that paste where a network looks: Attentive CutMix."""
+"""Policies that ask a network where content lies: Attentive CutMix and SnapMix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samix.mixing import Evidence, MixPlan, area_of, cell_mask, draw_lam, keep_highest
+from samix.mixing import (
+    Evidence,
+    MixPlan,
+    area_of,
+    as_shares,
+    box_in_box,
+    box_mask,
+    cell_mask,
+    cut_box,
+    draw_lam,
+    draw_uniform,
+    keep_clean,
+    keep_highest,
+)
 
 from .informed import InformedPolicy
 from .learned import pair_features
@@ -53,6 +66,55 @@ def attentivemix_plan(
     return MixPlan(area if lam is None else lam.to(images.device), index, mask, area)
 
 
+def snapmix_plan(
+    images: Tensor,
+    index: Tensor,
+    generator: torch.Generator,
+    *,
+    evidence: Evidence,
+    alpha: float,
+    normalise: bool,
+) -> MixPlan:
+    """Plan of SnapMix: a box of the partner, resized into a box of another size and place.
+
+    The label gives the original the share of its class's activation outside the covered box, and
+    the partner that inside the box that is shown: ``1 - sum(S_a in box_a)`` and ``sum(S_b in
+    box_b)``, which need not sum to 1. Source: SnapMix, arXiv 2012.04846, by its public code; of the
+    paper's text only the abstract and parts of the introduction were at hand. Deviations: both lam
+    and both places per sample; the activation is that of the momentum encoder; a box without pixels
+    mixes nothing, per sample; in a pair of one class the shares are added once, where the code adds
+    each to each; with ``normalise`` both shares are divided by their sum, and by the area where the
+    sum is 0. lam is the one that the box in the original was drawn with.
+    """
+    size, batch, device = (images.shape[2], images.shape[3]), len(images), images.device
+    boxes, draws = [], []
+    for _ in range(2):
+        draws.append(draw_lam(batch, alpha, generator=generator, device=device))
+        centre = draw_uniform(batch, 2, generator=generator, device=device)
+        boxes.append(cut_box(draws[-1], centre, size))
+    covered, taken = boxes
+    mask, rest = box_mask(covered, size), box_mask(taken, size)
+    activation = evidence.activation
+    if activation is None:
+        raise ValueError("evidence: expected the activation of each image's own class, got none")
+    whole = as_shares(F.interpolate(activation.float(), size, mode="bilinear"))
+    weight = (whole * mask).sum((1, 2, 3)).clamp(0.0, 1.0)
+    partner = (whole[index] * (1.0 - rest)).sum((1, 2, 3)).clamp(0.0, 1.0)
+    if normalise:
+        total = weight + partner
+        weight = torch.where(total > 0, weight / total, area_of(mask))
+    plan = MixPlan(
+        draws[0],
+        index,
+        mask,
+        weight,
+        grid=box_in_box(covered, taken, size),
+        partner_weight=None if normalise else partner,
+    )
+    empty = (area_of(mask) == 1.0) | (area_of(rest) == 1.0)
+    return keep_clean(plan, empty)
+
+
 def attentivemix(
     share: float | None = 6 / 49, cells: int = 7, alpha: float = 1.0, p: float = 1.0
 ) -> InformedPolicy:
@@ -73,3 +135,18 @@ def attentivemix(
     rule = partial(attentivemix_plan, cells=cells, share=share, alpha=alpha)
     traits = Traits(needs=("features",), draws_lam=share is None)
     return InformedPolicy("attentivemix", rule, traits, p)
+
+
+def snapmix(alpha: float = 5.0, normalise: bool = False, p: float = 1.0) -> InformedPolicy:
+    """SnapMix: a box of the partner in a box of another size; labels by class activation.
+
+    Args:
+        alpha: Parameter of Beta(alpha, alpha), above 0; the paper's code has 5 for fine-tuning.
+        normalise: Divide both shares of the label by their sum; as published, a label says less
+            than 1 in total where little of either class is shown, and such a mix counts less.
+        p: Probability that a sample is mixed, in [0, 1].
+    """
+    check_alpha(alpha)
+    rule = partial(snapmix_plan, alpha=alpha, normalise=normalise)
+    traits = Traits(label="content", needs=("activation",), rows_sum_to_one=normalise)
+    return InformedPolicy("snapmix", rule, traits, p)

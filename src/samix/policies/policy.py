@@ -28,6 +28,7 @@ class Traits:
             alone.
         draws_lam: False where lam is not drawn but follows from what is on the images, as in
             GuidedMixup.
+        rows_sum_to_one: False where a label may say more or less than 1 in total.
         excused: Common tests that the paper makes impossible, by name, each with the reason.
     """
 
@@ -38,6 +39,7 @@ class Traits:
     needs: tuple[str, ...] = ()
     reads_pixels: bool = False
     draws_lam: bool = True
+    rows_sum_to_one: bool = True
     excused: Mapping[str, str] = field(default_factory=dict)
 
 

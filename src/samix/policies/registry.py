@@ -27,6 +27,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "guidedmixup": saliency.guidedmixup,
     "attentivemix": attentive.attentivemix,
     "puzzlemix": puzzle.puzzlemix,
+    "snapmix": attentive.snapmix,
     "samix": learned.samix,
     "samix-p": pretrained.samix_p,
 }

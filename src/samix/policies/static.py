@@ -11,7 +11,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from samix.mixing import MixPlan, area_of, box_mask, constant_mask, cut_box, draw_lam, draw_uniform
+from samix.mixing import (
+    MixPlan,
+    area_of,
+    box_in_box,
+    box_mask,
+    constant_mask,
+    cut_box,
+    draw_lam,
+    draw_uniform,
+)
 
 from .policy import StaticPolicy, Traits, check_alpha, check_probability
 
@@ -97,25 +106,8 @@ def resizemix_plan(
     box = torch.stack([*firsts, *lasts], dim=1)
     mask = box_mask(box, (height, width))
     area = area_of(mask)
-    return MixPlan(area, index, mask, area, _whole_image_in_box(box, (height, width)))
-
-
-def _whole_image_in_box(box: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the (B,H,W,2) sampling grid that shows a whole image inside each box."""
-    axes = []
-    for axis, length in enumerate(size):
-        first, last = box[:, axis, None], box[:, axis + 2, None]
-        position = torch.arange(length, device=box.device) + 0.5
-        axes.append(((position - first) / (last - first) * 2.0 - 1.0).clamp(-1.0, 1.0))
-    rows, columns = axes
-    height, width = size
-    return torch.stack(
-        [
-            columns[:, None, :].expand(-1, height, width),
-            rows[:, :, None].expand(-1, height, width),
-        ],
-        dim=-1,
-    )
+    whole = torch.tensor([0, 0, height, width]).to(device, non_blocking=True).expand(batch, -1)
+    return MixPlan(area, index, mask, area, box_in_box(box, whole, (height, width)))
 
 
 def none() -> StaticPolicy:
