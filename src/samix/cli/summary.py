@@ -13,6 +13,10 @@ from samix.training.guarding import guard_line
 from samix.training.progress import clock
 
 _SHOWN_CLASSES = 12
+_NO_TEST = (
+    "A final model has no test figure of its own: it has learned from the test photos. The val "
+    "photos chose its epoch, so that they flatter it a little."
+)
 
 
 def print_summary(result: TrainResult, console: Console) -> None:
@@ -33,13 +37,17 @@ def print_summary(result: TrainResult, console: Console) -> None:
 
 
 def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
-    test, chosen = metrics["test"], metrics["checkpoint"]
-    photos = next(iter(test.values()))["photos"]
-    say(console, f"Test: {photos} photos, weights of epoch {chosen['epoch']}, chosen on val")
+    part = "val" if metrics["test"] is None else "test"
+    chosen, shown = metrics["checkpoint"], metrics[part]
+    photos = next(iter(shown.values()))["photos"]
+    where = f"{photos} photos, weights of epoch {chosen['epoch']}, chosen on val"
+    say(console, f"{part.capitalize()}: {where}")
+    if part == "val":
+        say(console, _NO_TEST)
     table = Table()
     for heading in ("", "top-1", "balanced accuracy", "NLL", "ECE"):
         table.add_column(heading, justify="left" if not heading else "right")
-    for name, judged in test.items():
+    for name, judged in shown.items():
         table.add_row(
             name,
             f"{judged['top1']:.1%}",
@@ -48,7 +56,7 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
             f"{judged['ece']:.3f}",
         )
     console.print(table)
-    say(console, _recall_line(test["encoder"]["recall"]))
+    say(console, _recall_line(shown["encoder"]["recall"]))
     say(console, cost_line(metrics))
     if metrics["guard"] is not None:
         say(console, guard_line(metrics["guard"]))

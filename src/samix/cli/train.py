@@ -19,6 +19,10 @@ def run_train(chosen: argparse.Namespace) -> int:
     Returns:
         0, 1 when the loss diverged, 130 when the run was interrupted.
     """
+    if "from_poc" in chosen:
+        from .train_final import run_final  # noqa: PLC0415 - it needs the packages of a study
+
+        return run_final(chosen)
     return run_or_resume(
         chosen,
         lambda given, display: train(config_from(given), display=display),

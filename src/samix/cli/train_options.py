@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from .options import add_command, add_option, add_switch
@@ -35,6 +36,7 @@ examples:
   samix train photos/ --policy cutmix --guard      harmful mixes are repaired
   samix train photos/ --init RUN --policy RUN      encoder and Mixer of an earlier run
   samix train --resume --output runs/photos-samix  go on with a run that was stopped
+  samix train --from-poc runs/poc-photos           the final model, as the study recommends
 """
 _WORDS = RunWords(
     presets="small-resnet, imagenet-resnet, vit, fine-grained, openmixup, demo (taken for DATA "
@@ -60,6 +62,7 @@ def add_train(commands: Any) -> None:
         examples=_EXAMPLES,
     )
     add_run(parser, _WORDS)
+    _add_final(parser)
     data = parser.add_argument_group("data")
     add_photos(data)
     add_option(data, "--labels-per-class", "use only N labels of each class", type=int, metavar="N")
@@ -103,3 +106,16 @@ def add_train(commands: Any) -> None:
     add_option(mixing, "--label-smoothing", smoothing, type=float, metavar="X")
     add_training(parser, _WORDS)
     add_machine(parser)
+
+
+def _add_final(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("final model")
+    add_option(
+        group,
+        "--from-poc",
+        "folder of a finished samix poc: train what its verdict recommends, with its settings, on "
+        "all labelled photos but those of val; options given here come before it",
+        metavar="POC",
+    )
+    final = "learn from the test photos too: the model then has no test figure of its own"
+    add_switch(group, "--final", final)

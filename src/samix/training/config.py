@@ -46,6 +46,8 @@ class TrainConfig(RunConfig):
         control: Folder of a finished run of policy none on the same photos: where this run falls
             behind it on val, mixing is reduced and in the end stopped.
         control_margin: How far it may be behind, a share in [0, 1).
+        final: The test photos are learned from too, so that the run has no test figure; validation
+            still chooses the weights.
     """
 
     command: ClassVar[str] = "train"
@@ -61,6 +63,7 @@ class TrainConfig(RunConfig):
     label_smoothing: float = 0.0
     control: str | None = None
     control_margin: float = 0.02
+    final: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -185,7 +185,8 @@ def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, S
         images: Its photos.
 
     Returns:
-        The splits and the run; no splits where it had other photos, no run where there is none.
+        The splits and the run; no splits where it had other photos or no test photos, no run where
+        there is none.
 
     Raises:
         InputError: --group-by differs, or a class is missing in a part.
@@ -201,6 +202,8 @@ def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, S
             "that no test photo was seen before; leave it out, or pre-train with it"
         )
     splits = read_splits(source.run.splits, images)
+    if not splits.test:  # a final model has learned from all of them
+        return None, source
     kept = {*splits.val, *splits.test}
     splits = replace(splits, train=tuple(i for i in range(len(images)) if i not in kept))
     check_splits(images, splits)
@@ -233,7 +236,8 @@ def mixer_notes(config: RunConfig, images: ImageSet, splits: Splits) -> tuple[st
     if not isinstance(config, TrainConfig) and source.model["kind"] == "classifier":
         notes.append(f"The Mixer of '{source.run.path}' was trained with labels.")
     init = config.init if isinstance(config, TrainConfig) else None
-    if init is None or Path(init).resolve() != source.run.path.resolve():
+    same = init is not None and Path(init).resolve() == source.run.path.resolve()
+    if splits.test and not same:
         notes.append(overlap_note(source, config, images, splits))
     return tuple(notes)
 

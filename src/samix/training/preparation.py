@@ -187,6 +187,9 @@ def _labelled_split(
     if there is None:
         options["groups"], kept = _near_duplicates(images, config, announce)
     whole = there or _divided(images, options)
+    if config.final:
+        kept = (*kept, final_note(len(whole.test)))
+        whole = replace(whole, train=tuple(sorted((*whole.train, *whole.test))), test=())
     train = labelled_subset(
         images,
         whole,
@@ -200,12 +203,19 @@ def _labelled_split(
     if source is None:
         return splits, kept
     if there is None or given is not None:
-        return splits, (*kept, overlap_note(source, config, images, splits), *look_notes(source))
+        overlap = (overlap_note(source, config, images, splits),) if splits.test else ()
+        return splits, (*kept, *overlap, *look_notes(source))
     return splits, (
+        *kept,
         f"The split is that of '{source.run.path}', so that no test photo was learned from before; "
         "--val-fraction and --test-fraction do not count.",
         *look_notes(source),
     )
+
+
+def final_note(photos: int) -> str:
+    """Return what to tell where the test photos are learned from."""
+    return f"The {photos} test photos are learned from too: this model has no test figure."
 
 
 def _divided(images: ImageSet, options: dict[str, Any]) -> Splits:

@@ -136,9 +136,11 @@ class SupervisedTask:
         """Judge the chosen weights on test and on val, and write what they said of each photo."""
         looks = [row for row in rows if CHOSEN_BY in row]
         chosen = max(looks, key=lambda row: (row[CHOSEN_BY], row["epoch"]))
-        judged, said = {}, {}
+        judged: dict[str, Any] = {"test": None}
+        said = {}
         for part, loader in (("test", self.loaders.test), ("val", self.loaders.val)):
-            judged[part], said[part] = self._judge(loader, place, announce, f"judging {part}")
+            if loader is not None:
+                judged[part], said[part] = self._judge(loader, place, announce, f"judging {part}")
         write_predictions(run.path / PREDICTIONS, self.images, self.splits, said)
         return {
             **judged,

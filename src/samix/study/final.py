@@ -1,0 +1,181 @@
+"""The final model after a study: which training follows from its verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samix.errors import InputError
+from samix.training.exporting import MODEL
+
+from .folder import PocFolder, read_study
+from .grid import LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
+from .trained import AGAIN, VERSION
+
+_RECOMMENDED = ("adopt", "adopt-light", "use-simple")
+_OTHERWISE = ("mixer-not-alive", "do-not-adopt", "not-proven")
+_BASELINE = "none"
+_FROM_TRAINED = 0.1  # of the learning rate: weights that are good already are changed slowly
+_BUDGET = ("label_fraction", "labels_per_class")  # a final model learns from all labels
+
+
+@dataclass(frozen=True)
+class Final:
+    """The training that a study leads to.
+
+    Attributes:
+        name: Of the photos.
+        policy: What is trained, as the study calls it, such as "mixup-long".
+        settings: Fields of :class:`samix.training.TrainConfig`.
+        verdict: What the study says, in a sentence.
+        follows: What follows from it, in a sentence.
+        tested: What the study measured of such a training, in a sentence.
+    """
+
+    name: str
+    policy: str
+    settings: Mapping[str, Any]
+    verdict: str
+    follows: str
+    tested: str
+
+
+def final_of(path: str | Path) -> Final:
+    """Return the training that follows from the verdict of a study.
+
+    It learns from the train and the test photos of the study; its validation photos still choose
+    the weights. A policy that is recommended is trained as in its largest cell; where none is,
+    plain training is. After self-supervised learning it starts from the study's pre-training of the
+    first seed, at a tenth of the learning rate.
+
+    Args:
+        path: Folder of the study.
+
+    Raises:
+        InputError: It is none, is of another version, has no findings yet, or lacks what it takes.
+    """
+    folder = PocFolder(Path(path).expanduser().absolute())
+    study, findings = read_study(path), _read_findings(folder, path)
+    verdict = findings["verdict"]
+    recommended = _is_recommended(verdict["kind"], folder)
+    policy = str(verdict["policy"]) if recommended else _BASELINE
+    mode = str(verdict["mode"])
+    job = _largest(study, policy, mode, folder)
+    common = _after_pretraining(study, folder, job) if mode == SELF_SUPERVISED else job.settings
+    settings = {name: value for name, value in common.items() if name not in _BUDGET}
+    if settings["policy"] == _BASELINE:
+        settings.pop("guard", None)  # there are no mixes to check
+    return Final(
+        name=str(study["data"]["name"]),
+        policy=policy,
+        settings={**settings, "splits": str(folder.splits), "shrink_batch": True, "final": True},
+        verdict=str(verdict["sentence"]["en"]),
+        follows=_follows(recommended, policy, settings),
+        tested=_tested(findings, policy, mode, job),
+    )
+
+
+def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
+    """Read findings.json.
+
+    Raises:
+        InputError: There is none yet, it cannot be read, or is of another version.
+    """
+    if not folder.findings.is_file():
+        raise InputError(
+            f"'{named}' has no {folder.findings.name}: the study is not finished; go on with samix "
+            f"poc --resume --output {named}"
+        )
+    try:
+        findings = json.loads(folder.findings.read_text(encoding="utf-8"))
+        version = findings["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"'{folder.findings}' cannot be read ({type(error).__name__})") from error
+    if version != VERSION:
+        raise InputError(f"'{folder.findings}' has version {version}, expected {VERSION}. {AGAIN}")
+    return dict(findings)
+
+
+def _is_recommended(kind: str, folder: PocFolder) -> bool:
+    if kind not in (*_RECOMMENDED, *_OTHERWISE):
+        raise InputError(f"'{folder.findings}' has the unknown verdict '{kind}'. {AGAIN}")
+    return kind in _RECOMMENDED
+
+
+def _largest(study: Mapping[str, Any], policy: str, mode: str, folder: PocFolder) -> Job:
+    """Return the job of a policy with the most labels and the first seed."""
+    found = [job for job in jobs_of(study) if _is_of(job, policy, mode)]
+    if not found:
+        raise InputError(
+            f"the plan in '{folder.study}' has no {mode} training of '{policy}', which the verdict "
+            f"names. {AGAIN}"
+        )
+    return max(found, key=lambda job: (max(cell.labels for cell in job.cells), -job.seed))
+
+
+def _is_of(job: Job, policy: str, mode: str) -> bool:
+    return job.cells[0].policy == policy and job.cells[0].mode == mode
+
+
+def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) -> dict[str, Any]:
+    """Return the settings of a classifier that starts from a pre-training of the study.
+
+    Raises:
+        InputError: It is not there any more.
+    """
+    run = folder.path / job.folder
+    if not (run / MODEL).is_file():
+        raise InputError(
+            f"'{run}' has no {MODEL}: the pre-training that the final model starts from is not "
+            f"there; train it with samix poc --resume --output {folder.path}"
+        )
+    plan, train = study["plan"], dict(study["train"])
+    for name in ("lr", "mixer_lr"):
+        if train.get(name) is not None:
+            train[name] *= _FROM_TRAINED
+    model = json.loads((run / MODEL).read_text(encoding="utf-8"))
+    base = base_of(job.cells[0].policy)
+    epochs = int(plan["epochs"][str(max(plan["labels"]))])
+    mixes = {"policy": base, "policy_options": dict(plan["options"].get(base, {}))}
+    if "mixer" in model and base == "samix":  # its Mixer too, with its form and its alpha
+        mixes = {"policy": str(run), "policy_options": {}}
+    return {
+        **train, **mixes, "init": str(run), "epochs": epochs,
+        "validate_every": math.ceil(epochs / LOOKS), "seed": job.seed,
+    }  # fmt: skip
+
+
+def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> str:
+    """Return what is done because of the verdict."""
+    how = f"for {settings['epochs']} epochs, on all labelled photos but those of val"
+    start = f", from the encoder of '{settings['init']}'" if "init" in settings else ""
+    if recommended:
+        return f"So the final model is trained with '{policy}' {how}{start}."
+    return (
+        f"It recommends no policy, so the final model is trained without mixing ('{policy}') {how}"
+        f"{start}; --policy NAME takes another one."
+    )
+
+
+def _tested(findings: Mapping[str, Any], policy: str, mode: str, job: Job) -> str:
+    """Return what the study measured of this training on its test photos."""
+    labels = max(cell.labels for cell in job.cells)
+    row = next(
+        (one for one in findings["policies"]
+         if (one["policy"], one["mode"], one["labels"]) == (policy, mode, labels)), None,
+    )  # fmt: skip
+    if row is None or row["score"] is None:
+        return f"The study has no test figure of '{policy}' with {labels} labels."
+    width = ""
+    if row["low"] is not None and row["high"] is not None:
+        width = f" ({row['low']:.1%} to {row['high']:.1%})"
+    measure = str(findings["data"]["measure"]).replace("_", " ")
+    how = " by a linear probe" if mode == SELF_SUPERVISED else ""
+    return (
+        f"Test figure of the study, not of this model: '{policy}' reached {row['score']:.1%}"
+        f"{width} {measure}{how} with {labels} labels, {row['seeds']} seeds."
+    )
