@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .poc_panel import LINE, Panel, Point, Scale, names_of, round_values
 from .poc_parts import Chart, Grid
@@ -13,6 +15,7 @@ from .poc_view import BASELINE, MODES, Row, View, mode_words, question_words
 _LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 408.0, 30.0, 300.0
 _BOTTOM = _HEIGHT - 46.0
 _APART = 2.4  # units between marks of policies with the same labels
+_SIDE_BY_SIDE = 11.0  # units between marks of policies that cost as much
 _LEAST_GAP = 34.0  # units between two names on an axis
 
 
@@ -202,18 +205,20 @@ def _curve(
 
 def _cost_panel(view: View, rows: Sequence[Row], title: Both) -> Panel:
     panel = Panel(_HEIGHT, title)
-    x = _axis([1.0, *(r["multiple"] for r in rows)], _LEFT, _RIGHT)
+    x = _axis([1.0, *(r["multiple"] for r in rows)], _LEFT, _RIGHT - 40)
+    x = replace(x, start=_LEFT + 12)
     tall = [v for r in rows for v in (r["gain_low"], r["gain_high"], r["gain"]) if v is not None]
     y = _axis([0.0, *tall], _BOTTOM, _TOP)
     _frame(panel, x, y, word("axis-cost"), word("axis-gain"), signed=(False, True))
     panel.line([(_LEFT, y(0)), (_RIGHT, y(0))], LINE, dash="4 3")
-    for row in rows:
+    places = _beside([x(row["multiple"]) for row in rows])
+    for row, place in zip(rows, places, strict=True):
         style = view.styles[row["policy"]]
-        at = (x(row["multiple"]), y(known(row["gain"]) or 0.0))
+        at = (place, y(known(row["gain"]) or 0.0))
         ends = [(at[0], y(v)) for v in (row["gain_low"], row["gain_high"]) if known(v) is not None]
         _whisker(panel, style, at, ends)
         panel.put(*at, style, f"{row['policy']}: {times(row['multiple'])}, {_gain(row)}")
-        if row["policy"] in view.shown:
+        if row["policy"] in view.shown and row["policy"] != BASELINE:
             _name(panel, at, str(row["policy"]), x)
     return panel
 
@@ -231,6 +236,7 @@ def _frame(
     first, second = ([v for v in some if s.holds(v)] for some, s in ((first, x), (second, y)))
     panel.across(x, first, names or names_of(first, signed=signed[0]), _TOP, _BOTTOM)
     panel.upward(y, second, names_of(second, signed=signed[1]), _LEFT, _RIGHT)
+    panel.line([(_LEFT, _BOTTOM), (_RIGHT, _BOTTOM)], LINE)
     panel.say(_LEFT - 40, 16, up, "start", "axis")
     panel.say(_RIGHT, _HEIGHT - 8, across, "end", "axis")
 
@@ -244,6 +250,15 @@ def _axis(
     if most is not None:
         low, high = max(low, most[0]), min(high, most[1])
     return Scale(low, high, start, end)
+
+
+def _beside(places: Sequence[float]) -> list[float]:
+    """Return places that are moved to the right where they would lie over another one."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda at: places[at])
+    for before, at in itertools.pairwise(order):
+        moved[at] = max(places[at], moved[before] + _SIDE_BY_SIDE)
+    return moved
 
 
 def _thinned(values: Sequence[float], names: Sequence[str], x: Scale) -> list[str]:
@@ -287,4 +302,4 @@ def _strong(view: View, rows: Sequence[Row]) -> list[int]:
 def _data(
     header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
 ) -> Grid:
-    return Grid(word("data-behind"), header, cells, left, strong, NOTHING, True)
+    return Grid(word("data-behind"), header, cells, range(left), strong, NOTHING, True)

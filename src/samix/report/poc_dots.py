@@ -9,12 +9,12 @@ from typing import Any
 from .poc_panel import LINE, WIDTH, Panel, Scale, names_of, round_values
 from .poc_parts import Chart, Grid
 from .poc_style import Style
-from .poc_text import NOTHING, Both, Text, clipped, count, known, percent, short, span, word
+from .poc_text import NOTHING, Both, Text, clipped, count, known, number, percent, short, span, word
 from .poc_view import Row, View, question_words
 
 MOST = 16  # rows of a chart; the table behind it has all
 _LEFT, _RIGHT, _TOP = 132.0, 404.0, 10.0
-_LETTERS = 17  # of a name beside the axis
+_LETTERS = 15  # of a name beside the axis
 _BETWEEN, _EACH, _FOOT = 14.0, 11.0, 46.0  # units: between rows, of a mark, below the axis
 # parts of a split: their marks, dark to light, so that grey paper tells them apart
 _PARTS = {
@@ -108,13 +108,13 @@ def recall_chart(view: View) -> Chart | None:
         ]  # fmt: skip
         shown.append((name, dots))
     cells = [
-        [r["class"], count(r["parts"]), r["policy"], percent(r["recall"]),
+        [r["class"], r["policy"], count(r["parts"]), percent(r["recall"]),
          span(r["low"], r["high"]), word("yes") if r["judgeable"] else word("no-too-few")]
         for name in sorted(parts, key=lambda name: parts[name]) for r in rows if r["class"] == name
     ]  # fmt: skip
-    header = [word("col-class"), word("col-test-parts"), word("col-policy"), word("col-recall"),
+    header = [word("col-class"), word("col-policy"), word("col-test-parts"), word("col-recall"),
               word("col-interval"), word("col-judgeable")]  # fmt: skip
-    strong = [at for at, row in enumerate(cells) if row[2] == view.policy]
+    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
     more = word("chart-cut", shown=MOST, all=len(rarest)) if len(rarest) > MOST else NOTHING
     return Chart(
         key="recall",
@@ -122,7 +122,7 @@ def recall_chart(view: View) -> Chart | None:
         reading=word("recall-reading") + (" " if more else "") + more,
         panels=[dot_panel(shown, word("axis-recall"), unit="", most=100.0)],
         legend=view.legend(view.shown),
-        data=_data(header, cells, 1, strong),
+        data=_data(header, cells, 2, strong),
     )
 
 
@@ -177,12 +177,13 @@ def balance_chart(classes: Sequence[Row]) -> Chart | None:
     ]  # fmt: skip
     cells: list[list[Text]] = [
         [str(row["class"]), *(_of(row["photos"], side) for side in _PARTS),
-         *(_of(row["parts"], side) for side in _PARTS)]
+         *(_of(row["parts"], side) for side in _PARTS), number(100 * row["recall_within"], 0)]
         for row in order
     ]  # fmt: skip
     header = [word("col-class")]
     for what in ("photos", "parts"):
         header += [word(f"col-{what}-in", part=word(f"part-{side}")) for side in _PARTS]
+    header.append(word("col-within"))
     more = word("chart-cut", shown=MOST, all=len(order)) if len(order) > MOST else NOTHING
     return Chart(
         key="balance", title=word("balance-title"),
@@ -210,4 +211,4 @@ def _of(counts: Mapping[str, Any], side: str) -> str:
 def _data(
     header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
 ) -> Grid:
-    return Grid(word("data-behind"), header, cells, left, strong, NOTHING, True)
+    return Grid(word("data-behind"), header, cells, range(left), strong, NOTHING, True)

@@ -84,7 +84,7 @@ def _groups(title: Both, groups: Sequence[Sequence[Mapping[str, Any]]], whole: i
     ]
     header = [word("col-group"), word("col-photo"), word("col-class"), word("col-part")]
     note = word("examples", shown=count(len(groups)), all=count(whole))
-    return Grid(title, header, cells, 4, note=note, folded=True)
+    return Grid(title, header, cells, range(4), note=note, folded=True)
 
 
 def _skipped(health: Mapping[str, Any]) -> Grid | None:
@@ -94,7 +94,7 @@ def _skipped(health: Mapping[str, Any]) -> Grid | None:
     cells = [[str(one["photo"]), str(one["reason"])] for one in found["photos"]]
     note = word("examples", shown=count(len(cells)), all=count(found["count"]))
     header = [word("col-photo"), word("col-reason")]
-    return Grid(word("health-skipped-title"), header, cells, 2, note=note, folded=True)
+    return Grid(word("health-skipped-title"), header, cells, range(2), note=note, folded=True)
 
 
 def _part(side: str) -> Both:

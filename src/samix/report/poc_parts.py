@@ -19,7 +19,7 @@ class Grid:
         title: What it shows.
         header: Name of each column.
         rows: Cells, one list a row.
-        left: How many columns from the first on are words; the others are numbers, set right.
+        words: Places of the columns that hold words; the others are numbers, set right.
         strong: Rows that stand out, such as those of the policy in question.
         note: How to read it.
         folded: Only the title is shown until it is opened; on paper it is always open.
@@ -28,7 +28,7 @@ class Grid:
     title: Both
     header: Sequence[Text]
     rows: Sequence[Sequence[Text]]
-    left: int = 1
+    words: Collection[int] = range(1)
     strong: Collection[int] = ()
     note: Both = NOTHING
     folded: bool = False
@@ -68,9 +68,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class Points:
-    """Sentences, one a line."""
+    """Sentences, one a line.
+
+    Attributes:
+        lines: The sentences.
+        title: Above them.
+    """
 
     lines: Sequence[Both]
+    title: Both = NOTHING
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def _method(view: View) -> Section:
             Points(lines),
             *_there(numbers_grid(view)),
             verdict_grid(view),
-            Points([word("limits"), *(word(key) for key in _LIMITS)]),
+            Points([word(key) for key in _LIMITS], word("limits")),
         ],
     )  # fmt: skip
 
@@ -113,7 +113,7 @@ def _cells(view: View) -> Section:
     ]
     rows += [[str(name), word("cell-missing"), ""] for name in cells["missing"]]
     header = [word("col-cell"), word("col-status"), word("col-reason")]
-    grids = [Grid(word("cells-title"), header, rows, 3)] if rows else []
+    grids = [Grid(word("cells-title"), header, rows, range(3))] if rows else []
     return Section("cells", word("cells-section"), intro, grids)
 
 
@@ -138,7 +138,7 @@ def _again(view: View) -> Section:
             title = word(f"again-{key}")
             rows: list[list[Text]] = [[name, value] for name, value in settings]
             header = [word("col-setting"), word("col-value")]
-            parts.append(Grid(title, header, rows, 2, folded=True))
+            parts.append(Grid(title, header, rows, range(2), folded=True))
     return Section("again", word("again-section"), word("again-intro"), parts)
 
 

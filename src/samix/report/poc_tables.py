@@ -67,7 +67,7 @@ def about_grid(view: View) -> Grid:
         word("about-title"),
         [word("col-policy"), word("col-about")],
         [[policy, about(policy)] for policy in view.policies],
-        left=2,
+        words=range(2),
     )
 
 
@@ -84,7 +84,7 @@ def efficiency_grid(view: View) -> Grid | None:
     header = [word("col-question"), word("col-policy"), word("col-equals"), word("col-interval"),
               word("col-in-words")]  # fmt: skip
     strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
-    return Grid(word("efficiency-title"), header, cells, 2, strong, folded=True)
+    return Grid(word("efficiency-title"), header, cells, (0, 1, 4), strong, folded=True)
 
 
 def calibration_grid(view: View) -> Grid | None:
@@ -100,7 +100,7 @@ def calibration_grid(view: View) -> Grid | None:
     header = [word("col-question"), word("col-policy"), word("col-calibration"),
               word("col-interval")]  # fmt: skip
     strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
-    return Grid(word("calibration-all"), header, cells, 2, strong, folded=True)
+    return Grid(word("calibration-all"), header, cells, range(2), strong, folded=True)
 
 
 def cost_grid(view: View) -> Grid:
@@ -108,7 +108,7 @@ def cost_grid(view: View) -> Grid:
     rows = view.rows("cost")
     cells = [
         [mode_words(r["mode"]), r["policy"], duration(r["seconds"]), times(r["multiple"]),
-         _memory(r), short(r["kwh"]), short(r["money"])]
+         count(r["memory_mb"]), short(r["kwh"]), short(r["money"])]
         for r in rows
     ]  # fmt: skip
     currency = str((view.study.get("prices") or {}).get("currency") or "")
@@ -116,7 +116,7 @@ def cost_grid(view: View) -> Grid:
     header = [word("col-mode"), word("col-policy"), word("col-time"), word("col-time-multiple"),
               word("col-memory"), word("col-energy"), money]  # fmt: skip
     strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
-    return Grid(word("cost-all"), header, cells, 2, strong)
+    return Grid(word("cost-all"), header, cells, range(2), strong)
 
 
 def verdict_grid(view: View) -> Grid:
@@ -132,7 +132,7 @@ def verdict_grid(view: View) -> Grid:
     ]  # fmt: skip
     main = [at for at, r in enumerate(rows) if (r["mode"], r["labels"]) == (view.mode, view.labels)]
     header = [word("col-question"), word("col-verdict"), word("col-in-words")]
-    return Grid(word("verdicts-title"), header, cells, 3, main, word("verdicts-note"))
+    return Grid(word("verdicts-title"), header, cells, range(3), main, word("verdicts-note"))
 
 
 def numbers_grid(view: View) -> Grid | None:
@@ -145,7 +145,8 @@ def numbers_grid(view: View) -> Grid | None:
         if found:
             compared.setdefault(found["what"], {})[found["kind"]] = value
         else:
-            rest.append([_said(name), short(value), NOT_KNOWN, NOT_KNOWN])
+            told = probability(value) if name.startswith("p of") else _value(value)
+            rest.append([_said(name), told, NOT_KNOWN, NOT_KNOWN])
     cells: list[list[Text]] = [
         [_compared(what), number(v.get("points"), signed=True),
          between(v.get("low"), v.get("high"), signed=True), probability(v.get("p"))]
@@ -155,7 +156,7 @@ def numbers_grid(view: View) -> Grid | None:
     if not cells:
         return None
     header = [word("col-number"), word("col-value"), word("col-interval"), word("col-p")]
-    return Grid(word("numbers-title"), header, cells, 1)
+    return Grid(word("numbers-title"), header, cells)
 
 
 def _overview(view: View, mode: str) -> Grid:
@@ -215,8 +216,10 @@ def _ends(row: Row) -> str:
     return between(row["low"], row["high"], 0)
 
 
-def _memory(row: Row) -> str:
-    return count(row["memory_mb"])
+def _value(value: Any) -> str:
+    """Return a count as a whole number, and anything else with three digits."""
+    found = known(value)
+    return count(found) if found is not None and found == round(found) else short(found)
 
 
 def _said(name: str) -> Both:
