@@ -16,6 +16,7 @@ ALLOWED = {
     "objectives": set(),
     "policies": {"mixing", "networks"},
     "guard": {"mixing"},
+    "checking": {"mixing", "policies", "data", "errors"},
     "methods": {"mixing", "networks", "objectives", "policies", "guard"},
     "data": {"errors"},
     "evaluation": {"mixing", "data", "networks", "policies", "methods", "errors"},

@@ -4,12 +4,14 @@ mixing      draws, masks, plans, and how they are applied to images and targets
 policies    who decides how to mix: hand-made rules, or the Mixer
 networks    backbones and their tap, the Mixer, the momentum encoder
 objectives  the loss functions
+checking    does a mix do what its labels say? for policies and for mixes of other libraries
 guard       rules that reject or repair a harmful mix, and their counters
 methods     one training step as a plain module: supervised, moco, simclr, byol, mocov3
 data, training, evaluation, report, cli  what `samix train` needs (the extra samix[train])
 """
 
 from ._version import __version__
+from .checking import check_policy
 from .guard import create_guard
 from .methods import (
     METHODS,
@@ -69,6 +71,7 @@ __all__ = [
     "area_loss",
     "batch_candidates",
     "blend",
+    "check_policy",
     "create_guard",
     "create_method",
     "create_policy",

@@ -1,0 +1,22 @@
+"""Does a mixing transform do what its labels say? Checks of policies and of other libraries' mixes.
+
+`check_policy` calls a transform with photos of one colour each, which tell of which photos each
+pixel of a mix is made, and with the user's photos.
+"""
+
+from .check import check_policy, check_with
+from .opening import policy_of
+from .photos import cut_batches, demo_photos
+from .results import CheckResult, PolicyCheck
+from .trials import Photos
+
+__all__ = [
+    "CheckResult",
+    "Photos",
+    "PolicyCheck",
+    "check_policy",
+    "check_with",
+    "cut_batches",
+    "demo_photos",
+    "policy_of",
+]

@@ -1,0 +1,67 @@
+"""Stand-ins for what a network would know of the images, made of the pixels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from samix.errors import InputError
+from samix.mixing import Evidence, spectral_residual
+
+CHANNELS = 16
+"""Channels of the features."""
+_SIDE = 8  # places along a side of features and maps
+
+
+def stand_in_evidence(images: Tensor, needs: Sequence[str]) -> Evidence | None:
+    """Return evidence that looks like that of a network, the same for the same images.
+
+    Args:
+        images: (B,C,H,W).
+        needs: Fields of :class:`samix.Evidence`.
+
+    Raises:
+        InputError: There is no stand-in for one of them.
+    """
+    if not needs:
+        return None
+    for need in needs:
+        if need not in _MAKERS:
+            raise InputError(
+                f"a policy that needs '{need}' can only be checked inside a training step: there "
+                "is no stand-in for it"
+            )
+    with torch.no_grad():
+        return Evidence(**{need: _MAKERS[need](images) for need in needs})
+
+
+def _features(images: Tensor) -> Tensor:
+    """Return (B,16,h,w) responses of fixed random filters."""
+    generator = torch.Generator().manual_seed(0)
+    filters = torch.randn(CHANNELS, images.shape[1], 3, 3, generator=generator)
+    return F.adaptive_avg_pool2d(F.conv2d(images.float(), filters, padding=1).relu(), _SIDE)
+
+
+def _shares(images: Tensor) -> Tensor:
+    """Return (B,1,h,w) shares of the content, each map with sum 1."""
+    saliency = F.adaptive_avg_pool2d(spectral_residual(images), _SIDE)
+    return saliency / saliency.sum((2, 3), keepdim=True)
+
+
+def _gradient(images: Tensor) -> Tensor:
+    """Return (B,1,H,W) length of the differences between neighbours, above 0."""
+    grey = images.float().mean(1, keepdim=True)
+    down, across = torch.gradient(grey, dim=(2, 3))
+    return torch.hypot(down, across) + 1e-3
+
+
+_MAKERS = {
+    "features": _features,
+    "saliency": spectral_residual,
+    "gradient": _gradient,
+    "activation": _shares,
+    "attention": _shares,
+}
