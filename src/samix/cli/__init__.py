@@ -10,7 +10,7 @@ from samix.errors import InputError
 
 _EXTRA = {
     "lightning", "torchmetrics", "tensorboard", "numpy", "pandas", "pyarrow", "matplotlib", "rich",
-    "yaml", "safetensors", "lightly", "kornia", "sklearn", "captum",
+    "yaml", "safetensors", "lightly", "kornia", "sklearn", "captum", "scipy", "filelock",
 }  # fmt: skip
 _SSL = {"lightly", "kornia", "sklearn"}
 _NEEDS_SSL = ("evaluate", "mixer", "pretrain")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         needs_ssl = chosen.command in _NEEDS_SSL or package in _SSL
         extra = "ssl" if needs_ssl else "train"
-        extra = "explain" if chosen.command == "explain" else extra
+        extra = chosen.command if chosen.command in ("explain", "poc") else extra
         return _complain(
             f"'samix {chosen.command}' needs the package '{package}', which is not installed; run "
             f"pip install 'samix[{extra}]'",

@@ -34,7 +34,7 @@ from .summary import say
 from .values import key_values
 
 LANGUAGES = ("both", "en", "ja")
-_BUDGET, _DEMO_BUDGET = "2h", "8m"
+_BUDGET, _DEMO_BUDGET = "2h", "9m"
 _KEPT_SEEDS = 2  # that are trained whatever the time
 _LATE = 0.97  # of the budget; then no further seed begins a training
 _PHOTOS = (
@@ -185,7 +185,7 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         print_plan(study, display.console)
         deadline = begun + _LATE * wish.budget
         photos = (opened.images, opened.splits)
-        return _train(folder, study, engine, display, given, deadline, photos)
+        return _train(folder, study, engine, display, given, deadline=deadline, photos=photos)
 
 
 def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
@@ -206,7 +206,7 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         budget = duration(given["budget"])
     device = study["train"]["device"]
     with open_engine(given.get("engine", "local"), given.get("workers"), device) as engine:
-        return _train(folder, study, engine, display, given, begun + _LATE * budget, None)
+        return _train(folder, study, engine, display, given, deadline=begun + _LATE * budget)
 
 
 @contextmanager
@@ -227,8 +227,9 @@ def _train(
     engine: Engine,
     display: Terminal,
     given: Mapping[str, Any],
+    *,
     deadline: float,
-    photos: tuple[ImageSet, Splits] | None,
+    photos: tuple[ImageSet, Splits] | None = None,
 ) -> int:
     """Train what is left, judge and report."""
     jobs = jobs_of(study)

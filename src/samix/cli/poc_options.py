@@ -18,7 +18,7 @@ down in docs/statistics.md. A study that is stopped goes on with --resume.
 """
 _EXAMPLES = """\
 examples:
-  samix poc demo --budget 8m
+  samix poc demo --budget 9m
   samix poc photos/ --budget 90m --good ok --escape-price 200 --overkill-price 3
   samix poc photos/ --budget 2h --plan
   samix poc --resume --output runs/poc-photos
@@ -58,7 +58,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add_option(
         group,
         "--budget",
-        "wall time that it may take, such as 45m or 1h30m (2h; 8m for 'demo')",
+        "wall time that it may take, such as 45m or 1h30m (2h; 9m for 'demo')",
         metavar="TIME",
     )
     add_option(group, "--plan", "print the plan and stop", action="store_true")

@@ -10,7 +10,7 @@ from typing import Any
 from .tables import MODES
 
 LONG = "-long"  # the same policy, trained for as long as SAMix takes
-LOOKS = 10  # at validation in a training
+LOOKS = 8  # at validation in a training
 SUPERVISED, SELF_SUPERVISED = MODES
 LEARNED = ("samix", "samix-p")
 

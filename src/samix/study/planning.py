@@ -15,6 +15,8 @@ from samix.training.task import Announce
 from .design import (
     LEAST_STEPS,
     Design,
+    Timing,
+    Timings,
     choose,
     ladder,
     long_factors,
@@ -59,14 +61,25 @@ def plan_study(
         InputError: The time does not suffice for anything; the message says what would.
     """
     begun = time.monotonic() if begun is None else begun
-    modes = dict.fromkeys(wish.modes, wish.policies)
-    timings = time_policies(trials, opened, modes, _OPTIONS, engine, announce)
-    spent = time.monotonic() - begun
-    usable = (1 - _RESERVE) * (wish.budget - spent) - _REPORT
     designs = ladder(wish.policies, tuple(opened.labels), wish.modes)
-    design, seconds = choose(
-        designs, timings, opened.labels, seconds=usable, workers=engine.workers, seeds=wish.seeds
-    )
+
+    def fit(timings: Timings) -> tuple[Design | None, float]:
+        usable = (1 - _RESERVE) * (wish.budget - (time.monotonic() - begun)) - _REPORT
+        return choose(
+            designs, timings, opened.labels, seconds=usable, workers=engine.workers,
+            seeds=wish.seeds,
+        )  # fmt: skip
+
+    timings: dict[str, dict[str, Timing]] = {}
+    for mode in wish.modes:
+        if mode != wish.modes[0]:
+            hoped, _ = fit({**timings, mode: timings[wish.modes[0]]})
+            if hoped is not None and mode not in hoped.modes:
+                continue  # no time for it even if it took no longer than the first
+        asked = {mode: wish.policies}
+        timings |= time_policies(trials, opened, asked, _OPTIONS, engine, announce)
+    design, seconds = fit(timings)
+    spent = time.monotonic() - begun
     if design is None:
         least = spent + (seconds + _REPORT) / (1 - _RESERVE)
         raise InputError(
