@@ -1,0 +1,181 @@
+"""The pictures of a PoC's report: mixes as they are trained on, and where the models look."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samix.errors import InputError
+
+from .tables import MODES
+from .wording_pictures import no_captum_words, no_run_words
+from .words import Words
+
+FOLDER = "pictures"
+RECORD = "pictures.json"
+VERSION = 1
+BASELINE, FULL = "none", "samix"
+_CELL = re.compile(r"^(?P<policy>.+)-(?P<labels>\d+)-s(?P<seed>\d+)$")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is shown.
+
+    Attributes:
+        pairs: Mixes of each policy, at least 1.
+        photos: Test photos, at least 1.
+        seed: Of all choices, at least 0.
+    """
+
+    pairs: int = 4
+    photos: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("pairs", 1), ("photos", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+
+
+def draw_pictures(
+    poc: str | Path,
+    *,
+    policy: str,
+    options: PictureOptions | None = None,
+    data: str | None = None,
+    root: str | None = None,
+    download: bool = False,
+    skip_corrupt: bool = False,
+) -> list[Row]:
+    """Draw the pictures of a PoC into its folder, and write pictures.json.
+
+    Mixes are those of the verdict's policy and of samix; where the models look is shown for plain
+    training and for these two, on the same test photos. Of each policy the finished run with the
+    most labels and the lowest seed is taken. What cannot be shown has a row that says why.
+
+    Args:
+        poc: Folder of the PoC.
+        policy: The policy of the verdict.
+        options: What is shown; None takes the defaults.
+        data: Where the photos are now; None takes what the runs say.
+        root: Folder of the data for timm names.
+        download: Let timm names fetch data.
+        skip_corrupt: Leave corrupt photos out.
+
+    Returns:
+        The rows of pictures.json as :func:`read_pictures` returns them.
+
+    Raises:
+        InputError: The photos are not there, a run cannot be read, or an option is out of range.
+    """
+    poc, options = Path(poc), options or PictureOptions()
+    folder = poc / FOLDER
+    runs = {
+        name: run
+        for name in dict.fromkeys((BASELINE, policy, FULL))
+        if (run := find_run(poc, name)) is not None
+    }
+    given: dict[str, Any] = {
+        "data": data, "root": root, "download": download, "skip_corrupt": skip_corrupt,
+    }  # fmt: skip
+    rows = _drawn(poc, runs, policy, options, given)
+    folder.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        if "png" in row:
+            _write(folder / row["file"], row.pop("png"))
+    text = json.dumps({"version": VERSION, "pictures": rows}, indent=1, ensure_ascii=False)
+    _write(folder / RECORD, f"{text}\n".encode("utf-8", errors="replace"))
+    return read_pictures(poc)
+
+
+def read_pictures(poc: str | Path) -> list[Row]:
+    """Return the rows of pictures.json, each with the ``path`` of its PNG file where it has one.
+
+    Raises:
+        InputError: The file cannot be read, or was written by another version.
+    """
+    file = Path(poc) / FOLDER / RECORD
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        version, rows = found["version"], found["pictures"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"'{file}' cannot be read ({type(error).__name__}); run samix poc again."
+        ) from error
+    if version != VERSION:
+        raise InputError(
+            f"'{file}' has version {version}, expected {VERSION}; run samix poc again."
+        )
+    return [
+        {**row, "path": str(file.parent / row["file"])} if "file" in row else row for row in rows
+    ]
+
+
+def find_run(poc: str | Path, policy: str) -> Path | None:
+    """Return the finished run of a policy with the most labels and the lowest seed.
+
+    Supervised runs come first; None where no run of the policy is finished.
+    """
+    for mode in MODES:
+        folder = Path(poc) / "cells" / mode
+        cells = folder.iterdir() if folder.is_dir() else ()
+        found = [
+            (-int(cell["labels"]), int(cell["seed"]), path)
+            for path in cells
+            if (cell := _CELL.match(path.name)) is not None
+            and cell["policy"] == policy
+            and (path / "model.json").is_file()
+        ]
+        if found:
+            return min(found)[2]
+    return None
+
+
+def _drawn(
+    poc: Path,
+    runs: Mapping[str, Path],
+    policy: str,
+    options: PictureOptions,
+    given: Mapping[str, Any],
+) -> list[Row]:
+    """Return all rows with the bytes of their pictures, or the reason why there are none."""
+    wanted = list(dict.fromkeys((policy, FULL)))
+    missing = [name for name in (BASELINE, *wanted) if name not in runs]
+    lost = {name: no_run_words(name) for name in missing}
+    try:
+        # captum is an extra
+        from .picture_rows import mix_pictures, open_runs, where_pictures  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "captum":
+            raise
+        return [_said(part, no_captum_words()) for part in ("mixes", "where")]
+    rows: list[Row] = []
+    if runs:
+        opened = open_runs(runs, dict(given))
+        names = {name: str(path.relative_to(poc / "cells")) for name, path in runs.items()}
+        for name in wanted:
+            if name in opened.subjects:
+                rows += mix_pictures(opened, name, names[name], options)
+        rows += where_pictures(opened, names, options)
+    rows += [_said("mixes", lost[name]) for name in wanted if name in lost]
+    rows += [_said("where", words) for words in lost.values()]
+    return rows
+
+
+def _said(part: str, words: Words) -> Row:
+    return {"part": part, "caption": words.plain()}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that appears as a whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
