@@ -30,7 +30,12 @@ _TOLERANCE = 1e-3
 _UNEVEN = "the policy says that they need not be 1."
 _PHOTOS = "shares on photos"
 _TRACED = ("rows", "pixels", "partners", "shares", _PHOTOS)
+Announce = Callable[[str, int, int], None]
 _DRAWN = ("probability", "self-pairs", "generator")
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Say nothing."""
 
 
 def check_policy(
@@ -86,6 +91,7 @@ def check_with(
     in_place: bool = False,
     tolerance: float = _TOLERANCE,
     seed: int = 0,
+    announce: Announce = _silent,
 ) -> PolicyCheck:
     """Check a transform with given photos; see :func:`check_policy`.
 
@@ -97,6 +103,7 @@ def check_with(
         in_place: The transform may change what it is given.
         tolerance: Difference up to which two shares are the same, beyond one pixel.
         seed: Of the draws.
+        announce: Called with (what is done, how much of it, of how much).
     """
     with seeded(seed):
         classes = classes_of(batches)
@@ -120,12 +127,17 @@ def check_with(
         channels = max(batches[0].images.shape[1], 3)
         target = flat_target(known or 8, rows=rows)
         flat = flat_batch(target, batches[0].size, channels)
-        more, shares, notes = _look(subject, flat, batches, tolerance, seed)
+        more, shares, notes = _look(subject, flat, batches, tolerance, seed, announce)
     return PolicyCheck(subject.name, data, (*results, *more), shares, (*notes, *subject.notes))
 
 
 def _look(
-    subject: Subject, flat: Photos, batches: Sequence[Photos], tolerance: float, seed: int
+    subject: Subject,
+    flat: Photos,
+    batches: Sequence[Photos],
+    tolerance: float,
+    seed: int,
+    announce: Announce,
 ) -> tuple[list[CheckResult], tuple[float, ...], list[str]]:
     """Return what many calls show: results, shares of the originals, and notes."""
     pixels = flat.size[0] * flat.size[1]
@@ -133,7 +145,11 @@ def _look(
     least = tolerance + 1.0 / pixels
     traits = None if subject.policy is None else subject.policy.traits
     label = "area" if traits is None else traits.label
-    trials = list(flat_trials(subject, flat, rounds, seed))
+    trials = []
+    for trial in flat_trials(subject, flat, rounds, seed):
+        trials.append(trial)
+        announce("tracing pixels", len(trials), rounds)
+    announce("counting mixes", 0, 1)
     flags, soft = many_calls(subject, flat, _MANY, seed)
     smoothing = found_smoothing(list(soft), subject.smoothing)
     uneven = None if traits is None or traits.rows_sum_to_one else _UNEVEN

@@ -52,10 +52,12 @@ def run_command(name: str, chosen: object) -> int:
     """Import and run one command; each imports only what it needs.
 
     Args:
-        name: Of the command, and of its module here: ``train`` is ``run_train`` in ``train``.
+        name: Of the command, and of its module here: ``train`` is ``run_train`` in ``train``, and
+            ``check-policy`` is ``run_check_policy`` in ``check_policy``.
         chosen: What the parser found.
     """
-    run = getattr(import_module(f".{name}", __name__), f"run_{name}")
+    word = name.replace("-", "_")
+    run = getattr(import_module(f".{word}", __name__), f"run_{word}")
     code: int = run() if name == "policies" else run(chosen)
     return code
 

@@ -11,10 +11,12 @@ from samix._version import __version__
 
 from .bench_options import add_bench
 from .check_options import add_check
+from .check_policy_options import add_check_policy
 from .evaluate_options import add_evaluate
 from .explain_options import add_explain
 from .mixer_options import add_mixer
 from .options import FLAGS
+from .poc_options import add_poc
 from .predict_options import add_predict
 from .pretrain_options import add_pretrain
 from .preview_options import add_preview
@@ -44,6 +46,7 @@ def create_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"samix {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add_poc(commands)
     add_check(commands)
     add_train(commands)
     add_pretrain(commands)
@@ -52,6 +55,7 @@ def create_parser() -> argparse.ArgumentParser:
     add_explain(commands)
     add_mixer(commands)
     add_preview(commands)
+    add_check_policy(commands)
     add_bench(commands)
     commands.add_parser(
         "policies",
