@@ -53,8 +53,8 @@ def _epochs(plan: Mapping[str, Any], labels: int) -> str:
 
 def _timings(plan: Mapping[str, Any]) -> Table:
     """Return what a step of each policy takes."""
-    table = Table(title="time of a step in ms, and times plain training", title_justify="left")
-    table.add_column("policy")
+    table = Table()
+    table.add_column("time of a step")
     modes = list(plan["timings"])
     for mode in modes:
         table.add_column(mode, justify="right")
@@ -62,7 +62,7 @@ def _timings(plan: Mapping[str, Any]) -> Table:
         cells = []
         for mode in modes:
             steps = {policy: timing["step"] for policy, timing in plan["timings"][mode].items()}
-            cells.append(f"{1000 * steps[name]:.0f}  x{steps[name] / steps['none']:.2f}")
+            cells.append(f"{1000 * steps[name]:.0f} ms  x{steps[name] / steps['none']:.2f}")
         table.add_row(name, *cells)
     return table
 

@@ -24,7 +24,7 @@ from .grid import SELF_SUPERVISED, Cell, Job
 from .opening import Opened
 
 _STEPS = 8  # of an epoch
-_EPOCHS = 3  # the first one warms up and is not counted
+_EPOCHS = 5  # the first one warms up and is not counted
 
 
 def time_policies(
@@ -71,7 +71,10 @@ def time_policies(
             announce("timing the policies", done, len(todo))
     finally:
         shutil.rmtree(path, ignore_errors=True)
-    return {mode: _without_first_time(of_mode) for mode, of_mode in found.items()}
+    return {
+        mode: _without_first_time({name: found[mode][name] for name in names})
+        for mode, names in policies.items()
+    }
 
 
 def _without_first_time(timings: Mapping[str, Timing]) -> dict[str, Timing]:
@@ -93,8 +96,8 @@ def timed(path: str, job: Job) -> Timing:
         raise InputError(f"{job.name} cannot be trained here: {ended.reason}")
     rows = pd.read_csv(Path(path) / job.folder / "history.csv")
     steps = int(rows["step"].iloc[-1]) / len(rows)
-    training = float(rows["train_seconds"].iloc[1:].mean())
-    look = float((rows["seconds"] - rows["train_seconds"]).iloc[1:].mean())
+    training = float(rows["train_seconds"].iloc[1:].median())
+    look = float((rows["seconds"] - rows["train_seconds"]).iloc[1:].median())
     start = wall - len(rows) * (training + look)
     return Timing(max(start, 0.0), training / steps, max(look, 0.0))
 

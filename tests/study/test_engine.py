@@ -1,0 +1,264 @@
+"""Trainings of a study: what is written, what fails, what is killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from samix.errors import InputError
+from samix.study import cells as cells_module
+from samix.study.cells import Ended, StudyStoppedError, run_job
+from samix.study.concluding import write_tables
+from samix.study.engine import open_engine, run_jobs
+from samix.study.folder import PocFolder, collect, read_cell, read_study, read_table
+from samix.study.grid import cells_of, jobs_of
+
+from .tiny import tiny_study
+
+KILLS = 10
+_TIMES = ["seconds", "memory_mb"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Here:
+    """An engine that calls at once, in this process."""
+
+    workers = 1
+
+    def submit(self, call: Any, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(call(*arguments))
+        except BaseException as error:  # as a pool passes it on
+            future.set_exception(error)
+        return future
+
+    def renew(self) -> None:
+        raise AssertionError("nothing dies here")
+
+
+def run_all(path: Path, study: dict[str, Any], engine: Any = None, **more: Any) -> list[Ended]:
+    ended: list[Ended] = []
+    run_jobs(
+        path, jobs_of(study), engine or Here(), ended=ended.append, watch=lambda *_: None, **more
+    )
+    return ended
+
+
+def tables(path: Path, study: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    outcomes, cells = collect(PocFolder(path), study)
+    return outcomes, cells.drop(columns=_TIMES)
+
+
+def test_jobs_are_the_grid_seed_by_seed(tmp_path):
+    study = tiny_study(tmp_path / "poc", modes=("supervised", "self-supervised"))
+    jobs = jobs_of(study)
+    few, most = study["plan"]["labels"]
+    first = [(job.command, *((c.policy, c.labels) for c in job.cells)) for job in jobs
+             if job.seed == 0]  # fmt: skip
+    assert first == [
+        ("train", ("none", most)), ("train", ("none-long", most)), ("train", ("samix", most)),
+        ("train", ("none", few)), ("train", ("samix", few)),
+        *[("pretrain", (p, most), (p, few)) for p in ("none", "none-long", "samix")],
+    ]  # fmt: skip
+    assert [job.seed for job in jobs] == [0] * 8 + [1] * 8
+    by_name = {job.folder: job.settings for job in jobs}
+    long = by_name[f"cells/supervised/none-long-{most}-s0"]
+    assert (long["policy"], long["epochs"]) == ("none", 6)
+    assert by_name[f"cells/supervised/samix-{most}-s1"]["policy_options"] == {"alpha": 2.0}
+    assert by_name[f"cells/supervised/none-{few}-s0"]["label_fraction"] == 0.5
+    assert len(cells_of(study)) == len({cell.folder for cell in cells_of(study)}) == 2 * 11
+
+
+def test_both_modes_answer_for_the_same_test_photos(tmp_path):
+    path = tmp_path / "poc"
+    both = ("supervised", "self-supervised")
+    study = tiny_study(path, policies=("none",), seeds=(0,), modes=both, epochs=2)
+    ended = run_all(path, study)
+    assert [one.status for one in ended] == ["finished"] * 3
+    outcomes, cells = collect(PocFolder(path), study)
+    assert list(cells["status"].unique()) == ["finished"]
+    assert (cells["seconds"] > 0).all()
+    assert cells["alive"].isna().all()
+    asked = outcomes.groupby(["mode", "labels"])["photo"].agg(lambda photos: tuple(sorted(photos)))
+    assert len(asked) == 4
+    assert len(set(asked)) == 1
+    named = [name for name in outcomes.columns if name.startswith("p_")]
+    assert outcomes[named].sum(axis=1).to_numpy() == pytest.approx(1.0, abs=1e-4)
+    again = run_all(path, study)  # nothing is trained twice
+    assert again == ended
+    counts = write_tables(PocFolder(path), study)
+    assert counts == {"finished": 4, "failed": 0, "missing": 0}
+    assert read_table(PocFolder(path).outcomes, "outcomes").equals(outcomes)
+    assert not list(path.rglob("checkpoints"))
+
+
+def test_a_failed_training_is_reported_and_not_fatal(tmp_path):
+    path = tmp_path / "poc"
+    study = tiny_study(path, policies=("none", "samix"), seeds=(0,), epochs=1)
+    study["plan"]["options"]["samix"] = {"alpha": -1.0}
+    ended = run_all(path, study)
+    assert [one.status for one in ended] == ["finished", "failed", "finished", "failed"]
+    assert "alpha" in ended[1].reason
+    _, cells = collect(PocFolder(path), study)
+    failed = cells[cells["policy"] == "samix"]
+    assert list(failed["status"]) == ["failed", "failed"]
+    assert "alpha" in failed["reason"].iloc[0]
+    study["plan"]["options"]["samix"] = {"alpha": 1.0}  # what failed is tried again
+    assert [one.status for one in run_all(path, study)] == ["finished"] * 4
+
+
+def test_a_full_disk_stops_everything_and_keeps_what_is_finished(tmp_path, monkeypatch):
+    path = tmp_path / "poc"
+    study = tiny_study(path, policies=("none",), seeds=(0, 1), epochs=1)
+    jobs = jobs_of(study)
+    run_job(str(path), jobs[0])
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cells_module, "_train", full)
+    with pytest.raises(StudyStoppedError, match="is full; what is finished is kept"):
+        run_all(path, study)
+    assert read_cell(PocFolder(path), jobs[0].cells[0])["status"] == "finished"
+    assert read_cell(PocFolder(path), jobs[1].cells[0]) is None  # not called failed: it was not
+
+
+def test_no_further_seed_begins_after_the_deadline(tmp_path):
+    path = tmp_path / "poc"
+    study = tiny_study(path, policies=("none",), seeds=(0, 1), epochs=1)
+    ended = run_all(path, study, deadline=time.monotonic() - 1, keep=(0,))
+    assert len(ended) == 2
+    assert write_tables(PocFolder(path), study) == {"finished": 2, "failed": 0, "missing": 2}
+
+
+class Dying(Here):
+    """An engine whose worker dies during some jobs."""
+
+    def __init__(self, deadly: str, times: int) -> None:
+        self.deadly, self.times, self.renewed = deadly, times, 0
+
+    def submit(self, call: Any, *arguments: Any) -> Future[Any]:
+        from concurrent.futures.process import BrokenProcessPool
+
+        if self.deadly in arguments[1].folder and self.times > 0:
+            self.times -= 1
+            future: Future[Any] = Future()
+            future.set_exception(BrokenProcessPool("killed"))
+            return future
+        return super().submit(call, *arguments)
+
+    def renew(self) -> None:
+        self.renewed += 1
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path):
+    study = tiny_study(tmp_path / "poc", policies=("none",), seeds=(0,), epochs=1)
+    ended = run_all(tmp_path / "poc", study, Dying("none", 2))
+    assert [one.status for one in ended] == ["finished", "finished"]
+    few = study["plan"]["labels"][0]
+    other = tiny_study(tmp_path / "other", policies=("none",), seeds=(0,), epochs=1)
+    ended = run_all(tmp_path / "other", other, Dying(f"none-{few}", 99))
+    assert [one.status for one in ended] == ["finished", "failed"]
+    assert "its process died" in ended[1].reason
+
+
+def test_results_of_another_plan_are_not_taken(tmp_path):
+    path = tmp_path / "poc"
+    study = tiny_study(path, policies=("none",), seeds=(0,), epochs=1)
+    job = jobs_of(study)[0]
+    run_job(str(path), job)
+    (path / job.folder / "cell.json").unlink()
+    other = replace(job, settings={**job.settings, "epochs": 2})
+    ended = run_job(str(path), other)
+    assert ended.status == "failed"
+    assert "was trained with epochs 1, the plan says 2" in ended.reason
+
+
+def test_a_study_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "poc"
+    tiny_study(path)
+    text = (path / "poc.yaml").read_text()
+    (path / "poc.yaml").write_text(text.replace("version: 1", "version: 99", 1))
+    with pytest.raises(InputError, match="has version 99, expected 1"):
+        read_study(path)
+    with pytest.raises(InputError, match="no folder of samix poc"):
+        read_study(tmp_path)
+
+
+def test_engines_are_checked():
+    with pytest.raises(InputError, match="'slurm' is unknown; expected local or ray"), \
+            open_engine("slurm", None, "cpu"):  # fmt: skip
+        pass
+
+
+_GO_ON = """
+import sys
+from pathlib import Path
+from samix.study.engine import open_engine, run_jobs
+from samix.study.folder import PocFolder, read_study
+from samix.study.grid import jobs_of
+from samix.study.concluding import write_tables
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    study = read_study(path)
+    with open_engine("local", 2, "cpu") as engine:
+        run_jobs(path, jobs_of(study), engine, ended=lambda one: None, watch=lambda *a: None)
+    write_tables(PocFolder(path), study)
+"""
+
+
+def test_killed_ten_times_and_resumed_is_equal(tmp_path):
+    """SIGKILL of the first process at random moments; its workers end by themselves."""
+    script = tmp_path / "go_on.py"
+    script.write_text(_GO_ON)
+    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0, 1), "epochs": 12}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    study = tiny_study(whole, **options)
+    tiny_study(killed, **options)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(path: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, str(script), str(path)], env=environment)
+
+    began = time.monotonic()
+    assert start(whole).wait(300) == 0
+    took = time.monotonic() - began
+    rng, kills, early = random.Random(0), 0, 0
+    while kills < KILLS:
+        process = start(killed)
+        try:
+            process.wait(rng.uniform(0.2, 0.9) * took)
+            early += 1
+            break  # it finished before
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills >= 3
+    assert start(killed).wait(300) == 0
+    for one, other in zip(tables(whole, study), tables(killed, study), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    written = [read_table(PocFolder(path).outcomes, "outcomes") for path in (whole, killed)]
+    pd.testing.assert_frame_equal(*written)
