@@ -65,6 +65,8 @@ def test_policies_and_methods_are_frozen() -> None:
         "attentivemix",
         "puzzlemix",
         "snapmix",
+        "manifold-mixup",
+        "alignmix",
         "samix",
         "samix-p",
     ]

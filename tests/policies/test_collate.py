@@ -9,7 +9,17 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import samix
 from samix.policies import policy_options
 
-PLAIN = [name for name in samix.POLICIES if "channels" not in policy_options(name)]
+MADE = {
+    name: samix.create_policy(
+        name, **({"channels": 4} if "channels" in policy_options(name) else {})
+    )
+    for name in samix.POLICIES
+}
+PLAIN = [
+    name
+    for name, policy in MADE.items()
+    if not policy.traits.needs and policy.traits.seam == "pixel"
+]
 
 
 class Constant(Dataset):

@@ -114,6 +114,11 @@ def _options_of(name: str) -> tuple[str, ...]:
             f"--policy {name} reads the {', '.join(needs)} of a network in training, so that it "
             "cannot mix before; leave it out"
         )
+    if name in POLICIES and POLICIES[name]().traits.seam == "feature":
+        raise InputError(
+            f"--policy {name} mixes features inside the network, not photos, so that there is "
+            "nothing to look at; leave it out"
+        )
     if name in POLICIES or is_pretrained_mixer(name):
         return policy_options(name)
     if (Path(name).expanduser() / "config.yaml").is_file():
@@ -123,7 +128,8 @@ def _options_of(name: str) -> tuple[str, ...]:
             f"--policy '{name}' is neither the folder of a run nor that of a pre-trained Mixer; "
             "give one, or the name of a policy"
         )
-    known = [*(n for n, make in POLICIES.items() if n != "samix" and not make().traits.needs)]
+    traits = {n: make().traits for n, make in POLICIES.items() if n != "samix"}
+    known = [n for n, own in traits.items() if not own.needs and own.seam == "pixel"]
     known += RIVALS
     raise InputError(
         f"unknown --policy '{name}'; expected {', '.join(known)}, or a folder; the nearest is "

@@ -38,6 +38,11 @@ def check_guard(guard: Guard | None, policy: Policy) -> None:
         raise ValueError(
             f"guard: expected None with policy {policy.name!r}, which mixes nothing, got a guard"
         )
+    if guard is not None and policy.traits.seam == "feature":
+        raise ValueError(
+            f"guard: expected None with policy {policy.name!r}, which mixes inside the network "
+            "where a guard sees nothing, got a guard"
+        )
 
 
 def asks_average(guard: Guard | None) -> bool:

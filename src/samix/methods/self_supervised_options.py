@@ -76,6 +76,11 @@ def check_fit(
     objective: MixedObjective,
 ) -> None:
     """Raise a ValueError where policy, tap, options and method do not go together."""
+    if policy.traits.seam == "feature":
+        raise ValueError(
+            f"policy: expected one that mixes images with method {contrast.name!r}, got "
+            f"{policy.name!r}; use it in method 'supervised'"
+        )
     for need in policy.traits.needs:
         if need != "features":
             raise ValueError(

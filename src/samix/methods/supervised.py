@@ -20,6 +20,7 @@ from .cost import Cost, find_cost
 from .groups import parameter_groups
 from .guarding import asks_average, check_guard, plan_mix, reads_features
 from .looking import look
+from .mixed_pass import check_seam, mixed_logits
 from .mixer_step import check_mixer_numbers, judged, learns, mask_loss, mask_terms, signs_of_life
 from .share import MixShare
 from .step import StepCounter, StepOutput, check_steps
@@ -92,6 +93,7 @@ class SupervisedMethod(nn.Module):
         self.cost = find_cost(self.options.cost)
         self.guard, self.share = guard, MixShare()
         check_guard(guard, policy)
+        check_seam(encoder, policy)
         attended = ("features",) if reads_features(guard) else ()
         self.wanted = frozenset((*policy.traits.needs, *attended))
         self.tap = tap or (find_tap(encoder) if "features" in self.wanted else None)
@@ -132,8 +134,7 @@ class SupervisedMethod(nn.Module):
         mixer_loss, terms = self._mixer_loss(images, target, evidence, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        mixed = blend(images, for_encoder) if self.policy.traits.mixes else images
-        logits: Tensor = self.encoder(in_fast_format(mixed))
+        logits = mixed_logits(self.encoder, self.policy, images, for_encoder)
         loss = self._cross_entropy(logits, target, for_encoder)
         terms = {"encoder": loss.detach(), **terms}
         if options.clean_branch:

@@ -1,5 +1,6 @@
 """Tensors to tensors: draws, masks, plans, blending. Imports nothing else of samix."""
 
+from .alignment import aligned, alignment, sinkhorn
 from .blend import blend, mix_targets, read_original, read_partner
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
 from .energy import grid_energy, lowest_energy
@@ -23,6 +24,8 @@ from .visibility import at_size, visible_share, visible_shares
 __all__ = [
     "Evidence",
     "MixPlan",
+    "aligned",
+    "alignment",
     "area_of",
     "as_shares",
     "at_size",
@@ -53,6 +56,7 @@ __all__ = [
     "read_partner",
     "saliency_peak",
     "saliency_ratio",
+    "sinkhorn",
     "spectral_residual",
     "spot_mask",
     "step_generator",

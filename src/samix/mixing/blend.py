@@ -44,6 +44,11 @@ def blend(
             f"images: expected floating point, got {images.dtype}; convert them before mixing, "
             "for instance with images.float() / 255"
         )
+    if plan.stage is not None:
+        raise ValueError(
+            f"plan: expected one that mixes images, got one for stage {plan.stage} of a network; "
+            "use its policy inside a method (samix.create_method), or policy.mix on the features"
+        )
     if images.ndim != 4 or images.shape[0] != len(plan):
         raise ValueError(
             f"images: expected ({len(plan)},C,H,W) as the plan was made for, "

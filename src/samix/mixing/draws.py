@@ -7,11 +7,15 @@ so that a seed gives the same mixes on every device. Global random state is neve
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
 _MASK_64 = (1 << 64) - 1
+_GIVEN: ContextVar[float | None] = ContextVar("lam", default=None)
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
@@ -87,7 +91,33 @@ def draw_lam(
     shape = torch.full((2, batch), float(alpha), dtype=torch.float64)
     gammas = torch._standard_gamma(shape, generator=check_generator(generator))
     gammas = gammas.clamp_min(torch.finfo(torch.float64).tiny)
-    return (gammas[0] / gammas.sum(0)).float().to(device, non_blocking=True)
+    lam = (gammas[0] / gammas.sum(0)).float()
+    given = _GIVEN.get()
+    if given is not None:
+        lam = torch.full_like(lam, given)
+    return lam.to(device, non_blocking=True)
+
+
+@contextmanager
+def given_lam(lam: float) -> Iterator[None]:
+    """Inside this context :func:`draw_lam` gives each sample the same lam, in this thread alone.
+
+    For a person who moves lam by hand and looks. The generator moves on as ever, so that whatever
+    else a policy draws, such as the place of a box, stays the same for one seed.
+
+    Args:
+        lam: In [0, 1].
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not 0.0 <= lam <= 1.0:
+        raise ValueError(f"lam: expected a number in [0, 1], got {lam}")
+    token = _GIVEN.set(lam)
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
 
 
 def draw_index(

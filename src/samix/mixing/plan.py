@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class MixPlan:
             coordinates of ``torch.nn.functional.grid_sample`` (-1 to 1); None reads it in place.
         moves: (B,2,R,C) int64 or None: of a grid of R x C cells, the number of the cell that each
             cell of the mix shows, of the original and of the partner; None moves none.
+        stage: Stage of the network whose features are mixed, an index into timm's ``feature_info``;
+            None mixes the images.
         partner_weight: (B,) float32 in [0, 1] or None: share of the partner that the label uses, in
             a policy whose shares need not sum to 1; None is 1 - weight.
         repair: (B,) int64 or None: what a guard did to each sample, a position in
@@ -43,6 +46,7 @@ class MixPlan:
     grid: Tensor | None = None
     moves: Tensor | None = None
     partner_weight: Tensor | None = None
+    stage: int | None = None
     repair: Tensor | None = None
     broken: Tensor | None = None
 
@@ -85,7 +89,9 @@ class MixPlan:
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> MixPlan:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed = {name: function(value) for name, value in values.items() if value is not None}
+        changed: dict[str, Any] = {
+            name: function(value) for name, value in values.items() if isinstance(value, Tensor)
+        }
         return replace(self, **changed)
 
 

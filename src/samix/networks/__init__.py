@@ -28,6 +28,7 @@ from .momentum import MomentumEncoder, momentum_decay, update_average
 from .pretrained_mixer import PretrainedMixer
 from .projected import Projected, embedding_width, unit
 from .queue import Clusters, KeyQueue, spherical_k_means
+from .seam import changed_at, stage_module
 from .standardise import Standardised, standardised
 from .stem import small_stem
 
@@ -46,6 +47,7 @@ __all__ = [
     "Tap",
     "built_in_mixers",
     "card_facts",
+    "changed_at",
     "class_shares",
     "classifier_weight",
     "create_backbone",
@@ -66,6 +68,7 @@ __all__ = [
     "read_configuration",
     "small_stem",
     "spherical_k_means",
+    "stage_module",
     "standardised",
     "tap_features",
     "unit",

@@ -2,7 +2,9 @@
 
 from samix.mixing import Evidence
 
+from .about import PolicyFacts, about_policy
 from .collate import MixCollate, mix_collate
+from .feature import FeaturePolicy
 from .informed import InformedPolicy
 from .learned import LearnedPolicy, pair_features
 from .policy import Policy, StaticPolicy, Traits
@@ -14,15 +16,18 @@ from .saliency import SaliencyPolicy
 __all__ = [
     "POLICIES",
     "Evidence",
+    "FeaturePolicy",
     "InformedPolicy",
     "LearnedPolicy",
     "MixCollate",
     "Policy",
+    "PolicyFacts",
     "PretrainedPolicy",
     "PuzzleEnergy",
     "SaliencyPolicy",
     "StaticPolicy",
     "Traits",
+    "about_policy",
     "check_options",
     "create_policy",
     "mix_collate",

@@ -92,6 +92,11 @@ def mix_collate(
         if "channels" in policy_options(policy):
             raise ValueError(_NEEDS.format(name=policy, needs="features"))
         policy = create_policy(policy)
+    if policy.traits.seam == "feature":
+        raise ValueError(
+            f"policy: {policy.name!r} mixes inside the network, which a collate_fn does not have; "
+            "use it inside a method (samix.create_method), or take 'mixup' here"
+        )
     if policy.traits.needs:
         raise ValueError(_NEEDS.format(name=policy.name, needs=", ".join(policy.traits.needs)))
     return MixCollate(policy, num_classes, label_smoothing)

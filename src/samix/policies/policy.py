@@ -18,6 +18,7 @@ class Traits:
     """What a policy declares about itself; the common tests run what is declared.
 
     Attributes:
+        seam: What is mixed: the pixels of images, or a feature inside the network.
         mixes: False for the policy that leaves every image as it is.
         pairwise: A mask depends on the two images of its pair alone.
         label: Share that the label uses: the "area" of the mask, "lam" as drawn, or how much of the
@@ -32,6 +33,7 @@ class Traits:
         excused: Common tests that the paper makes impossible, by name, each with the reason.
     """
 
+    seam: Literal["pixel", "feature"] = "pixel"
     mixes: bool = True
     pairwise: bool = True
     label: Literal["area", "lam", "content"] = "area"

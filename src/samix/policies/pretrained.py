@@ -77,6 +77,9 @@ def samix_p(
 ) -> PretrainedPolicy:
     """SAMix with a frozen Mixer that was trained before, which comes with the package.
 
+    Source: SAMix^P of SAMix, arXiv 2111.15454. Deviation: the Mixer has an encoder of its own, so
+    that it mixes images of any size and normalisation without the user's model.
+
     Args:
         mixer: Name of a Mixer in this package, folder of
             :meth:`samix.PretrainedMixer.save_pretrained`, or "owner/name" of a repository on the

@@ -10,7 +10,7 @@ from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from . import attentive, learned, pretrained, puzzle, saliency, shapes, static
+from . import attentive, feature, learned, pretrained, puzzle, saliency, shapes, static
 from .policy import Policy
 
 POLICIES: dict[str, Callable[..., Policy]] = {
@@ -28,6 +28,8 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "attentivemix": attentive.attentivemix,
     "puzzlemix": puzzle.puzzlemix,
     "snapmix": attentive.snapmix,
+    "manifold-mixup": feature.manifold_mixup,
+    "alignmix": feature.alignmix,
     "samix": learned.samix,
     "samix-p": pretrained.samix_p,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,8 @@ class SupervisedTask:
         """Return pairs of clean training photos with their classes."""
         images, target = (part[:pairs] for part in self._fixed_batch())
         at = images.to(place.device), target.to(place.device)
-        plan = self.method.plan(*at, generator=generator)
+        # a mix of features cannot be shown; the picture is that of mixup with the same lam
+        plan = replace(self.method.plan(*at, generator=generator), stage=None)
         labels = [self.images.classes[int(number)] for number in target]
         return Picture(self.view.denormalise(images), None, plan, labels)
 

@@ -1,0 +1,185 @@
+"""Policies that mix inside the network: manifold mixup and AlignMixup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from samix.mixing import (
+    Evidence,
+    MixPlan,
+    aligned,
+    alignment,
+    check_generator,
+    constant_mask,
+    draw_lam,
+)
+
+from .policy import Traits, check_alpha, check_number, check_probability, plan_with
+
+_STEPS = 30  # of both sides; more change the mixture by less than its rounding
+
+FeatureRule = Callable[[Tensor, MixPlan], Tensor]
+"""From features (B,...) and a plan to mixed features of the same shape."""
+
+
+@dataclass(frozen=True)
+class FeaturePolicy:
+    """A policy that mixes what comes out of a stage of the network.
+
+    Attributes:
+        name: Name in :data:`samix.POLICIES`.
+        mix: Mixes the features by a plan; images too, which are the features of stage None.
+        traits: What the policy is.
+        alpha: Parameter of Beta(alpha, alpha), above 0.
+        stages: Where a batch may be mixed, one of them each time: indices into timm's
+            ``feature_info``, negative from the end; None are the images.
+        p: Probability that a sample is mixed, in [0, 1].
+    """
+
+    name: str
+    mix: FeatureRule
+    traits: Traits
+    alpha: float
+    stages: tuple[int | None, ...]
+    p: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_probability(self.p)
+        check_alpha(self.alpha)
+        known = [stage is None or type(stage) is int for stage in self.stages]
+        if not known or not all(known):
+            raise ValueError(
+                f"stages: expected at least one index of a stage, or None for the images, got "
+                f"{self.stages}"
+            )
+
+    @torch.no_grad()
+    def plan(
+        self,
+        images: Tensor,
+        *,
+        target: Tensor | None = None,
+        evidence: Evidence | None = None,
+        generator: torch.Generator | None = None,
+        index: Tensor | None = None,
+    ) -> MixPlan:
+        """Plan the mix of a batch; see :meth:`Policy.plan`.
+
+        lam is drawn per sample, the stage for the whole batch: a network is left at one place.
+        """
+        generator = check_generator(generator)
+        plan = plan_with(
+            partial(feature_plan, alpha=self.alpha),
+            images,
+            p=self.p,
+            generator=generator,
+            index=index,
+        )
+        chosen = int(torch.randint(len(self.stages), (), generator=generator))
+        return replace(plan, stage=self.stages[chosen])
+
+
+def feature_plan(
+    images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float
+) -> MixPlan:
+    """Plan of a mix inside the network: lam everywhere."""
+    lam = draw_lam(len(images), alpha, generator=generator, device=images.device)
+    return MixPlan(lam, index, constant_mask(lam, (images.shape[2], images.shape[3])), lam)
+
+
+def mix_features(features: Tensor, plan: MixPlan) -> Tensor:
+    """Mix features as mixup mixes images: ``lam h + (1 - lam) h[index]``.
+
+    Source: manifold mixup, arXiv 1806.05236, equation 2. Deviation: lam per sample, where the paper
+    draws one for the batch.
+
+    Args:
+        features: (B,...) of any shape.
+        plan: The plan.
+
+    Returns:
+        As the features, with gradient to both.
+    """
+    lam = plan.lam.to(features.dtype).view(-1, *(1,) * (features.ndim - 1))
+    return torch.lerp(features[plan.index], features, lam)
+
+
+def mix_aligned(features: Tensor, plan: MixPlan, *, eps: float, steps: int) -> Tensor:
+    """Mix feature maps after one of them was aligned with the other; images as mixup does.
+
+    ``lam A + (1 - lam) A' R^T``, or ``lam A R + (1 - lam) A'``, with the map A (C,N) of the
+    original, A' of the partner, and R = N P the transport between their places. Source: AlignMixup,
+    arXiv 2103.15375, by its public code; of the paper's text only the abstract was at hand.
+    Deviations: lam per sample; which image keeps its layout follows from which comes first in the
+    batch, where the code tosses a coin for the batch; the rows of R are divided by their sum; the
+    number of updates is fixed, so that no device is waited for.
+
+    Args:
+        features: (B,C,h,w).
+        plan: The plan.
+        eps: Weight of the entropy in the transport, above 0.
+        steps: Number of updates.
+
+    Raises:
+        ValueError: The features are no map.
+    """
+    if plan.stage is None:
+        return mix_features(features, plan)
+    if features.ndim != 4:
+        raise ValueError(
+            f"policy: 'alignmix' expected feature maps (B,C,h,w) at stage {plan.stage}, got "
+            f"{tuple(features.shape)}; use a convolutional network, or 'manifold-mixup'"
+        )
+    partner = features[plan.index]
+    transport = alignment(features, partner, eps=eps, steps=steps)
+    places = torch.arange(len(plan), device=plan.index.device)
+    keeps = (plan.index > places).view(-1, 1, 1, 1)
+    lam = plan.lam.to(features.dtype).view(-1, 1, 1, 1)
+    mixed = torch.where(
+        keeps,
+        torch.lerp(aligned(partner, transport), features, lam),
+        torch.lerp(partner, aligned(features, transport.transpose(1, 2)), lam),
+    )
+    # an unmixed sample keeps its own layout
+    return torch.where(lam == 1.0, features, mixed)
+
+
+def manifold_mixup(
+    alpha: float = 2.0, stages: Sequence[int | None] = (None, 1, 2), p: float = 1.0
+) -> FeaturePolicy:
+    """Manifold mixup: mixup of the images, or of what comes out of a random stage of the network.
+
+    Args:
+        alpha: Parameter of Beta(alpha, alpha), above 0.
+        stages: Where to mix, one of them for each batch: indices into timm's ``feature_info``,
+            negative from the end; None are the images. (None, 1, 2) is the paper's for ResNets.
+        p: Probability that a sample is mixed, in [0, 1].
+    """
+    traits = Traits(seam="feature")
+    return FeaturePolicy("manifold-mixup", mix_features, traits, alpha, tuple(stages), p)
+
+
+def alignmix(
+    alpha: float = 2.0,
+    stages: Sequence[int | None] = (None, -1),
+    eps: float = 0.1,
+    p: float = 1.0,
+) -> FeaturePolicy:
+    """AlignMixup: mixup of the images, or of the last feature maps after they were aligned.
+
+    Args:
+        alpha: Parameter of Beta(alpha, alpha), above 0.
+        stages: Where to mix, one of them for each batch; see ``manifold-mixup``.
+        eps: Weight of the entropy in the transport, above 0; smaller ones align more sharply.
+        p: Probability that a sample is mixed, in [0, 1].
+    """
+    check_number(eps, "eps")
+    if not eps > 0:
+        raise ValueError(f"eps: expected a number above 0, got {eps}")
+    mix = partial(mix_aligned, eps=eps, steps=_STEPS)
+    return FeaturePolicy("alignmix", mix, Traits(seam="feature"), alpha, tuple(stages), p)
