@@ -9,7 +9,20 @@ from typing import Any
 from .poc_panel import LINE, WIDTH, Panel, Scale, names_of, round_values
 from .poc_parts import Chart, Grid
 from .poc_style import Style
-from .poc_text import NOTHING, Both, Text, clipped, count, known, number, percent, short, span, word
+from .poc_text import (
+    NOTHING,
+    Both,
+    Text,
+    both,
+    clipped,
+    count,
+    known,
+    number,
+    percent,
+    short,
+    span,
+    word,
+)
 from .poc_view import Row, View, question_words
 
 MOST = 16  # rows of a chart; the table behind it has all
@@ -38,7 +51,7 @@ class Dot:
 
     value: float
     style: Style
-    tip: str
+    tip: Text
     low: float | None = None
     high: float | None = None
 
@@ -170,8 +183,9 @@ def balance_chart(classes: Sequence[Row]) -> Chart | None:
     shown = [
         (
             str(row["class"]),
-            [Dot(float(row["photos"].get(side, 0)), style, f"{row['class']}, {side}: "
-                 f"{count(row['photos'].get(side, 0))}") for side, style in _PARTS.items()],
+            [Dot(float(row["photos"].get(side, 0)), style,
+                 both(f"{row['class']}, ") + word(f"part-{side}") + f": {_of(row['photos'], side)}")
+             for side, style in _PARTS.items()],
         )
         for row in order[:MOST]
     ]  # fmt: skip
@@ -189,7 +203,7 @@ def balance_chart(classes: Sequence[Row]) -> Chart | None:
         key="balance", title=word("balance-title"),
         reading=word("balance-reading") + (" " if more else "") + more,
         panels=[dot_panel(shown, word("axis-photos"), from_zero=True)],
-        legend=list(_PARTS.items()),
+        legend=[(word(f"part-{side}"), style) for side, style in _PARTS.items()],
         data=_data(header, cells, 1, ()),
     )  # fmt: skip
 

@@ -59,7 +59,7 @@ class Mark:
     path: str
     colour: str
     hollow: bool
-    tip: str
+    tip: Text
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Panel:
         """Fill what lies between two lines."""
         self.areas.append(Area(f"{path_of([*upper, *reversed(lower)])}z", colour))
 
-    def put(self, x: float, y: float, style: Style, tip: str, radius: float = RADIUS) -> None:
+    def put(self, x: float, y: float, style: Style, tip: Text, radius: float = RADIUS) -> None:
         """Draw the mark of a policy."""
         path = mark_path(style.shape, x, y, radius)
         self.marks.append(Mark(path, style.colour, style.hollow, tip))

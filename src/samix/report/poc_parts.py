@@ -51,7 +51,7 @@ class Chart:
     title: Both
     reading: Both
     panels: Sequence[Panel]
-    legend: Sequence[tuple[str, Style]]
+    legend: Sequence[tuple[Text, Style]]
     data: Grid
 
 

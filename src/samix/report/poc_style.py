@@ -21,8 +21,9 @@ _KNOWN = {
     "samix-p": (_ORANGE, "down"),
     "samix-fast": (_PURPLE, "cross"),
 }
-_OTHERS = ((_PURPLE, "plus"), (_GREEN, "down"), (_BLUE, "cross"), (_ORANGE, "square"),
-           (_SKY, "diamond"), (_VERMILLION, "triangle"))  # fmt: skip
+_OTHERS = (
+    (_PURPLE, "plus"), (_GREEN, "left"), (_BLUE, "right"), (_ORANGE, "wide"), (_SKY, "tall"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,21 @@ def mark_path(shape: str, x: float, y: float, radius: float) -> str:
     if shape == "star":
         corners = [(1.25 if k % 2 == 0 else 0.55, 36.0 * k) for k in range(10)]
         return _polygon(x, y, radius, corners, 0.0)
-    sides = {"triangle": (3, 0.0), "down": (3, 180.0), "square": (4, 45.0), "diamond": (4, 0.0)}
-    if shape not in sides:
-        raise ValueError(f"shape: expected one of {', '.join(sides)}, got {shape!r}")
-    corner, turn = sides[shape]
+    if shape in ("wide", "tall"):
+        lean = 65.0 if shape == "wide" else 25.0
+        corners = [(1.1, at) for at in (lean, 180 - lean, 180 + lean, 360 - lean)]
+        return _polygon(x, y, radius, corners, 0.0)
+    if shape not in _SIDES:
+        raise ValueError(f"shape: expected one of {', '.join(_SIDES)}, got {shape!r}")
+    corner, turn = _SIDES[shape]
     return _polygon(x, y, 1.15 * radius, [(1.0, 360.0 * k / corner) for k in range(corner)], turn)
+
+
+# corners, and how far the first of them is turned from the top
+_SIDES = {
+    "triangle": (3, 0.0), "right": (3, 90.0), "down": (3, 180.0), "left": (3, 270.0),
+    "square": (4, 45.0), "diamond": (4, 0.0),
+}  # fmt: skip
 
 
 # corners of a plus as distance from the middle and angle, clockwise from the top

@@ -10,7 +10,7 @@ from typing import Any
 from samix.errors import InputError
 
 from .poc_style import LONG, Style, styles_of
-from .poc_text import Both, word
+from .poc_text import Both, Text, word
 
 BASELINE = "none"
 FULL = "samix"
@@ -111,7 +111,7 @@ class View:
         """Return the label budgets of a mode that there are numbers of, ascending."""
         return sorted({int(row["labels"]) for row in self.findings["curve"] if row["mode"] == mode})
 
-    def legend(self, names: Sequence[str]) -> list[tuple[str, Style]]:
+    def legend(self, names: Sequence[str]) -> list[tuple[Text, Style]]:
         """Return names with their styles, in the page's order."""
         return [(name, self.styles[name]) for name in self.policies if name in names]
 

@@ -104,7 +104,6 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     """
     subject, photos = runs.subjects[policy], runs.photos
     train = photos.parts["train"]
-    caption = mixes_caption(policy, run, guarded=runs.guards[policy] is not None)
     if not subject.policy.traits.mixes or len(train) < 2:
         why = NO_MIXING if len(train) > 1 else FEW_PHOTOS
         return [{"part": "mixes", "caption": (name_words(f"{policy}: ") + why).plain()}]
@@ -121,7 +120,11 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     ).detach()  # fmt: skip
     guard = create_guard(runs.guards[policy] or {}, photos.classes)
     said = _judged(guard, subject, images, plan, target, evidence)
-    rows = mix_rows(_seen(photos, positions, shown, target), plan, count=len(pairs))
+    seen = _seen(photos, positions, shown, target)
+    rows = mix_rows(seen, plan, count=len(pairs))
+    caption = mixes_caption(
+        policy, run, guarded=runs.guards[policy] is not None, marked=seen.regions is not None
+    )
     return [
         {
             "part": "mixes", "policy": policy, "file": f"mixes-{policy}-{at + 1}.png",
@@ -159,7 +162,8 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
         heats[name] = heat_of(looker, subject, shown, said[name].indices)
     first = next(iter(able.values()))
     told = ", ".join(names[name] for name in able)
-    caption = where_caption(told, first.name, first.fields).plain()
+    marked = any(photos.defect(position) is not None for position in chosen)
+    caption = where_caption(told, first.name, first.fields, marked=marked).plain()
     rows = []
     for at, position in enumerate(chosen):
         defect, name = photos.defect(position), photos.name(position)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .words import Words, name_words
+from .words import NOTHING, Words, name_words
 
 RULES = {
     "visibility": Words("visible content", "見えている内容の割合"),
@@ -47,10 +47,18 @@ def no_run_words(policy: str) -> Words:
     )
 
 
-def mixes_caption(policy: str, run: str, *, guarded: bool) -> Words:
-    """Say how to read a row of mixes."""
+def mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool) -> Words:
+    """Say how to read a row of mixes; ``marked`` says whether defects have an outline."""
+    lines = (
+        Words(
+            " Orange surrounds the marked defect of the original, blue that of the partner.",
+            "橙色の線は元画像の、青色の線は相手画像の欠陥を囲んでいます。",
+        )
+        if marked
+        else NOTHING
+    )
     off = (
-        Words("", "")
+        NOTHING
         if guarded
         else Words(
             " The guard was off in this study; this is what it would have said.",
@@ -68,14 +76,16 @@ def mixes_caption(policy: str, run: str, *, guarded: bool) -> Words:
             "、見出しはソフトラベルです。見えていないものをラベルが示す混合画像は誤った学習につながる"
             "ため、ガードが判定します。",
         )
+        + lines
         + off
     )
 
 
-def where_caption(run_names: str, looker: str, fields: tuple[int, int]) -> Words:
-    """Say how to read where the models look."""
+def where_caption(run_names: str, looker: str, fields: tuple[int, int], *, marked: bool) -> Words:
+    """Say how to read where the models look; ``marked`` says whether defects have an outline."""
     rows, columns = fields
-    return Words(
+    lines = Words(" Blue surrounds the marked defect.", "青色の線は欠陥を囲んでいます。")
+    told = Words(
         "Yellow and red is where the network finds what makes it decide for the class that it "
         "names; grey did not matter to it. It should be hot where you would look yourself. Made by "
         f"{looker} with {rows} x {columns} fields, so it shows an area and not an edge ({run_names}"
@@ -84,6 +94,7 @@ def where_caption(run_names: str, looker: str, fields: tuple[int, int]) -> Words
         f"です。人が見る箇所と一致しているかを確認してください。{looker} による {rows} x {columns} "
         f"区画の粗い表示で、輪郭ではなく領域を示します({run_names})。",
     )
+    return told + lines if marked else told
 
 
 def of_class(what: Words, name: str, file: str) -> Words:
