@@ -10,8 +10,10 @@ A guard looks at a plan before any pixel is touched::
 Inside a method: ``create_method(..., guard={...})``.
 """
 
+from samix.mixing import by_content
+
 from .counters import GuardCounters
-from .guard import Guard, as_mixup, by_content, create_guard
+from .guard import Guard, as_mixup, create_guard
 from .options import OUTCOMES, REPAIRS, RULES, GuardOptions, guard_options
 from .pairs import pair_table
 from .rules import (

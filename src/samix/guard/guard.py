@@ -13,15 +13,14 @@ from torch import Tensor, nn
 from samix.mixing import (
     Evidence,
     MixPlan,
-    at_size,
     blend,
+    by_content,
     check_generator,
     choose,
     constant_mask,
     draw_index,
     keep_clean,
     spectral_residual,
-    visible_shares,
 )
 
 from .counters import GuardCounters
@@ -302,25 +301,6 @@ def _coarse(saliency: Tensor) -> Tensor:
         return saliency
     size = [max(round(length * shrink), 1) for length in saliency.shape[2:]]
     return F.interpolate(saliency.float(), size, mode="area")
-
-
-def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None = None) -> MixPlan:
-    """Return the plan with the label set to what is visible: ``v_a / (v_a + v_b)``.
-
-    The visible shares v of both contents decide instead of area or lam. Source: the label of
-    saliency grafting, arXiv 2112.08796, equation 5.
-
-    Args:
-        plan: The plan.
-        saliency: (B,1,h,w) of at least 0.
-        partner_saliency: (B,1,h,w) of the view that partners are taken from.
-    """
-    size = (saliency.shape[2], saliency.shape[3])
-    seen = visible_shares(saliency, at_size(plan, size), partner_region=partner_saliency)
-    seen = seen.nan_to_num(nan=0.0)
-    total = seen.sum(1)
-    weight = torch.where(total > _TINY, seen[:, 0] / total.clamp_min(_TINY), plan.weight)
-    return plan.relabel(weight)
 
 
 def as_mixup(plan: MixPlan) -> MixPlan:

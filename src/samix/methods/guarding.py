@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from samix.guard import Guard, GuardOptions, create_guard
-from samix.mixing import Evidence, MixPlan, feature_saliency
+from samix.mixing import (
+    Evidence,
+    MixPlan,
+    Pairing,
+    draw_partners,
+    feature_saliency,
+    keep_clean,
+)
 from samix.policies import Policy
 
+from .labelling import Relabel
 from .share import MixShare
 
 GuardLike = Guard | GuardOptions | Mapping[str, Any] | bool | None
@@ -57,12 +66,27 @@ def reads_features(guard: Guard | None) -> bool:
     return guard is not None and guard.options.visibility and guard.options.saliency == "attention"
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What a method wants of every plan, whatever the policy.
+
+    Attributes:
+        share: How many samples are mixed at all; None mixes all that the policy mixes.
+        relabel: Puts another label on the policy's plans, before the guard looks; None puts none.
+        pairing: Who is mixed with whom; see :func:`samix.mixing.draw_partners`.
+    """
+
+    share: MixShare | None = None
+    relabel: Relabel | None = None
+    pairing: Pairing = "any"
+
+
 def plan_mix(
     policy: Policy,
     guard: Guard | None,
     images: Tensor,
     *,
-    share: MixShare | None = None,
+    wishes: Wishes | None = None,
     evidence: Evidence,
     generator: torch.Generator | None,
     target: Tensor | None = None,
@@ -72,25 +96,33 @@ def plan_mix(
     """Plan the mix of a batch, and repair what a guard finds harmful.
 
     A plan that follows from number and size of the images alone costs next to nothing and is drawn
-    anew where a repair wants it; the work of a Mixer is not repeated.
+    anew where a repair wants it; the work of a Mixer is not repeated, and pairs by class are kept.
 
     Args:
         policy: Proposes the plan.
         guard: Repairs it, or None.
         images: (B,C,H,W).
-        share: How many samples are mixed at all; None mixes all that the policy mixes.
+        wishes: What is wanted of the plan besides; None wants nothing.
         evidence: What the policy needs.
         generator: Source of randomness, on the CPU; None takes fresh entropy.
         target: (B,) int64 classes.
         judge: The network that the plausibility rule asks, from images to probabilities.
         count: Add the outcome to the guard's counters.
     """
+    wishes = wishes or Wishes()
 
     def draw(index: Tensor | None = None) -> MixPlan:
+        paired = None
+        if wishes.pairing != "any":
+            index, paired = draw_partners(
+                _known(target, wishes.pairing), wishes.pairing, generator=generator
+            )
         drawn = policy.plan(
             images, target=target, evidence=evidence, generator=generator, index=index
         )
-        return drawn if share is None else share.thin(drawn, generator)
+        drawn = drawn if paired is None else keep_clean(drawn, ~paired)
+        drawn = drawn if wishes.share is None else wishes.share.thin(drawn, generator)
+        return drawn if wishes.relabel is None else wishes.relabel(drawn)
 
     plan = draw()
     if guard is None:
@@ -102,7 +134,7 @@ def plan_mix(
     guarded: MixPlan = guard(
         images,
         plan,
-        redraw=draw if cheap else None,
+        redraw=draw if cheap and wishes.pairing == "any" else None,
         target=target,
         evidence=evidence,
         judge=judge,
@@ -110,6 +142,17 @@ def plan_mix(
         count=count,
     )
     return guarded
+
+
+def _known(target: Tensor | None, pairing: Pairing) -> Tensor:
+    """Return the classes that pairs depend on.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if target is None:
+        raise ValueError(f"target: pairing {pairing!r} expected (B,) class numbers, got None")
+    return target
 
 
 def plan_view(

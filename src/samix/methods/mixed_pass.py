@@ -6,8 +6,14 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from samix.mixing import MixPlan, blend
-from samix.networks import changed_at, in_fast_format, stage_module
+from samix.mixing import MixPlan, blend, by_attention
+from samix.networks import (
+    changed_at,
+    in_fast_format,
+    last_attention,
+    stage_module,
+    watched_attention,
+)
 from samix.policies import FeaturePolicy, Policy
 
 
@@ -26,6 +32,25 @@ def mixed_logits(encoder: nn.Module, policy: Policy, images: Tensor, plan: MixPl
         return cast(Tensor, encoder(in_fast_format(blend(images, plan))))
     with changed_at(encoder, plan.stage, lambda features: policy.mix(features, plan)):
         return cast(Tensor, encoder(in_fast_format(images)))
+
+
+def attended_logits(encoder: nn.Module, images: Tensor, plan: MixPlan) -> tuple[Tensor, MixPlan]:
+    """Return the (B,K) logits of the mix, and the plan with the label of the attention it got.
+
+    What a guard repaired keeps the label that the guard gave it.
+
+    Args:
+        encoder: A vision transformer from (B,3,H,W) to (B,K).
+        images: (B,3,H,W), unmixed.
+        plan: The plan.
+    """
+    place = last_attention(encoder)
+    with watched_attention(place) as seen:
+        logits = cast(Tensor, encoder(in_fast_format(blend(images, plan))))
+    attended = by_attention(plan, place.to_map(seen[-1]))
+    if plan.repair is not None:
+        attended = plan.relabel(plan.weight.where(plan.repair > 0, attended.weight))
+    return logits, attended
 
 
 def check_seam(encoder: nn.Module, policy: Policy) -> None:

@@ -40,6 +40,14 @@ def learns(policy: Policy) -> bool:
     return any(parameter.requires_grad for parameter in policy.parameters())
 
 
+def untouched(policy: Policy) -> Tensor:
+    """Return a loss of 0 that has a gradient of 0 for every parameter that is to be trained."""
+    if not isinstance(policy, LearnedPolicy):
+        raise TypeError(f"policy: expected one that learns, got {policy.name!r}")
+    trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    return torch.stack([(parameter * 0.0).sum() for parameter in trained]).sum()
+
+
 def check_mixer_numbers(eta: float, area_weight: float, area_margin: float) -> None:
     """Raise a ValueError unless the numbers of the Mixer's loss are at least 0."""
     numbers = {"eta": eta, "area_weight": area_weight, "area_margin": area_margin}

@@ -11,17 +11,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.guard import Guard
-from samix.mixing import MixPlan, blend, mix_targets
+from samix.mixing import MixPlan, Pairing, blend, check_pairing, mix_targets
 from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
-from samix.objectives import class_candidates, eta_balanced_loss, soft_cross_entropy
+from samix.objectives import class_candidates, decoupled_loss, eta_balanced_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .cost import Cost, find_cost
 from .groups import parameter_groups
-from .guarding import asks_average, check_guard, plan_mix, reads_features
+from .guarding import Wishes, asks_average, check_guard, plan_mix, reads_features
+from .labelling import Label, check_label, chosen_label, relabel_before
 from .looking import look
-from .mixed_pass import check_seam, mixed_logits
-from .mixer_step import check_mixer_numbers, judged, learns, mask_loss, mask_terms, signs_of_life
+from .mixed_pass import attended_logits, check_seam, mixed_logits
+from .mixer_step import (
+    check_mixer_numbers,
+    judged,
+    learns,
+    mask_loss,
+    mask_terms,
+    signs_of_life,
+    untouched,
+)
 from .share import MixShare
 from .step import StepCounter, StepOutput, check_steps
 
@@ -36,6 +45,16 @@ class SupervisedOptions:
             the area follows lam anyway, and the reward of variance makes masks too sharp.
         area_margin: Distance of area and lam that costs nothing, in [0, 1].
         clean_branch: The encoder also learns from the unmixed images.
+        label: What the label of a mix follows, whatever the policy: the "area" of its mask, "lam"
+            as drawn, how much "saliency" of both images is shown (saliency grafting), or how much
+            "attention" falls on either (TransMix, in vision transformers); None leaves it to the
+            policy.
+        pairing: Who is mixed with whom: "any", the "same" class, "different" classes, or
+            "balanced", where each class is mixed in as often as any other. A sample without such a
+            partner in its batch is not mixed.
+        mix_batches: How many batches are mixed, of those that the method is called with; later ones
+            are not, nor does a Mixer go on learning. None mixes all.
+        decoupled: Weight of the decoupled mixup loss, 0 or more; its paper has 0.1.
         label_smoothing: Share of each label spread over all classes, for the encoder alone.
         momentum_average: True keeps an average for any policy; None only where the policy needs it.
         cost: "fast" or "full", or a :class:`samix.methods.Cost`: how much work a learned policy may
@@ -48,6 +67,10 @@ class SupervisedOptions:
     area_weight: float = 0.0
     area_margin: float = 0.1
     clean_branch: bool = False
+    label: Label | None = None
+    pairing: Pairing = "any"
+    mix_batches: int | None = None
+    decoupled: float = 0.0
     label_smoothing: float = 0.0
     momentum_average: bool | None = None
     cost: str | Cost = "full"
@@ -57,6 +80,11 @@ class SupervisedOptions:
     def __post_init__(self) -> None:
         find_cost(self.cost)
         check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
+        check_pairing(self.pairing)
+        if self.mix_batches is not None and self.mix_batches < 0:
+            raise ValueError(f"mix_batches: expected at least 0, got {self.mix_batches}")
+        if not self.decoupled >= 0:
+            raise ValueError(f"decoupled: expected at least 0, got {self.decoupled}")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing: expected [0, 1), got {self.label_smoothing}")
         check_steps(self.steps)
@@ -94,11 +122,13 @@ class SupervisedMethod(nn.Module):
         self.guard, self.share = guard, MixShare()
         check_guard(guard, policy)
         check_seam(encoder, policy)
-        attended = ("features",) if reads_features(guard) else ()
+        check_label(policy, self.options.label, encoder)
+        self.label = chosen_label(policy, self.options.label)
+        attended = ("features",) if reads_features(guard) or self.label == "saliency" else ()
         self.wanted = frozenset((*policy.traits.needs, *attended))
         self.tap = tap or (find_tap(encoder) if "features" in self.wanted else None)
         _check_fit(policy, self.tap, self.options)
-        needed = bool(policy.traits.needs) or asks_average(guard)
+        needed = bool(self.wanted) or asks_average(guard)
         keep = needed or bool(self.options.momentum_average)
         self.average = MomentumEncoder(encoder) if keep else None
         self.counter = StepCounter(self.options.seed)
@@ -115,32 +145,67 @@ class SupervisedMethod(nn.Module):
                 f"target: expected (B,) class numbers, got {tuple(target.shape)} {target.dtype}; "
                 "for soft targets use a policy with samix.blend and samix.mix_targets"
             )
-        options, generator = self.options, self.counter.next_generator()
-        evidence = self._evidence(images, target)
+        mixing = self._mixes_now()
+        generator = self.counter.next_generator()
+        evidence = self._evidence(images, target) if mixing else Evidence()
+        plan = self._plan(images, target, evidence, generator) if mixing else None
 
+        # the Mixer learns from a mix of its own, under the momentum encoder
+        mixer_loss, terms = self._mixer_loss(images, target, evidence, generator, mixing=mixing)
+
+        # the encoder learns from its mix by the global term; no gradient goes into the mask
+        loss, logits, own, plan = self._encoder_loss(images, target, plan)
+        return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan)
+
+    def _mixes_now(self) -> bool:
+        """Say whether the batch that comes is one of those that are mixed."""
+        last = self.options.mix_batches
+        return last is None or self.counter.steps < last
+
+    def _encoder_loss(
+        self, images: Tensor, target: Tensor, plan: MixPlan | None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor], MixPlan | None]:
+        """Return the encoder's loss, its logits, the terms, and the plan with its final label."""
+        options = self.options
+        if plan is None:
+            logits: Tensor = self.encoder(in_fast_format(images))
+        elif self.label == "attention":
+            logits, plan = attended_logits(self.encoder, images, plan)
+        else:
+            logits = mixed_logits(self.encoder, self.policy, images, plan)
+        loss = self._cross_entropy(logits, target, plan)
+        terms = {"encoder": loss.detach()}
+        if plan is not None and options.decoupled and self.policy.traits.mixes:
+            apart = decoupled_loss(*class_candidates(logits, target, plan.index), plan.weight)
+            loss, terms["decoupled"] = loss + options.decoupled * apart, apart.detach()
+        if plan is not None and options.clean_branch:
+            clean = self._cross_entropy(self.encoder(in_fast_format(images)), target, None)
+            loss, terms["clean"] = loss + clean, clean.detach()
+        return loss, logits, terms, plan
+
+    def _plan(
+        self,
+        images: Tensor,
+        target: Tensor | None,
+        evidence: Evidence,
+        generator: torch.Generator | None,
+        *,
+        count: bool = True,
+    ) -> MixPlan:
+        """Plan the mix that the encoder learns from."""
+        relabel = relabel_before(self.label, evidence)
         with torch.no_grad():
-            for_encoder = plan_mix(
+            return plan_mix(
                 self.policy,
                 self.guard,
                 images,
-                share=self.share,
+                wishes=Wishes(self.share, relabel, self.options.pairing),
                 target=target,
                 evidence=evidence,
                 judge=self._judge,
                 generator=generator,
+                count=count,
             )
-
-        # the Mixer learns from a mix of its own, under the momentum encoder
-        mixer_loss, terms = self._mixer_loss(images, target, evidence, generator)
-
-        # the encoder learns from its mix by the global term; no gradient goes into the mask
-        logits = mixed_logits(self.encoder, self.policy, images, for_encoder)
-        loss = self._cross_entropy(logits, target, for_encoder)
-        terms = {"encoder": loss.detach(), **terms}
-        if options.clean_branch:
-            clean = self._cross_entropy(self.encoder(in_fast_format(images)), target, None)
-            loss, terms["clean"] = loss + clean, clean.detach()
-        return StepOutput(loss + mixer_loss, terms, logits.detach(), for_encoder)
 
     @torch.no_grad()
     def update_momentum(self) -> None:
@@ -181,17 +246,8 @@ class SupervisedMethod(nn.Module):
             target: (B,) int64 classes, for policies that look at them.
             generator: Source of randomness, on the CPU; None takes fresh entropy.
         """
-        return plan_mix(
-            self.policy,
-            self.guard,
-            images,
-            share=self.share,
-            target=target,
-            evidence=self._evidence(images, target),
-            judge=self._judge,
-            generator=generator,
-            count=False,
-        )
+        evidence = self._evidence(images, target)
+        return self._plan(images, target, evidence, generator, count=False)
 
     def export(self, *, average: bool = False) -> nn.Module:
         """Return a copy of the trained classifier, without anything of samix around a timm model.
@@ -238,12 +294,20 @@ class SupervisedMethod(nn.Module):
         return logits.float().softmax(1)
 
     def _mixer_loss(
-        self, images: Tensor, target: Tensor, evidence: Evidence, generator: torch.Generator
+        self,
+        images: Tensor,
+        target: Tensor,
+        evidence: Evidence,
+        generator: torch.Generator,
+        *,
+        mixing: bool,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options, average = self.options, self.average
         if average is None or not learns(self.policy):
             return images.new_zeros(()), {}
+        if not mixing:  # a gradient of zero, which distributed training waits for
+            return untouched(self.policy), {}
         part = self.cost.mixer_part(len(images))
         images, target, evidence = images[:part], target[:part], evidence.head(part)
         plan = self.policy.plan(images, target=target, evidence=evidence, generator=generator)
@@ -281,10 +345,11 @@ def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> N
             f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
             f"one for {policy.mixer.channels}"
         )
-    if policy.traits.needs and options.momentum_average is False:
+    if (policy.traits.needs or options.label == "saliency") and options.momentum_average is False:
+        reads = f"policy {policy.name!r}" if policy.traits.needs else "label 'saliency'"
         raise ValueError(
-            f"momentum_average: expected None or True with policy {policy.name!r}, which reads "
-            "the momentum encoder, got False"
+            f"momentum_average: expected None or True with {reads}, which reads the momentum "
+            "encoder, got False"
         )
     if not policy.traits.mixes and options.clean_branch:
         raise ValueError(

@@ -5,8 +5,10 @@ from .blend import blend, mix_targets, read_original, read_partner
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
 from .energy import grid_energy, lowest_energy
 from .evidence import Evidence
+from .labels import by_attention, by_content
 from .masks import area_of, box_mask, constant_mask, cut_box, match_area
 from .moves import box_in_box, cells_in_place, move_cells
+from .pairing import PAIRINGS, Pairing, check_pairing, draw_partners
 from .plan import MixPlan, choose, keep_clean
 from .saliency import (
     as_shares,
@@ -22,8 +24,10 @@ from .transport import transport_cells
 from .visibility import at_size, visible_share, visible_shares
 
 __all__ = [
+    "PAIRINGS",
     "Evidence",
     "MixPlan",
+    "Pairing",
     "aligned",
     "alignment",
     "area_of",
@@ -33,15 +37,19 @@ __all__ = [
     "blur_saliency",
     "box_in_box",
     "box_mask",
+    "by_attention",
+    "by_content",
     "cell_mask",
     "cells_in_place",
     "check_generator",
+    "check_pairing",
     "choose",
     "class_activation",
     "constant_mask",
     "cut_box",
     "draw_index",
     "draw_lam",
+    "draw_partners",
     "draw_uniform",
     "feature_saliency",
     "grid_energy",

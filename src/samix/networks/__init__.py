@@ -1,5 +1,6 @@
 """Where parameters live: backbones and their tap, the Mixer, the momentum encoder."""
 
+from .attention import LastAttention, last_attention, watched_attention
 from .backbone import (
     FeatureClassifier,
     Tap,
@@ -38,6 +39,7 @@ __all__ = [
     "Clusters",
     "FeatureClassifier",
     "KeyQueue",
+    "LastAttention",
     "Mixer",
     "MixerOptions",
     "MomentumEncoder",
@@ -60,6 +62,7 @@ __all__ = [
     "is_pretrained_mixer",
     "is_repository",
     "lam_polynomial",
+    "last_attention",
     "logit_with_mean",
     "momentum_decay",
     "open_mixer",
@@ -74,4 +77,5 @@ __all__ = [
     "unit",
     "up_to_tap",
     "update_average",
+    "watched_attention",
 ]

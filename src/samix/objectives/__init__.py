@@ -10,6 +10,7 @@ from .candidates import (
     similarities,
 )
 from .contrastive import hard_negatives, mixed_regression, nt_xent, separate_loss, shared_content
+from .decoupled import decoupled_loss
 from .eta_balanced import eta_balanced_loss, global_loss, local_loss
 from .mask import area_lam_correlation, area_loss, attention_entropy, within_mask_deviation
 from .supervised import soft_cross_entropy
@@ -22,6 +23,7 @@ __all__ = [
     "batch_candidates",
     "class_candidates",
     "cluster_candidates",
+    "decoupled_loss",
     "eta_balanced_loss",
     "global_loss",
     "hard_negatives",

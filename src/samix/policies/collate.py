@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from samix.mixing import blend, mix_targets
+from samix.mixing import (
+    MixPlan,
+    Pairing,
+    blend,
+    check_pairing,
+    draw_partners,
+    keep_clean,
+    mix_targets,
+)
 
 from .policy import Policy
 from .registry import create_policy, policy_options
@@ -29,11 +37,16 @@ class MixCollate:
         policy: Plans the mix.
         num_classes: Number of classes K; None for targets that are rows already.
         label_smoothing: Share in [0, 1) of each label that is spread over all classes.
+        pairing: Who is mixed with whom; see :func:`samix.mixing.draw_partners`.
     """
 
     policy: Policy
     num_classes: int | None = None
     label_smoothing: float = 0.0
+    pairing: Pairing = "any"
+
+    def __post_init__(self) -> None:
+        check_pairing(self.pairing)
 
     def __call__(self, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Return the mixed batch.
@@ -60,10 +73,17 @@ class MixCollate:
         seed = int(torch.empty((), dtype=torch.int64).random_().item())
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            plan = self.policy.plan(images, target=target, generator=generator)
+            plan = self._plan(images, target, generator)
             mixed = blend(images, plan)
         smoothing = self.label_smoothing
         return mixed, mix_targets(target, plan, self.num_classes, label_smoothing=smoothing)
+
+    def _plan(self, images: Tensor, target: Tensor, generator: torch.Generator) -> MixPlan:
+        if self.pairing == "any":
+            return self.policy.plan(images, target=target, generator=generator)
+        index, paired = draw_partners(target, self.pairing, generator=generator)
+        plan = self.policy.plan(images, target=target, generator=generator, index=index)
+        return keep_clean(plan, ~paired)
 
 
 def mix_collate(
@@ -71,6 +91,7 @@ def mix_collate(
     num_classes: int | None = None,
     *,
     label_smoothing: float = 0.0,
+    pairing: Pairing = "any",
 ) -> MixCollate:
     """Return a ``collate_fn`` for a DataLoader that mixes each batch.
 
@@ -83,6 +104,8 @@ def mix_collate(
             images: all hand-made ones, and "samix-p".
         num_classes: Number of classes K; None for targets that are rows already.
         label_smoothing: Share in [0, 1) of each label that is spread over all classes.
+        pairing: Who is mixed with whom, by class numbers: "any", "same", "different" or "balanced";
+            see :func:`samix.mixing.draw_partners`. A sample without such a partner is not mixed.
 
     Raises:
         ValueError: The policy needs what only a method knows, or there is none of this name.
@@ -99,4 +122,4 @@ def mix_collate(
         )
     if policy.traits.needs:
         raise ValueError(_NEEDS.format(name=policy.name, needs=", ".join(policy.traits.needs)))
-    return MixCollate(policy, num_classes, label_smoothing)
+    return MixCollate(policy, num_classes, label_smoothing, pairing)

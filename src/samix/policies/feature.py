@@ -160,7 +160,7 @@ def manifold_mixup(
             negative from the end; None are the images. (None, 1, 2) is the paper's for ResNets.
         p: Probability that a sample is mixed, in [0, 1].
     """
-    traits = Traits(seam="feature")
+    traits = Traits(seam="feature", relabel=False)
     return FeaturePolicy("manifold-mixup", mix_features, traits, alpha, tuple(stages), p)
 
 
@@ -182,4 +182,6 @@ def alignmix(
     if not eps > 0:
         raise ValueError(f"eps: expected a number above 0, got {eps}")
     mix = partial(mix_aligned, eps=eps, steps=_STEPS)
-    return FeaturePolicy("alignmix", mix, Traits(seam="feature"), alpha, tuple(stages), p)
+    return FeaturePolicy(
+        "alignmix", mix, Traits(seam="feature", relabel=False), alpha, tuple(stages), p
+    )

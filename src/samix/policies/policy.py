@@ -22,7 +22,9 @@ class Traits:
         mixes: False for the policy that leaves every image as it is.
         pairwise: A mask depends on the two images of its pair alone.
         label: Share that the label uses: the "area" of the mask, "lam" as drawn, or how much of the
-            "content" of both images is shown.
+            "content" of both images is shown; "attention" is the area until a method has seen
+            the attention that its encoder pays to the mix.
+        relabel: Another label may be put on its mixes.
         learned: The policy has parameters that a method trains.
         needs: Fields of :class:`Evidence` that must be given.
         reads_pixels: A plan follows from what is on the images, not from their number and size
@@ -36,7 +38,8 @@ class Traits:
     seam: Literal["pixel", "feature"] = "pixel"
     mixes: bool = True
     pairwise: bool = True
-    label: Literal["area", "lam", "content"] = "area"
+    label: Literal["area", "lam", "content", "attention"] = "area"
+    relabel: bool = True
     learned: bool = False
     needs: tuple[str, ...] = ()
     reads_pixels: bool = False

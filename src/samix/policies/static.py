@@ -112,7 +112,7 @@ def resizemix_plan(
 
 def none() -> StaticPolicy:
     """Leave every image as it is: the control that each policy is measured against."""
-    return StaticPolicy("none", none_plan, traits=Traits(mixes=False))
+    return StaticPolicy("none", none_plan, traits=Traits(mixes=False, relabel=False))
 
 
 def mixup(alpha: float = 1.0, p: float = 1.0) -> StaticPolicy:
