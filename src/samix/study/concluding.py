@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from samix.data import ImageSet, Splits, open_images, read_splits
@@ -83,26 +82,18 @@ def conclude(
     if not folder.health.is_file():
         write_json(folder.health, data_health(images, splits, announce=announce))
     announce("drawing pictures", 0, 1)
-    draw_pictures(folder.path, findings, images, splits)
+    train = study["train"]
+    pictures = draw_pictures(
+        folder.path, policy=findings["verdict"]["policy"], data=train["data"],
+        root=train.get("data_root"), skip_corrupt=train.get("skip_corrupt", False),
+    )  # fmt: skip
     announce("drawing pictures", 1, 1)
-    write_report(folder, study, findings, lang)
+    write_poc_report(
+        folder.report, findings, study=study, health=_health(folder), pictures=pictures, lang=lang
+    )
     return findings
 
 
-def write_report(
-    folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, Any], lang: str
-) -> Path:
-    """Write report.html from what lies in the folder.
+def _health(folder: PocFolder) -> dict[str, Any]:
+    return dict(json.loads(folder.health.read_text(encoding="utf-8")))
 
-    Raises:
-        InputError: Unknown language.
-    """
-    listed = folder.pictures / "pictures.json"
-    pictures = json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else []
-    health = None
-    if folder.health.is_file():
-        health = json.loads(folder.health.read_text(encoding="utf-8"))
-    write_poc_report(
-        folder.report, findings, study=study, health=health, pictures=pictures, lang=lang
-    )
-    return folder.report
