@@ -41,12 +41,12 @@ def chromium() -> str | None:
 class Browser:
     """One page in a browser of its own."""
 
-    def __init__(self, path: str, language: str = "en") -> None:
+    def __init__(self, path: str) -> None:
         self.profile = tempfile.mkdtemp(prefix="samix-chromium-")
         ours, theirs = os.pipe(), os.pipe()  # what it reads, what it writes
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, str(ours[0]), str(theirs[1]), path, *_FLAGS,
-             f"--user-data-dir={self.profile}", f"--lang={language}", "about:blank"],
+             f"--user-data-dir={self.profile}", "about:blank"],
             pass_fds=(ours[0], theirs[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(ours[0])
@@ -62,7 +62,7 @@ class Browser:
         self._session = found["sessionId"]
         for part in ("Page", "Network", "Log", "Runtime"):
             self.ask(f"{part}.enable")
-        self.ask("Emulation.setLocaleOverride", locale=language)
+        self.speak("en")
 
     def __enter__(self) -> Browser:
         return self
@@ -101,6 +101,11 @@ class Browser:
         self.ask("Page.navigate", url=file.resolve().as_uri())
         while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
             self.events.append(self._read())
+
+    def speak(self, language: str) -> None:
+        """Say to pages that the reader has a language."""
+        name = self.ask("Browser.getVersion")["userAgent"]
+        self.ask("Emulation.setUserAgentOverride", userAgent=name, acceptLanguage=language)
 
     def run(self, script: str) -> Any:
         """Run a script in the page and return its value."""
