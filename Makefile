@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/samix train demo
+	$(BIN)/samix poc demo
 
 test: lint types pytest
 

@@ -26,7 +26,10 @@ ALLOWED = {
         "training", "report", "evaluation", "data", "methods", "policies", "networks", "mixing",
         "errors",
     },
-    "study": {"data", "errors"},
+    "study": {
+        "training", "explain", "evaluation", "report", "data", "guard", "policies", "methods",
+        "mixing", "networks", "presets", "errors",
+    },
     "training": {
         "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks",
         "guard", "errors", "_version",

@@ -51,20 +51,22 @@ def print_verdict(
 def _table(findings: Mapping[str, Any], mode: str, labels: int) -> Table:
     """Return all policies at the main question."""
     measure = findings["data"]["measure"].replace("_", " ")
-    table = Table(title=f"{mode}, {labels} labels: {measure} on the test parts",
-                  title_justify="left")  # fmt: skip
-    for heading in ("policy", "score", "95 %", "gain in points", "95 %", "time", "seeds"):
-        table.add_column(heading, justify="left" if heading == "policy" else "right")
+    table = Table(
+        title=f"{mode}, {labels} labels: {measure} on the test parts, with 95 % intervals",
+        title_justify="left",
+    )
+    for heading in ("policy", "score in %", "gain in points", "time", "seeds"):
+        table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)
     for row in findings["policies"]:
         if (row["mode"], row["labels"]) != (mode, labels):
             continue
-        gain, width = "", ""
-        if row["gain"] is not None:
-            gain, width = f"{row['gain']:+.1f}", _range(row, "gain", 1.0, "+.1f")
+        gain = (
+            "" if row["gain"] is None else f"{row['gain']:+.1f}{_range(row, 'gain', 1.0, '+.1f')}"
+        )
         multiple = "" if row["multiple"] is None else f"x{row['multiple']:.2f}"
         table.add_row(
-            row["policy"], f"{100 * row['score']:.1f} %", _range(row, "", 100.0, ".1f"), gain,
-            width, multiple, str(row["seeds"]),
+            row["policy"], f"{100 * row['score']:.1f}{_range(row, '', 100.0, '.1f')}", gain,
+            multiple, str(row["seeds"]),
         )  # fmt: skip
     return table
 
@@ -74,4 +76,4 @@ def _range(row: Mapping[str, Any], what: str, scale: float, form: str) -> str:
     low, high = (row[f"{what}_{end}" if what else end] for end in ("low", "high"))
     if low is None or high is None:
         return ""
-    return f"{scale * low:{form}} to {scale * high:{form}}"
+    return f" ({scale * low:{form}} to {scale * high:{form}})"
