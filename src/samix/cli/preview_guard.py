@@ -107,7 +107,7 @@ def guarded_rows(
     after = mix_rows(photos, mended, harm, count=len(rows), outlines=outlines)
     outcomes = [OUTCOMES[number] for number in _numbers(mended.repair, len(rows))]
     return [
-        _row(row, new, outcome, _lines(said, place))
+        _row(row, new, outcome, verdict_lines(said, place))
         for place, (row, new, outcome) in enumerate(zip(rows, after, outcomes, strict=True))
     ]
 
@@ -127,8 +127,13 @@ def _row(row: MixRow, after: MixRow, outcome: str, lines: list[str]) -> MixRow:
     return replace(row, verdict=replace(both, state="bad" if harmful else "changed"), after=after)
 
 
-def _lines(said: Mapping[str, Judged], place: int) -> list[str]:
-    """Return what each rule says about one mix, with its numbers."""
+def verdict_lines(said: Mapping[str, Judged], place: int) -> list[str]:
+    """Return what each rule says about one mix, with its numbers.
+
+    Args:
+        said: From :meth:`samix.guard.Guard.verdicts`.
+        place: Of the mix in its batch.
+    """
     lines = []
     for rule, verdict in said.items():
         number, limit = float(verdict.number[place]), float(verdict.limit[place])
