@@ -13,6 +13,7 @@ _EXTRA = {
     "yaml", "safetensors", "lightly", "kornia", "sklearn", "captum", "scipy", "filelock",
 }  # fmt: skip
 _SSL = {"lightly", "kornia", "sklearn"}
+_POC = {"scipy", "filelock"}
 _NEEDS_SSL = ("evaluate", "mixer", "pretrain")
 
 
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         needs_ssl = chosen.command in _NEEDS_SSL or package in _SSL
         extra = "ssl" if needs_ssl else "train"
-        extra = chosen.command if chosen.command in ("explain", "poc") else extra
+        extra = "poc" if package in _POC else extra
+        extra = chosen.command if chosen.command in ("explain", "poc", "ui") else extra
         return _complain(
             f"'samix {chosen.command}' needs the package '{package}', which is not installed; run "
             f"pip install 'samix[{extra}]'",

@@ -21,6 +21,7 @@ from .predict_options import add_predict
 from .pretrain_options import add_pretrain
 from .preview_options import add_preview
 from .train_options import add_train
+from .ui_options import add_ui
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,6 +58,7 @@ def create_parser() -> argparse.ArgumentParser:
     add_preview(commands)
     add_check_policy(commands)
     add_bench(commands)
+    add_ui(commands)
     commands.add_parser(
         "policies",
         help="list the mixing policies",
