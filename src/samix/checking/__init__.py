@@ -8,15 +8,18 @@ from .check import check_policy, check_with
 from .opening import policy_of
 from .photos import cut_batches, demo_photos
 from .results import CheckResult, PolicyCheck
+from .timing import MixTime, mix_time
 from .trials import Photos
 
 __all__ = [
     "CheckResult",
+    "MixTime",
     "Photos",
     "PolicyCheck",
     "check_policy",
     "check_with",
     "cut_batches",
     "demo_photos",
+    "mix_time",
     "policy_of",
 ]

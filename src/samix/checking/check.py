@@ -17,7 +17,7 @@ from .draws import check_probability, check_repeats, check_self_pairs
 from .form import Answer, ask, check_images, check_input, check_range, check_target
 from .label import found_smoothing, without_smoothing
 from .opening import open_subject
-from .photos import classes_of, demo_photos, flat_target, take_photos
+from .photos import classes_of, demo_photos, flat_target, small_maps, take_photos
 from .results import CheckResult, PolicyCheck, skipped
 from .subject import Subject, seeded
 from .trials import Photos, Trial, flat_batch, flat_trials, many_calls, photo_trial
@@ -109,6 +109,8 @@ def check_with(
         classes = classes_of(batches)
         subject = open_subject(policy, max(classes, 8))
         subject = subject if p is None else replace(subject, p=p)
+        if subject.policy is not None and subject.policy.traits.seam == "feature":
+            batches = [small_maps(photos) for photos in batches]
         rows = batches[0].target.ndim == 2
         known = classes if rows else _classes_of_transform(subject, batches[0], seed)
         if known is not None and known < classes:

@@ -68,6 +68,8 @@ def policy_of(name: str, **options: Any) -> Policy:
 
 def _policy_subject(policy: Policy, num_classes: int) -> Subject:
     policy, needs = _copied(policy), policy.traits.needs
+    # a policy that mixes inside the network takes the photos as its features
+    apply: Callable[[Tensor, MixPlan], Tensor] = getattr(policy, "mix", blend)
 
     def plan(images: Tensor, target: Tensor, generator: torch.Generator) -> MixPlan:
         evidence = stand_in_evidence(images, needs)
@@ -79,12 +81,16 @@ def _policy_subject(policy: Policy, num_classes: int) -> Subject:
     ) -> tuple[Tensor, Tensor]:
         made = plan(images, target, generator or torch.Generator())
         classes = None if target.ndim == 2 else num_classes
-        return blend(images, made), mix_targets(target, made, classes)
+        return apply(images, made), mix_targets(target, made, classes)
 
-    note = (
-        f"the policy needs {' and '.join(needs)} of a network; a stand-in made of the pixels was "
-        "given here."
-    )
+    notes = []
+    if needs:
+        notes.append(
+            f"the policy needs {' and '.join(needs)} of a network; a stand-in made of the pixels "
+            "was given here."
+        )
+    if apply is not blend:
+        notes.append("the policy mixes features inside a network; photos of 8 px stood for them.")
     return Subject(
         name=f"policy {policy.name}",
         call=call,
@@ -93,7 +99,8 @@ def _policy_subject(policy: Policy, num_classes: int) -> Subject:
         plan=plan,
         takes_generator=True,
         smoothing=0.0,
-        notes=(note,) if needs else (),
+        notes=tuple(notes),
+        apply=apply,
     )
 
 

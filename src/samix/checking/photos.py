@@ -13,6 +13,7 @@ from .provenance import MOST_PHOTOS
 from .trials import Photos
 
 _BATCHES = 4
+_MAP = 8  # px; the transport of AlignMixup is between all places
 
 
 def demo_photos() -> list[Photos]:
@@ -73,6 +74,14 @@ def cut_batches(images: Tensor, target: Tensor) -> list[Photos]:
     full = range(0, len(images) - size + 1, size)
     batches = [Photos(images[i : i + size], target[i : i + size]) for i in full]
     return batches[:_BATCHES]
+
+
+def small_maps(photos: Photos) -> Photos:
+    """Return photos of at most 8 px a side, which stand for feature maps."""
+    height, width = (min(length, _MAP) for length in photos.size)
+    return Photos(
+        torch.nn.functional.adaptive_avg_pool2d(photos.images, (height, width)), photos.target
+    )
 
 
 def classes_of(batches: Iterable[Photos]) -> int:

@@ -16,6 +16,13 @@ CHANNELS = 16
 _SIDE = 8  # places along a side of features and maps
 
 
+def stand_in_features(images: Tensor) -> Tensor:
+    """Return (B,16,8,8) responses of fixed random filters, for images (B,C,H,W)."""
+    generator = torch.Generator().manual_seed(0)
+    filters = torch.randn(CHANNELS, images.shape[1], 3, 3, generator=generator)
+    return F.adaptive_avg_pool2d(F.conv2d(images.float(), filters, padding=1).relu(), _SIDE)
+
+
 def stand_in_evidence(images: Tensor, needs: Sequence[str]) -> Evidence | None:
     """Return evidence that looks like that of a network, the same for the same images.
 
@@ -38,13 +45,6 @@ def stand_in_evidence(images: Tensor, needs: Sequence[str]) -> Evidence | None:
         return Evidence(**{need: _MAKERS[need](images) for need in needs})
 
 
-def _features(images: Tensor) -> Tensor:
-    """Return (B,16,h,w) responses of fixed random filters."""
-    generator = torch.Generator().manual_seed(0)
-    filters = torch.randn(CHANNELS, images.shape[1], 3, 3, generator=generator)
-    return F.adaptive_avg_pool2d(F.conv2d(images.float(), filters, padding=1).relu(), _SIDE)
-
-
 def _shares(images: Tensor) -> Tensor:
     """Return (B,1,h,w) shares of the content, each map with sum 1."""
     saliency = F.adaptive_avg_pool2d(spectral_residual(images), _SIDE)
@@ -59,7 +59,7 @@ def _gradient(images: Tensor) -> Tensor:
 
 
 _MAKERS = {
-    "features": _features,
+    "features": stand_in_features,
     "saliency": spectral_residual,
     "gradient": _gradient,
     "activation": _shares,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from samix.errors import InputError
-from samix.mixing import MixPlan
+from samix.mixing import MixPlan, blend
 from samix.policies import Policy
 
 Source = Literal["torch", "numpy", "random"]
@@ -33,6 +33,7 @@ class Subject:
         p: Share of samples, or of batches, that it says it mixes; None where it says nothing.
         policy: The policy behind it, where its plans can be looked at.
         plan: Makes such a plan, from (images, target, generator); None where there is none.
+        apply: Mixes images as a plan says.
         takes_generator: It takes a ``torch.Generator``.
         smoothing: Label smoothing that it says it adds; None where it says nothing.
         twin: Gives the call of an equal transform in the same state, for one that keeps a state.
@@ -44,6 +45,7 @@ class Subject:
     p: float | None = None
     policy: Policy | None = None
     plan: Callable[[Tensor, Tensor, torch.Generator], MixPlan] | None = None
+    apply: Callable[[Tensor, MixPlan], Tensor] = blend
     takes_generator: bool = False
     smoothing: float | None = None
     twin: Callable[[], Call] | None = None

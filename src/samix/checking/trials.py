@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from samix.errors import InputError
-from samix.mixing import MixPlan, blend
+from samix.mixing import MixPlan
 
 from .provenance import flat_photos, source_colours, trace_sources
 from .subject import Subject, fresh, mix
@@ -115,7 +115,7 @@ def photo_trial(subject: Subject, photos: Photos, seed: int) -> Trial | None:
     if subject.plan is not None:
         generator = torch.Generator().manual_seed(seed)
         plan = subject.plan(photos.images, photos.target, generator)
-        shown = blend(flat_photos(colours, photos.size), plan)
+        shown = subject.apply(flat_photos(colours, photos.size), plan)
         _, soft = mix(subject, photos.images.clone(), photos.target.clone(), seed)
         return Trial(photos.target, soft, *trace_sources(shown, colours), plan)
     found = _difference(subject, photos, colours, seed)

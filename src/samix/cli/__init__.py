@@ -60,7 +60,7 @@ def run_command(name: str, chosen: object) -> int:
     """
     word = name.replace("-", "_")
     run = getattr(import_module(f".{word}", __name__), f"run_{word}")
-    code: int = run() if name == "policies" else run(chosen)
+    code: int = run(chosen)
     return code
 
 

@@ -17,6 +17,7 @@ from .explain_options import add_explain
 from .mixer_options import add_mixer
 from .options import FLAGS
 from .poc_options import add_poc
+from .policies_options import add_policies
 from .predict_options import add_predict
 from .pretrain_options import add_pretrain
 from .preview_options import add_preview
@@ -59,9 +60,5 @@ def create_parser() -> argparse.ArgumentParser:
     add_check_policy(commands)
     add_bench(commands)
     add_ui(commands)
-    commands.add_parser(
-        "policies",
-        help="list the mixing policies",
-        description="List every mixing policy with its options.",
-    )
+    add_policies(commands)
     return parser

@@ -2,28 +2,80 @@
 
 from __future__ import annotations
 
-import inspect
+import argparse
 import shutil
 import textwrap
+from collections.abc import Sequence
 
+import torch
+
+from samix.checking import mix_time, policy_of
+from samix.errors import InputError
 from samix.methods import RIVALS
-from samix.policies import POLICIES
+from samix.policies import POLICIES, PolicyFacts, about_policy, nearest
+
+_BATCH = (32, 3, 64, 64)
 
 
-def run_policies() -> int:
-    """Print every policy with one sentence and its options, and the self-supervised rivals."""
-    for name, make in POLICIES.items():
-        sentence = inspect.getdoc(make) or ""
-        _print_policy(name, sentence.splitlines()[0].replace("`", ""), _options(make))
-    print("\nFor samix pretrain alone, with the options of the policy that they are made of:\n")
-    for name, rival in RIVALS.items():
+def run_policies(chosen: argparse.Namespace) -> int:
+    """Print every policy with its options, source, needs and cost, and the rivals.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: A name is unknown.
+    """
+    names: Sequence[str] = getattr(chosen, "names", ())
+    for name in names:
+        if name not in POLICIES and name not in RIVALS:
+            near = nearest(name, (*POLICIES, *RIVALS))
+            raise InputError(f"there is no policy '{name}'; the nearest is '{near}'")
+    shown = names or tuple(POLICIES)
+    measured = getattr(chosen, "time", False)
+    for name in shown:
+        if name in POLICIES:
+            _print_policy(about_policy(name), measured)
+    rivals = [name for name in RIVALS if not names or name in names]
+    if rivals:
+        print("\nFor samix pretrain alone, with the options of the policy that they are made of:\n")
+    for name in rivals:
+        rival = RIVALS[name]
         methods = f"made of {rival.policy}, for {', '.join(rival.methods)}"
-        _print_policy(name, rival.about, methods)
+        _print_lines(name, [rival.about, methods])
     print("\nUse one with: samix train DATA --policy NAME, or samix pretrain DATA --policy NAME")
+    print("Look at one with: samix preview DATA --policy NAME")
+    print("Prove that it does what it says with: samix check-policy NAME DATA")
     return 0
 
 
-def _print_policy(name: str, *paragraphs: str) -> None:
+def _print_policy(facts: PolicyFacts, measured: bool) -> None:
+    lines = [facts.sentence, options_line(facts)]
+    if facts.source:
+        lines.append(f"source: {facts.source}")
+    lines += [f"needs: {facts.needs}", f"cost: {facts.cost}"]
+    if measured and facts.traits.mixes:
+        lines[-1] += f"; {_measured(facts)}"
+    _print_lines(facts.name, lines)
+
+
+def _measured(facts: PolicyFacts) -> str:
+    """Return how long a policy takes to mix a batch."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        images = torch.rand(*_BATCH, generator=torch.Generator().manual_seed(0))
+        found = mix_time(policy_of(facts.name), images)
+    finally:
+        torch.set_num_threads(threads)
+    batch, _, side, _ = _BATCH
+    what = f"images of {side} px"
+    if facts.traits.seam == "feature":
+        what = "feature maps of 16 x 8 x 8"
+    return f"{1000 * found.seconds:.1f} ms for {batch} {what}, {found.copies:.0f} times a copy"
+
+
+def _print_lines(name: str, paragraphs: Sequence[str]) -> None:
     """Print a name with paragraphs beside it, wrapped to the terminal."""
     width = max(len(known) for known in (*POLICIES, *RIVALS)) + 2
     columns = min(shutil.get_terminal_size().columns, 100)
@@ -33,13 +85,14 @@ def _print_policy(name: str, *paragraphs: str) -> None:
         print(f"{'':<{width}}{line}")
 
 
-def _options(make: object) -> str:
+def options_line(facts: PolicyFacts) -> str:
     """Return the options of a policy with their defaults, where they have one of their own."""
-    options = [
-        name
-        if parameter.default in (None, inspect.Parameter.empty)
-        else f"{name} {parameter.default}"
-        for name, parameter in inspect.signature(make).parameters.items()  # type: ignore[arg-type]
-        if name != "channels"  # a method fills it in
+    shown = [
+        name if default is None else f"{name} {_short(default)}"
+        for name, default in facts.options.items()
     ]
-    return f"options: {', '.join(options)}" if options else "no options"
+    return f"options: {', '.join(shown)}" if shown else "no options"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) and len(str(value)) > 5 else str(value)

@@ -71,21 +71,16 @@ class PolicyFacts:
     def cost(self) -> str:
         """What a step costs beyond plain training, in words."""
         traits = self.traits
-        if not traits.mixes:
-            return "nothing"
-        if traits.learned:
-            return "a pass of the momentum encoder, and the Mixer and its training"
-        if "gradient" in traits.needs:
-            return "a forward and a backward pass before the step"
-        if traits.needs:
-            return "a forward pass of the momentum encoder"
-        if traits.seam == "feature":
-            return "a blend of features"
-        if self.network:
-            return "a forward pass of its own frozen network, and a blend"
-        if traits.reads_pixels:
-            return "a look at the pixels of the batch, and a blend"
-        return "a few random numbers, and a blend"
+        ways = (
+            (not traits.mixes, "nothing"),
+            (traits.learned, "a pass of the momentum encoder, and the Mixer and its training"),
+            ("gradient" in traits.needs, "a forward and a backward pass before the step"),
+            (bool(traits.needs), "a forward pass of the momentum encoder"),
+            (traits.seam == "feature", "a blend of features"),
+            (self.network, "a forward pass of its own frozen network, and a blend"),
+            (traits.reads_pixels, "a look at the pixels of the batch, and a blend"),
+        )
+        return next((words for so, words in ways if so), "a few random numbers, and a blend")
 
     @property
     def where(self) -> str:

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+import samix
+from samix.policies import about_policy, policy_options
+
+
+@pytest.mark.parametrize("name", list(samix.POLICIES))
+def test_every_policy_says_what_it_is_and_where_it_comes_from(name):
+    facts = about_policy(name)
+    assert facts.name == name
+    assert 3 < len(facts.sentence.split()) < 40
+    assert set(facts.options) == set(policy_options(name)) - {"channels"}
+    assert "`" not in f"{facts.sentence}{facts.source}{facts.notes}{facts.meaning}"
+    if facts.traits.mixes:
+        # a paper, or authors, title and place
+        assert facts.paper or len(facts.source.split()) > 8, facts
+        assert facts.cost != "nothing"
+    else:
+        assert facts.source == ""
+    for option in facts.options:
+        if option in facts.meaning:
+            assert len(facts.meaning[option].split()) > 3
+    assert (facts.needs == "nothing but the images") is facts.where.startswith("everywhere")
+
+
+def test_words_follow_from_what_a_policy_declares():
+    cutmix, learned, control = (about_policy(name) for name in ("cutmix", "samix", "none"))
+    assert cutmix.paper == "https://arxiv.org/abs/1905.04899"
+    assert cutmix.options == {"alpha": 1.0, "p": 1.0}
+    assert cutmix.meaning["p"] == "Probability that a sample is mixed, in [0, 1]."
+    assert cutmix.needs == "nothing but the images"
+    assert learned.needs == "the features of a network"
+    assert "Mixer" in learned.cost
+    assert "inside a method" in learned.where
+    assert control.cost == "nothing"
+    assert about_policy("samix-p").cost.startswith("a forward pass of its own frozen network")
