@@ -113,8 +113,10 @@ def ladder(
         design(whole, two, both, 2 * STEPS // 3, lean=True),
         design(core, two, both, 2 * STEPS // 3, lean=True),
         design(core, two, both, STEPS // 2, lean=True),
-        design(core, two, both, STEPS // 4, lean=True),
+        design(core, two, one, STEPS),
+        design(core, two, one, STEPS // 2),
         design(core, two, one, STEPS // 4),
+        design(core, two, one, STEPS // 5),
         design(core, shares[:1], one, STEPS // 4),
         design(core, shares[:1], one, LEAST_STEPS),
     ]
@@ -210,14 +212,14 @@ def choose(
     fitting = next((one for one in able if wall(one) <= seconds), None)
     if fitting is None:
         return None, wall(able[-1])
-    for more in () if seeds else range(SEEDS + 1, MOST_SEEDS + 1):
-        richer = replace(fitting, seeds=more)
-        fitting = richer if wall(richer) <= seconds else fitting
     for factor in (2.0, 1.75, 1.5, 1.25):
         longer = replace(fitting, steps=int(fitting.steps * factor))
         if fitting.steps < STEPS and wall(longer) <= seconds:
             fitting = longer
             break
+    for more in () if seeds else range(SEEDS + 1, MOST_SEEDS + 1):
+        richer = replace(fitting, seeds=more)
+        fitting = richer if wall(richer) <= seconds else fitting
     return fitting, wall(fitting)
 
 

@@ -26,6 +26,7 @@ LEAST_LABELS = 3  # of the smallest class at a budget
 SKEWED = 3.0  # times as many training photos of the largest class as of the smallest
 _BALANCE = 0.5  # of skewed classes
 _SMALL = 100  # px: photos below this median side are looked at with a small network input
+_CPU_SIZE = 96  # px of larger photos: on a CPU, more training is worth more than more pixels
 _LOOKED = 200  # photos whose size is read
 _SSL_BATCH = 128
 
@@ -204,7 +205,7 @@ def _train_settings(
     settings: dict[str, Any] = {name: getattr(config, name) for name in names}
     small = _median_side(images) < _SMALL
     if device == "cpu":
-        settings |= {"model_kwargs": dict(_SMALL_NET), "image_size": 32 if small else 128}
+        settings |= {"model_kwargs": dict(_SMALL_NET), "image_size": 32 if small else _CPU_SIZE}
     else:
         settings |= {"image_size": 32 if small else 224}
     counts = Counter(images.targets[i] for i in splits.train)

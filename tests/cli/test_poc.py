@@ -1,0 +1,168 @@
+"""samix poc: from photos to a decision."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from samix.cli import main
+from samix.cli import poc as command
+from samix.cli.poc import duration
+from samix.errors import InputError
+from samix.study.folder import read_study
+from tests.study.tiny import tiny_study
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """A plan of seconds, whatever the time."""
+
+    def plan(wish, opened, engine, trials, announce, *, begun):
+        place = trials.parent / "elsewhere"
+        study = tiny_study(place, seeds=(0, 1), epochs=2)
+        for name in ("poc.yaml", "splits.csv"):
+            (place / name).unlink()
+        place.rmdir()
+        kept = ("version", "data", "plan", "train", "pretrain")
+        study["plan"]["timings"] = {
+            "supervised": {n: {"start": 1.0, "step": 0.1, "look": 0.1} for n in ("none", "samix")}
+        }
+        study["plan"] |= {"trainings": 10, "cells": 10}
+        return {name: study[name] for name in kept}
+
+    monkeypatch.setattr(command, "plan_study", plan)
+
+
+DEMO = "demo:photos_per_class=20,size=16"
+WORDS = [
+    DEMO, "--image-size", "16", "--stem", "small", "--batch-size",
+    "24", "--model-kwargs", "layers=[1,1,1,1]", "channels=[4,8,8,8]", "--backbone", "resnet18",
+    "--device", "cpu",
+]  # fmt: skip
+
+
+def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
+    poc = tmp_path / "poc"
+    prices = ["--price", "2", "--currency", "EUR", "--power", "100"]
+    assert main(["poc", *WORDS, "--output", str(poc), *prices]) == 0
+    said = capsys.readouterr().out
+    assert "Main question: supervised learning with" in said
+    assert "[10/10] supervised" in said
+    assert "\nVerdict: " in said
+    assert str(poc / "report.html") in said.replace("\n", "")
+    findings = json.loads((poc / "findings.json").read_text())
+    assert findings["cells"] == {"planned": 10, "finished": 10, "failed": [], "missing": []}
+    assert findings["verdict"]["sentence"]["en"] in said
+    assert findings["cost"][0]["money"] > 0
+    page = (poc / "report.html").read_text()
+    assert findings["verdict"]["sentence"]["ja"] in page
+    study = yaml.safe_load((poc / "poc.yaml").read_text())
+    assert study["prices"] == {"price": 2.0, "currency": "EUR", "power": 100.0}
+    assert "torch" in study["versions"]
+
+    before = (poc / "outcomes.parquet").read_bytes()
+    assert main(["poc", "--resume", "--output", str(poc), "--lang", "ja", "--price", "4"]) == 0
+    said = capsys.readouterr().out
+    assert f"Verdict: {findings['verdict']['sentence']['ja']}" in said
+    assert (poc / "outcomes.parquet").read_bytes() == before  # nothing is trained twice
+    again = json.loads((poc / "findings.json").read_text())
+    assert again["cost"][0]["money"] == pytest.approx(2 * findings["cost"][0]["money"])
+
+    table = poc / "cells" / "supervised"
+    cell = next(table.glob("none-*-s0")) / "cell.json"
+    record = json.loads(cell.read_text())
+    cell.write_text(json.dumps({**record, "version": 7}))
+    assert main(["poc", "--resume", "--output", str(poc)]) == 2
+    assert "has version 7, expected 1" in capsys.readouterr().err
+
+
+def test_interrupted_and_resumed(tmp_path):
+    poc = tmp_path / "poc"
+    study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=10)
+    words = [sys.executable, "-m", "samix", "poc", "--resume", "--output", str(poc)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not list(poc.glob("cells/*/*/cell.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"Go on with: samix poc --resume --output {poc}" in said
+    assert "Traceback" not in complaint
+    assert 1 <= len(list(poc.glob("cells/*/*/cell.json"))) < 8
+    assert read_study(poc) == study
+    assert main(["poc", "--resume", "--output", str(poc), "--lang", "en"]) == 0
+    assert len(list(poc.glob("cells/*/*/cell.json"))) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90m", 5400), ("2h", 7200), ("1h30m", 5400), ("45s", 45), ("1.5h", 5400)]
+)
+def test_budgets_are_times(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["90", "", "0m", "soon", "-5m", "2 h"])
+def test_other_budgets_are_refused(text):
+    with pytest.raises(InputError, match="--budget must be a time such as 45m"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "DATA is missing"),
+        (["nowhere"], "no such folder or image set: 'nowhere'"),
+        (["demo", "--lang", "fr"], "--lang must be one of both, en, ja, got 'fr'"),
+        (["demo", "--engine", "slurm"], "--engine must be local or ray, got 'slurm'"),
+        (["demo", "--budget", "ninety"], "--budget must be a time such as 45m"),
+        (["demo", "--labels", "five"], "--labels must be percentages such as 5 25 100, got 'five'"),
+        (["demo", "--labels", "0"], "--labels must be percentages above 0"),
+        (["demo", "--policies", "none,mixup"], "--policies needs 'none'"),
+        (["demo", "--policies", "none", "samiks"], "'samiks' is no policy"),
+        (["demo", "--modes", "both"], "--modes must be some of"),
+        (["demo", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (["demo", "--defect-share", "1.5"], "--defect-share must be in (0, 1), got 1.5"),
+        (["demo", "--price", "-1"], "--price must be a number of at least 0, got -1.0"),
+        (
+            ["demo:photos_per_class=20,size=16", "--good", "perfect"],
+            "--good: 'perfect' is no class",
+        ),
+        (["demo", "--device", "tpu"], "there is no device 'tpu'"),
+        (["--resume"], "--resume needs the study to go on with"),
+        (
+            ["demo", "--resume", "--output", "nowhere"],
+            "DATA cannot be changed when a study goes on",
+        ),
+        (["--resume", "--output", "nowhere"], "'nowhere' is no folder of samix poc"),
+    ],
+)
+def test_bad_input_is_one_sentence(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["poc", *words]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("samix: ")
+    assert complaint.count("\n") == 1
+    assert message in complaint
+    assert not list(Path(tmp_path).iterdir())  # nothing is left behind
+
+
+def test_a_folder_with_something_in_it_is_not_written_into(tmp_path, capsys):
+    (tmp_path / "poc").mkdir()
+    (tmp_path / "poc" / "notes.txt").write_text("mine")
+    assert main(["poc", "demo", "--output", str(tmp_path / "poc")]) == 2
+    assert "exists already; choose another folder" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Which grid fits a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from samix.study.design import (
+    LEAST_STEPS,
+    STEPS,
+    Timing,
+    choose,
+    ladder,
+    long_factors,
+    seconds_of,
+    steps_of,
+)
+
+POLICIES = ("none", "mixup", "cutmix", "samix-p", "samix")
+MODES = ("supervised", "self-supervised")
+SHARES = (0.05, 0.1, 0.25, 1.0)
+LABELS = {1.0: 1000, 0.25: 250, 0.1: 100, 0.05: 50}
+TIMINGS = {
+    mode: {name: Timing(2.0, step * slow, 0.1) for name, step in
+           zip(POLICIES, (0.1, 0.1, 0.1, 0.11, 0.15), strict=True)}
+    for mode, slow in zip(MODES, (1.0, 2.0), strict=True)
+}  # fmt: skip
+
+
+def fit(seconds: float, **more):
+    designs = ladder(POLICIES, SHARES, MODES)
+    return choose(designs, TIMINGS, LABELS, seconds=seconds, workers=2, **more)
+
+
+def test_more_time_buys_a_richer_grid_and_never_more_than_there_is():
+    before = 0.0
+    for seconds in (600, 1200, 2400, 4800, 10_000, 40_000, 200_000):
+        design, took = fit(seconds)
+        assert design is not None, seconds
+        assert took <= seconds
+        work = design.seeds * seconds_of(design, TIMINGS, LABELS, 1000)
+        assert work >= before
+        before = work
+    assert design.modes == MODES
+    assert design.fractions == (1.0, 0.25, 0.1, 0.05)
+    assert design.steps == 2 * STEPS
+    assert design.seeds == 5
+    assert design.long_everywhere
+
+
+def test_the_least_grid_answers_the_main_question_with_plain_training_for_equal_time():
+    design, _ = fit(600)
+    assert design is not None
+    assert design.modes == ("supervised",)
+    assert {"none", "none-long", "mixup-long", "samix"} <= set(design.named("supervised"))
+    assert design.fractions[0] == 1.0
+    nothing, least = fit(60)
+    assert nothing is None
+    enough, _ = fit(least + 1)
+    assert enough is not None
+    assert enough.steps >= LEAST_STEPS
+
+
+def test_seeds_that_are_asked_for_are_kept():
+    assert fit(200_000, seeds=2)[0].seeds == 2
+    assert fit(200_000, seeds=4)[0].seeds == 4
+
+
+def test_long_policies_make_as_many_steps_as_samix_has_time_for():
+    design, _ = fit(200_000)
+    factors = long_factors(design, TIMINGS)
+    assert factors["supervised"] == {"none-long": 1.5, "mixup-long": 1.5, "cutmix-long": 1.5}
+    slow = {m: {**t, "samix": Timing(2.0, 9.0, 0.1)} for m, t in TIMINGS.items()}
+    assert long_factors(design, slow)["supervised"]["none-long"] == 3.0  # not without end
+
+
+def test_the_whole_time_is_the_sum_of_its_trainings():
+    design, _ = fit(600)
+    named = design.named("supervised")
+    total = 0.0
+    for at, share in enumerate(design.fractions):
+        steps = steps_of(design.steps, LABELS[share], 1000)
+        for name in named:
+            if name.endswith("-long") and at:
+                continue
+            timing = TIMINGS["supervised"][name.removesuffix("-long")]
+            total += timing.seconds(steps * (1.5 if name.endswith("-long") else 1.0))
+    assert seconds_of(design, TIMINGS, LABELS, 1000) == pytest.approx(total)
+
+
+@pytest.mark.parametrize(
+    ("labels", "most", "share"), [(1000, 1000, 1.0), (250, 1000, 0.5), (10, 1000, 0.3),
+                                  (8000, 8000, 2.0)]
+)  # fmt: skip
+def test_fewer_labels_have_fewer_steps(labels, most, share):
+    assert steps_of(1200, labels, most) == 1200 * share
