@@ -1,4 +1,4 @@
-# make install  set up .venv       make demo  set up, train SAMix on built-in photos
+# make install  set up .venv       make demo  set up, say whether SAMix pays on built-in photos
 # make test     set up, run every check           make lint, make types, make pytest  one of them
 # All use .venv, create it when it is missing, and are quick the second time.
 

@@ -153,11 +153,10 @@ def _plan(view: View) -> list[tuple[Text, Text]]:
         found.append((word("again-question"), question_words(mode, labels)))
     if plan.get("modes"):
         found.append((word("again-modes"), listed([mode_words(m) for m in plan["modes"]])))
-    found += [
-        (word(f"again-{key}"), ", ".join(str(one) for one in plan[key]))
-        for key in ("policies", "seeds")
-        if plan.get(key)
-    ]
+    if plan.get("policies"):
+        found.append((word("again-policies"), ", ".join(view.policies)))
+    if plan.get("seeds"):
+        found.append((word("again-seeds"), ", ".join(str(one) for one in plan["seeds"])))
     if plan.get("labels"):
         epochs = plan.get("epochs") or {}
         told = [_budget(labels, epochs) for labels in plan["labels"]]

@@ -58,7 +58,8 @@ class View:
     def policies(self) -> tuple[str, ...]:
         """All policies: plain training, free ones, those trained longer, learned ones."""
         named = dict.fromkeys(str(row["policy"]) for row in self.findings["curve"])
-        planned = self.plan.get("policies") or ()
+        of_modes = self.plan.get("policies") or {}
+        planned = [name for names in of_modes.values() for name in names]
         return tuple(sorted(dict.fromkeys([*planned, *named]), key=_place))
 
     @cached_property

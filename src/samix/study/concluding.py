@@ -96,4 +96,3 @@ def conclude(
 
 def _health(folder: PocFolder) -> dict[str, Any]:
     return dict(json.loads(folder.health.read_text(encoding="utf-8")))
-
