@@ -9,6 +9,7 @@ import samix
 NAMES = {
     "METHODS",
     "POLICIES",
+    "BatchMix",
     "Evidence",
     "LearnedPolicy",
     "MixPlan",
@@ -67,6 +68,9 @@ def test_policies_and_methods_are_frozen() -> None:
         "snapmix",
         "manifold-mixup",
         "alignmix",
+        "transmix",
+        "tokenmix",
+        "smmix",
         "samix",
         "samix-p",
     ]

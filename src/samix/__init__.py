@@ -42,6 +42,7 @@ from .objectives import (
 )
 from .policies import (
     POLICIES,
+    BatchMix,
     Evidence,
     LearnedPolicy,
     Policy,
@@ -53,6 +54,7 @@ from .policies import (
 __all__ = [
     "METHODS",
     "POLICIES",
+    "BatchMix",
     "Evidence",
     "LearnedPolicy",
     "MixPlan",

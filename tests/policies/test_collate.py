@@ -18,7 +18,9 @@ MADE = {
 PLAIN = [
     name
     for name, policy in MADE.items()
-    if not policy.traits.needs and policy.traits.seam == "pixel"
+    if not policy.traits.needs
+    and policy.traits.seam == "pixel"
+    and policy.traits.label != "attention"
 ]
 
 

@@ -3,6 +3,7 @@
 from samix.mixing import Evidence
 
 from .about import PolicyFacts, about_policy
+from .batch_mix import BatchMix
 from .collate import MixCollate, mix_collate
 from .feature import FeaturePolicy
 from .informed import InformedPolicy
@@ -15,6 +16,7 @@ from .saliency import SaliencyPolicy
 
 __all__ = [
     "POLICIES",
+    "BatchMix",
     "Evidence",
     "FeaturePolicy",
     "InformedPolicy",

@@ -24,7 +24,7 @@ from .policy import Policy
 from .registry import create_policy, policy_options
 
 _NEEDS = (
-    "policy: '{name}' needs {needs} of the images, which a collate_fn does not have; use it inside "
+    "policy: '{name}' needs {needs} of the images, which only a method knows; use it inside "
     "a method (samix.create_method), or take 'samix-p' here"
 )
 
@@ -68,10 +68,21 @@ class MixCollate:
                 f"{type(samples[0]).__name__}; write a collate_fn of your own with policy.plan, "
                 "samix.blend and samix.mix_targets"
             )
-        images, target = batch
         # a number of this process, as DataLoader itself takes one for its workers
         seed = int(torch.empty((), dtype=torch.int64).random_().item())
-        generator = torch.Generator().manual_seed(seed)
+        images, target = batch
+        return self.mix(images, target, torch.Generator().manual_seed(seed))
+
+    def mix(
+        self, images: Tensor, target: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return mixed images (B,C,H,W) and (B,K) soft targets of a batch.
+
+        Args:
+            images: (B,C,H,W) floating point.
+            target: (B,) classes, or (B,K) rows.
+            generator: Source of randomness, on the CPU.
+        """
         with torch.no_grad():
             plan = self._plan(images, target, generator)
             mixed = blend(images, plan)
@@ -117,8 +128,14 @@ def mix_collate(
         policy = create_policy(policy)
     if policy.traits.seam == "feature":
         raise ValueError(
-            f"policy: {policy.name!r} mixes inside the network, which a collate_fn does not have; "
+            f"policy: {policy.name!r} mixes inside the network, which only a method knows; "
             "use it inside a method (samix.create_method), or take 'mixup' here"
+        )
+    if policy.traits.label == "attention":
+        raise ValueError(
+            f"policy: {policy.name!r} labels mixes by the attention of the network in training, "
+            "which only a method knows; use it inside a method (samix.create_method), or "
+            "take 'cutmix' here"
         )
     if policy.traits.needs:
         raise ValueError(_NEEDS.format(name=policy.name, needs=", ".join(policy.traits.needs)))
