@@ -37,6 +37,7 @@ NAMES = {
     "local_loss",
     "match_area",
     "mix_collate",
+    "mix_dense",
     "mix_targets",
     "momentum_decay",
     "queue_candidates",

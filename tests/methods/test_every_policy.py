@@ -10,6 +10,14 @@ from torch import Tensor
 
 from samix import POLICIES, SupervisedMethod, create_method
 
+VIT: dict[str, Any] = {
+    "backbone": "vit_tiny_patch16_224",
+    "num_classes": 4,
+    "stem": "small",
+    "image_size": 32,
+    "model_kwargs": {"embed_dim": 12, "depth": 3, "num_heads": 2},
+}
+TOKENS = ("transmix", "tokenmix", "smmix")
 SMALL: dict[str, Any] = {
     "backbone": "resnet18",
     "num_classes": 4,
@@ -20,7 +28,8 @@ SMALL: dict[str, Any] = {
 
 def make(policy: Any, **options: Any) -> SupervisedMethod:
     torch.manual_seed(0)
-    return create_method("supervised", policy=policy, **{**SMALL, **options})
+    network = VIT if policy in TOKENS else SMALL
+    return create_method("supervised", policy=policy, **{**network, **options})
 
 
 def batch(size: int = 6) -> tuple[Tensor, Tensor]:
@@ -50,3 +59,17 @@ def test_a_step_of_every_policy(policy: str) -> None:
     }
     assert moved == ({"encoder", "policy"} if method.policy.traits.learned else {"encoder"})
     assert (method.average is not None) == bool(method.policy.traits.needs)
+
+
+@pytest.mark.parametrize("policy", TOKENS)
+def test_a_token_policy_is_refused_on_a_convolutional_network(policy: str) -> None:
+    with pytest.raises(ValueError, match=r"backbone: expected a vision transformer.*, got ResNet"):
+        make(policy, **SMALL)
+
+
+@pytest.mark.parametrize("policy", [p for p in POLICIES if p not in ("alignmix", "samix-p")])
+def test_a_step_of_every_policy_on_a_transformer(policy: str) -> None:
+    method = make(policy, **VIT)
+    step = method(*batch())
+    step.loss.backward()
+    assert torch.isfinite(step.loss)

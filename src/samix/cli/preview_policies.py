@@ -109,6 +109,11 @@ def _options_of(name: str) -> tuple[str, ...]:
                 "nothing to look at; leave it out"
             )
         return policy_options(rival.policy)
+    if name in POLICIES and POLICIES[name]().traits.label == "attention":
+        raise InputError(
+            f"--policy {name} labels mixes by the attention of a network in training; its mixes "
+            "are those of cutmix, look at these"
+        )
     if name in POLICIES and (needs := POLICIES[name]().traits.needs):
         raise InputError(
             f"--policy {name} reads the {', '.join(needs)} of a network in training, so that it "
@@ -129,7 +134,11 @@ def _options_of(name: str) -> tuple[str, ...]:
             "give one, or the name of a policy"
         )
     traits = {n: make().traits for n, make in POLICIES.items() if n != "samix"}
-    known = [n for n, own in traits.items() if not own.needs and own.seam == "pixel"]
+    known = [
+        name
+        for name, own in traits.items()
+        if not own.needs and own.seam == "pixel" and own.label != "attention"
+    ]
     known += RIVALS
     raise InputError(
         f"unknown --policy '{name}'; expected {', '.join(known)}, or a folder; the nearest is "

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samix.mixing import Evidence
-from samix.networks import MomentumEncoder, Tap, class_shares
+from samix.networks import MomentumEncoder, Tap, class_shares, last_attention, watched_attention
 
 from .cost import scaled
 
@@ -38,7 +38,7 @@ def look(
     Raises:
         ValueError: Classes are needed and were not given.
     """
-    features = gradient = activation = None
+    features = gradient = activation = attention = None
     if "features" in wanted and tap is not None:
         features = average.features(scaled(images, scale), tap)
     if "gradient" in wanted:
@@ -46,7 +46,14 @@ def look(
     if "activation" in wanted:
         with torch.no_grad():
             activation = class_shares(average.module, images, _classes(target, "activation"))
-    return Evidence(features=features, gradient=gradient, activation=activation)
+    if "attention" in wanted:
+        place = last_attention(average.module)
+        with torch.no_grad(), watched_attention(place) as seen:
+            average(images)
+        attention = place.to_map(seen[-1])
+    return Evidence(
+        features=features, gradient=gradient, activation=activation, attention=attention
+    )
 
 
 def pixel_gradient(network: torch.nn.Module, images: Tensor, target: Tensor) -> Tensor:

@@ -54,7 +54,9 @@ def attended_logits(encoder: nn.Module, images: Tensor, plan: MixPlan) -> tuple[
 
 
 def check_seam(encoder: nn.Module, policy: Policy) -> None:
-    """Raise a ValueError where a policy mixes at a stage that the encoder does not have."""
+    """Raise a ValueError where a policy mixes or reads what the encoder does not have."""
+    if "attention" in policy.traits.needs:
+        last_attention(encoder)
     if isinstance(policy, FeaturePolicy):
         for stage in policy.stages:
             if stage is not None:

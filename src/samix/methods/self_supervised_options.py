@@ -76,10 +76,10 @@ def check_fit(
     objective: MixedObjective,
 ) -> None:
     """Raise a ValueError where policy, tap, options and method do not go together."""
-    if policy.traits.seam == "feature":
+    if policy.traits.seam == "feature" or policy.traits.label == "attention":
         raise ValueError(
-            f"policy: expected one that mixes images with method {contrast.name!r}, got "
-            f"{policy.name!r}; use it in method 'supervised'"
+            f"policy: expected one that mixes images and asks no classifier with method "
+            f"{contrast.name!r}, got {policy.name!r}; use it in method 'supervised'"
         )
     for need in policy.traits.needs:
         if need != "features":

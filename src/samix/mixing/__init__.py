@@ -2,6 +2,7 @@
 
 from .alignment import aligned, alignment, sinkhorn
 from .blend import blend, mix_targets, read_original, read_partner
+from .dense import mix_dense
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
 from .energy import grid_energy, lowest_energy
 from .evidence import Evidence
@@ -10,6 +11,7 @@ from .masks import area_of, box_mask, constant_mask, cut_box, match_area
 from .moves import box_in_box, cells_in_place, move_cells
 from .pairing import PAIRINGS, Pairing, check_pairing, draw_partners
 from .plan import MixPlan, choose, keep_clean
+from .regions import block_cells, extreme_square, shifted_square
 from .saliency import (
     as_shares,
     blur_saliency,
@@ -34,6 +36,7 @@ __all__ = [
     "as_shares",
     "at_size",
     "blend",
+    "block_cells",
     "blur_saliency",
     "box_in_box",
     "box_mask",
@@ -51,6 +54,7 @@ __all__ = [
     "draw_lam",
     "draw_partners",
     "draw_uniform",
+    "extreme_square",
     "feature_saliency",
     "grid_energy",
     "keep_clean",
@@ -58,12 +62,14 @@ __all__ = [
     "low_frequency_field",
     "lowest_energy",
     "match_area",
+    "mix_dense",
     "mix_targets",
     "move_cells",
     "read_original",
     "read_partner",
     "saliency_peak",
     "saliency_ratio",
+    "shifted_square",
     "sinkhorn",
     "spectral_residual",
     "spot_mask",

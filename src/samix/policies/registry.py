@@ -10,7 +10,7 @@ from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from . import attentive, feature, learned, pretrained, puzzle, saliency, shapes, static
+from . import attentive, feature, learned, pretrained, puzzle, saliency, shapes, static, token
 from .policy import Policy
 
 POLICIES: dict[str, Callable[..., Policy]] = {
@@ -30,6 +30,9 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "snapmix": attentive.snapmix,
     "manifold-mixup": feature.manifold_mixup,
     "alignmix": feature.alignmix,
+    "transmix": token.transmix,
+    "tokenmix": token.tokenmix,
+    "smmix": token.smmix,
     "samix": learned.samix,
     "samix-p": pretrained.samix_p,
 }
