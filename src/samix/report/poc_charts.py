@@ -12,7 +12,7 @@ from .poc_style import Style
 from .poc_text import NOTHING, Both, Text, between, count, known, number, percent, span, times, word
 from .poc_view import BASELINE, MODES, Row, View, mode_words, question_words
 
-_LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 408.0, 30.0, 300.0
+_LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 400.0, 30.0, 300.0
 _BOTTOM = _HEIGHT - 46.0
 _APART = 2.4  # units between marks of policies with the same labels
 _SIDE_BY_SIDE = 11.0  # units between marks of policies that cost as much

@@ -26,7 +26,7 @@ from .poc_text import (
 from .poc_view import Row, View, question_words
 
 MOST = 16  # rows of a chart; the table behind it has all
-_LEFT, _RIGHT, _TOP = 132.0, 404.0, 10.0
+_LEFT, _RIGHT, _TOP = 132.0, 400.0, 10.0
 _LETTERS = 15  # of a name beside the axis
 _BETWEEN, _EACH, _FOOT = 14.0, 11.0, 46.0  # units: between rows, of a mark, below the axis
 # parts of a split: their marks, dark to light, so that grey paper tells them apart
