@@ -38,6 +38,7 @@ NAMES = {
     "match_area",
     "mix_collate",
     "mix_dense",
+    "mix_dense",
     "mix_targets",
     "momentum_decay",
     "queue_candidates",

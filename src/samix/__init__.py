@@ -22,7 +22,7 @@ from .methods import (
     SupervisedOptions,
     create_method,
 )
-from .mixing import MixPlan, blend, match_area, mix_targets
+from .mixing import MixPlan, blend, match_area, mix_dense, mix_targets
 from .networks import (
     Mixer,
     MixerOptions,
@@ -82,6 +82,7 @@ __all__ = [
     "local_loss",
     "match_area",
     "mix_collate",
+    "mix_dense",
     "mix_targets",
     "momentum_decay",
     "queue_candidates",

@@ -3,6 +3,7 @@
 from .alignment import aligned, alignment, sinkhorn
 from .blend import blend, mix_targets, read_original, read_partner
 from .dense import mix_dense
+from .dense import mix_dense
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
 from .energy import grid_energy, lowest_energy
 from .evidence import Evidence
@@ -62,6 +63,7 @@ __all__ = [
     "low_frequency_field",
     "lowest_energy",
     "match_area",
+    "mix_dense",
     "mix_dense",
     "mix_targets",
     "move_cells",
