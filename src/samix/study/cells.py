@@ -80,7 +80,7 @@ def run_job(path: str, job: Job) -> Ended:
 
     Raises:
         StudyStoppedError: The disk is full.
-        InterruptedError: Ctrl-C was pressed.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     folder = PocFolder(Path(path))
     folder.locks.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,10 @@ def run_job(path: str, job: Job) -> Ended:
                     "then go on"
                 ) from error
             return _failed(folder, job, f"{type(error).__name__}: {error}")
-        except (InputError, TrainingDivergedError, RuntimeError, ValueError, MemoryError) as error:
-            return _failed(folder, job, str(error) or type(error).__name__)
+        except (InputError, TrainingDivergedError) as error:
+            return _failed(folder, job, str(error))
+        except Exception as error:  # whatever happens to one training, the others go on
+            return _failed(folder, job, f"{type(error).__name__}: {error}")
 
 
 def _run(folder: PocFolder, job: Job) -> Ended:
@@ -105,7 +107,7 @@ def _run(folder: PocFolder, job: Job) -> Ended:
     with _peak_memory() as peak:
         result = _train(folder, job)
     if result.status != _FINISHED or result.metrics is None:
-        raise InterruptedError(job.name)
+        raise KeyboardInterrupt  # a worker is not interrupted, this process was
     metrics, run = result.metrics, result.run.path
     mixer, guard = metrics["mixer"], metrics["guard"]
     record = {
