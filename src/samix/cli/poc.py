@@ -18,7 +18,7 @@ from samix.errors import InputError
 from samix.study.cells import Ended, StudyStoppedError
 from samix.study.concluding import conclude, write_tables
 from samix.study.engine import ENGINES, Engine, open_engine, run_jobs
-from samix.study.folder import PocFolder, read_study, write_study
+from samix.study.folder import PocFolder, check_cells, read_study, write_study
 from samix.study.grid import jobs_of
 from samix.study.opening import FRACTIONS, POLICY_NAMES, Wish, open_study
 from samix.study.planning import plan_study
@@ -197,6 +197,7 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         raise InputError(f"{flag} cannot be changed when a study goes on; leave it out")
     study = read_study(given["output"])
     folder = PocFolder(Path(given["output"]).expanduser().absolute())
+    check_cells(folder, study)
     prices = {key: given[name] for name, key in _PRICES.items() if name in given}
     if prices:
         study["prices"] = {**(study.get("prices") or {}), **prices}

@@ -133,10 +133,25 @@ def read_cell(folder: PocFolder, cell: Cell) -> dict[str, Any] | None:
     path = folder.path / cell.folder / CELL_FILE
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"'{path}' cannot be read ({type(error).__name__}); remove it to train the cell again"
+        ) from error
     if record.get("version") != VERSION:
         raise InputError(f"'{path}' has version {record.get('version')}, expected {VERSION}")
-    return dict(record)
+    return record
+
+
+def check_cells(folder: PocFolder, study: Mapping[str, Any]) -> None:
+    """Refuse cells of another version before anything is trained beside them.
+
+    Raises:
+        InputError: There is one, or one that cannot be read.
+    """
+    for cell in cells_of(study):
+        read_cell(folder, cell)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
