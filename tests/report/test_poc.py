@@ -153,7 +153,8 @@ def test_every_part_is_there(tmp_path: Path) -> None:
         assert "<details" in chart
         assert chart.count("<tr") > 3
     for told in ("samix poc &#39;photos/", "resnet18", "2.12.0", "Linux x86_64", "2.0 h",
-                 "50 (40 epochs), 400 (25 epochs)", "4.8 points"):  # fmt: skip
+                 "50 (40 epochs), 400 (25 epochs)", "4.8 points",
+                 "epochs of pre-training"):  # fmt: skip
         assert told in page, told
     assert "supervised/samix-p-400-s1" in page
     assert "self-supervised/mixup-50-s2" in page

@@ -161,6 +161,10 @@ def _plan(view: View) -> list[tuple[Text, Text]]:
         epochs = plan.get("epochs") or {}
         told = [_budget(labels, epochs) for labels in plan["labels"]]
         found.append((word("again-labels"), listed(told)))
+    if plan.get("pretrain_epochs") and "self-supervised" in (plan.get("modes") or ()):
+        found.append((word("again-pretrain-epochs"), count(plan["pretrain_epochs"])))
+    if plan.get("options"):
+        found.append((word("again-options"), _plain(plan["options"])))
     if plan.get("smallest_difference") is not None:
         points = f"{float(plan['smallest_difference']):.1f}"
         found.append((word("again-smallest"), word("points-of", number=points)))
