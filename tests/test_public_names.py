@@ -38,7 +38,6 @@ NAMES = {
     "match_area",
     "mix_collate",
     "mix_dense",
-    "mix_dense",
     "mix_targets",
     "momentum_decay",
     "queue_candidates",
@@ -73,6 +72,8 @@ def test_policies_and_methods_are_frozen() -> None:
         "transmix",
         "tokenmix",
         "smmix",
+        "automix",
+        "adautomix",
         "samix",
         "samix-p",
     ]

@@ -96,11 +96,6 @@ def open_policies(names: Sequence[str], given: Mapping[str, Any]) -> list[Shown]
 
 def _options_of(name: str) -> tuple[str, ...]:
     """Return the options of a policy; refuse one that cannot mix before any training."""
-    if name == "samix":
-        raise InputError(
-            "--policy samix has no trained Mixer before a run; give samix-p, which brings one, or "
-            "the folder of a run of samix train or samix pretrain"
-        )
     if name in RIVALS:
         rival = RIVALS[name]
         if not POLICIES[rival.policy]().traits.mixes:
@@ -109,21 +104,8 @@ def _options_of(name: str) -> tuple[str, ...]:
                 "nothing to look at; leave it out"
             )
         return policy_options(rival.policy)
-    if name in POLICIES and POLICIES[name]().traits.label == "attention":
-        raise InputError(
-            f"--policy {name} labels mixes by the attention of a network in training; its mixes "
-            "are those of cutmix, look at these"
-        )
-    if name in POLICIES and (needs := POLICIES[name]().traits.needs):
-        raise InputError(
-            f"--policy {name} reads the {', '.join(needs)} of a network in training, so that it "
-            "cannot mix before; leave it out"
-        )
-    if name in POLICIES and POLICIES[name]().traits.seam == "feature":
-        raise InputError(
-            f"--policy {name} mixes features inside the network, not photos, so that there is "
-            "nothing to look at; leave it out"
-        )
+    if name in POLICIES and (why := _unseen(name)) is not None:
+        raise InputError(f"--policy {name} {why}")
     if name in POLICIES or is_pretrained_mixer(name):
         return policy_options(name)
     if (Path(name).expanduser() / "config.yaml").is_file():
@@ -133,17 +115,37 @@ def _options_of(name: str) -> tuple[str, ...]:
             f"--policy '{name}' is neither the folder of a run nor that of a pre-trained Mixer; "
             "give one, or the name of a policy"
         )
-    traits = {n: make().traits for n, make in POLICIES.items() if n != "samix"}
-    known = [
-        name
-        for name, own in traits.items()
-        if not own.needs and own.seam == "pixel" and own.label != "attention"
-    ]
-    known += RIVALS
+    known = [*(policy for policy in POLICIES if _unseen(policy) is None), *RIVALS]
     raise InputError(
         f"unknown --policy '{name}'; expected {', '.join(known)}, or a folder; the nearest is "
         f"'{nearest(name, known)}'"
     )
+
+
+def _unseen(name: str) -> str | None:
+    """Return why a policy has no mixes to look at before any training; None where it has."""
+    if "channels" in policy_options(name):
+        return (
+            "has no trained Mixer before a run; give samix-p, which brings one, or the folder of a "
+            "run of samix train or samix pretrain"
+        )
+    traits = POLICIES[name]().traits
+    if traits.seam == "feature":
+        return (
+            "mixes features inside the network, not photos, so that there is nothing to look at; "
+            "leave it out"
+        )
+    if traits.label == "attention":
+        return (
+            "labels mixes by the attention of a network in training; its mixes are those of "
+            "cutmix, look at these"
+        )
+    if traits.needs:
+        return (
+            f"reads the {', '.join(traits.needs)} of a network in training, so that it cannot mix "
+            "before; leave it out"
+        )
+    return None
 
 
 def _divided(

@@ -13,7 +13,7 @@ from torch import nn
 from samix.errors import InputError
 from samix.methods import COSTS, RIVALS, create_method
 from samix.networks import is_pretrained_mixer, tap_features
-from samix.policies import POLICIES, nearest
+from samix.policies import POLICIES, nearest, policy_options
 
 from .cost_plain import QUEUE, plain_step
 from .cost_step import TrainingStep, Workload, told
@@ -49,7 +49,7 @@ def kind_of(setting: str) -> Literal["plain", "rule", "learned"]:
     name = setting.removesuffix(CLEAN_BRANCH)
     if name in PLAINS:
         return "plain"
-    by_hand = name in POLICIES or name in RIVALS
+    by_hand = name in RIVALS or (name in POLICIES and "channels" not in policy_options(name))
     return "rule" if by_hand and not name.startswith("samix-") else "learned"
 
 

@@ -26,7 +26,7 @@ from samix.networks import (
     tap_features,
     unit,
 )
-from samix.objectives import Candidates, cluster_candidates, eta_balanced_loss
+from samix.objectives import Candidates, cluster_candidates
 from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .contrast import (
@@ -44,7 +44,7 @@ from .cost import find_cost, scaled
 from .gather import gather_keys
 from .groups import parameter_groups
 from .guarding import asks_average, check_guard, plan_view, reads_features
-from .mixer_step import judged, learns, mask_loss, mask_terms, signs_of_life
+from .mixer_step import judged, learns, mask_loss, mask_terms, mixer_objective, signs_of_life
 from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
 from .step import StepCounter, StepOutput
@@ -367,7 +367,8 @@ class SelfSupervisedMethod(nn.Module):
             mixed = blend(
                 query.images, replace(plan, mask=mask), partner_images=self._partner_images(key)
             )
-            return eta_balanced_loss(*self._judge(mixed, keys, plan.index), plan.lam, eta)
+            judged_by = self._judge(mixed, keys, plan.index)
+            return mixer_objective(self.policy, judged_by, plan.lam, eta)
 
         balanced = judged(plan.mask, loss_of)
         mask = mask_loss(plan, options.area_weight, options.area_margin)

@@ -81,6 +81,14 @@ def check_fit(
             f"policy: expected one that mixes images and asks no classifier with method "
             f"{contrast.name!r}, got {policy.name!r}; use it in method 'supervised'"
         )
+    if isinstance(policy, LearnedPolicy) and (
+        policy.objective == "adversarial"
+        or (policy.objective == "global" and contrast.negatives is None)
+    ):
+        raise ValueError(
+            f"policy: {policy.name!r} has no loss for its Mixer in method {contrast.name!r}; take "
+            "'samix', or method 'supervised'"
+        )
     for need in policy.traits.needs:
         if need != "features":
             raise ValueError(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from samix.guard import Guard
 from samix.mixing import MixPlan, Pairing, blend, check_pairing, mix_targets
 from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
-from samix.objectives import class_candidates, decoupled_loss, eta_balanced_loss, soft_cross_entropy
+from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .cost import Cost, find_cost
@@ -28,6 +28,8 @@ from .mixer_step import (
     learns,
     mask_loss,
     mask_terms,
+    mix_likeness,
+    mixer_objective,
     signs_of_life,
     untouched,
 )
@@ -312,14 +314,27 @@ class SupervisedMethod(nn.Module):
         images, target, evidence = images[:part], target[:part], evidence.head(part)
         plan = self.policy.plan(images, target=target, evidence=evidence, generator=generator)
 
+        clean = self._clean_logits(images)
+
         def loss_of(mask: Tensor) -> Tensor:
             logits = average(blend(images, replace(plan, mask=mask)))
             candidates = class_candidates(logits, target, plan.index)
-            return eta_balanced_loss(*candidates, plan.lam, options.eta)
+            like = None if clean is None else mix_likeness(logits, clean, plan.index, plan.lam)
+            return mixer_objective(self.policy, candidates, plan.lam, options.eta, like)
 
         balanced = judged(plan.mask, loss_of)
         mask = mask_loss(plan, options.area_weight, options.area_margin)
         return balanced + mask, {"mixer": balanced.detach(), **mask_terms(plan)}
+
+    @torch.no_grad()
+    def _clean_logits(self, images: Tensor) -> Tensor | None:
+        """Return what the momentum encoder says of unmixed images where an adversary's turn is."""
+        policy = self.policy
+        adversarial = isinstance(policy, LearnedPolicy) and policy.objective == "adversarial"
+        if not adversarial or self.average is None or self.counter.steps % 2:
+            return None
+        logits: Tensor = self.average(images)
+        return logits
 
     def _evidence(self, images: Tensor, target: Tensor | None) -> Evidence:
         """Return what the policy needs to know of the clean images, from the momentum encoder."""

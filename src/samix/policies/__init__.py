@@ -7,7 +7,7 @@ from .batch_mix import BatchMix
 from .collate import MixCollate, mix_collate
 from .feature import FeaturePolicy
 from .informed import InformedPolicy
-from .learned import LearnedPolicy, pair_features
+from .learned import MIXER_OPTIONS, LearnedPolicy, pair_features
 from .policy import Policy, StaticPolicy, Traits
 from .pretrained import PretrainedPolicy
 from .puzzle import PuzzleEnergy
@@ -15,6 +15,7 @@ from .registry import POLICIES, check_options, create_policy, nearest, policy_op
 from .saliency import SaliencyPolicy
 
 __all__ = [
+    "MIXER_OPTIONS",
     "POLICIES",
     "BatchMix",
     "Evidence",

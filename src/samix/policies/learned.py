@@ -1,9 +1,10 @@
-"""The learned policy: SAMix, where the Mixer computes the mask."""
+"""The learned policies, where a Mixer computes the mask: SAMix, AutoMix and AdAutoMix."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,10 @@ from samix.mixing import Evidence, MixPlan, draw_lam
 from samix.networks import Mixer, MixerOptions
 
 from .policy import Traits, check_alpha, check_probability, plan_with
+
+_AUTOMIX = MixerOptions(value="linear", lam_curve=None, upsample="nearest")
+MIXER_OPTIONS = {"samix": MixerOptions(), "automix": _AUTOMIX, "adautomix": _AUTOMIX}
+"""The form of the Mixer of each learned policy, where nothing else is chosen."""
 
 
 class LearnedPolicy(nn.Module):
@@ -22,12 +27,20 @@ class LearnedPolicy(nn.Module):
         alpha: Parameter of Beta(alpha, alpha), above 0.
         p: Probability that a sample is mixed, in [0, 1].
         name: Name in :data:`samix.POLICIES`.
+        objective: What the Mixer learns from: the local and the "balanced" global term, the
+            "global" one alone, or every second time an "adversarial" one.
     """
 
     traits = Traits(label="lam", learned=True, needs=("features",))
 
     def __init__(
-        self, mixer: Mixer, *, alpha: float = 2.0, p: float = 1.0, name: str = "samix"
+        self,
+        mixer: Mixer,
+        *,
+        alpha: float = 2.0,
+        p: float = 1.0,
+        name: str = "samix",
+        objective: Literal["balanced", "global", "adversarial"] = "balanced",
     ) -> None:
         super().__init__()
         check_probability(p)
@@ -36,6 +49,7 @@ class LearnedPolicy(nn.Module):
         self.alpha = alpha
         self.p = p
         self.name = name
+        self.objective = objective
 
     def plan(
         self,
@@ -121,12 +135,76 @@ def samix(
             ``mixer``.
         mixer: Further choices, see :class:`samix.networks.MixerOptions`.
     """
+    made = _fresh_mixer("samix", channels, lam_margin, mixer or MIXER_OPTIONS["samix"])
+    return LearnedPolicy(made, alpha=alpha, p=p)
+
+
+def automix(
+    channels: int | None = None,
+    alpha: float = 2.0,
+    p: float = 1.0,
+    lam_margin: float | None = None,
+    mixer: MixerOptions | None = None,
+) -> LearnedPolicy:
+    """AutoMix with a fresh Mixer: SAMix's predecessor, which learns from the global term alone.
+
+    ``mask = 1 - sigmoid(up(attention value))`` with a linear value and features scaled by lam; the
+    Mixer learns by the mixup cross-entropy that the momentum encoder gives to its mix. Source:
+    AutoMix, arXiv 2103.13027, as SAMix, arXiv 2111.15454, describes its predecessor; its own text
+    was not at hand. Deviations: those of :class:`samix.networks.Mixer`, which starts as mixup
+    (``MixerOptions(start="paper", value="linear")`` does not), and of :func:`samix_plan`; the area
+    loss is off by default, since area follows lam anyway.
+
+    Args:
+        channels: Channels of the feature map that the Mixer reads; a method fills them in.
+        alpha: Parameter of Beta(alpha, alpha), above 0.
+        p: Probability that a sample is mixed, in [0, 1].
+        lam_margin: Where lam or 1 - lam is at most this, the mask is constant; None takes that of
+            ``mixer``.
+        mixer: Further choices, see :class:`samix.networks.MixerOptions`.
+    """
+    made = _fresh_mixer("automix", channels, lam_margin, mixer or _AUTOMIX)
+    return LearnedPolicy(made, alpha=alpha, p=p, name="automix", objective="global")
+
+
+def adautomix(
+    channels: int | None = None,
+    alpha: float = 2.0,
+    p: float = 1.0,
+    lam_margin: float | None = None,
+    mixer: MixerOptions | None = None,
+) -> LearnedPolicy:
+    """AdAutoMix with a fresh Mixer: AutoMix, which every second time makes its mixes harder.
+
+    In turn the Mixer lowers the mixup cross-entropy of its mix, and raises it while the mix stays
+    like both sources: ``-beta CE - (1 - beta) (lam cos(z, z_a) + (1 - lam) cos(z, z_b))`` with the
+    logits z of the momentum encoder and beta 0.3. Source: Adversarial AutoMixup, arXiv 2312.11954,
+    by its public code; of the paper's text only the abstract was at hand. Deviations: two images
+    are mixed, where the paper mixes three; the code adds the likeness with the other sign, which
+    would drive the mix away from both, where the abstract says that it keeps their meaning; and
+    those of AutoMix here.
+
+    Args:
+        channels: Channels of the feature map that the Mixer reads; a method fills them in.
+        alpha: Parameter of Beta(alpha, alpha), above 0.
+        p: Probability that a sample is mixed, in [0, 1].
+        lam_margin: Where lam or 1 - lam is at most this, the mask is constant; None takes that of
+            ``mixer``.
+        mixer: Further choices, see :class:`samix.networks.MixerOptions`.
+    """
+    made = _fresh_mixer("adautomix", channels, lam_margin, mixer or _AUTOMIX)
+    return LearnedPolicy(made, alpha=alpha, p=p, name="adautomix", objective="adversarial")
+
+
+def _fresh_mixer(
+    name: str, channels: int | None, lam_margin: float | None, options: MixerOptions
+) -> Mixer:
+    """Return a Mixer with fresh weights."""
     if channels is None:
         raise ValueError(
-            "channels: policy 'samix' expected the channels of the feature map that it reads, got "
-            "None; pass the name 'samix' to samix.create_method, which knows them"
+            f"channels: policy {name!r} expected the channels of the feature map that it reads, "
+            f"got None; pass the name {name!r} to samix.create_method, which knows them"
         )
-    options = mixer or MixerOptions()
     if lam_margin is not None:
         options = replace(options, lam_margin=lam_margin)
-    return LearnedPolicy(Mixer(channels, options), alpha=alpha, p=p)
+    return Mixer(channels, options)

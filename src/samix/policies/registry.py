@@ -33,6 +33,8 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "transmix": token.transmix,
     "tokenmix": token.tokenmix,
     "smmix": token.smmix,
+    "automix": learned.automix,
+    "adautomix": learned.adautomix,
     "samix": learned.samix,
     "samix-p": pretrained.samix_p,
 }

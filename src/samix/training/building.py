@@ -22,7 +22,13 @@ from samix.methods import (
     scaled,
 )
 from samix.networks import MixerOptions, create_backbone, tap_features
-from samix.policies import check_options, create_policy, nearest, policy_options
+from samix.policies import (
+    MIXER_OPTIONS,
+    check_options,
+    create_policy,
+    nearest,
+    policy_options,
+)
 
 from .config import PretrainConfig, TrainConfig
 from .settings import RunConfig
@@ -188,7 +194,7 @@ def check_queue(config: RunConfig, method: Method) -> None:
 def _method_call(config: RunConfig, classes: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return the name of the method and the arguments of create_method."""
     policy = dict(config.policy_options)
-    if config.policy == "samix" and "mixer" in policy:
+    if config.policy in MIXER_OPTIONS and "mixer" in policy:
         policy["mixer"] = _mixer_options(config)
     common = {
         "backbone": config.backbone,
@@ -226,7 +232,7 @@ def _mixer_options(config: RunConfig) -> MixerOptions:
     if not isinstance(given, Mapping):
         raise ValueError(f"mixer: expected names and values such as {{start: paper}}, got {given}")
     check_options(given, [field.name for field in fields(MixerOptions)], "mixer")
-    return MixerOptions(**given)
+    return replace(MIXER_OPTIONS[config.policy], **given)
 
 
 def _check_sizes(config: RunConfig, method: Method) -> None:
