@@ -205,7 +205,7 @@ def _curve(
 
 def _cost_panel(view: View, rows: Sequence[Row], title: Both) -> Panel:
     panel = Panel(_HEIGHT, title)
-    x = _axis([1.0, *(r["multiple"] for r in rows)], _LEFT, _RIGHT - 40)
+    x = _axis([1.0, 1.5, *(r["multiple"] for r in rows)], _LEFT, _RIGHT - 40)
     x = replace(x, start=_LEFT + 12)
     tall = [v for r in rows for v in (r["gain_low"], r["gain_high"], r["gain"]) if v is not None]
     y = _axis([0.0, *tall], _BOTTOM, _TOP)

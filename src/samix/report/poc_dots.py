@@ -134,7 +134,7 @@ def recall_chart(view: View) -> Chart | None:
         title=word("recall-title", question=question_words(view.mode, view.labels)),
         reading=word("recall-reading") + (" " if more else "") + more,
         panels=[dot_panel(shown, word("axis-recall"), unit="", most=100.0)],
-        legend=view.legend(view.shown),
+        legend=view.legend([name for name in view.shown if any(r["policy"] == name for r in rows)]),
         data=_data(header, cells, 2, strong),
     )
 

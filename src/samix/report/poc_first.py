@@ -155,8 +155,9 @@ def _costs(view: View) -> list[Card]:
 
     return [
         Card(word("cost-time"), times(row.get("multiple")), NOTHING,
-             word("time-of-one", time=duration(row.get("seconds")),
-                  plain=duration(plain.get("seconds")))),
+             word("time-of-one", time=duration(row["seconds"]),
+                  plain=duration(plain.get("seconds"))) if row
+             else beside(plain.get("seconds"), duration(plain.get("seconds")))),
         Card(word("cost-memory"), memory(row.get("memory_mb")), NOTHING,
              beside(plain.get("memory_mb"), memory(plain.get("memory_mb")))),
         Card(word("cost-money"), NOT_KNOWN if money is None else short(money),
