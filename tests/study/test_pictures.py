@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from samix.errors import InputError
-from samix.study.pictures import PictureOptions, draw_pictures, find_run, read_pictures
-from samix.training import TrainConfig, train
+from samix.study.pictures import PictureOptions, draw_pictures, find_runs, read_pictures
+from samix.training import PretrainConfig, TrainConfig, pretrain, train
 
 TINY = {
     "data": "demo:photos_per_class=12,size=16", "image_size": 16, "backbone": "resnet18",
@@ -109,10 +109,23 @@ def test_the_run_with_most_labels_and_lowest_seed(tmp_path: Path) -> None:
         (tmp_path / "cells" / "supervised" / name).mkdir(parents=True)
         if name != "samix-400-s0":
             (tmp_path / "cells" / "supervised" / name / "model.json").touch()
-    found = find_run(tmp_path, "samix")
-    assert found is not None
-    assert found.name == "samix-200-s1"
-    assert find_run(tmp_path, "none") is None
+    found = find_runs(tmp_path, ("none", "samix", "samix-p"))
+    assert [path.name for path in found.values()] == ["samix-200-s1", "samix-p-900-s0"]
+    assert list(found) == ["samix", "samix-p"]
+
+
+def test_pre_trainings_are_shown_where_nothing_was_trained_with_labels(tmp_path: Path) -> None:
+    own = {"method_options": {"queue_size": 24}, "policy": "cutmix"}
+    run = tmp_path / "cells" / "self-supervised" / "cutmix-s3"
+    pretrain(PretrainConfig(**{**TINY, **own, "output": str(run)}))
+    (run.parent / "cutmix-30-s3").mkdir()  # a cell that was probed, without a network of its own
+    rows = draw_pictures(tmp_path, policy="cutmix", options=FEW)
+    shown = [row for row in rows if "path" in row]
+    assert [row["part"] for row in shown] == ["mixes"] * 2 + ["where"] * 3
+    assert "no label was learned from" in shown[0]["caption"]["en"]
+    assert shown[2]["columns"][1]["en"].startswith("cutmix")
+    assert "taken for" not in shown[2]["columns"][1]["en"]
+    assert "(self-supervised/cutmix-s3)" in shown[2]["caption"]["en"]
 
 
 def test_without_captum_a_row_says_so(poc: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,11 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     seen = _seen(photos, positions, shown, target)
     rows = mix_rows(seen, plan, count=len(pairs))
     caption = mixes_caption(
-        policy, run, guarded=runs.guards[policy] is not None, marked=seen.regions is not None
+        policy,
+        run,
+        guarded=runs.guards[policy] is not None,
+        marked=seen.regions is not None,
+        labels=bool(subject.classes),
     )
     return [
         {
@@ -155,26 +159,31 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
     heats, said = {}, {}
     for name, looker in able.items():
         subject = runs.subjects[name]
-        probability = subject.ask(subject.look(shown))[1]
-        if probability is None:
-            raise InputError(f"the run '{subject.path}' has no classes: it is not of a PoC")
+        embedding, probability = subject.ask(subject.look(shown))
+        if probability is None:  # what makes it describe the photo as it does
+            heats[name] = heat_of(looker, subject, shown, embedding)
+            continue
         said[name] = probability.cpu().max(1)
         heats[name] = heat_of(looker, subject, shown, said[name].indices)
     first = next(iter(able.values()))
     told = ", ".join(names[name] for name in able)
     marked = any(photos.defect(position) is not None for position in chosen)
-    caption = where_caption(told, first.name, first.fields, marked=marked).plain()
+    caption = where_caption(
+        told, first.name, first.fields, marked=marked, classes=bool(said)
+    ).plain()
     rows = []
     for at, position in enumerate(chosen):
         defect, name = photos.defect(position), photos.name(position)
         pictures = [outlined(shown[at], defect)]
         columns = [of_class(Words("photo", "写真"), name, _file(photos, position))]
         for policy in able:
-            sure, taken = said[policy].values[at], int(said[policy].indices[at])
             heat = heats[policy][at]
             pictures.append(heated(shown[at], heat, defect))
-            cold = float(heat.max()) <= 0
-            columns.append(taken_words(policy, photos.classes[taken], float(sure), cold=cold))
+            taken, sure = "", 0.0
+            if policy in said:
+                taken = photos.classes[int(said[policy].indices[at])]
+                sure = float(said[policy].values[at])
+            columns.append(taken_words(policy, taken, sure, cold=float(heat.max()) <= 0))
         rows.append(
             {
                 "part": "where", "file": f"where-{at + 1}.png",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,11 @@ FOLDER = "pictures"
 RECORD = "pictures.json"
 VERSION = 1
 BASELINE, FULL = "none", "samix"
-_CELL = re.compile(r"^(?P<policy>.+)-(?P<labels>\d+)-s(?P<seed>\d+)$")
+# a training with labels, and one without, which all budgets share
+_NAMES = {
+    "supervised": re.compile(r"^(?P<policy>.+)-(?P<labels>\d+)-s(?P<seed>\d+)$"),
+    "self-supervised": re.compile(r"^(?P<policy>.+)(?P<labels>)-s(?P<seed>\d+)$"),
+}
 
 Row = dict[str, Any]
 
@@ -59,7 +63,8 @@ def draw_pictures(
 
     Mixes are those of the verdict's policy and of samix; where the models look is shown for plain
     training and for these two, on the same test photos. Of each policy the finished run with the
-    most labels and the lowest seed is taken. What cannot be shown has a row that says why.
+    most labels and the lowest seed is taken; pre-trainings are shown where nothing was trained with
+    labels. What cannot be shown has a row that says why.
 
     Args:
         poc: Folder of the PoC.
@@ -78,11 +83,7 @@ def draw_pictures(
     """
     poc, options = Path(poc), options or PictureOptions()
     folder = poc / FOLDER
-    runs = {
-        name: run
-        for name in dict.fromkeys((BASELINE, policy, FULL))
-        if (run := find_run(poc, name)) is not None
-    }
+    runs = find_runs(poc, (BASELINE, policy, FULL))
     given: dict[str, Any] = {
         "data": data, "root": root, "download": download, "skip_corrupt": skip_corrupt,
     }  # fmt: skip
@@ -119,24 +120,27 @@ def read_pictures(poc: str | Path) -> list[Row]:
     ]
 
 
-def find_run(poc: str | Path, policy: str) -> Path | None:
-    """Return the finished run of a policy with the most labels and the lowest seed.
+def find_runs(poc: str | Path, policies: Sequence[str]) -> dict[str, Path]:
+    """Return a finished run of each policy: that with the most labels and the lowest seed.
 
-    Supervised runs come first; None where no run of the policy is finished.
+    All are of one mode: supervised, unless no such run of any of the policies is finished.
+
+    Returns:
+        Folder by policy; a policy without a finished run is left out.
     """
     for mode in MODES:
+        found: dict[str, tuple[int, int, Path]] = {}
         folder = Path(poc) / "cells" / mode
-        cells = folder.iterdir() if folder.is_dir() else ()
-        found = [
-            (-int(cell["labels"]), int(cell["seed"]), path)
-            for path in cells
-            if (cell := _CELL.match(path.name)) is not None
-            and cell["policy"] == policy
-            and (path / "model.json").is_file()
-        ]
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            name = _NAMES[mode].match(path.name)
+            if name is None or name["policy"] not in policies:
+                continue
+            if (path / "model.json").is_file():
+                own = (-int(name["labels"] or 0), int(name["seed"]), path)
+                found[name["policy"]] = min(found.get(name["policy"], own), own)
         if found:
-            return min(found)[2]
-    return None
+            return {name: found[name][2] for name in policies if name in found}
+    return {}
 
 
 def _drawn(

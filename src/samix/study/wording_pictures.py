@@ -47,8 +47,26 @@ def no_run_words(policy: str) -> Words:
     )
 
 
-def mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool) -> Words:
-    """Say how to read a row of mixes; ``marked`` says whether defects have an outline."""
+def mixes_caption(
+    policy: str, run: str, *, guarded: bool, marked: bool, labels: bool = True
+) -> Words:
+    """Say how to read a row of mixes.
+
+    Args:
+        policy: Whose mixes.
+        run: What its run is called.
+        guarded: The run had a guard.
+        marked: Defects have an outline.
+        labels: The run learned from labels.
+    """
+    line = (
+        Words("the soft label", "ソフトラベル")
+        if labels
+        else Words(
+            "what each photo has of the mix (no label was learned from)",
+            "各写真の比率(ラベルは学習に使っていません)",
+        )
+    )
     lines = (
         Words(
             " Orange surrounds the marked defect of the original, blue that of the partner.",
@@ -69,11 +87,11 @@ def mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool) -> Word
         Words(
             f"Mixes of {policy} as they are drawn in training ({run}). In the mask, white keeps "
             "the original and black the partner. lam is the share of the original that was drawn, "
-            "area the share that the mask gives it; the line above is the soft label. A mix whose "
+            f"area the share that the mask gives it; the line above is {line.en}. A mix whose "
             "label promises what cannot be seen would teach something wrong: the guard says so.",
             f"学習中と同じように作った {policy} の混合画像です({run})。マスクの白は元画像、黒は"
             "相手画像を残す部分です。lam は抽選された元画像の割合、面積はマスクが元画像に与える割合"
-            "、見出しはソフトラベルです。見えていないものをラベルが示す混合画像は誤った学習につながる"
+            f"、見出しは{line.ja}です。見えていないものをラベルが示す混合画像は誤った学習につながる"
             "ため、ガードが判定します。",
         )
         + lines
@@ -81,16 +99,31 @@ def mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool) -> Word
     )
 
 
-def where_caption(run_names: str, looker: str, fields: tuple[int, int], *, marked: bool) -> Words:
-    """Say how to read where the models look; ``marked`` says whether defects have an outline."""
+def where_caption(
+    run_names: str, looker: str, fields: tuple[int, int], *, marked: bool, classes: bool = True
+) -> Words:
+    """Say how to read where the models look.
+
+    Args:
+        run_names: What the runs are called.
+        looker: How it was found.
+        fields: Rows and columns of its map.
+        marked: Defects have an outline.
+        classes: The networks name classes.
+    """
     rows, columns = fields
+    decides = (
+        Words("decide for the class that it names", "表示のクラスと判断した")
+        if classes
+        else Words("describe the photo as it does", "写真をそのように表現した")
+    )
     lines = Words(" Blue surrounds the marked defect.", "青色の線は欠陥を囲んでいます。")
     told = Words(
-        "Yellow and red is where the network finds what makes it decide for the class that it "
-        "names; grey did not matter to it. It should be hot where you would look yourself. Made by "
+        f"Yellow and red is where the network finds what makes it {decides.en}; grey did not "
+        "matter to it. It should be hot where you would look yourself. Made by "
         f"{looker} with {rows} x {columns} fields, so it shows an area and not an edge ({run_names}"
         ").",
-        "黄色や赤は、ネットワークが表示のクラスと判断した根拠となる箇所で、灰色は影響しなかった箇所"
+        f"黄色や赤は、ネットワークが{decides.ja}根拠となる箇所で、灰色は影響しなかった箇所"
         f"です。人が見る箇所と一致しているかを確認してください。{looker} による {rows} x {columns} "
         f"区画の粗い表示で、輪郭ではなく領域を示します({run_names})。",
     )
@@ -124,8 +157,10 @@ def rule_words(rule: str, number: float, limit: float, *, least: bool, passed: b
 
 
 def taken_words(policy: str, name: str, sure: float, *, cold: bool) -> Words:
-    """Say what a network takes a photo for."""
-    told = Words(f"{policy}: taken for {name}, {sure:.0%}", f"{policy}: {name} と判定、{sure:.0%}")
+    """Say what a network takes a photo for; nothing where it knows no classes."""
+    told = name_words(policy)
+    if name:
+        told += Words(f": taken for {name}, {sure:.0%}", f": {name} と判定、{sure:.0%}")
     if not cold:
         return told
     return told + Words("; no place speaks for it", "(根拠となる箇所なし)")
