@@ -72,6 +72,7 @@ def test_policies_and_methods_are_frozen() -> None:
         "transmix",
         "tokenmix",
         "smmix",
+        "recursivemix",
         "automix",
         "adautomix",
         "samix",

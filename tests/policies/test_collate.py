@@ -21,6 +21,7 @@ PLAIN = [
     if not policy.traits.needs
     and policy.traits.seam == "pixel"
     and policy.traits.label != "attention"
+    and policy.traits.sources != "history"
 ]
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from samix.errors import InputError
 from samix.mixing import MixPlan, blend, mix_targets
-from samix.policies import MixCollate, Policy, create_policy, policy_options
+from samix.policies import MixCollate, Policy, RecursivePolicy, create_policy, policy_options
 
 from .stand_in import CHANNELS, stand_in_evidence
 from .subject import Call, Subject
@@ -70,9 +72,14 @@ def _policy_subject(policy: Policy, num_classes: int) -> Subject:
     policy, needs = _copied(policy), policy.traits.needs
     # a policy that mixes inside the network takes the photos as its features
     apply: Callable[[Tensor, MixPlan], Tensor] = getattr(policy, "mix", blend)
+    if isinstance(policy, RecursivePolicy):
+        apply = _blend_with_itself
 
     def plan(images: Tensor, target: Tensor, generator: torch.Generator) -> MixPlan:
         evidence = stand_in_evidence(images, needs)
+        if isinstance(policy, RecursivePolicy):  # the batch itself stands for the one before
+            rows = target if target.ndim == 2 else F.one_hot(target, num_classes)
+            policy.remember(images, rows)
         with torch.no_grad():
             return policy.plan(images, target=target, evidence=evidence, generator=generator)
 
@@ -89,7 +96,9 @@ def _policy_subject(policy: Policy, num_classes: int) -> Subject:
             f"the policy needs {' and '.join(needs)} of a network; a stand-in made of the pixels "
             "was given here."
         )
-    if apply is not blend:
+    if apply is _blend_with_itself:
+        notes.append("the policy mixes with the batch before; the batch itself stood for it here.")
+    elif apply is not blend:
         notes.append("the policy mixes features inside a network; photos of 8 px stood for them.")
     return Subject(
         name=f"policy {policy.name}",
@@ -102,6 +111,11 @@ def _policy_subject(policy: Policy, num_classes: int) -> Subject:
         notes=tuple(notes),
         apply=apply,
     )
+
+
+def _blend_with_itself(images: Tensor, plan: MixPlan) -> Tensor:
+    """Blend by a plan for an earlier batch that was the same."""
+    return blend(images, replace(plan, past_images=images))
 
 
 def _collate_subject(collate: MixCollate) -> Subject:

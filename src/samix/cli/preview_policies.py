@@ -130,6 +130,8 @@ def _unseen(name: str) -> str | None:
             "run of samix train or samix pretrain"
         )
     traits = POLICIES[name]().traits
+    if traits.sources == "history":
+        return "mixes with the batch before, which there is none of yet; leave it out"
     if traits.seam == "feature":
         return (
             "mixes features inside the network, not photos, so that there is nothing to look at; "

@@ -47,6 +47,11 @@ def check_guard(guard: Guard | None, policy: Policy) -> None:
         raise ValueError(
             f"guard: expected None with policy {policy.name!r}, which mixes nothing, got a guard"
         )
+    if guard is not None and policy.traits.sources != "pair":
+        raise ValueError(
+            f"guard: expected None with policy {policy.name!r}, whose mixes are made of more than "
+            "two images, got a guard"
+        )
     if guard is not None and policy.traits.seam == "feature":
         raise ValueError(
             f"guard: expected None with policy {policy.name!r}, which mixes inside the network "

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from samix.mixing import MixPlan, blend, by_attention
+from samix.mixing import MixPlan, blend, by_attention, mix_targets
 from samix.networks import (
     changed_at,
     in_fast_format,
@@ -14,7 +14,7 @@ from samix.networks import (
     stage_module,
     watched_attention,
 )
-from samix.policies import FeaturePolicy, Policy
+from samix.policies import FeaturePolicy, Policy, RecursivePolicy
 
 
 def mixed_logits(encoder: nn.Module, policy: Policy, images: Tensor, plan: MixPlan) -> Tensor:
@@ -51,6 +51,24 @@ def attended_logits(encoder: nn.Module, images: Tensor, plan: MixPlan) -> tuple[
     if plan.repair is not None:
         attended = plan.relabel(plan.weight.where(plan.repair > 0, attended.weight))
     return logits, attended
+
+
+def recalled_logits(
+    encoder: nn.Module, policy: RecursivePolicy, images: Tensor, target: Tensor, plan: MixPlan
+) -> Tensor:
+    """Return the (B,K) logits of a mix that the policy is to remember for the next batch.
+
+    Args:
+        encoder: From (B,3,H,W) to (B,K).
+        policy: The one that made the plan.
+        images: (B,3,H,W), unmixed.
+        target: (B,) int64 classes.
+        plan: Its plan.
+    """
+    mixed = blend(images, plan)
+    logits = cast(Tensor, encoder(in_fast_format(mixed)))
+    policy.remember(mixed, mix_targets(target, plan, logits.shape[1]))
+    return logits
 
 
 def check_seam(encoder: nn.Module, policy: Policy) -> None:

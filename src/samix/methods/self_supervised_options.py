@@ -76,9 +76,10 @@ def check_fit(
     objective: MixedObjective,
 ) -> None:
     """Raise a ValueError where policy, tap, options and method do not go together."""
-    if policy.traits.seam == "feature" or policy.traits.label == "attention":
+    special = policy.traits.seam == "feature" or policy.traits.sources != "pair"
+    if special or policy.traits.label == "attention":
         raise ValueError(
-            f"policy: expected one that mixes images and asks no classifier with method "
+            f"policy: expected one that mixes pairs of images and asks no classifier with method "
             f"{contrast.name!r}, got {policy.name!r}; use it in method 'supervised'"
         )
     if isinstance(policy, LearnedPolicy) and (

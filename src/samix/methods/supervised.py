@@ -14,14 +14,14 @@ from samix.guard import Guard
 from samix.mixing import MixPlan, Pairing, blend, check_pairing, mix_targets
 from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
 from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
-from samix.policies import Evidence, LearnedPolicy, Policy
+from samix.policies import Evidence, LearnedPolicy, Policy, RecursivePolicy
 
 from .cost import Cost, find_cost
 from .groups import parameter_groups
 from .guarding import Wishes, asks_average, check_guard, plan_mix, reads_features
 from .labelling import Label, check_label, chosen_label, relabel_before
 from .looking import look
-from .mixed_pass import attended_logits, check_seam, mixed_logits
+from .mixed_pass import attended_logits, check_seam, mixed_logits, recalled_logits
 from .mixer_step import (
     check_mixer_numbers,
     judged,
@@ -171,6 +171,8 @@ class SupervisedMethod(nn.Module):
         options = self.options
         if plan is None:
             logits: Tensor = self.encoder(in_fast_format(images))
+        elif isinstance(self.policy, RecursivePolicy):
+            logits = recalled_logits(self.encoder, self.policy, images, target, plan)
         elif self.label == "attention":
             logits, plan = attended_logits(self.encoder, images, plan)
         else:
@@ -366,6 +368,12 @@ def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> N
             f"momentum_average: expected None or True with {reads}, which reads the momentum "
             "encoder, got False"
         )
+    for name, wanted in (("pairing", options.pairing != "any"), ("decoupled", options.decoupled)):
+        if wanted and policy.traits.sources != "pair":
+            raise ValueError(
+                f"{name}: expected the default with policy {policy.name!r}, whose mixes are no "
+                f"pairs of the batch, got {getattr(options, name)!r}"
+            )
     if not policy.traits.mixes and options.clean_branch:
         raise ValueError(
             f"clean_branch: expected False with policy {policy.name!r}, which shows clean images "

@@ -29,7 +29,7 @@ def blend(
         images: (B,C,H,W) floating point; the input is never changed.
         plan: The plan for this batch.
         partner_images: (B,C,H,W), the batch that partners are taken from, where that is another
-            view of the same images; None takes ``images``.
+            view of the same images; None takes ``images``, or the plan's own.
         resample: How a partner that the plan moves is read; "nearest" for maps of class numbers.
 
     Returns:
@@ -64,7 +64,8 @@ def blend(
             f"partner_images: expected {tuple(images.shape)} as images, "
             f"got {tuple(partner_images.shape)}"
         )
-    others = images if partner_images is None else partner_images
+    past = images if plan.past_images is None else plan.past_images
+    others = past if partner_images is None else partner_images
     partner = read_partner(others, plan, resample=resample)
     return torch.lerp(partner, read_original(images, plan), plan.mask.to(images.dtype))
 
@@ -130,7 +131,23 @@ def mix_targets(
     soft = _as_rows(target, num_classes)
     if label_smoothing:
         soft = soft * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
-    return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * soft[plan.index]
+    others = soft if plan.past_target is None else _past_rows(plan.past_target, soft)
+    if label_smoothing and plan.past_target is not None:
+        others = others * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
+    return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * others[plan.index]
+
+
+def _past_rows(past: Tensor, soft: Tensor) -> Tensor:
+    """Return the (N,K) labels of an earlier batch where they have as many classes as these.
+
+    Raises:
+        ValueError: They have not.
+    """
+    if past.shape[1] != soft.shape[1]:
+        raise ValueError(
+            f"num_classes: expected {past.shape[1]} as the batch before had, got {soft.shape[1]}"
+        )
+    return past.to(soft.device)
 
 
 def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:

@@ -31,6 +31,9 @@ class MixPlan:
             cell of the mix shows, of the original and of the partner; None moves none.
         stage: Stage of the network whose features are mixed, an index into timm's ``feature_info``;
             None mixes the images.
+        past_images: (N,C,H,W) or None: an earlier batch that partners are taken from, instead of
+            the images themselves.
+        past_target: (N,K) float32 or None: its labels.
         partner_weight: (B,) float32 in [0, 1] or None: share of the partner that the label uses, in
             a policy whose shares need not sum to 1; None is 1 - weight.
         repair: (B,) int64 or None: what a guard did to each sample, a position in
@@ -47,6 +50,8 @@ class MixPlan:
     moves: Tensor | None = None
     partner_weight: Tensor | None = None
     stage: int | None = None
+    past_images: Tensor | None = None
+    past_target: Tensor | None = None
     repair: Tensor | None = None
     broken: Tensor | None = None
 

@@ -11,6 +11,7 @@ from .learned import MIXER_OPTIONS, LearnedPolicy, pair_features
 from .policy import Policy, StaticPolicy, Traits
 from .pretrained import PretrainedPolicy
 from .puzzle import PuzzleEnergy
+from .recursive import RecursivePolicy
 from .registry import POLICIES, check_options, create_policy, nearest, policy_options
 from .saliency import SaliencyPolicy
 
@@ -27,6 +28,7 @@ __all__ = [
     "PolicyFacts",
     "PretrainedPolicy",
     "PuzzleEnergy",
+    "RecursivePolicy",
     "SaliencyPolicy",
     "StaticPolicy",
     "Traits",

@@ -131,6 +131,12 @@ def mix_collate(
             f"policy: {policy.name!r} mixes inside the network, which only a method knows; "
             "use it inside a method (samix.create_method), or take 'mixup' here"
         )
+    if policy.traits.sources == "history":
+        raise ValueError(
+            f"policy: {policy.name!r} mixes with the batch before, which must be remembered after "
+            "each batch; use it inside a method (samix.create_method), or call policy.plan, "
+            "samix.blend, samix.mix_targets and policy.remember"
+        )
     if policy.traits.label == "attention":
         raise ValueError(
             f"policy: {policy.name!r} labels mixes by the attention of the network in training, "

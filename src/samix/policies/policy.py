@@ -31,6 +31,8 @@ class Traits:
             alone.
         draws_lam: False where lam is not drawn but follows from what is on the images, as in
             GuidedMixup.
+        sources: What a mix is made of: a "pair" of the batch, an image and an earlier mix
+            ("history"), or "many" images of the batch.
         rows_sum_to_one: False where a label may say more or less than 1 in total.
         excused: Common tests that the paper makes impossible, by name, each with the reason.
     """
@@ -44,6 +46,7 @@ class Traits:
     needs: tuple[str, ...] = ()
     reads_pixels: bool = False
     draws_lam: bool = True
+    sources: Literal["pair", "history", "many"] = "pair"
     rows_sum_to_one: bool = True
     excused: Mapping[str, str] = field(default_factory=dict)
 

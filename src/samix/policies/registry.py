@@ -10,7 +10,18 @@ from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from . import attentive, feature, learned, pretrained, puzzle, saliency, shapes, static, token
+from . import (
+    attentive,
+    feature,
+    learned,
+    pretrained,
+    puzzle,
+    recursive,
+    saliency,
+    shapes,
+    static,
+    token,
+)
 from .policy import Policy
 
 POLICIES: dict[str, Callable[..., Policy]] = {
@@ -33,6 +44,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "transmix": token.transmix,
     "tokenmix": token.tokenmix,
     "smmix": token.smmix,
+    "recursivemix": recursive.recursivemix,
     "automix": learned.automix,
     "adautomix": learned.adautomix,
     "samix": learned.samix,

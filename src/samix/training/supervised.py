@@ -157,6 +157,8 @@ class SupervisedTask:
         at = images.to(place.device), target.to(place.device)
         # a mix of features cannot be shown; the picture is that of mixup with the same lam
         plan = replace(self.method.plan(*at, generator=generator), stage=None)
+        if plan.past_images is not None:
+            plan = replace(plan, past_images=self.view.denormalise(plan.past_images))
         labels = [self.images.classes[int(number)] for number in target]
         return Picture(self.view.denormalise(images), None, plan, labels)
 
