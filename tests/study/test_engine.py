@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
+import types
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ class Here:
     """An engine that calls at once, in this process."""
 
     workers = 1
+    died = (BrokenProcessPool,)
 
     def submit(self, call: Any, *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -53,7 +56,7 @@ class Here:
             future.set_exception(error)
         return future
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         raise AssertionError("nothing dies here")
 
 
@@ -159,8 +162,6 @@ class Dying(Here):
         self.deadly, self.times, self.renewed = deadly, times, 0
 
     def submit(self, call: Any, *arguments: Any) -> Future[Any]:
-        from concurrent.futures.process import BrokenProcessPool
-
         if self.deadly in arguments[1].folder and self.times > 0:
             self.times -= 1
             future: Future[Any] = Future()
@@ -168,8 +169,9 @@ class Dying(Here):
             return future
         return super().submit(call, *arguments)
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         self.renewed += 1
+        return True
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path):
@@ -206,7 +208,63 @@ def test_a_study_of_another_version_is_refused(tmp_path):
         read_study(tmp_path)
 
 
-def test_engines_are_checked():
+class CrashedError(Exception):
+    pass
+
+
+class Remote:
+    """What ray.remote makes of a function, on threads of this process."""
+
+    def __init__(self, call: Any, pool: ThreadPoolExecutor, options: dict[str, Any]) -> None:
+        self.call, self.pool, self.given = call, pool, options
+
+    def options(self, **given: Any) -> Remote:
+        return Remote(self.call, self.pool, given)
+
+    def remote(self, *arguments: Any) -> Any:
+        future = self.pool.submit(self.call, *arguments)
+        return types.SimpleNamespace(future=lambda: future)
+
+
+def test_ray_runs_the_jobs_with_a_core_each(tmp_path, monkeypatch):
+    """The package is stood in for; what we ask of it is what it documents."""
+    path = tmp_path / "poc"
+    study = tiny_study(path, policies=("none",), seeds=(0,), epochs=1)
+    asked: list[Any] = []
+    pool, crashes = ThreadPoolExecutor(1), iter((True, False, False))
+
+    def called(*arguments: Any) -> Any:
+        if next(crashes):
+            raise CrashedError
+        return run_job(*arguments)
+
+    def remote(_: Any) -> Remote:
+        made = Remote(called, pool, {})
+        monkeypatch.setattr(made, "options", lambda **given: asked.append(given) or made)
+        return made
+
+    stand_in = types.ModuleType("ray")
+    stand_in.init = lambda **given: asked.append(given)  # type: ignore[attr-defined]
+    stand_in.shutdown = lambda: asked.append("shutdown")  # type: ignore[attr-defined]
+    stand_in.cluster_resources = lambda: {"CPU": 3.0}  # type: ignore[attr-defined]
+    stand_in.remote = remote  # type: ignore[attr-defined]
+    stand_in.exceptions = types.SimpleNamespace(WorkerCrashedError=CrashedError)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", stand_in)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with open_engine("ray", None, "cpu") as engine:
+        assert engine.workers == 3
+        ended = run_all(path, study, engine)
+    assert [one.status for one in ended] == ["finished", "finished"]
+    assert asked[0]["address"] is None
+    assert asked[1:-1] == [{"max_retries": 0, "num_cpus": 1}] * 3  # one crashed and came again
+    assert asked[-1] == "shutdown"
+
+
+def test_engines_are_checked(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"run pip install 'samix\[ray\]'"), \
+            open_engine("ray", None, "cpu"):  # fmt: skip
+        pass
     with pytest.raises(InputError, match="'slurm' is unknown; expected local or ray"), \
             open_engine("slurm", None, "cpu"):  # fmt: skip
         pass

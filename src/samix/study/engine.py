@@ -45,11 +45,15 @@ class Engine(Protocol):
 
     workers: int
 
+    @property
+    def died(self) -> tuple[type[BaseException], ...]:
+        """What a call raises whose worker died."""
+
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call elsewhere."""
 
-    def renew(self) -> None:
-        """Replace workers that died."""
+    def renew(self) -> bool:
+        """Replace workers that died; return whether all other calls are lost with them."""
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Local:
     threads: int
     stop: Event = field(default_factory=lambda: get_context("spawn").Event())
     pool: ProcessPoolExecutor = field(init=False)
+    died: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
     def __post_init__(self) -> None:
         self.pool = self._created()
@@ -75,10 +80,11 @@ class Local:
         """Start a call in a free process."""
         return self.pool.submit(call, *arguments)
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         """Replace all processes."""
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.pool = self._created()
+        return True
 
     def _created(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
@@ -103,14 +109,22 @@ class Ray:
     ray: Any
     resources: dict[str, float]
 
+    @property
+    def died(self) -> tuple[type[BaseException], ...]:
+        """What Ray raises when a worker or its machine is gone."""
+        names = ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError")
+        there = self.ray.exceptions
+        return tuple(getattr(there, name) for name in names if hasattr(there, name))
+
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call where there is room."""
         remote = self.ray.remote(call).options(max_retries=0, **self.resources)
         future: Future[Any] = remote.remote(*arguments).future()
         return future
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         """Leave it to the cluster, which replaces its workers."""
+        return False
 
 
 @contextmanager
@@ -153,7 +167,11 @@ def _ray(workers: int | None, device: str) -> Iterator[Engine]:
             "--engine ray needs the package 'ray', which is not installed; run pip install "
             "'samix[ray]'"
         ) from error
-    ray.init(address="auto" if "RAY_ADDRESS" in os.environ else None, log_to_driver=False)
+    ray.init(
+        address="auto" if "RAY_ADDRESS" in os.environ else None,
+        log_to_driver=False,
+        include_dashboard=False,
+    )
     try:
         there = ray.cluster_resources()
         what = "CPU" if device == "cpu" else "GPU"
@@ -222,15 +240,15 @@ def run_jobs(
             job = running.pop(future)
             try:
                 result: Ended = future.result()
-            except BrokenProcessPool:
+            except engine.died:
                 died.append(job)
                 continue
             pace.finished(job)
             ended(result)
         if died:
-            died += running.values()
-            running.clear()
-            engine.renew()
+            if engine.renew():
+                died += running.values()
+                running.clear()
             again = _tried(path, died, deaths, pace, ended)
             waiting = [*again, *waiting]
         watch(len(pace.done), len(jobs), pace.left())
