@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from samix.cli import main
 from samix.cli.train_final import final_config
 from samix.data import DemoOptions, make_splits, open_images, write_demo, write_splits
 from samix.study.final import final_of
+from samix.study.grid import LOOKS
 from samix.training import TrainConfig, open_run, read_config
 
 from .test_train import TINY, complaint, somewhere_else  # noqa: F401
@@ -151,7 +154,7 @@ def test_the_settings_are_those_of_the_largest_cell(poc):
         assert config.splits == str(Path("poc/splits.csv").resolve())
         assert config.label_fraction is None
         assert config.final
-        assert config.validate_every == 1
+        assert config.validate_every == math.ceil(epochs / LOOKS)
         assert ("recommends no policy" in final.follows) is (verdict[0] not in (
             "adopt", "adopt-light", "use-simple"))  # fmt: skip
 
@@ -203,7 +206,8 @@ def test_options_come_before_those_of_the_study(poc, capsys):
     words = ["--policy", "none", "--no-final", "--epochs", "1", "--output", "run"]
     assert main(["train", "--from-poc", "poc", *words]) == 0
     out = capsys.readouterr().out
-    assert "--policy none comes before it" in out
+    given = re.search(r"What was given comes before it: (.*)\.", out).group(1)
+    assert set(given.split(", ")) == {"--policy", "--epochs", "--final"}
     assert "Test: " in out
     assert parts_of("run/splits.csv") == poc
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -22,7 +21,7 @@ from PIL import Image
 from samix.cli import main, ui
 from samix.cli.ui_cards import cards, message
 from samix.cli.ui_mix import Pair, mix_pair, open_shown, policies_for_pairs
-from samix.cli.ui_photos import another_pair, class_of, offered, read_photo, verdict_of
+from samix.cli.ui_photos import another_pair, class_of, offered, read_photo
 from samix.data import open_images
 from samix.errors import InputError
 from samix.mixing import draw_lam
@@ -163,12 +162,6 @@ def test_a_photo_that_was_dropped_in():
     assert read_photo("deep.png", "original").getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_the_verdict_of_a_study():
-    sentence = {"en": "Use mixup.", "ja": "mixup を使用してください。"}
-    assert verdict_of({"verdict": {"sentence": sentence}}) == sentence
-    assert verdict_of({}) == verdict_of({"verdict": None}) == {}
-
-
 @pytest.fixture
 def extra(monkeypatch):
     """As if the extra were there; nothing is served."""
@@ -202,9 +195,6 @@ def test_bad_options_are_refused_in_one_sentence(extra, capsys):
     Path("poc/poc.yaml").write_text("version: 1")
     assert "has no report.html" in (text := said("--poc", "poc"))
     assert "samix poc --resume --output poc" in text
-    Path("poc/report.html").write_text("<p>")
-    Path("poc/findings.json").write_text("{")
-    assert "findings.json' cannot be read" in said("--poc", "poc")
     assert "--data" in said("--dta", "x")
 
 
@@ -232,8 +222,6 @@ def test_the_page_is_served_here_alone_and_ctrl_c_ends_it():
     Path("poc").mkdir()
     Path("poc/poc.yaml").write_text("version: 1")
     Path("poc/report.html").write_text("<!doctype html><title>r</title><p>The report.")
-    found = {"verdict": {"sentence": {"en": "Use <mixup>."}}}
-    Path("poc/findings.json").write_text(json.dumps(found))
     code = (
         "import sys\n"
         "sys.addaudithook(lambda event, args: event == 'socket.connect' and "
@@ -251,7 +239,6 @@ def test_the_page_is_served_here_alone_and_ctrl_c_ends_it():
         status, headers, page = get(url)
         assert status == 200
         assert "default-src 'self'" in headers["content-security-policy"]
-        assert "Use &lt;mixup&gt;" in page.replace("\\u0026", "&")
         assert not re.search(r"<(?:script|link)[^>]+https?://(?!127)", page)
         assert "fonts.googleapis" not in page
         assert '"analytics_enabled":false' in page.replace(" ", "")

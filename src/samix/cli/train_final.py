@@ -12,12 +12,14 @@ from samix.errors import InputError
 from samix.study.final import Final, final_of
 from samix.training import Display, TrainConfig, TrainResult, from_dict, train
 from samix.training.initial import open_source, settings_of
+from samix.training.settings import flag_of
 
 from .output import result_folder
 from .running import parsed, run_or_resume
 from .summary import print_summary, say
 
 _PAIRS = ("model_kwargs", "policy_options")
+_ASIDE = ("from_poc", "data", "data_root", "output", "device", "devices", "workers")
 _DEPENDS = {  # settings of the study that mean nothing beside another option
     "backbone": ("model_kwargs", "tap"),
     "policy": ("policy_options", "guard"),
@@ -46,8 +48,9 @@ def run_final(chosen: argparse.Namespace) -> int:
         config = final_config(given, final)
         display.say(f"The study says: {final.verdict}")
         display.say(final.follows)
-        if "policy" in given:
-            display.say(f"--policy {given['policy']} comes before it.")
+        own = [flag_of(name) for name in given if name not in _ASIDE]
+        if own:
+            display.say(f"What was given comes before it: {', '.join(own)}.")
         return train(config, display=display)
 
     def show(result: TrainResult, console: Console) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import tempfile
@@ -19,9 +18,8 @@ from samix.errors import InputError
 from samix.training import Terminal
 
 from .summary import say
-from .ui_context import Context, Report
+from .ui_context import Context
 from .ui_mix import open_shown, policies_for_pairs
-from .ui_photos import verdict_of
 
 HOST = "127.0.0.1"
 _FIRST_PORT = 7860
@@ -111,29 +109,25 @@ def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet | None:
         display.rest()
 
 
-def _report(path: str) -> Report:
+def _report(path: str) -> Path:
     """Return the report of a study.
 
     Raises:
         InputError: There is none.
     """
-    folder = Path(path).expanduser()
-    page, found = folder / "report.html", folder / "findings.json"
+    folder = Path(path).expanduser().absolute()
+    page = folder / "report.html"
     if not (folder / "poc.yaml").is_file():
         raise InputError(
             f"--poc '{path}' is no folder of samix poc (it has no poc.yaml); give the --output of "
             "one"
         )
-    if not page.is_file() or not found.is_file():
+    if not page.is_file():
         raise InputError(
             f"--poc '{path}' has no {page.name}: the study is not finished; go on with samix poc "
             f"--resume --output {path}"
         )
-    try:
-        findings = json.loads(found.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"--poc: '{found}' cannot be read ({error})") from error
-    return Report(page.absolute(), verdict_of(findings))
+    return page
 
 
 def _bound(port: int | None) -> socket.socket:

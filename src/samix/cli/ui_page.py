@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -13,7 +12,7 @@ from PIL import Image
 from samix.errors import InputError
 
 from .ui_cards import cards, message
-from .ui_context import Context, Report
+from .ui_context import Context
 from .ui_mix import Pair, mix_pair, open_shown
 from .ui_photos import another_pair, choices, class_of, offered, read_photo
 
@@ -24,6 +23,12 @@ _MONO = ("ui-monospace", "Consolas", "monospace")
 _LEAD = (
     "Two photos, one `lam` (the share of the original), one seed: what each policy makes of "
     "them. Nothing leaves this machine."
+)
+
+_REPORT = (
+    "<p><a href='/report' target='_blank'>Open it in a tab of its own</a></p>"
+    "<iframe src='/report' title='report of the study' style='width:100%;height:80vh;"
+    "border:1px solid var(--border-color-primary)'></iframe>"
 )
 
 
@@ -56,18 +61,8 @@ def build_page(context: Context) -> Any:
             with gr.Tab("Mixes"):
                 _mixes(context)
             with gr.Tab("Report of the study"):
-                gr.HTML(report_html(context.report))
+                gr.HTML(_REPORT)
     return page
-
-
-def report_html(report: Report) -> str:
-    """Return the verdict of a study, a link to its report, and the report in a frame."""
-    said = "".join(f"<p lang='{escape(k)}'>{escape(v)}</p>" for k, v in report.verdict.items())
-    return (
-        f"{said}<p><a href='/report' target='_blank'>Open the report in a tab of its own</a></p>"
-        "<iframe src='/report' title='report of the study' style='width:100%;height:80vh;"
-        "border:1px solid var(--border-color-primary)'></iframe>"
-    )
 
 
 def see(

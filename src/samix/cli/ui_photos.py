@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -75,12 +75,3 @@ def class_of(images: ImageSet, position: int) -> str:
 def choices(images: ImageSet, positions: Sequence[int]) -> list[tuple[str, int]]:
     """Return what the list of photos shows, and which position it stands for."""
     return [(images.keys[position], position) for position in positions]
-
-
-def verdict_of(findings: Mapping[str, object]) -> dict[str, str]:
-    """Return the verdict of a study by language; empty where the findings hold none."""
-    verdict = findings.get("verdict")
-    sentence = verdict.get("sentence") if isinstance(verdict, Mapping) else None
-    if not isinstance(sentence, Mapping):
-        return {}
-    return {str(lang): str(text) for lang, text in sentence.items()}

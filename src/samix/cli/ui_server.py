@@ -65,7 +65,7 @@ def create_app(context: Context) -> FastAPI:
     # no page of another name that leads here can talk to it
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     if context.report is not None:
-        page = context.report.page
+        page = context.report
         app.get(_REPORT)(lambda: FileResponse(page, media_type="text/html"))
     return gr.mount_gradio_app(
         app,
