@@ -20,6 +20,7 @@ _SHARED = {
     "alpha": "Parameter of Beta(alpha, alpha), above 0: the smaller, the nearer lam is to 0 or 1.",
     "p": "Probability that a sample is mixed, in [0, 1].",
 }
+_NOTHING = "nothing but the images"
 _WORDS = {
     "features": "the features of a network",
     "gradient": "the gradient of the loss by the pixels",
@@ -65,7 +66,11 @@ class PolicyFacts:
         needs = [_WORDS.get(need, need) for need in self.traits.needs]
         if self.traits.seam == "feature":
             needs.append("a stage inside the network to mix at")
-        return " and ".join(needs) or "nothing but the images"
+        if self.traits.label == "attention":
+            needs.append("the attention that the network in training pays to the mix")
+        if self.traits.sources == "history":
+            needs.append("the batch before, as it was mixed")
+        return " and ".join(needs) or _NOTHING
 
     @property
     def cost(self) -> str:
@@ -77,6 +82,8 @@ class PolicyFacts:
             ("gradient" in traits.needs, "a forward and a backward pass before the step"),
             (bool(traits.needs), "a forward pass of the momentum encoder"),
             (traits.seam == "feature", "a blend of features"),
+            (traits.label == "attention", "a blend, and the attention of the last block"),
+            (traits.sources == "history", "a copy of the batch, and a blend"),
             (self.network, "a forward pass of its own frozen network, and a blend"),
             (traits.reads_pixels, "a look at the pixels of the batch, and a blend"),
         )
@@ -85,8 +92,7 @@ class PolicyFacts:
     @property
     def where(self) -> str:
         """Where it can be used."""
-        traits = self.traits
-        if traits.learned or traits.needs or traits.seam == "feature":
+        if self.needs != _NOTHING:
             return "inside a method: samix train, samix pretrain, samix.create_method"
         return "everywhere: a loop, a collate_fn, a method, samix train"
 
