@@ -55,7 +55,7 @@ def study_of(data: str) -> dict[str, Any]:
 def findings_of(kind: str, policy: str, mode: str = "supervised") -> dict[str, Any]:
     rows = [
         {"mode": where, "labels": labels, "policy": name, "score": 0.9, "low": 0.85, "high": None,
-         "seeds": 2}
+         "seeds": 2, "gain": None if name == "none" else 0.5, "p_holm": 0.5}
         for where in ("supervised", "self-supervised") for labels in (20, 45) for name in POLICIES
     ]  # fmt: skip
     rows[0]["high"] = rows[-1]["high"] = 0.95
@@ -157,6 +157,32 @@ def test_the_settings_are_those_of_the_largest_cell(poc):
         assert config.validate_every == math.ceil(epochs / LOOKS)
         assert ("recommends no policy" in final.follows) is (verdict[0] not in (
             "adopt", "adopt-light", "use-simple"))  # fmt: skip
+
+
+def test_where_nothing_is_recommended_a_proven_free_policy_is_taken(poc):
+    """As the verdict says in words: until then use that one."""
+    found = findings_of("not-proven", "samix")
+
+    def chosen(**better: dict[str, Any]) -> str:
+        rows = [
+            {**row, **better.get(row["policy"].replace("-", "_"), {})}
+            if (row["mode"], row["labels"]) == ("supervised", 45) else row
+            for row in found["policies"]
+        ]  # fmt: skip
+        Path("poc/findings.json").write_text(json.dumps({**found, "policies": rows}))
+        return final_of("poc").policy
+
+    proven = {"gain": 3.0, "p_holm": 0.01}
+    assert chosen() == "none"
+    assert chosen(mixup=proven) == "mixup"
+    assert chosen(mixup=proven, mixup_long={"gain": 4.0, "p_holm": 0.02}) == "mixup-long"
+    assert "of the free ones 'mixup-long' is proven ahead" in final_of("poc").follows
+    assert final_config({}, final_of("poc")).epochs == 9
+    assert chosen(samix=proven, samix_p=proven) == "none"  # they are not free
+    assert chosen(mixup={**proven, "seeds": 1}) == "none"
+    assert chosen(mixup={"gain": 0.9, "p_holm": 0.01}) == "none"
+    assert chosen(mixup={"gain": 3.0, "p_holm": 0.06}) == "none"
+    assert chosen(mixup={"gain": -3.0, "p_holm": 0.01}) == "none"
 
 
 def test_a_study_of_few_labels_still_leads_to_a_model_of_all(poc):

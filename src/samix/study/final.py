@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 from samix.errors import InputError
 from samix.training.exporting import MODEL
 
+from .candidates import ERROR, Limits
 from .folder import PocFolder, read_study
-from .grid import LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
+from .grid import LEARNED, LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
 from .trained import AGAIN, VERSION
 
 _RECOMMENDED = ("adopt", "adopt-light", "use-simple")
@@ -48,9 +49,10 @@ def final_of(path: str | Path) -> Final:
     """Return the training that follows from the verdict of a study.
 
     It learns from the train and the test photos of the study; its validation photos still choose
-    the weights. A policy that is recommended is trained as in its largest cell; where none is,
-    plain training is. After self-supervised learning it starts from the study's pre-training of the
-    first seed, at a tenth of the learning rate.
+    the weights. A policy that is recommended is trained as in its largest cell. Where none is, the
+    free policy is taken that is proven ahead of plain training by most, and else plain training;
+    see :func:`free_choice`. After self-supervised learning it starts from the study's pre-training
+    of the first seed, at a tenth of the learning rate.
 
     Args:
         path: Folder of the study.
@@ -62,8 +64,8 @@ def final_of(path: str | Path) -> Final:
     study, findings = read_study(path), _read_findings(folder, path)
     verdict = findings["verdict"]
     recommended = _is_recommended(verdict["kind"], folder)
-    policy = str(verdict["policy"]) if recommended else _BASELINE
     mode = str(verdict["mode"])
+    policy = str(verdict["policy"]) if recommended else free_choice(findings["policies"], mode)
     job = _largest(study, policy, mode, folder)
     common = _after_pretraining(study, folder, job) if mode == SELF_SUPERVISED else job.settings
     settings = {name: value for name, value in common.items() if name not in _BUDGET}
@@ -104,6 +106,30 @@ def _is_recommended(kind: str, folder: PocFolder) -> bool:
     if kind not in (*_RECOMMENDED, *_OTHERWISE):
         raise InputError(f"'{folder.findings}' has the unknown verdict '{kind}'. {AGAIN}")
     return kind in _RECOMMENDED
+
+
+def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
+    """Return the policy to use where a study recommends none: it costs nothing to learn.
+
+    The one with the largest gain over plain training at the most labels, of those without a Mixer
+    whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with two
+    seeds or more; plain training where there is none.
+
+    Args:
+        rows: The findings' table of policies.
+        mode: "supervised" or "self-supervised".
+    """
+    here = [row for row in rows if row["mode"] == mode]
+    most = max((row["labels"] for row in here), default=0)
+    able = [
+        row
+        for row in here
+        if row["labels"] == most and base_of(row["policy"]) not in LEARNED
+        and row["gain"] is not None and row["p_holm"] is not None
+        and row["gain"] >= Limits().worth and row["p_holm"] < ERROR and row["seeds"] >= 2
+    ]  # fmt: skip
+    best = max(able, key=lambda row: float(row["gain"]), default=None)
+    return _BASELINE if best is None else str(best["policy"])
 
 
 def _largest(study: Mapping[str, Any], policy: str, mode: str, folder: PocFolder) -> Job:
@@ -155,9 +181,14 @@ def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> str
     start = f", from the encoder of '{settings['init']}'" if "init" in settings else ""
     if recommended:
         return f"So the final model is trained with '{policy}' {how}{start}."
+    if policy == _BASELINE:
+        return (
+            f"It recommends no policy and none that is free is proven ahead, so the final model is "
+            f"trained without mixing ('{policy}') {how}{start}; --policy NAME takes another one."
+        )
     return (
-        f"It recommends no policy, so the final model is trained without mixing ('{policy}') {how}"
-        f"{start}; --policy NAME takes another one."
+        f"It recommends no learned policy; of the free ones '{policy}' is proven ahead of plain "
+        f"training by most, so the final model is trained with it {how}{start}."
     )
 
 
