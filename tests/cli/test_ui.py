@@ -259,6 +259,7 @@ def test_the_page_is_served_here_alone_and_ctrl_c_ends_it():
 
 def test_a_page_is_made_of_what_is_there():
     pytest.importorskip("gradio", reason="the extra ui is not installed")
+    from samix.cli import ui_page
     from samix.cli.ui_context import Context
     from samix.cli.ui_page import build_page, see
 
@@ -275,3 +276,5 @@ def test_a_page_is_made_of_what_is_there():
     config = build_page(Context(("mixup",), open_images("demo:photos_per_class=2,size=16")))
     labels = [part["props"].get("label") for part in config.get_config_file()["components"]]
     assert {"original from demo", "policies", "partner"} <= set(labels)
+    # gradio writes a stub beside the module of each component that is derived from its own
+    assert not Path(ui_page.__file__).with_suffix(".pyi").exists()

@@ -32,14 +32,9 @@ _REPORT = (
 )
 
 
-class PhotoInput(gr.Image):  # type: ignore[misc]
-    """A place to drop a photo, which is read as samix reads photos, not by gradio."""
-
-    is_template = True  # in the browser it is gr.Image
-
-    def preprocess(self, payload: Any) -> str | None:
-        """Return the file of the photo; gradio has checked that it may be read."""
-        return None if payload is None else payload.path
+def file_of(payload: Any) -> str | None:
+    """Return the file of a photo that was dropped in; gradio has checked that it may be read."""
+    return None if payload is None else str(payload.path)
 
 
 def theme() -> Any:
@@ -102,10 +97,11 @@ def _mixes(context: Context) -> None:
     with gr.Row():
         for side in _SIDES:
             with gr.Column(min_width=280):
-                image = PhotoInput(
-                    label=side, sources=["upload", "clipboard"],
-                    height=240, format="png", elem_classes="photo",
+                image = gr.Image(
+                    label=side, sources=["upload", "clipboard"], height=240, format="png",
+                    elem_classes="photo",
                 )  # fmt: skip
+                image.preprocess = file_of  # read as samix reads photos, not by gradio
                 word = gr.Textbox(label=f"class of the {side}", placeholder=side, max_lines=1)
                 sides.append((image, word))
                 lists.append(_list(context, side))
