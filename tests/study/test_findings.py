@@ -267,3 +267,15 @@ def test_wrong_options_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         find(*tables, **options)
+
+
+def test_trainings_too_short_or_too_weak_to_tell_are_said_to_be_that() -> None:
+    outcomes, cells = study(np.random.default_rng(1), {"none-long": 12.0})
+    risks = [one["en"] for one in find(outcomes, cells)["verdict"]["risks"]]
+    assert any(one.startswith("Plain training gains from longer training alone") for one in risks)
+    assert not any("better than guessing" in one for one in risks)
+    rng = np.random.default_rng(2)
+    guessed = outcomes.assign(predicted=rng.permutation(outcomes["predicted"].to_numpy()))
+    risks = [one["en"] for one in find(guessed, cells)["verdict"]["risks"]]
+    assert any("not shown to be better than guessing" in one for one in risks)
+    assert not any("longer training alone" in one for one in risks)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .answers import Answers
+from .finding_rows import score_of
 from .rates import ClassRecall, rarest_judgeable, recalls_of
+from .tables import weights
 from .wording_study import (
     accuracy_headline,
     balanced_note,
     failed_note,
     guard_risk,
+    guessing_risk,
     intervals_note,
     no_curve_note,
     prices_note,
     primary_note,
     rarest_words,
+    unfinished_risk,
     unjudged_note,
     weakest_risk,
 )
@@ -78,10 +84,10 @@ def rarest_of(found: Answers) -> Row | None:
 
 
 def risks_of(found: Answers, guard: Sequence[Row]) -> list[Words]:
-    """Return weak classes, classes that cannot be judged, and a guard with much to do."""
+    """Return too little training, weak or unjudgeable classes, and a guard with much to do."""
     recalls = _recalls(found)
     able = [one for one in recalls if one.judgeable]
-    risks = []
+    risks = _little_training(found)
     if len(able) > 1:
         risks.append(weakest_risk(min(able, key=lambda one: one.recall.share), found.policy))
     risks += [one.why for one in recalls if not one.judgeable]
@@ -128,3 +134,20 @@ def notes_of(found: Answers, *, prices: object) -> list[Words]:
 def _recalls(found: Answers) -> tuple[ClassRecall, ...]:
     scores = found.trained.scores.get(found.primary, {}).get(found.policy)
     return () if scores is None else recalls_of(scores, found.classes)
+
+
+def _little_training(found: Answers) -> list[Words]:
+    """Return signs that trainings were too short, or too hard, for any policy to tell."""
+    baseline = found.roles.baseline
+    scores = found.trained.scores.get(found.primary, {}).get(baseline)
+    risks = []
+    if scores is not None:
+        score = score_of(scores, found.measure)
+        weight, _ = weights(scores, found.measure)
+        guess = float(np.bincount(scores.target, weights=weight).max())
+        if score.low <= guess:
+            risks.append(guessing_risk(score.estimate, guess))
+    longer = found.gains.get(found.primary, {}).get(f"{baseline}-long")
+    if longer is not None and longer.low > 0:
+        risks.append(unfinished_risk(longer))
+    return risks

@@ -142,6 +142,7 @@ def _settings(
         "policy": base,
         "policy_options": dict(study["plan"]["options"].get(base, {})),
         "epochs": epochs,
+        "shrink_batch": True,  # a budget may have fewer labels than a batch
         "validate_every": math.ceil(epochs / LOOKS),
         "seed": seed,
     }

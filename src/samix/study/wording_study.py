@@ -159,6 +159,29 @@ def guard_risk(mode: str, policy: str, accepted: float) -> Words:
     )
 
 
+def unfinished_risk(longer: Effect) -> Words:
+    """Say that plain training had not converged."""
+    points = points_words(longer)
+    return Words(
+        f"Plain training gains from longer training alone ({points.en}): the trainings had not "
+        "converged, and the verdict is about trainings as short as these.",
+        f"通常学習は長く学習するだけで向上します({points.ja})。学習は収束しておらず、判定はこの短い"
+        "学習についてのものです。",
+    )
+
+
+def guessing_risk(score: float, guess: float) -> Words:
+    """Say that plain training is not shown to know more than a guess."""
+    return Words(
+        f"Plain training is not shown to be better than guessing ({100 * score:.1f} % against "
+        f"{100 * guess:.1f} %): no policy has learned enough to be compared. Train longer, on "
+        "larger photos, or from trained weights (--pretrained).",
+        f"通常学習が当て推量より良いとは言えません({100 * score:.1f} % 対 {100 * guess:.1f} %)。"
+        "どの方式も比較できるほど学習していません。学習を長くするか、画像を大きくするか、学習済みの重み"
+        "(--pretrained)から始めてください。",
+    )
+
+
 def failed_note(failed: int, missing: int, planned: int) -> Words:
     """Say how many cells are left out."""
     return Words(
