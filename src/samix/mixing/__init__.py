@@ -3,15 +3,14 @@
 from .alignment import aligned, alignment, sinkhorn
 from .blend import blend, mix_targets, read_original, read_partner
 from .dense import mix_dense
-from .dense import mix_dense
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
 from .energy import grid_energy, lowest_energy
 from .evidence import Evidence
 from .labels import by_attention, by_content
-from .masks import area_of, box_mask, constant_mask, cut_box, match_area
+from .masks import area_of, box_area, box_mask, constant_mask, cut_box, match_area
 from .moves import box_in_box, cells_in_place, move_cells
 from .pairing import PAIRINGS, Pairing, check_pairing, draw_partners
-from .plan import MixPlan, choose, keep_clean
+from .plan import Boxed, MixPlan, choose, keep_clean
 from .regions import block_cells, extreme_square, shifted_square
 from .saliency import (
     as_shares,
@@ -28,6 +27,7 @@ from .visibility import at_size, visible_share, visible_shares
 
 __all__ = [
     "PAIRINGS",
+    "Boxed",
     "Evidence",
     "MixPlan",
     "Pairing",
@@ -39,6 +39,7 @@ __all__ = [
     "blend",
     "block_cells",
     "blur_saliency",
+    "box_area",
     "box_in_box",
     "box_mask",
     "by_attention",
@@ -63,7 +64,6 @@ __all__ = [
     "low_frequency_field",
     "lowest_energy",
     "match_area",
-    "mix_dense",
     "mix_dense",
     "mix_targets",
     "move_cells",

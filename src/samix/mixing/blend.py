@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .each import Resample, blend_each
 from .moves import move_cells
 from .plan import MixPlan
 
-Resample = Literal["bilinear", "nearest"]
+_LARGE = 2**14  # numbers in an image; below this the calls take longer than what they save
 
 
 def blend(
@@ -64,10 +63,35 @@ def blend(
             f"partner_images: expected {tuple(images.shape)} as images, "
             f"got {tuple(partner_images.shape)}"
         )
-    past = images if plan.past_images is None else plan.past_images
+    past = images if plan.past_images is None else _past_images(plan.past_images, images)
     others = past if partner_images is None else partner_images
+    if _one_by_one(images, others, plan):
+        return blend_each(images, others, plan, resample=resample)
     partner = read_partner(others, plan, resample=resample)
     return torch.lerp(partner, read_original(images, plan), plan.mask.to(images.dtype))
+
+
+def _past_images(past: Tensor, images: Tensor) -> Tensor:
+    """Return an earlier batch (N,C,H,W) where it is of the form of this one.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if past.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"images: expected {tuple(past.shape[1:])} each, as the batch before that the plan "
+            f"takes partners from, got {tuple(images.shape[1:])}; give partner_images of this form"
+        )
+    return past.to(images.dtype)
+
+
+def _one_by_one(images: Tensor, others: Tensor, plan: MixPlan) -> bool:
+    """Say whether samples are mixed faster one by one: large, on the CPU, without gradient."""
+    if torch.compiler.is_compiling() or images.device.type != "cpu" or plan.moves is not None:
+        return False
+    graph = images.requires_grad or others.requires_grad or plan.mask.requires_grad
+    large = images.shape[1:].numel() >= _LARGE
+    return large and not (graph and torch.is_grad_enabled())
 
 
 def read_original(images: Tensor, plan: MixPlan) -> Tensor:

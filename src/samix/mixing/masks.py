@@ -35,10 +35,24 @@ def box_mask(box: Tensor, size: tuple[int, int]) -> Tensor:
     rows = torch.arange(height, device=box.device).view(1, -1)
     columns = torch.arange(width, device=box.device).view(1, -1)
     top, left, bottom, right = box.unsqueeze(-1).unbind(1)
-    inside_rows = (rows >= top) & (rows < bottom)
-    inside_columns = (columns >= left) & (columns < right)
-    inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
-    return (~inside).float()
+    outside_rows = ((rows < top) | (rows >= bottom)).float()
+    outside_columns = ((columns < left) | (columns >= right)).float()
+    # one pass over the mask
+    return torch.maximum(outside_rows[:, None, :, None], outside_columns[:, None, None, :])
+
+
+def box_area(box: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the area of :func:`box_mask` without the mask: the share outside of each box.
+
+    Args:
+        box: (B,4) integers top, left, bottom, right in pixels.
+        size: Height and width in pixels.
+
+    Returns:
+        (B,) float32 in [0, 1].
+    """
+    sides = (box[:, 2:] - box[:, :2]).clamp_min(0)
+    return 1.0 - sides.prod(1).float() / (size[0] * size[1])
 
 
 def cut_box(lam: Tensor, centre: Tensor, size: tuple[int, int]) -> Tensor:

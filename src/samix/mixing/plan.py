@@ -14,6 +14,19 @@ from .moves import cells_in_place
 
 
 @dataclass(frozen=True)
+class Boxed:
+    """What is known of a mask that is a box, so that only the box need be looked at.
+
+    Attributes:
+        mask: (B,1,H,W), the mask that it is known of: 1 outside of each box, 0 inside.
+        box: (B,4) int64 top, left, bottom, right in pixels; bottom and right are exclusive.
+    """
+
+    mask: Tensor
+    box: Tensor
+
+
+@dataclass(frozen=True)
 class MixPlan:
     """What will be mixed with what, where, and what the label says about it.
 
@@ -36,6 +49,8 @@ class MixPlan:
         past_target: (N,K) float32 or None: its labels.
         partner_weight: (B,) float32 in [0, 1] or None: share of the partner that the label uses, in
             a policy whose shares need not sum to 1; None is 1 - weight.
+        boxed: Where the mask is a box, its corners; it holds for that very mask alone, and a plan
+            whose mask was replaced is a plan with any mask.
         repair: (B,) int64 or None: what a guard did to each sample, a position in
             :data:`samix.guard.OUTCOMES`; None where no guard looked at the plan.
         broken: (B,) int64 or None: which rules the mix broke before it was repaired, one bit each
@@ -52,6 +67,7 @@ class MixPlan:
     stage: int | None = None
     past_images: Tensor | None = None
     past_target: Tensor | None = None
+    boxed: Boxed | None = None
     repair: Tensor | None = None
     broken: Tensor | None = None
 
@@ -71,6 +87,12 @@ class MixPlan:
     def area(self) -> Tensor:
         """(B,) mean of each mask."""
         return area_of(self.mask)
+
+    @property
+    def box(self) -> Tensor | None:
+        """(B,4) corners of the boxes where the mask is one, else None."""
+        known = self.boxed
+        return known.box if known is not None and known.mask is self.mask else None
 
     @property
     def partner_share(self) -> Tensor:
@@ -97,6 +119,8 @@ class MixPlan:
         changed: dict[str, Any] = {
             name: function(value) for name, value in values.items() if isinstance(value, Tensor)
         }
+        if (box := self.box) is not None:
+            changed["boxed"] = Boxed(changed["mask"], function(box))
         return replace(self, **changed)
 
 
@@ -110,11 +134,13 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
     wide, moves = clean.view(-1, 1, 1, 1), plan.moves
     if moves is not None:
         moves = torch.where(wide, _still(moves), moves)
-    other = plan.partner_weight
+    other, box = plan.partner_weight, plan.box
+    mask = plan.mask.masked_fill(wide, 1.0)
     return replace(
         plan,
         lam=plan.lam.masked_fill(clean, 1.0),
-        mask=plan.mask.masked_fill(wide, 1.0),
+        mask=mask,
+        boxed=None if box is None else Boxed(mask, box.masked_fill(clean.view(-1, 1), 0)),
         weight=plan.weight.masked_fill(clean, 1.0),
         moves=moves,
         partner_weight=None if other is None else other.masked_fill(clean, 0.0),

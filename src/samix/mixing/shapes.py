@@ -110,8 +110,13 @@ def cell_mask(cells: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B,1,H,W) float32.
     """
+    grid, values = cells.shape[2:], cells.float()
+    high, wide = (length // number for length, number in zip(size, grid, strict=True))
+    if (high * grid[0], wide * grid[1]) == size:  # one copy, which is faster
+        blocks = values[:, :, :, None, :, None].expand(-1, -1, -1, high, -1, wide)
+        return blocks.reshape(len(cells), 1, *size)
     rows, columns = (
         torch.arange(length, device=cells.device) * number // length
-        for length, number in zip(size, cells.shape[2:], strict=True)
+        for length, number in zip(size, grid, strict=True)
     )
-    return cells.float()[:, :, rows][:, :, :, columns]
+    return values[:, :, rows][:, :, :, columns]

@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samix.mixing import (
+    Boxed,
     Evidence,
     MixPlan,
     area_of,
     as_shares,
+    box_area,
     box_in_box,
     box_mask,
     cell_mask,
@@ -94,6 +96,7 @@ def snapmix_plan(
         boxes.append(cut_box(draws[-1], centre, size))
     covered, taken = boxes
     mask, rest = box_mask(covered, size), box_mask(taken, size)
+    area = box_area(covered, size)
     activation = evidence.activation
     if activation is None:
         raise ValueError("evidence: expected the activation of each image's own class, got none")
@@ -102,7 +105,7 @@ def snapmix_plan(
     partner = (whole[index] * (1.0 - rest)).sum((1, 2, 3)).clamp(0.0, 1.0)
     if normalise:
         total = weight + partner
-        weight = torch.where(total > 0, weight / total, area_of(mask))
+        weight = torch.where(total > 0, weight / total, area)
     plan = MixPlan(
         draws[0],
         index,
@@ -110,8 +113,9 @@ def snapmix_plan(
         weight,
         grid=box_in_box(covered, taken, size),
         partner_weight=None if normalise else partner,
+        boxed=Boxed(mask, covered),
     )
-    empty = (area_of(mask) == 1.0) | (area_of(rest) == 1.0)
+    empty = (area == 1.0) | (box_area(taken, size) == 1.0)
     return keep_clean(plan, empty)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,15 +12,14 @@ from torch import Tensor, nn
 from samix.mixing import (
     Evidence,
     MixPlan,
-    area_of,
     box_in_box,
-    box_mask,
     constant_mask,
     cut_box,
     draw_uniform,
 )
 
 from .policy import Traits, check_number, check_probability, plan_with
+from .static import box_plan
 
 _NOT_IN_A_PAIR = (
     "the paper pastes mixes of the batch before, which hold many images; the partner of a pair is "
@@ -149,15 +149,10 @@ def recursivemix_plan(
         ones = torch.ones(len(images), device=device)
         return MixPlan(ones, index, constant_mask(ones, size), ones)
     box = cut_box(1.0 - reach * drawn, centre, size)
-    mask = box_mask(box, size)
-    area = area_of(mask)
     whole = torch.tensor([0, 0, *size]).to(device, non_blocking=True).expand(len(images), -1)
-    return MixPlan(
-        area,
-        index % len(past_images),
-        mask,
-        area,
-        grid=box_in_box(box, whole, size),
+    grid = box_in_box(box, whole, size)
+    return replace(
+        box_plan(None, index % len(past_images), box, size, grid),
         past_images=past_images.to(device, images.dtype),
         past_target=past_target.to(device),
     )

@@ -17,7 +17,6 @@ from samix.mixing import (
     MixPlan,
     area_of,
     blur_saliency,
-    box_mask,
     cut_box,
     draw_lam,
     saliency_peak,
@@ -26,6 +25,7 @@ from samix.mixing import (
 )
 
 from .policy import Traits, check_alpha, check_probability, plan_with
+from .static import box_plan
 
 SaliencyRule = Callable[..., MixPlan]
 """A rule that also takes ``saliency`` and ``partner_saliency``, each (B,1,h,w)."""
@@ -102,8 +102,7 @@ def saliencymix_plan(
     """
     lam = draw_lam(images.shape[0], alpha, generator=generator, device=images.device)
     size = (images.shape[2], images.shape[3])
-    mask = box_mask(cut_box(lam, saliency_peak(partner_saliency)[index], size), size)
-    return MixPlan(lam, index, mask, area_of(mask))
+    return box_plan(lam, index, cut_box(lam, saliency_peak(partner_saliency)[index], size), size)
 
 
 def guidedmixup_plan(

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from samix.mixing import (
+    Boxed,
     MixPlan,
-    area_of,
+    box_area,
     box_in_box,
     box_mask,
     constant_mask,
@@ -52,8 +53,28 @@ def cutmix_plan(
     batch, device = images.shape[0], images.device
     lam = draw_lam(batch, alpha, generator=generator, device=device)
     centre = draw_uniform(batch, 2, generator=generator, device=device)
-    mask = box_mask(cut_box(lam, centre, _size(images)), _size(images))
-    return MixPlan(lam, index, mask, area_of(mask))
+    return box_plan(lam, index, cut_box(lam, centre, _size(images)), _size(images))
+
+
+def box_plan(
+    lam: Tensor | None,
+    index: Tensor,
+    box: Tensor,
+    size: tuple[int, int],
+    grid: Tensor | None = None,
+) -> MixPlan:
+    """Plan in which a box shows the partner, and the label uses the area.
+
+    Args:
+        lam: (B,) as drawn; None is the area.
+        index: (B,) int64.
+        box: (B,4) int64 top, left, bottom, right in pixels.
+        size: Height and width in pixels.
+        grid: (B,H,W,2), where the partner is read; None reads it in place.
+    """
+    mask, area = box_mask(box, size), box_area(box, size)
+    lam = area if lam is None else lam
+    return MixPlan(lam, index, mask, area, grid=grid, boxed=Boxed(mask, box))
 
 
 def mixup_cutmix_plan(
@@ -104,10 +125,8 @@ def resizemix_plan(
         firsts.append(first)
         lasts.append(first + shrunk)
     box = torch.stack([*firsts, *lasts], dim=1)
-    mask = box_mask(box, (height, width))
-    area = area_of(mask)
     whole = torch.tensor([0, 0, height, width]).to(device, non_blocking=True).expand(batch, -1)
-    return MixPlan(area, index, mask, area, box_in_box(box, whole, (height, width)))
+    return box_plan(None, index, box, (height, width), box_in_box(box, whole, (height, width)))
 
 
 def none() -> StaticPolicy:

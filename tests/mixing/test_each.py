@@ -1,0 +1,123 @@
+"""Blending sample by sample gives what blending the whole batch gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from samix import MixPlan, blend
+from samix.mixing import (
+    Boxed,
+    box_area,
+    box_in_box,
+    box_mask,
+    choose,
+    constant_mask,
+    keep_clean,
+    read_partner,
+)
+from samix.mixing.each import blend_each
+
+SIZE = (12, 10)
+BOX = torch.tensor([[0, 0, 5, 7], [3, 2, 12, 10], [4, 4, 4, 9]])
+INDEX = torch.tensor([2, 0, 1])
+
+
+def at_once(images: Tensor, plan: MixPlan) -> Tensor:
+    return torch.lerp(read_partner(images, plan), images, plan.mask.to(images.dtype))
+
+
+def boxes(grid: bool = False) -> MixPlan:
+    mask, area = box_mask(BOX, SIZE), box_area(BOX, SIZE)
+    source = torch.tensor([[0, 0, *SIZE]] * 3)
+    return MixPlan(
+        area,
+        INDEX,
+        mask,
+        area,
+        grid=box_in_box(BOX, source, SIZE) if grid else None,
+        boxed=Boxed(mask, BOX),
+    )
+
+
+def plans() -> dict[str, MixPlan]:
+    lam = torch.tensor([0.3, 1.0, 0.0])
+    field = torch.rand(3, 1, *SIZE)
+    return {
+        "constant": MixPlan(lam, INDEX, constant_mask(lam, SIZE), lam),
+        "any": MixPlan(lam, INDEX, field, lam),
+        "box": boxes(),
+        "resized": boxes(grid=True),
+        "resized everywhere": replace(boxes(grid=True), mask=field),
+        "earlier": replace(boxes(), index=INDEX + 1, past_images=torch.rand(4, 3, *SIZE)),
+        "clean": keep_clean(boxes(), torch.tensor([True, False, False])),
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", plans())
+def test_one_by_one_is_as_at_once(name: str, dtype: torch.dtype) -> None:
+    plan, images = plans()[name], torch.rand(3, 3, *SIZE).to(dtype)
+    others = images if plan.past_images is None else plan.past_images.to(dtype)
+    for memory in (torch.contiguous_format, torch.channels_last):
+        laid = images.contiguous(memory_format=memory)
+        before = laid.clone()
+        found = blend_each(laid, others, plan, resample="bilinear")
+        wanted = torch.lerp(read_partner(others, plan), laid, plan.mask.to(dtype))
+        close = 1e-6 if dtype.itemsize >= 4 else 1e-2
+        assert found.dtype == dtype
+        assert torch.allclose(found, wanted, atol=close)
+        assert torch.equal(laid, before)
+        assert found.is_contiguous(memory_format=memory)
+
+
+def test_large_images_go_that_way_and_a_gradient_still_flows() -> None:
+    images = torch.rand(2, 3, 128, 128)
+    lam = torch.tensor([0.3, 0.6])
+    plan = MixPlan(lam, torch.tensor([1, 0]), torch.rand(2, 1, 128, 128), lam)
+    wanted = at_once(images, plan)
+    assert torch.allclose(blend(images, plan), wanted, atol=1e-6)
+    mask = plan.mask.clone().requires_grad_(True)
+    mixed = blend(images, replace(plan, mask=mask))
+    assert torch.allclose(mixed, wanted, atol=1e-6)
+    mixed.sum().backward()
+    assert mask.grad is not None
+    assert torch.allclose(mask.grad, (images - images[[1, 0]]).sum(1, keepdim=True), atol=1e-5)
+    leaf = images.clone().requires_grad_(True)
+    blend(leaf, plan).sum().backward()
+    assert leaf.grad is not None
+    with torch.no_grad():
+        assert torch.allclose(blend(leaf, plan), wanted, atol=1e-6)
+
+
+def test_corners_hold_for_their_own_mask_alone() -> None:
+    plan, images = boxes(), torch.rand(3, 3, *SIZE)
+    assert plan.box is not None
+    other = replace(plan, mask=torch.rand(3, 1, *SIZE))
+    assert other.box is None
+    assert torch.allclose(
+        blend_each(images, images, other, resample="bilinear"), at_once(images, other), atol=1e-6
+    )
+    moved = plan.detach().to("cpu")
+    assert moved.box is not None
+    assert torch.equal(moved.box, BOX)
+    clean = keep_clean(plan, torch.tensor([True, False, False]))
+    assert clean.box is not None
+    assert torch.equal(box_mask(clean.box, SIZE), clean.mask)
+    assert choose(plan, other, torch.tensor([True, False, False])).box is None
+    assert plan.relabel(plan.lam).box is not None
+
+
+def test_the_area_of_a_box_is_that_of_its_mask() -> None:
+    assert torch.allclose(box_area(BOX, SIZE), box_mask(BOX, SIZE).mean((1, 2, 3)))
+    upside_down = torch.tensor([[5, 5, 3, 9]])
+    assert box_area(upside_down, SIZE).item() == 1.0
+
+
+def test_an_earlier_batch_of_another_form_is_refused() -> None:
+    plan = replace(boxes(), past_images=torch.rand(4, 1, *SIZE))
+    with pytest.raises(ValueError, match=r"images: expected \(1, 12, 10\) each, as the batch bef"):
+        blend(torch.rand(3, 3, *SIZE), plan)
