@@ -8,6 +8,7 @@ from .check import check_policy, check_with
 from .opening import policy_of
 from .photos import cut_batches, demo_photos
 from .results import CheckResult, PolicyCheck
+from .stand_in import stand_in_evidence
 from .timing import MixTime, mix_time
 from .trials import Photos
 
@@ -22,4 +23,5 @@ __all__ = [
     "demo_photos",
     "mix_time",
     "policy_of",
+    "stand_in_evidence",
 ]
