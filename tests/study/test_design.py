@@ -53,6 +53,7 @@ def test_the_least_grid_answers_the_main_question_with_plain_training_for_equal_
     assert design.modes == ("supervised",)
     assert {"none", "none-long", "mixup-long", "samix"} <= set(design.named("supervised"))
     assert design.fractions[0] == 1.0
+    assert fit(250)[0].named("supervised") == ["none", "none-long", "samix"]
     nothing, least = fit(60)
     assert nothing is None
     enough, _ = fit(least + 1)

@@ -30,7 +30,7 @@ def wish(**changes):
 def quick(monkeypatch):
     """Trials that take no time."""
 
-    def trials(path, photos, policies, options, engine, announce):
+    def trials(path, photos, policies, options, engine, announce, *, quick):
         return {m: {n: Timing(1.0, 0.15 if n == "samix" else 0.1, 0.05) for n in names}
                 for m, names in policies.items()}  # fmt: skip
 
@@ -80,6 +80,17 @@ def test_trials_time_real_trainings_and_leave_nothing(tmp_path):
         assert timing.step > 0
         assert timing.look > 0
     assert not (tmp_path / "trials").exists()
+
+
+def test_quick_trials_take_hand_made_policies_to_be_as_quick_as_plain_training(tmp_path):
+    torch.set_num_threads(1)
+    asked: list[int] = []
+    found = time_policies(
+        tmp_path / "trials", opened(), {"supervised": ("none", "cutmix", "mixup")}, {}, Here(),
+        lambda what, done, total: asked.append(total), quick=True,
+    )["supervised"]  # fmt: skip
+    assert found["cutmix"] == found["mixup"] == found["none"]
+    assert set(asked) == {1}
 
 
 def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):

@@ -90,7 +90,8 @@ def ladder(
     few = (shares[0], *shares[1:][-2:]) if len(shares) > 2 else shares
     two = (shares[0], shares[1]) if len(shares) > 1 else shares
     whole = tuple(policies)
-    core = tuple(name for name in policies if name in ("none", "mixup", *LEARNED)) or whole
+    core = tuple(name for name in policies if name in ("none", "mixup", *LEARNED))
+    pair = ("none", "samix" if "samix" in policies else "samix-p")
     both = tuple(modes)
     one = (SUPERVISED,) if SUPERVISED in both else both
 
@@ -118,7 +119,8 @@ def ladder(
         design(core, two, one, STEPS // 4),
         design(core, two, one, STEPS // 5),
         design(core, shares[:1], one, STEPS // 4),
-        design(core, shares[:1], one, LEAST_STEPS),
+        design(pair, shares[:1], one, STEPS // 4),
+        design(pair, shares[:1], one, LEAST_STEPS),
     ]
     kept: list[Design] = []
     for rung in rungs:

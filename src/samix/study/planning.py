@@ -33,6 +33,7 @@ from .trials import time_policies
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"samix": {"alpha": 2.0}}
 _RESERVE = 0.12  # of the time, for a machine that is slower later and for the report
 _REPORT = 30.0  # seconds for findings, pictures and report
+_QUICK = 1800.0  # seconds of budget below which trials are quick
 
 
 def plan_study(
@@ -77,7 +78,9 @@ def plan_study(
             if hoped is not None and mode not in hoped.modes:
                 continue  # no time for it even if it took no longer than the first
         asked = {mode: wish.policies}
-        timings |= time_policies(trials, opened, asked, _OPTIONS, engine, announce)
+        timings |= time_policies(
+            trials, opened, asked, _OPTIONS, engine, announce, quick=wish.budget < _QUICK
+        )
     design, seconds = fit(timings)
     spent = time.monotonic() - begun
     if design is None:
