@@ -15,7 +15,8 @@ def box_in_box(place: Tensor, source: Tensor, size: tuple[int, int]) -> Tensor:
         size: Height and width in pixels.
 
     Returns:
-        (B,H,W,2) float32 in the coordinates of ``torch.nn.functional.grid_sample``.
+        (B,H,W,2) float32 in the coordinates of ``torch.nn.functional.grid_sample``; beyond the
+        place an end of the image, -1 or 1.
     """
     axes = []
     for axis, length in enumerate(size):
@@ -25,7 +26,8 @@ def box_in_box(place: Tensor, source: Tensor, size: tuple[int, int]) -> Tensor:
         along = (middle - first) / (last - first).clamp_min(1)
         # the middle of a pixel of the source box
         position = (start + along * (end - start)).clamp(start + 0.5, (end - 0.5).clamp_min(0.5))
-        axes.append(position / length * 2.0 - 1.0)
+        inside = position / length * 2.0 - 1.0
+        axes.append(inside.masked_fill(middle < first, -1.0).masked_fill(middle > last, 1.0))
     rows, columns = axes
     height, width = size
     return torch.stack(
