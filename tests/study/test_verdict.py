@@ -46,6 +46,23 @@ def test_adopt() -> None:
     assert verdict.numbers["samix: times the wall time of none"] == pytest.approx(2.5)
 
 
+def test_what_only_says_the_most_frequent_class_is_never_recommended() -> None:
+    """Always "good" scores 70 %, and plain training that tries scores less."""
+    target = np.repeat([0, 1, 2], [135, 630, 135])
+    rng = np.random.default_rng(0)
+
+    def rows(share: float) -> PartScores:
+        return scores_of(rng.random((3, 900)) < share, target)
+
+    always = scores_of(np.tile(target == 1, (3, 1)), target)
+    scores = {"none": rows(0.5), "mixup": rows(0.5), "none-long": rows(0.52), "samix": always}
+    verdict = kind_of(scores)
+    assert (verdict.kind, verdict.policy) == ("not-proven", "samix")
+    assert "not shown to be better than guessing (70.0 % against 70.0 %)" in verdict.sentence.en
+    better = {**scores, "samix": rows(0.8)}
+    assert kind_of(better).kind == "adopt"
+
+
 def test_adopt_the_light_version_where_it_is_not_worse() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.81, samix=0.9, samix_p=0.9))
     assert (verdict.kind, verdict.policy) == ("adopt-light", "samix-p")

@@ -12,13 +12,13 @@ from samix.errors import InputError
 
 from .calibration import calibration_of
 from .candidates import Cost, Roles
-from .crossed import Interval, crossed_interval
 from .effects import Effect
 from .inspection import Inspection, Prices, best_thresholds, inspect, part_probabilities
 from .labels import LabelEfficiency, compare_with_curve
+from .levels import score_of
 from .overall import Question
 from .rates import recalls_of
-from .tables import PartScores, weighted_squares, weights
+from .tables import PartScores
 from .trained import Trained
 from .wording_study import no_threshold_note
 from .words import Words
@@ -26,14 +26,6 @@ from .words import Words
 Row = dict[str, Any]
 HOUR = 3600.0  # seconds
 ENERGY = ("price", "power", "currency")
-
-
-def score_of(scores: PartScores, measure: str) -> Interval:
-    """Return a policy's measure with its interval, cut to 0 to 1."""
-    found = crossed_interval(weighted_squares(scores.part, scores.right, *weights(scores, measure)))
-    return Interval(
-        found.estimate, max(found.low, 0.0), min(found.high, 1.0), found.error, found.df, found.p
-    )
 
 
 def curve_rows(trained: Trained, measure: str) -> list[Row]:

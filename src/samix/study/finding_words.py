@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .answers import Answers
-from .finding_rows import score_of
+from .levels import guess_of, only_guesses, score_of
 from .rates import ClassRecall, rarest_judgeable, recalls_of
-from .tables import weights
 from .wording_study import (
     accuracy_headline,
     balanced_note,
@@ -141,12 +138,9 @@ def _little_training(found: Answers) -> list[Words]:
     baseline = found.roles.baseline
     scores = found.trained.scores.get(found.primary, {}).get(baseline)
     risks = []
-    if scores is not None:
-        score = score_of(scores, found.measure)
-        weight, _ = weights(scores, found.measure)
-        guess = float(np.bincount(scores.target, weights=weight).max())
-        if score.low <= guess:
-            risks.append(guessing_risk(score.estimate, guess))
+    if scores is not None and only_guesses(scores, found.measure):
+        score, guess = score_of(scores, found.measure), guess_of(scores, found.measure)
+        risks.append(guessing_risk(score.estimate, guess))
     longer = found.gains.get(found.primary, {}).get(f"{baseline}-long")
     if longer is not None and longer.low > 0:
         risks.append(unfinished_risk(longer))

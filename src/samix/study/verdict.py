@@ -13,7 +13,9 @@ decides:
    candidate. SAMix was not tested.
 5. **Do not adopt**: for every candidate, plain training is proven better, or the upper end of its
    gain is below `worth`, or it does harm.
-6. **Not proven**: everything else, with how many seeds or test parts would tell.
+6. **Not proven**: everything else, with how many seeds or test parts would tell. So is what rules 1
+   to 3 would recommend where it is not shown to be better than guessing, which is to say the most
+   frequent class of the test parts every time.
 
 *Proven* means all of this: at least two seeds; a gain of at least `worth` points over plain
 training; ahead by `margin` or more of **every** free rival that took at most its wall time; both
@@ -30,7 +32,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -53,6 +55,7 @@ from .candidates import (
     share_of,
 )
 from .effects import Effect
+from .levels import guess_of, only_guesses, score_of
 from .power import needed
 from .tables import PartScores, part_scores, require
 from .wording import (
@@ -62,6 +65,7 @@ from .wording import (
     alive_risk,
     also_words,
     do_not_words,
+    guessing_words,
     harm_risk,
     needed_words,
     not_alive_words,
@@ -148,7 +152,20 @@ def weigh(
     """Return the verdict on scores; see :func:`judge`."""
     case = _case(scores, costs, roles or Roles(), limits or Limits(), measure)
     rules = (_light, _adopt, _simple, _not_alive, _do_not, _not_proven)
-    return next(verdict for rule in rules if (verdict := rule(case)) is not None)
+    found = next(verdict for rule in rules if (verdict := rule(case)) is not None)
+    return _unless_it_guesses(case, found)
+
+
+def _unless_it_guesses(case: Case, verdict: Verdict) -> Verdict:
+    """Recommend no policy that is not shown to be better than guessing."""
+    if verdict.kind not in ("adopt", "adopt-light", "use-simple"):
+        return verdict
+    scores = case.scores[verdict.policy]
+    if not only_guesses(scores, case.measure):
+        return verdict
+    score, guess = score_of(scores, case.measure), guess_of(scores, case.measure)
+    text = guessing_words(verdict.policy, score.estimate, guess)
+    return replace(verdict, kind="not-proven", sentence=text)
 
 
 def _case(

@@ -242,3 +242,13 @@ def harm_risk(policy: str, harm: Effect) -> Words:
         f"{policy} lowers the recall of {class_name(harm)} by {-harm.points:.1f} points.",
         f"{policy} は {class_name(harm)} の再現率を {-harm.points:.1f} ポイント下げます。",
     )
+
+
+def guessing_words(policy: str, score: float, guess: float) -> Words:
+    """Say that what would be recommended is not shown to be better than guessing."""
+    return Words(
+        f"Not proven: {policy} is ahead, but is not shown to be better than guessing "
+        f"({100 * score:.1f} % against {100 * guess:.1f} %).",
+        f"有意な効果は確認できていません: {policy} が最も良い結果ですが、"
+        f"当て推量より良いとは言えません({100 * score:.1f} % 対 {100 * guess:.1f} %)。",
+    )
