@@ -47,20 +47,19 @@ def test_adopt() -> None:
 
 
 def test_what_only_says_the_most_frequent_class_is_never_recommended() -> None:
-    """Always "good" scores 70 %, and plain training that tries scores less."""
-    target = np.repeat([0, 1, 2], [135, 630, 135])
+    """Always "good" is right in 284 of 300 parts; the other classes are too small to show harm."""
+    target = np.repeat([0, 1, 2], [8, 284, 8])
     rng = np.random.default_rng(0)
 
     def rows(share: float) -> PartScores:
-        return scores_of(rng.random((3, 900)) < share, target)
+        return scores_of(rng.random((3, 300)) < share, target)
 
     always = scores_of(np.tile(target == 1, (3, 1)), target)
-    scores = {"none": rows(0.5), "mixup": rows(0.5), "none-long": rows(0.52), "samix": always}
+    scores = {"none": rows(0.7), "mixup": rows(0.7), "none-long": rows(0.7), "samix": always}
     verdict = kind_of(scores)
     assert (verdict.kind, verdict.policy) == ("not-proven", "samix")
-    assert "not shown to be better than guessing (70.0 % against 70.0 %)" in verdict.sentence.en
-    better = {**scores, "samix": rows(0.8)}
-    assert kind_of(better).kind == "adopt"
+    assert "not shown to be better than guessing (94.7 % against 94.7 %)" in verdict.sentence.en
+    assert kind_of({**scores, "samix": rows(0.999)}).kind == "adopt"
 
 
 def test_adopt_the_light_version_where_it_is_not_worse() -> None:
