@@ -61,8 +61,10 @@ def _timings(plan: Mapping[str, Any]) -> Table:
     for name in plan["timings"][modes[0]]:
         cells = []
         for mode in modes:
-            steps = {policy: timing["step"] for policy, timing in plan["timings"][mode].items()}
-            cells.append(f"{1000 * steps[name]:.0f} ms  x{steps[name] / steps['none']:.2f}")
+            timings = plan["timings"][mode]
+            best = {policy: t.get("best") or t["step"] for policy, t in timings.items()}
+            step = 1000 * timings[name]["step"]
+            cells.append(f"{step:.0f} ms  x{best[name] / best['none']:.2f}")
         table.add_row(name, *cells)
     return table
 

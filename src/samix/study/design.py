@@ -26,11 +26,19 @@ class Timing:
         start: Seconds of a training beside its steps and looks.
         step: Seconds of a step.
         look: Seconds of a look at validation.
+        best: Seconds of a step in the quickest epoch, which other work on the machine disturbed
+            least: for ratios of policies. 0 is the same as ``step``.
     """
 
     start: float
     step: float
     look: float
+    best: float = 0.0
+
+    @property
+    def undisturbed(self) -> float:
+        """Seconds of a step for ratios."""
+        return self.best or self.step
 
     def seconds(self, steps: float) -> float:
         """Return the seconds of a training."""
@@ -38,7 +46,7 @@ class Timing:
 
     def to_dict(self) -> dict[str, float]:
         """Return plain values."""
-        return {name: round(getattr(self, name), 5) for name in ("start", "step", "look")}
+        return {name: round(getattr(self, name), 5) for name in ("start", "step", "look", "best")}
 
 
 Timings = Mapping[str, Mapping[str, Timing]]  # by mode, then by policy
@@ -145,9 +153,11 @@ def long_factors(design: Design, timings: Timings) -> dict[str, dict[str, float]
     found: dict[str, dict[str, float]] = {}
     for mode in design.modes:
         of_mode = timings[mode]
-        slowest = max(of_mode[name].step for name in design.policies[mode] if name in LEARNED)
+        slowest = max(
+            of_mode[name].undisturbed for name in design.policies[mode] if name in LEARNED
+        )
         found[mode] = {
-            name + LONG: round(min(max(slowest / of_mode[name].step, 1.0), LONGEST), 3)
+            name + LONG: round(min(max(slowest / of_mode[name].undisturbed, 1.0), LONGEST), 3)
             for name in design.long[mode]
         }
     return found

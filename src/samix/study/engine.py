@@ -35,6 +35,7 @@ from .grid import Job
 
 ENGINES = ("local", "ray")
 _TRIES = 3  # workers that may die during one job; others die with them
+_AT_ONCE = 0.1  # of the expected time; who ends sooner has not trained
 _TICK = 0.5  # seconds from one look at the workers to the next
 
 Watch = Callable[[int, int, float], None]  # finished jobs, all jobs, seconds left
@@ -233,6 +234,7 @@ def run_jobs(
             if late and time.monotonic() + pace.ratio() * job.expected > (deadline or 0.0):
                 pace.left_out(job)
                 continue
+            pace.begun(job)
             running[engine.submit(run_job, str(path), job)] = job
         over, _ = wait(running, timeout=_TICK, return_when=FIRST_COMPLETED)
         died = []
@@ -290,20 +292,28 @@ class Pace:
         self.done: list[str] = []
         self.skipped: list[str] = []
         self._begin = time.monotonic()
+        self._begun: dict[str, float] = {}
+        self._took = self._expected = 0.0  # seconds of the jobs that were trained
+
+    def begun(self, job: Job) -> None:
+        """Note that a job begins."""
+        self._begun[job.folder] = time.monotonic()
 
     def finished(self, job: Job) -> None:
         """Note that a job ended."""
         self.done.append(job.folder)
+        took = time.monotonic() - self._begun.get(job.folder, self._begin)
+        if took > _AT_ONCE * job.expected:  # otherwise it was finished before
+            self._took += took
+            self._expected += job.expected
 
     def left_out(self, job: Job) -> None:
         """Note that a job is not begun for want of time."""
         self.skipped.append(job.folder)
 
     def ratio(self) -> float:
-        """Return by how much jobs took longer than expected, at least 1."""
-        expected = sum(self.jobs[name].expected for name in self.done)
-        spent = (time.monotonic() - self._begin) * min(self.workers, len(self.jobs))
-        return max(1.0, min(spent / expected, 10.0)) if len(self.done) > self.workers else 1.0
+        """Return by how much jobs took longer than expected; 1 where none was trained."""
+        return self._took / self._expected if self._expected else 1.0
 
     def left(self) -> float:
         """Return the seconds that are probably left."""

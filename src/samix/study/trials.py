@@ -25,7 +25,7 @@ from .opening import Opened
 
 _STEPS = 8  # of an epoch
 _EPOCHS = 5  # the first one warms up and is not counted
-_SHORT_EPOCHS = 3  # of a quick trial
+_SHORT_EPOCHS = 4  # of a quick trial
 
 
 def time_policies(
@@ -106,10 +106,11 @@ def timed(path: str, job: Job) -> Timing:
         raise InputError(f"{job.name} cannot be trained here: {ended.reason}")
     rows = pd.read_csv(Path(path) / job.folder / "history.csv")
     steps = int(rows["step"].iloc[-1]) / len(rows)
-    training = float(rows["train_seconds"].iloc[1:].median())
+    epochs = rows["train_seconds"].iloc[1:]
+    training = float(epochs.median())
     look = float((rows["seconds"] - rows["train_seconds"]).iloc[1:].median())
     start = wall - len(rows) * (training + look)
-    return Timing(max(start, 0.0), training / steps, max(look, 0.0))
+    return Timing(max(start, 0.0), training / steps, max(look, 0.0), float(epochs.min()) / steps)
 
 
 def _settings(opened: Opened, mode: str) -> Mapping[str, Any]:
