@@ -291,7 +291,7 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
     """SIGKILL of the first process at random moments; its workers end by themselves."""
     script = tmp_path / "go_on.py"
     script.write_text(_GO_ON)
-    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0, 1), "epochs": 12}
+    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0,), "epochs": 16}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     study = tiny_study(whole, **options)
     tiny_study(killed, **options)
@@ -307,7 +307,7 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
     while kills < KILLS:
         process = start(killed)
         try:
-            process.wait(rng.uniform(0.2, 0.9) * took)
+            process.wait(rng.uniform(0.3, 0.8) * took)
             early += 1
             break  # it finished before
         except subprocess.TimeoutExpired:

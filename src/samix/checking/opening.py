@@ -223,7 +223,8 @@ def _probability(transform: Callable[..., Any]) -> float | None:
 
 def _name_of(transform: Callable[..., Any]) -> str:
     named: Any = transform if hasattr(transform, "__qualname__") else type(transform)
-    return f"{named.__module__.partition('.')[0]} {named.__qualname__}"
+    module = (named.__module__ or "").partition(".")[0]  # a function of exec has none
+    return f"{module} {named.__qualname__}".lstrip()
 
 
 def _parameters(transform: Callable[..., Any]) -> tuple[str, ...]:

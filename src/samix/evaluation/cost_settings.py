@@ -82,12 +82,14 @@ def _parsed(text: str, method: str) -> str:
             f"{method}"
         )
     if name not in known and not is_pretrained_mixer(name):
+        longer = (one for one in known if one.startswith(f"{name}-"))
+        near = next(longer, nearest(name, known))
         raise InputError(
             f"'{name}' is a folder, but not that of a pre-trained Mixer; give one, or a setting "
-            f"such as '{nearest(name, known)}'"
+            f"such as '{near}'"
             if Path(name).is_dir()
             else f"unknown setting '{name}'; expected {', '.join(known)}, or the folder of a "
-            f"pre-trained Mixer; the nearest is '{nearest(name, known)}'"
+            f"pre-trained Mixer; the nearest is '{near}'"
         )
     if not plus:
         return name
