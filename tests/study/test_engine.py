@@ -291,10 +291,9 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
     """SIGKILL of the first process at random moments; its workers end by themselves."""
     script = tmp_path / "go_on.py"
     script.write_text(_GO_ON)
-    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0,), "epochs": 16}
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0,), "epochs": 12}
+    whole = tmp_path / "whole"
     study = tiny_study(whole, **options)
-    tiny_study(killed, **options)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(path: Path) -> subprocess.Popen[bytes]:
@@ -303,20 +302,21 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
     began = time.monotonic()
     assert start(whole).wait(300) == 0
     took = time.monotonic() - began
-    rng, kills, early = random.Random(0), 0, 0
-    while kills < KILLS:
+    rng, kills, rounds = random.Random(0), 0, 0
+    while kills < KILLS:  # a study that ends before is compared, and another one is begun
+        killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1
+        tiny_study(killed, **options)
         process = start(killed)
-        try:
-            process.wait(rng.uniform(0.3, 0.8) * took)
-            early += 1
-            break  # it finished before
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills >= 3
-    assert start(killed).wait(300) == 0
-    for one, other in zip(tables(whole, study), tables(killed, study), strict=True):
-        pd.testing.assert_frame_equal(one, other)
-    written = [read_table(PocFolder(path).outcomes, "outcomes") for path in (whole, killed)]
-    pd.testing.assert_frame_equal(*written)
+        while process.poll() is None:
+            try:
+                process.wait(rng.uniform(0.3, 0.9) * took if kills < KILLS else 300)
+            except subprocess.TimeoutExpired:  # noqa: PERF203
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+                process = start(killed)
+        assert process.returncode == 0
+        for one, other in zip(tables(whole, study), tables(killed, study), strict=True):
+            pd.testing.assert_frame_equal(one, other)
+        written = [read_table(PocFolder(path).outcomes, "outcomes") for path in (whole, killed)]
+        pd.testing.assert_frame_equal(*written)
