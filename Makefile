@@ -1,5 +1,6 @@
 # make install  set up .venv       make demo  set up, say whether SAMix pays on built-in photos
 # make test     set up, run every check           make lint, make types, make pytest  one of them
+# make docs     the documentation as a site, in site/
 # All use .venv, create it when it is missing, and are quick the second time.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint types pytest clean
+.PHONY: install demo test lint types pytest docs clean
 
 install: $(STAMP)
 
@@ -35,5 +36,13 @@ types: $(STAMP)
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n 2
 
+docs: $(STAMP)
+	@$(BIN)/python -c 'import mkdocs, material, mkdocstrings_handlers.python' 2>/dev/null || \
+	  { echo "Installing what makes the site"; $(BIN)/python -m pip install -q --progress-bar off \
+	  --disable-pip-version-check -c constraints.txt -e ".[docs]"; }
+	$(BIN)/python docs/make_cards.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	@echo "To read it: $(BIN)/python -m http.server -d site"
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build site

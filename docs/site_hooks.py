@@ -1,0 +1,162 @@
+"""What mkdocs is told beyond mkdocs.yml: pages made of the repository, the reference, and links.
+
+README, changes, measurements and examples become pages without a copy of them in docs/. Links to
+files that are no page of the site become text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import posixpath
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    "README.md": "index.md",
+    "README.ja.md": "ja.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "benchmarks/results/README.md": "measurements.md",
+    "examples": "examples/index.md",
+}
+PACKAGES = (
+    "samix",
+    "samix.mixing",
+    "samix.policies",
+    "samix.checking",
+    "samix.networks",
+    "samix.objectives",
+    "samix.guard",
+    "samix.methods",
+    "samix.data",
+    "samix.evaluation",
+    "samix.study",
+)
+CARDS = "policies/*.md"
+_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+
+
+def examples() -> list[Path]:
+    """Return the example programs."""
+    return sorted((ROOT / "examples").glob("*.py"))
+
+
+def sources() -> dict[str, str]:
+    """Return the page of the site for each file of the repository that becomes one."""
+    return {**PAGES, **{f"examples/{p.name}": f"examples/{p.stem}.md" for p in examples()}}
+
+
+def made_pages() -> dict[str, str]:
+    """Return the text of every page that does not lie in docs/, by its place in the site."""
+    pages = {
+        page: (ROOT / source).read_text(encoding="utf-8")
+        for source, page in PAGES.items()
+        if source.endswith(".md")
+    }
+    rows = ["# Examples", "", "Each runs as it is, in seconds.", ""]
+    for path in examples():
+        code = path.read_text(encoding="utf-8")
+        about = code.split('"""')[1]
+        rows.append(f"- [{path.name}]({path.stem}.md): {about.splitlines()[0]}")
+        pages[f"examples/{path.stem}.md"] = (
+            f"# {path.name}\n\n```sh\npython examples/{path.name}\n```\n\n```python\n{code}```\n"
+        )
+    pages["examples/index.md"] = "\n".join(rows) + "\n"
+    for package in PACKAGES:
+        pages[f"reference/{package}.md"] = reference(package)
+    return pages
+
+
+def reference(package: str) -> str:
+    """Return the reference of a package: what it is, and everything that it offers.
+
+    Args:
+        package: Its name, such as "samix.mixing".
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = importlib.import_module(package)
+    about = inspect.getdoc(module) or ""
+    names = [name for name in module.__all__ if not name.startswith("__")]
+    blocks = [f"# {package}", f"```text\n{about}\n```" if "\n" in about else about]
+    blocks += [f"::: {package}.{name}" for name in names]
+    return "\n\n".join(blocks) + "\n"
+
+
+def policy_cards() -> list[str]:
+    """Return the pages of all policies in the order of the registry, the table first."""
+    from samix.policies import POLICIES  # noqa: PLC0415 - only a build needs it
+
+    return ["policies/table.md", *(f"policies/{name}.md" for name in POLICIES)]
+
+
+def expanded(nav: list[Any]) -> list[Any]:
+    """Return a navigation in which ``policies/*.md`` stands for all cards.
+
+    Args:
+        nav: As mkdocs.yml has it.
+    """
+    found: list[Any] = []
+    for entry in nav:
+        if entry == CARDS:
+            found += policy_cards()
+        elif isinstance(entry, dict):
+            found.append({k: expanded(v) if isinstance(v, list) else v for k, v in entry.items()})
+        else:
+            found.append(entry)
+    return found
+
+
+def relinked(text: str, page: str) -> str:
+    """Return the text of a page with links that lead somewhere in the site.
+
+    Args:
+        text: Markdown, with links as the repository has them.
+        page: Place of the page in the site.
+    """
+    known = sources()
+    origin = {v: k for k, v in known.items()}.get(page, f"docs/{page}")
+
+    def replaced(found: re.Match[str]) -> str:
+        shown, target, place = found[1], found[2], found[3] or ""
+        if ":" in target:
+            return found[0]
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
+        if page == "examples/index.md":  # made here: its links are those of the site
+            return found[0]
+        if path in known:
+            new = known[path]
+        elif path.startswith("docs/") and (ROOT / path).is_file():
+            new = path.removeprefix("docs/")
+        else:
+            return shown
+        return f"[{shown}]({posixpath.relpath(new, posixpath.dirname(page) or '.')}{place})"
+
+    parts = re.split(r"(^```.*?^```)", text, flags=re.DOTALL | re.MULTILINE)
+    return "".join(part if part.startswith("```") else _LINK.sub(replaced, part) for part in parts)
+
+
+def on_config(config: Any) -> Any:
+    """Put the cards of all policies into the navigation."""
+    config.nav = expanded(config.nav)
+    return config
+
+
+def on_files(files: Any, *, config: Any) -> Any:
+    """Add the pages that do not lie in docs/."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - only a build needs it
+
+    make: Callable[..., Any] = File.generated
+    for place, text in made_pages().items():
+        files.append(make(config, place, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
+    """Change the links of a page to those of the site."""
+    return relinked(markdown, page.file.src_uri)

@@ -1,0 +1,140 @@
+"""The site: every page is in its navigation, every policy has its card, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import posixpath
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from PIL import Image
+
+import samix
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+CARDS = DOCS / "policies"
+
+
+def load(name: str) -> ModuleType:
+    """A program of docs/, which is no package."""
+    sys.path.insert(0, str(DOCS))
+    try:
+        spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+hooks, maker = load("site_hooks"), load("make_cards")
+CONFIG = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+RUN = "run: python docs/make_cards.py"
+
+
+def pages_of(nav: object) -> list[str]:
+    if isinstance(nav, str):
+        return [nav]
+    values = nav.values() if isinstance(nav, dict) else nav
+    return [page for value in values for page in pages_of(value)]
+
+
+NAMED = pages_of(hooks.expanded(CONFIG["nav"]))
+MADE = hooks.made_pages()
+
+
+def test_the_navigation_names_every_page_once_and_no_other():
+    written = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+    assert not written & set(MADE)
+    assert sorted(NAMED) == sorted(written | set(MADE))
+
+
+def test_nothing_is_asked_of_other_hosts_and_warnings_are_errors():
+    assert CONFIG["theme"]["font"] is False
+    assert CONFIG["strict"] is True
+    assert "repo_url" not in CONFIG  # the theme would ask for its stars
+    assert "http" not in (DOCS / "site.css").read_text()
+    for name in CONFIG["extra_css"]:
+        assert (DOCS / name).is_file()
+
+
+@pytest.mark.parametrize("name", list(samix.POLICIES))
+def test_every_policy_has_a_card_and_a_picture(name):
+    path = CARDS / f"{name}.md"
+    assert path.exists(), f"there is no card of '{name}': write its notes and {RUN}"
+    text = path.read_text()
+    for heading in ("How to use", "Good at", "Bad at", "Hyper-parameters", "Source"):
+        assert f"\n## {heading}\n" in text
+    with Image.open(CARDS / "images" / f"{name}.webp") as picture:
+        assert picture.width > 400
+        assert len(picture.convert("L").getcolors(65536)) > 50  # something is on it
+
+
+def test_cards_say_what_the_policies_say():
+    notes, times = maker.load("notes.yaml"), maker.load("times.json")
+    assert set(notes) == set(samix.POLICIES), "docs/policies/notes.yaml: one entry a policy"
+    for name, text in maker.pages(notes, times).items():
+        assert (CARDS / name).read_text() == text, f"{name} is not what the policies say: {RUN}"
+    written = {path.name for path in CARDS.glob("*.md")}
+    assert written == set(maker.pages(notes, times))
+
+
+def test_what_is_written_by_hand_is_complete():
+    for name, entry in maker.load("notes.yaml").items():
+        assert set(entry) == {"good", "bad", "start"}, name
+        for point in (*entry["good"], *entry["bad"], entry["start"]):
+            assert point.endswith("."), (name, point)
+
+
+def test_pictures_are_small():
+    assert sum(path.stat().st_size for path in CARDS.rglob("*.*")) < 1_000_000
+
+
+def test_a_picture_is_drawn_again_as_it_is_committed():
+    import numpy as np
+
+    pictures = load("policy_pictures")
+    drawn = np.asarray(pictures.draw_picture("cutmix")).astype(int)
+    with Image.open(CARDS / "images" / "cutmix.webp") as committed:
+        kept = np.asarray(committed.convert("RGB")).astype(int)
+    assert drawn.shape == kept.shape
+    assert np.abs(drawn - kept).mean() < 4  # what the file format loses
+
+
+@pytest.mark.parametrize("page", NAMED)
+def test_links_of_the_site_lead_to_its_pages(page):
+    text = MADE.get(page) or (DOCS / page).read_text()
+    prose = re.sub(r"^```.*?^```", "", hooks.relinked(text, page), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"(?<!!)\]\(([^)#\s]+)", prose):
+        if ":" not in target and not target.endswith(".webp"):
+            place = posixpath.normpath(posixpath.join(posixpath.dirname(page), target))
+            assert place in NAMED, target
+
+
+def test_links_are_changed_as_they_should_be():
+    made = hooks.relinked
+    assert made("[a](docs/poc.md#why)", "index.md") == "[a](poc.md#why)"
+    assert made("[a](../README.md)", "poc.md") == "[a](index.md)"
+    assert made("[`a`](../examples/collate.py)", "drop_in.md") == "[`a`](examples/collate.md)"
+    assert made("[all](../examples)", "drop_in.md") == "[all](examples/index.md)"
+    assert made("[a](../policies.md)", "policies/fmix.md") == "[a](../policies.md)"
+    assert made("[a](fmix.md) ![x](images/a.webp)", "policies/fmix.md").endswith("(images/a.webp)")
+    assert made("[data](../benchmarks/results/verdict.csv).", "poc.md") == "data."
+    assert made("[a](https://b.c/d)", "poc.md") == "[a](https://b.c/d)"
+    code = "```python\nx[a](b)\n```"
+    assert made(code, "poc.md") == code
+
+
+def test_the_reference_holds_every_public_name():
+    text = MADE["reference/samix.md"]
+    for name in set(samix.__all__) - {"__version__"}:
+        assert f"\n::: samix.{name}\n" in f"{text}\n"
+    for package in hooks.PACKAGES:
+        assert f"reference/{package}.md" in MADE
