@@ -73,6 +73,7 @@ def test_policies_and_methods_are_frozen() -> None:
         "tokenmix",
         "smmix",
         "recursivemix",
+        "co-mixup",
         "automix",
         "adautomix",
         "samix",

@@ -217,7 +217,7 @@ def test_the_step_of_a_rival_against_an_independent_calculation(rival: str) -> N
 # they ask a classifier, or mix inside it
 LABELLED = {
     "puzzlemix", "snapmix", "manifold-mixup", "alignmix", "transmix", "tokenmix", "smmix",
-    "recursivemix",
+    "recursivemix", "co-mixup",
 }  # fmt: skip
 
 

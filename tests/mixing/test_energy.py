@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from samix.mixing import grid_energy, lowest_energy
+from samix.mixing import grid_energy, lowest_energy, unordered_places
 
 
 def problem(count: int, levels: int, rows: int, columns: int, pull: float) -> list[Tensor]:
@@ -69,3 +69,35 @@ def test_strong_neighbours_all_show_the_same() -> None:
     unary, down, across = problem(3, 2, 4, 4, 0.0)
     labels = lowest_energy(unary, down + 100, across + 100)
     assert torch.equal(labels, unary.sum((2, 3)).argmin(1).view(-1, 1, 1).expand(-1, 4, 4))
+
+
+def test_labels_without_order_cost_one_where_two_neighbours_differ() -> None:
+    unary, down, across = problem(1, 4, 3, 3, 1.0)
+    places = unordered_places(4, unary)
+    labels = torch.randint(0, 4, (1, 3, 3))
+    wanted = unary.gather(1, labels.unsqueeze(1)).sum().item()
+    for i, j in itertools.product(range(3), range(3)):
+        if i < 2 and labels[0, i, j] != labels[0, i + 1, j]:
+            wanted += down[0, i, j].item()
+        if j < 2 and labels[0, i, j] != labels[0, i, j + 1]:
+            wanted += across[0, i, j].item()
+    assert grid_energy(labels, unary, down, across, places).item() == pytest.approx(
+        wanted, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("pull", [0.1, 0.5, 2.0])
+def test_the_solver_finds_unordered_labels_too(pull: float) -> None:
+    unary, down, across = problem(30, 6, 2, 3, pull)
+    places = unordered_places(6, unary)
+    every = torch.cartesian_prod(*(torch.arange(6) for _ in range(6))).view(-1, 2, 3)
+    found = lowest_energy(unary, down, across, places)
+    energy = grid_energy(found, unary, down, across, places)
+    over = []
+    for i in range(30):
+        own = unary[[i]].expand(len(every), -1, -1, -1)
+        lowest = grid_energy(every, own, down[[i]], across[[i]], places).min()
+        assert energy[i] >= lowest - 1e-5
+        over.append((energy[i] / lowest).item())
+    assert max(over) < 1.25
+    assert sum(value < 1 + 1e-5 for value in over) >= 20

@@ -1,14 +1,20 @@
 """Tensors to tensors: draws, masks, plans, blending. Imports nothing else of samix."""
 
 from .alignment import aligned, alignment, sinkhorn
-from .blend import blend, mix_targets, read_original, read_partner
+from .blend import (
+    blend,
+    mix_targets,
+    mosaic_shares,
+    read_original,
+    read_partner,
+)
 from .dense import mix_dense
 from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
-from .energy import grid_energy, lowest_energy
+from .energy import grid_energy, lowest_energy, unordered_places
 from .evidence import Evidence
 from .labels import by_attention, by_content
 from .masks import area_of, box_area, box_mask, constant_mask, cut_box, match_area
-from .moves import box_in_box, cells_in_place, move_cells
+from .moves import box_in_box, cells_in_place, move_cells, read_mosaic
 from .pairing import PAIRINGS, Pairing, check_pairing, draw_partners
 from .plan import Boxed, MixPlan, choose, keep_clean
 from .regions import block_cells, extreme_square, shifted_square
@@ -66,7 +72,9 @@ __all__ = [
     "match_area",
     "mix_dense",
     "mix_targets",
+    "mosaic_shares",
     "move_cells",
+    "read_mosaic",
     "read_original",
     "read_partner",
     "saliency_peak",
@@ -77,6 +85,7 @@ __all__ = [
     "spot_mask",
     "step_generator",
     "transport_cells",
+    "unordered_places",
     "visible_share",
     "visible_shares",
 ]

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .each import Resample, blend_each
-from .moves import move_cells
+from .moves import move_cells, read_mosaic
 from .plan import MixPlan
 
+_TINY = 1e-6
 _LARGE = 2**14  # numbers in an image; below this the calls take longer than what they save
 
 
@@ -87,7 +88,8 @@ def _past_images(past: Tensor, images: Tensor) -> Tensor:
 
 def _one_by_one(images: Tensor, others: Tensor, plan: MixPlan) -> bool:
     """Say whether samples are mixed faster one by one: large, on the CPU, without gradient."""
-    if torch.compiler.is_compiling() or images.device.type != "cpu" or plan.moves is not None:
+    whole = plan.moves is not None or plan.mosaic is not None
+    if torch.compiler.is_compiling() or images.device.type != "cpu" or whole:
         return False
     graph = images.requires_grad or others.requires_grad or plan.mask.requires_grad
     large = images.shape[1:].numel() >= _LARGE
@@ -110,6 +112,8 @@ def read_partner(images: Tensor, plan: MixPlan, *, resample: Resample = "bilinea
     Returns:
         (B,C,H,W), a new tensor.
     """
+    if plan.mosaic is not None:
+        return read_mosaic(images, plan.mosaic)
     partner = images[plan.index]
     if plan.grid is not None:
         # positions need more digits than low precision has
@@ -120,6 +124,19 @@ def read_partner(images: Tensor, plan: MixPlan, *, resample: Resample = "bilinea
     if plan.moves is not None:
         partner = move_cells(partner, plan.moves[:, 1])
     return partner
+
+
+def mosaic_shares(mosaic: Tensor) -> Tensor:
+    """Return which share of the cells of each mosaic shows which image of its batch.
+
+    Args:
+        mosaic: (B,R,S) int64 in [0, B).
+
+    Returns:
+        (B,B) float32, rows sum to 1.
+    """
+    images = torch.arange(len(mosaic), device=mosaic.device)
+    return (mosaic.flatten(1).unsqueeze(2) == images).float().mean(1)
 
 
 def mix_targets(
@@ -155,10 +172,20 @@ def mix_targets(
     soft = _as_rows(target, num_classes)
     if label_smoothing:
         soft = soft * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
-    others = soft if plan.past_target is None else _past_rows(plan.past_target, soft)
-    if label_smoothing and plan.past_target is not None:
-        others = others * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
-    return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * others[plan.index]
+    others = _partner_rows(soft, plan, label_smoothing)
+    return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * others
+
+
+def _partner_rows(soft: Tensor, plan: MixPlan, label_smoothing: float) -> Tensor:
+    """Return the (B,K) labels of what is mixed with each original."""
+    if plan.mosaic is not None:
+        shares = mosaic_shares(plan.mosaic)
+        rest = shares - torch.diag_embed(shares.diagonal())
+        return (rest / rest.sum(1, keepdim=True).clamp_min(_TINY)).to(soft.device) @ soft
+    if plan.past_target is None:
+        return soft[plan.index]
+    past = _past_rows(plan.past_target, soft)[plan.index]
+    return past * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
 
 
 def _past_rows(past: Tensor, soft: Tensor) -> Tensor:

@@ -5,103 +5,128 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ANNEALING = 12  # temperatures
-_COOLING = 0.6  # from one temperature to the next
-_DESCENTS = 8  # sweeps in which no cell may get worse
+_ANNEALING = 8  # temperatures
+_COOLING = 0.5  # from one temperature to the next
+_DESCENTS = 5  # sweeps in which no cell may get worse
+_FEW = 4  # labels
 
 
-def grid_energy(labels: Tensor, unary: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def grid_energy(
+    labels: Tensor, unary: Tensor, down: Tensor, across: Tensor, places: Tensor | None = None
+) -> Tensor:
     """Return the energy of labels on a grid.
 
-    ``sum_i unary_i(t_i) + sum_ij weight_ij (z_i - z_j)^2`` with ``z = t / (T - 1)``, over the cells
-    i and their four neighbours j. Source: Puzzle Mix, arXiv 2009.06962, as its code has it.
+    ``sum_i unary_i(t_i) + sum_ij weight_ij |z_i - z_j|^2`` over the cells i and their four
+    neighbours j, with the place z of a label: ``t / (T - 1)`` for shares of an image, as in Puzzle
+    Mix, arXiv 2009.06962; for labels without order :func:`unordered_places`, so that two different
+    neighbours cost 1, as in Co-Mixup, arXiv 2102.03065.
 
     Args:
         labels: (B,R,C) int64 in [0, T).
         unary: (B,T,R,C) cost of each label in each cell.
         down: (B,R-1,C) weight between each cell and the one below.
         across: (B,R,C-1) weight between each cell and the one to the right.
+        places: (T,D) place of each label; None puts them evenly from 0 to 1.
 
     Returns:
         (B,).
     """
-    share = labels.to(unary.dtype) / (unary.shape[1] - 1)
+    where = _places(unary, places)[labels]
     own = unary.gather(1, labels.unsqueeze(1)).sum((1, 2, 3))
-    vertical = (down * (share[:, 1:] - share[:, :-1]).square()).sum((1, 2))
-    horizontal = (across * (share[:, :, 1:] - share[:, :, :-1]).square()).sum((1, 2))
-    return own + vertical + horizontal
+    vertical = (where[:, 1:] - where[:, :-1]).square().sum(3)
+    horizontal = (where[:, :, 1:] - where[:, :, :-1]).square().sum(3)
+    return own + (down * vertical).sum((1, 2)) + (across * horizontal).sum((1, 2))
 
 
-def lowest_energy(unary: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def unordered_places(levels: int, like: Tensor) -> Tensor:
+    """Return (T,T) places of labels of which any two are at a distance of 1."""
+    return torch.eye(levels, device=like.device, dtype=like.dtype) / 2**0.5
+
+
+def lowest_energy(
+    unary: Tensor, down: Tensor, across: Tensor, places: Tensor | None = None
+) -> Tensor:
     """Return labels of low energy; see :func:`grid_energy`.
 
     From several starts (the mean field at falling temperatures, the best label of each cell alone,
-    and each label everywhere) cells are set to their best label given their neighbours, in turn the
-    black and the white ones of a chessboard; of the results the best is taken. It is not always the
-    lowest energy there is, but never above that of any start.
+    and each label everywhere, or of many the best one) cells are set to their best label given
+    their neighbours, in turn the black and the white ones of a chessboard; of the results the best
+    is taken. It is not always the lowest energy there is, but never above that of any start.
 
     Args:
         unary: (B,T,R,C) cost of each label in each cell.
         down: (B,R-1,C) weight between each cell and the one below.
         across: (B,R,C-1) weight between each cell and the one to the right.
+        places: (T,D) place of each label; None puts them evenly from 0 to 1.
 
     Returns:
         (B,R,C) int64 in [0, T).
     """
     count, levels = unary.shape[0], unary.shape[1]
-    constant = torch.arange(levels, device=unary.device).view(-1, 1, 1, 1)
-    starts = [
-        _mean_field(unary, down, across),
-        unary.argmin(1),
-        *constant.expand(levels, count, *unary.shape[2:]),
-    ]
+    where = _places(unary, places)
+    starts = [_mean_field(unary, down, across, where), unary.argmin(1)]
+    if levels <= _FEW:
+        everywhere = torch.arange(levels, device=unary.device).view(-1, 1, 1, 1)
+    else:
+        everywhere = unary.sum((2, 3)).argmin(1).view(1, -1, 1, 1)
+    starts += list(everywhere.expand(-1, count, *unary.shape[2:]))
     labels = torch.cat(starts)
-    repeated = [part.repeat(len(starts), *(1,) * (part.ndim - 1)) for part in (unary, down, across)]
-    labels = _descend(labels, *repeated)
-    energy = grid_energy(labels, *repeated).view(len(starts), count)
+    own, below, beside = (
+        part.repeat(len(starts), *(1,) * (part.ndim - 1)) for part in (unary, down, across)
+    )
+    labels = _descend(labels, own, below, beside, where)
+    energy = grid_energy(labels, own, below, beside, where).view(len(starts), count)
     best = energy.argmin(0)
     return labels.view(len(starts), count, *labels.shape[1:])[
         best, torch.arange(count, device=best.device)
     ]
 
 
-def _mean_field(unary: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def _mean_field(unary: Tensor, down: Tensor, across: Tensor, places: Tensor) -> Tensor:
     """Return the (B,R,C) most likely labels of the mean field, cooled down from high to low."""
-    share = _shares(unary)
-    weight = _neighbours(torch.ones_like(unary[:, 0]), down, across)
+    fixed, weight = _fixed_cost(unary, down, across, places)
     spread = (unary.amax(1) - unary.amin(1)).mean((1, 2)) + weight.abs().mean((1, 2))
     hot = spread.clamp_min(torch.finfo(unary.dtype).tiny).view(-1, 1, 1, 1)
     likely = unary.new_full(unary.shape, 1.0 / unary.shape[1])
     for step in range(_ANNEALING):
         for black in _chessboard(unary):
-            field = _field(unary, (likely * share).sum(1), weight, down, across, share)
+            mean = torch.einsum("btrc,td->bdrc", likely, places)
+            field = _field(fixed, mean, down, across, places)
             likely = torch.where(black, (-field / (hot * _COOLING**step)).softmax(1), likely)
     return _best(-likely)
 
 
-def _descend(labels: Tensor, unary: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def _descend(labels: Tensor, unary: Tensor, down: Tensor, across: Tensor, places: Tensor) -> Tensor:
     """Return labels (B,R,C) of which none can be bettered alone, or nearly so."""
-    share = _shares(unary)
-    weight = _neighbours(torch.ones_like(unary[:, 0]), down, across)
+    fixed, _ = _fixed_cost(unary, down, across, places)
     boards = _chessboard(unary)
     for _ in range(_DESCENTS):
         for black in boards:
-            value = labels.to(unary.dtype) / (unary.shape[1] - 1)
-            field = _field(unary, value, weight, down, across, share)
+            mean = places[labels].permute(0, 3, 1, 2)
+            field = _field(fixed, mean, down, across, places)
             labels = torch.where(black[0], _best(field), labels)
     return labels
 
 
-def _field(
-    unary: Tensor, mean: Tensor, weight: Tensor, down: Tensor, across: Tensor, share: Tensor
-) -> Tensor:
-    """Return the (B,T,R,C) cost of each label given the (B,R,C) mean shares of the neighbours."""
-    pull = _neighbours(mean, down, across).unsqueeze(1)
-    return unary + share * (share * weight.unsqueeze(1) - 2.0 * pull)
+def _fixed_cost(
+    unary: Tensor, down: Tensor, across: Tensor, places: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the (B,T,R,C) part of a label's cost that no neighbour changes, and the weights."""
+    weight = _neighbours(torch.ones_like(unary[:, :1]), down, across)
+    far = places.square().sum(1).view(1, -1, 1, 1)
+    return unary + far * weight, weight.squeeze(1)
+
+
+def _field(fixed: Tensor, mean: Tensor, down: Tensor, across: Tensor, places: Tensor) -> Tensor:
+    """Return the (B,T,R,C) cost of each label given the (B,D,R,C) mean places of all cells."""
+    pull = _neighbours(mean, down, across)
+    return fixed - 2.0 * torch.einsum("td,bdrc->btrc", places, pull)
 
 
 def _best(field: Tensor) -> Tensor:
     """Return the (B,R,C) first label of lowest cost; for few labels much faster than argmin."""
+    if field.shape[1] > _FEW:
+        return field.argmin(1)
     lowest, label = field[:, 0], torch.zeros_like(field[:, 0], dtype=torch.int64)
     for level in range(1, field.shape[1]):
         label = torch.where(field[:, level] < lowest, level, label)
@@ -110,20 +135,23 @@ def _best(field: Tensor) -> Tensor:
 
 
 def _neighbours(values: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Return the (B,R,C) weighted sums over the four neighbours of each cell."""
+    """Return the (B,D,R,C) weighted sums over the four neighbours of each cell."""
+    down, across = down.unsqueeze(1), across.unsqueeze(1)
     total = torch.zeros_like(values)
-    total[:, :-1] += down * values[:, 1:]
-    total[:, 1:] += down * values[:, :-1]
-    total[:, :, :-1] += across * values[:, :, 1:]
-    total[:, :, 1:] += across * values[:, :, :-1]
+    total[:, :, :-1] += down * values[:, :, 1:]
+    total[:, :, 1:] += down * values[:, :, :-1]
+    total[..., :-1] += across * values[..., 1:]
+    total[..., 1:] += across * values[..., :-1]
     return total
 
 
-def _shares(unary: Tensor) -> Tensor:
-    """Return the (1,T,1,1) share z that each label stands for."""
+def _places(unary: Tensor, places: Tensor | None) -> Tensor:
+    """Return the (T,D) places of the labels; evenly from 0 to 1 where none are given."""
+    if places is not None:
+        return places
     levels = unary.shape[1]
-    share = torch.arange(levels, device=unary.device, dtype=unary.dtype) / (levels - 1)
-    return share.view(1, -1, 1, 1)
+    even = torch.arange(levels, device=unary.device, dtype=unary.dtype) / (levels - 1)
+    return even.unsqueeze(1)
 
 
 def _chessboard(unary: Tensor) -> tuple[Tensor, Tensor]:

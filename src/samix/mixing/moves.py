@@ -62,7 +62,8 @@ def move_cells(images: Tensor, source: Tensor) -> Tensor:
     """
     (height, width), (rows, columns) = images.shape[2:], source.shape[1:]
     if height % rows == 0 and width % columns == 0:
-        return _move_equal_cells(images, source)
+        first = torch.arange(len(source), device=source.device).view(-1, 1, 1) * (rows * columns)
+        return _pick_equal_cells(images, source + first)
     down, down_offset, down_first, down_length = _axis(height, rows, source.device)
     across, across_offset, across_first, across_length = _axis(width, columns, source.device)
     shown = source[:, down][:, :, across]
@@ -73,15 +74,35 @@ def move_cells(images: Tensor, source: Tensor) -> Tensor:
     return images.flatten(2).gather(2, place).view(images.shape)
 
 
-def _move_equal_cells(images: Tensor, source: Tensor) -> Tensor:
-    """Do the same where all cells are of one size: whole cells are copied, which is faster."""
-    (count, channels), (rows, columns) = images.shape[:2], source.shape[1:]
+def read_mosaic(images: Tensor, mosaic: Tensor) -> Tensor:
+    """Return images (B,C,H,W) of which each cell of a grid shows one image of a batch, in place.
+
+    Args:
+        images: (N,C,H,W).
+        mosaic: (B,R,S) int64 in [0, N), which image each cell shows; R at most H and S at most W.
+    """
+    (height, width), (rows, columns) = images.shape[2:], mosaic.shape[1:]
+    if height % rows == 0 and width % columns == 0:
+        cell = torch.arange(rows * columns, device=mosaic.device).view(rows, columns)
+        return _pick_equal_cells(images, mosaic * (rows * columns) + cell)
+    down, across = (torch.arange(length, device=mosaic.device) for length in (height, width))
+    shown = mosaic[:, down * rows // height][:, :, across * columns // width]
+    return images.permute(0, 2, 3, 1)[shown, down[:, None], across].permute(0, 3, 1, 2)
+
+
+def _pick_equal_cells(images: Tensor, picked: Tensor) -> Tensor:
+    """Return images made of whole cells of the images of a batch, where all are of one size.
+
+    Args:
+        images: (N,C,H,W).
+        picked: (B,R,S) int64, number of the cell among the N * R * S of all images.
+    """
+    (count, rows, columns), channels = picked.shape, images.shape[1]
     high, wide = images.shape[2] // rows, images.shape[3] // columns
-    cells = images.reshape(count, channels, rows, high, columns, wide).permute(0, 2, 4, 1, 3, 5)
-    first = torch.arange(count, device=source.device).view(-1, 1, 1) * (rows * columns)
-    moved = cells.reshape(count * rows * columns, -1)[(source + first).flatten()]
-    moved = moved.view(count, rows, columns, channels, high, wide).permute(0, 3, 1, 4, 2, 5)
-    return moved.reshape(images.shape)
+    cells = images.reshape(len(images), channels, rows, high, columns, wide)
+    cells = cells.permute(0, 2, 4, 1, 3, 5).reshape(len(images) * rows * columns, -1)
+    shown = cells[picked.flatten()].view(count, rows, columns, channels, high, wide)
+    return shown.permute(0, 3, 1, 4, 2, 5).reshape(count, channels, *images.shape[2:])
 
 
 def _axis(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -44,6 +44,9 @@ class MixPlan:
             cell of the mix shows, of the original and of the partner; None moves none.
         stage: Stage of the network whose features are mixed, an index into timm's ``feature_info``;
             None mixes the images.
+        mosaic: (B,R,C) int64 or None: of a grid of R x C cells, which image of the batch each cell
+            of the mix shows, in place; the mask is 1 where that is the original. ``index`` is then
+            the image that is shown most beside it.
         past_images: (N,C,H,W) or None: an earlier batch that partners are taken from, instead of
             the images themselves.
         past_target: (N,K) float32 or None: its labels.
@@ -65,6 +68,7 @@ class MixPlan:
     moves: Tensor | None = None
     partner_weight: Tensor | None = None
     stage: int | None = None
+    mosaic: Tensor | None = None
     past_images: Tensor | None = None
     past_target: Tensor | None = None
     boxed: Boxed | None = None

@@ -12,6 +12,7 @@ from samix.networks import is_pretrained_mixer, is_repository
 
 from . import (
     attentive,
+    comixup,
     feature,
     learned,
     pretrained,
@@ -45,6 +46,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "tokenmix": token.tokenmix,
     "smmix": token.smmix,
     "recursivemix": recursive.recursivemix,
+    "co-mixup": comixup.comixup,
     "automix": learned.automix,
     "adautomix": learned.adautomix,
     "samix": learned.samix,
