@@ -20,7 +20,7 @@ from .opening import open_subject
 from .photos import classes_of, demo_photos, flat_target, small_maps, take_photos
 from .results import CheckResult, PolicyCheck, skipped
 from .subject import Subject, seeded
-from .trials import Photos, Trial, flat_batch, flat_trials, many_calls, photo_trial
+from .trials import Photos, Trial, enough, flat_batch, flat_trials, many_calls, photo_trial
 
 _PLAIN = 8  # calls of which form and range are looked at
 _ROUNDS = 24  # calls whose pixels are traced, of 64 x 64 px
@@ -118,7 +118,8 @@ def check_with(
                 f"{subject.name} gives targets of {known} classes, but the data has class "
                 f"{classes - 1}; tell it the right number of classes"
             )
-        answers = [ask(subject, batches[0], seed + turn) for turn in range(_PLAIN)]
+        calls = (ask(subject, batches[0], seed + turn) for turn in range(_PLAIN))
+        answers = list(enough(calls, fewest=2))
         results = [
             _worst([check(answer) for answer in answers])
             for check in (check_images, check_target, check_range)
@@ -148,7 +149,7 @@ def _look(
     traits = None if subject.policy is None else subject.policy.traits
     label = "area" if traits is None else traits.label
     trials = []
-    for trial in flat_trials(subject, flat, rounds, seed):
+    for trial in enough(flat_trials(subject, flat, rounds, seed), _FEWEST):
         trials.append(trial)
         announce("tracing pixels", len(trials), rounds)
     announce("counting mixes", 0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,10 +16,13 @@ from samix.mixing import MixPlan
 from .provenance import flat_photos, source_colours, trace_sources
 from .subject import Subject, fresh, mix
 
+Made = TypeVar("Made")
+
 _INSIDE = 0.8  # photos are squeezed to this share of their range, so that a shift stays inside
 _TRACED = 1e-3  # a pixel this near to a mix of two colours is one
 _ODD = 0.02  # share of pixels that may be further away
-_MOST_SECONDS = 2.0
+MOST_SECONDS = 2.0
+"""Time of the processor after which no further call is made, where a few are enough."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,20 @@ class Trial:
     def shares(self) -> Tensor:
         """(B,B) share of the pixels of each mix that each photo has."""
         return self.weights.mean((2, 3))
+
+
+def enough(calls: Iterator[Made], fewest: int) -> Iterator[Made]:
+    """Give what calls give, until they have taken long.
+
+    Args:
+        calls: Makes a call each time it is asked.
+        fewest: How many are made however long they take.
+    """
+    begin = time.process_time()
+    for number, made in enumerate(calls, start=1):
+        yield made
+        if number >= fewest and time.process_time() - begin > MOST_SECONDS:
+            return
 
 
 def flat_batch(target: Tensor, size: tuple[int, int], channels: int) -> Photos:
@@ -159,11 +177,11 @@ def many_calls(subject: Subject, flat: Photos, rounds: int, seed: int) -> tuple[
     Returns:
         (R,B) which samples came out changed, and (R,B,K) soft targets.
     """
-    begin, flags, soft = time.monotonic(), [], []
+    begin, flags, soft = time.process_time(), [], []
     for number in range(seed, seed + rounds):
         mixed, rows = mix(subject, flat.images.clone(), flat.target.clone(), number)
         flags.append((mixed.float() - flat.images).abs().flatten(1).amax(1) > 1e-6)
         soft.append(rows.float())
-        if time.monotonic() - begin > _MOST_SECONDS:
+        if time.process_time() - begin > MOST_SECONDS:
             break
     return torch.stack(flags), torch.stack(soft)
