@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 _SIDE = 64  # px; the spectrum of a larger image tells no more about where its content lies
 _SHARPNESS = 2.0
@@ -81,11 +82,17 @@ def saliency_peak(saliency: Tensor) -> Tensor:
 def blur_saliency(saliency: Tensor) -> Tensor:
     """Return maps (B,1,h,w) that are blurred by a Gaussian of 3 places, each with sum 1."""
     values = saliency.float()
-    for axis, kernel in ((2, (1, 0)), (3, (0, 1))):
+    for axis in (2, 3):
+        length = values.shape[axis]
         # at most to the opposite border
-        reach = min(_BLUR_REACH, values.shape[axis] - 1)
-        height, width = (2 * reach * along + 1 for along in kernel)
-        values = gaussian_blur(values, [width, height], [_BLUR, _BLUR])
+        reach = min(_BLUR_REACH, length - 1)
+        weights = [math.exp(-0.5 * (step / _BLUR) ** 2) for step in range(-reach, reach + 1)]
+        border = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+        wide = F.pad(values, border, mode="reflect")
+        # a sum of shifted maps, on a CPU a fraction of the time of a convolution
+        values = torch.zeros_like(values)
+        for shift, weight in enumerate(weights):
+            values.add_(wide.narrow(axis, shift, length), alpha=weight / sum(weights))
     return as_shares(values)
 
 
