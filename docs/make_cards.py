@@ -1,8 +1,8 @@
 """Makes docs/policies: a card for each policy, with a picture, and the table of all.
 
 Facts come from the policies and their docstrings, judgement from docs/policies/notes.yaml,
-pictures from the built-in photos. ``python docs/make_cards.py`` writes the pages, and pictures that
-are missing; ``--pictures`` draws all again, ``--time`` measures again how long each policy takes.
+pictures from the built-in photos. ``python docs/make_cards.py`` writes the pages, and what is
+missing of pictures and times; ``--pictures`` draws all again, ``--time`` measures all again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,13 @@ def glance(facts: PolicyFacts, times: dict[str, Any]) -> str:
     """Return the table of what a policy is and costs."""
     traits = facts.traits
     what = "features inside the network" if traits.seam == "feature" else "pixels"
+    made = {
+        "pair": f"{what} of two images",
+        "history": f"{what} of an image and of an earlier mix",
+        "many": f"{what} of many images",
+    }
     rows = {
-        "mixes": what if traits.mixes else "nothing",
+        "mixes": made[traits.sources] if traits.mixes else "nothing",
         "label uses": LABELS[traits.label],
         "lam": "drawn for each sample" if traits.draws_lam else "follows from the photos, or fixed",
         "needs": facts.needs,
@@ -184,8 +190,8 @@ def table(all_facts: list[PolicyFacts], times: dict[str, Any]) -> str:
         cells = (
             f"[{facts.name}]({facts.name}.md)",
             facts.sentence,
-            LABELS[facts.traits.label],
-            facts.needs,
+            facts.traits.label if facts.traits.mixes else "-",
+            facts.needs.replace("nothing but the images", "images"),
             times_mixup(taken) if taken else "-",
             paper,
         )
@@ -200,6 +206,8 @@ def _caption(facts: PolicyFacts) -> str:
         return f"{text} The masks are those of the Mixer of samix-p; a run learns its own."
     if facts.traits.seam == "feature":
         return f"{text} Small photos stand for the features that are mixed inside the network."
+    if facts.traits.sources == "many":
+        text += " The partner is the image with the next largest share."
     if facts.traits.needs:
         return f"{text} What a network would know of the photos was made of their pixels here."
     return text
@@ -209,27 +217,25 @@ def _listed(points: list[str]) -> list[str]:
     return ["\n".join(f"- {point}" for point in points)]
 
 
-def measure() -> dict[str, Any]:
-    """Return how long each policy takes on this machine."""
+def measure(names: Sequence[str]) -> dict[str, Any]:
+    """Return how long policies take on this machine.
+
+    Args:
+        names: Of the policies; mixup is measured with them, for the ratio.
+    """
     torch.set_num_threads(1)
     images = torch.rand(*BATCH, generator=torch.Generator().manual_seed(0))
     found = {}
-    for name in POLICIES:
-        if about_policy(name).traits.mixes:
-            policy = policy_of(name)
-            # time of the thread, and the best of some: a machine does other things, too
-            taken = [
-                mix_time(policy, images, repeats=9, most=4, clock=time.thread_time).seconds
-                for _ in range(5)
-            ]
-            found[name] = 1000 * min(taken)
-    return {
-        "machine": f"one thread, {platform.machine()}, torch {torch.__version__.split('+')[0]}",
-        "policies": {
-            name: {"ms": round(ms, 3), "mixups": round(ms / found["mixup"], 2)}
-            for name, ms in found.items()
-        },
-    }
+    for name in dict.fromkeys(("mixup", *names)):
+        policy = policy_of(name)
+        # time of the thread, and the best of some: a machine does other things, too
+        taken = [
+            mix_time(policy, images, repeats=9, most=4, clock=time.thread_time).seconds
+            for _ in range(5)
+        ]
+        found[name] = 1000 * min(taken)
+    ratios = {name: round(ms / found["mixup"], 2) for name, ms in found.items()}
+    return {name: {"ms": round(found[name], 3), "mixups": ratios[name]} for name in names}
 
 
 def load(name: str) -> dict[str, Any]:
@@ -254,15 +260,24 @@ def main() -> None:
     parser.add_argument("--pictures", action="store_true", help="draw all pictures again")
     parser.add_argument("--time", action="store_true", help="measure all times again")
     chosen = parser.parse_args()
+    notes, times = load("notes.yaml"), load("times.json")
+    missing = [name for name in POLICIES if name not in notes]
+    if missing:
+        raise SystemExit(f"docs/policies/notes.yaml: write good, bad and start of {missing}")
     if chosen.time:
-        text = json.dumps(measure(), indent=1) + "\n"
-        (HERE / "times.json").write_text(text, encoding="utf-8")
+        torch_version = torch.__version__.split("+")[0]
+        machine = f"one thread, {platform.machine()}, torch {torch_version}"
+        times = {"machine": machine, "policies": {}}
+    timed = [name for name in POLICIES if about_policy(name).traits.mixes]
+    times["policies"] |= measure([name for name in timed if name not in times["policies"]])
+    times["policies"] = {name: times["policies"][name] for name in timed}
+    (HERE / "times.json").write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
     (HERE / "images").mkdir(exist_ok=True)
     for name in POLICIES:
         path = HERE / "images" / f"{name}.webp"
         if chosen.pictures or not path.exists():
             draw_picture(name).save(path, quality=75, method=6)
-    for name, text in pages(load("notes.yaml"), load("times.json")).items():
+    for name, text in pages(notes, times).items():
         (HERE / name).write_text(text, encoding="utf-8")
 
 
