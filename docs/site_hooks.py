@@ -6,6 +6,7 @@ files that are no page of the site become text.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import posixpath
@@ -13,6 +14,7 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +53,7 @@ def sources() -> dict[str, str]:
     return {**PAGES, **{f"examples/{p.name}": f"examples/{p.stem}.md" for p in examples()}}
 
 
+@functools.cache
 def made_pages() -> dict[str, str]:
     """Return the text of every page that does not lie in docs/, by its place in the site."""
     pages = {
@@ -62,7 +65,7 @@ def made_pages() -> dict[str, str]:
     for path in examples():
         code = path.read_text(encoding="utf-8")
         about = code.split('"""')[1]
-        rows.append(f"- [{path.name}]({path.stem}.md): {about.splitlines()[0]}")
+        rows.append(f"- [{path.name}]({path.name}): {about.splitlines()[0]}")
         pages[f"examples/{path.stem}.md"] = (
             f"# {path.name}\n\n```sh\npython examples/{path.name}\n```\n\n```python\n{code}```\n"
         )
@@ -78,14 +81,50 @@ def reference(package: str) -> str:
     Args:
         package: Its name, such as "samix.mixing".
     """
+    module, names = offered(package)
+    about = inspect.getdoc(module) or ""
+    blocks = [f"# {package}", f"```text\n{about}\n```" if "\n" in about else about]
+    if package == "samix":
+        return "\n\n".join([*blocks, public_names()]) + "\n"
+    blocks += [f"::: {place_of(package, name)}" for name in names]
+    return "\n\n".join(blocks) + "\n"
+
+
+def public_names() -> str:
+    """Return the table of what ``import samix`` offers, with links to where it is described."""
+    module, names = offered("samix")
+    known = {
+        place_of(package, name): package for package in PACKAGES[1:] for name in offered(package)[1]
+    }
+    lines = ["| name | what it is |", "|---|---|"]
+    for name in names:
+        value = getattr(module, name)
+        place = place_of("samix", name)
+        if place not in known:  # a dict, whose place is that of the package that has it, too
+            place = next((f"{p}.{name}" for p in PACKAGES[1:] if name in offered(p)[1]), "")
+        link = f"[`{name}`]({known[place]}.md#{place})" if place in known else f"`{name}`"
+        about = (inspect.getdoc(value) or "").split("\n\n")[0]
+        is_code = inspect.isfunction(value) or inspect.isclass(value)
+        text = " ".join(about.split()) if is_code else "everything of its kind by name"
+        lines.append(f"| {link} | {text.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines)
+
+
+@functools.cache
+def offered(package: str) -> tuple[ModuleType, tuple[str, ...]]:
+    """Return a package, and the names that it offers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = importlib.import_module(package)
-    about = inspect.getdoc(module) or ""
-    names = [name for name in module.__all__ if not name.startswith("__")]
-    blocks = [f"# {package}", f"```text\n{about}\n```" if "\n" in about else about]
-    blocks += [f"::: {package}.{name}" for name in names]
-    return "\n\n".join(blocks) + "\n"
+    return module, tuple(name for name in module.__all__ if not name.startswith("__"))
+
+
+def place_of(package: str, name: str) -> str:
+    """Return where something is defined, which no module of the same name can be mistaken for."""
+    value = getattr(offered(package)[0], name)
+    if inspect.isfunction(value) or inspect.isclass(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"{package}.{name}"
 
 
 def policy_cards() -> list[str]:
@@ -121,18 +160,19 @@ def relinked(text: str, page: str) -> str:
     """
     known = sources()
     origin = {v: k for k, v in known.items()}.get(page, f"docs/{page}")
+    if page == PAGES["examples"]:
+        origin = "examples/index.md"
 
     def replaced(found: re.Match[str]) -> str:
         shown, target, place = found[1], found[2], found[3] or ""
         if ":" in target:
             return found[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
-        if page == "examples/index.md":  # made here: its links are those of the site
-            return found[0]
+        inside = path.removeprefix("docs/")
         if path in known:
             new = known[path]
-        elif path.startswith("docs/") and (ROOT / path).is_file():
-            new = path.removeprefix("docs/")
+        elif path != inside and ((ROOT / path).is_file() or inside in made_pages()):
+            new = inside
         else:
             return shown
         return f"[{shown}]({posixpath.relpath(new, posixpath.dirname(page) or '.')}{place})"

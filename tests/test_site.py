@@ -128,13 +128,25 @@ def test_links_are_changed_as_they_should_be():
     assert made("[a](fmix.md) ![x](images/a.webp)", "policies/fmix.md").endswith("(images/a.webp)")
     assert made("[data](../benchmarks/results/verdict.csv).", "poc.md") == "data."
     assert made("[a](https://b.c/d)", "poc.md") == "[a](https://b.c/d)"
+    assert made("[a](samix.mixing.md#b)", "reference/samix.md") == "[a](samix.mixing.md#b)"
+    assert made("[a](fmix.md)", "reference/samix.md") == "a"
+    assert made("[a](collate.py)", "examples/index.md") == "[a](collate.md)"
     code = "```python\nx[a](b)\n```"
     assert made(code, "poc.md") == code
 
 
 def test_the_reference_holds_every_public_name():
-    text = MADE["reference/samix.md"]
-    for name in set(samix.__all__) - {"__version__"}:
-        assert f"\n::: samix.{name}\n" in f"{text}\n"
-    for package in hooks.PACKAGES:
-        assert f"reference/{package}.md" in MADE
+    """Each is in the table of all, which leads to the place where it is described."""
+    table = MADE["reference/samix.md"]
+    rows = dict(re.findall(r"^\| \[`(\w+)`\]\(([\w.#]+)\) \| \S.* \|$", table, re.MULTILINE))
+    assert set(rows) == set(samix.__all__) - {"__version__"}
+    for name, link in rows.items():
+        page, _, place = link.partition(".md#")
+        assert f"\n::: {place}\n" in MADE[f"reference/{page}.md"], name
+        module, _, attribute = place.rpartition(".")
+        assert getattr(sys.modules[module], attribute) is getattr(samix, name)
+
+
+def test_a_module_is_not_described_in_the_place_of_a_function_of_its_name():
+    assert "\n::: samix.mixing.blend.blend\n" in MADE["reference/samix.mixing.md"]
+    assert "\n::: samix.mixing.blend\n" not in MADE["reference/samix.mixing.md"]

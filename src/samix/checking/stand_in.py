@@ -66,10 +66,8 @@ def _shares(images: Tensor) -> Tensor:
 
 
 def _gradient(images: Tensor) -> Tensor:
-    """Return (B,1,H,W) length of the differences between neighbours, above 0."""
-    grey = images.float().mean(1, keepdim=True)
-    down, across = torch.gradient(grey, dim=(2, 3))
-    return torch.hypot(down, across) + 1e-3
+    """Return (B,1,H,W) that is large where content lies, as the gradient of a loss is."""
+    return F.interpolate(spectral_residual(images), images.shape[2:], mode="bilinear")
 
 
 _MAKERS = {
