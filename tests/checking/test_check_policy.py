@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import math
 import random
 import warnings
@@ -12,7 +13,7 @@ from timm.data import Mixup
 from torchvision.transforms import v2
 
 import samix
-from samix.checking import PolicyCheck
+from samix.checking import PolicyCheck, trials
 from samix.errors import InputError
 
 from .broken import BROKEN, CLASSES, inverse_permutation, mixup
@@ -21,6 +22,14 @@ NAMES = (
     "images", "target", "range", "input", "rows", "pixels", "partners", "shares",
     "shares on photos", "probability", "self-pairs", "generator",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _fewer_calls(monkeypatch):
+    """What is right or wrong shows in fewer calls than a user gets."""
+    module = importlib.import_module("samix.checking.check")
+    monkeypatch.setattr(module, "_ROUNDS", 10)
+    monkeypatch.setattr(module, "_MANY", 80)
 
 
 def loader(size: int = 16, classes: int = 6, channels: int = 3, count: int = 16):
@@ -75,7 +84,8 @@ def test_a_right_transform_passes_and_is_described():
 
 
 @pytest.mark.parametrize("name", list(samix.POLICIES))
-def test_every_policy_passes(name):
+def test_every_policy_passes(name, monkeypatch):
+    monkeypatch.setattr(trials, "MOST_SECONDS", 0.2)
     check = samix.check_policy(name, loader())
     assert check.passed, check
     assert verdicts(check)["generator"] == "pass"
