@@ -155,10 +155,9 @@ class SupervisedTask:
         """Return pairs of clean training photos with their classes."""
         images, target = (part[:pairs] for part in self._fixed_batch())
         at = images.to(place.device), target.to(place.device)
-        # a mix of features cannot be shown; the picture is that of mixup with the same lam
-        plan = replace(self.method.plan(*at, generator=generator), stage=None)
-        if plan.past_images is not None:
-            plan = replace(plan, past_images=self.view.denormalise(plan.past_images))
+        # a mix of features cannot be shown: the picture is that of mixup with the same lam; nor an
+        # earlier batch: these photos stand for it
+        plan = replace(self.method.plan(*at, generator=generator), stage=None, past_images=None)
         labels = [self.images.classes[int(number)] for number in target]
         return Picture(self.view.denormalise(images), None, plan, labels)
 
