@@ -117,6 +117,18 @@ def train(cell: Cell, data: dict[str, Part], run: Path) -> dict[str, Any]:
     }
 
 
+def cells(seeds: int) -> list[Cell]:
+    """Return all cells: first those that start from RUN, seed by seed."""
+    return [
+        Cell(f"{policy}, {labels}", labels, seed)
+        for start in ("run", "scratch")
+        for seed in range(seeds)
+        for labels in BUDGETS
+        for policy in POLICIES
+        if POLICIES[policy][0] == start
+    ]
+
+
 def main() -> None:
     """Run the cells that are still missing."""
     parser = argparse.ArgumentParser(
@@ -133,19 +145,16 @@ def main() -> None:
     torch.set_num_threads(1)
     arguments.log.mkdir(parents=True, exist_ok=True)
     data = load(arguments.data)
-    for seed in range(arguments.seeds):
-        for labels in BUDGETS:
-            for policy in POLICIES:
-                cell = Cell(f"{policy}, {labels}", labels, seed)
-                lock = claim(arguments.log, cell)
-                if lock is None:
-                    continue
-                rows = read_rows(arguments.output)
-                if not ((rows["cell"] == cell.name) & (rows["seed"] == seed)).any():
-                    row = train(cell, data, arguments.run)
-                    append(arguments.output, row)
-                    print(json.dumps(row), flush=True)
-                lock.close()
+    for cell in cells(arguments.seeds):
+        lock = claim(arguments.log, cell)
+        if lock is None:
+            continue
+        rows = read_rows(arguments.output)
+        if not ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
+            row = train(cell, data, arguments.run)
+            append(arguments.output, row)
+            print(json.dumps(row), flush=True)
+        lock.close()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ import torch
 from samix.errors import InputError
 from samix.explain.pairing import choose_pairs, mix_at
 from samix.explain.photos import RunPhotos
-from samix.mixing import MixPlan
-from samix.policies import StaticPolicy, create_policy
+from samix.policies import create_policy
 
 from .conftest import plain_set
 
@@ -49,22 +48,51 @@ def test_a_pair_does_not_depend_on_its_number_of_neighbours_or_chance(mixing, na
     assert mix_at(subject, FIRST, SECOND, 0.4, seed=3)[2].equal(whole)
 
 
+DRAWN = [
+    "fmix",
+    "gridmix",
+    "maskmix",
+    "saliencymix",
+    "transmix",
+    "puzzlemix",
+    "snapmix",
+]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_other_policies_draw_their_own_mixes_of_a_pair_at_the_given_lam(mixing, name):
+    subject = mixing(name)
+    for lam, wanted in ((1.0, FIRST), (0.0, SECOND)):
+        _, plan, shown = mix_at(subject, FIRST, SECOND, lam, seed=0)
+        torch.testing.assert_close(shown, wanted)
+        assert plan.weight.tolist() == [lam] * 3
+    _, plan, whole = mix_at(subject, FIRST, SECOND, torch.tensor([0.2, 0.5, 0.8]), seed=3)
+    torch.testing.assert_close(plan.lam, torch.tensor([0.2, 0.5, 0.8]))
+    alone = mix_at(subject, FIRST[:1], SECOND[:1], 0.2, seed=3)[2]
+    torch.testing.assert_close(whole[:1], alone)
+    areas = [mix_at(subject, FIRST, SECOND, lam, seed=3)[1].area.mean() for lam in (0.2, 0.8)]
+    assert areas[0] < areas[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("manifold-mixup", "inside the network"),
+        ("recursivemix", "more than two photos"),
+        ("co-mixup", "more than two photos"),
+        ("guidedmixup", "finds lam by itself"),
+        ("smoothmix", "finds lam by itself"),
+    ],
+)
+def test_what_is_no_mix_of_two_photos_at_a_given_lam_is_refused(mixing, name, why):
+    with pytest.raises(InputError, match=rf"'{name}' cannot be drawn .*{why}"):
+        mix_at(mixing(name), FIRST, SECOND, 0.5, seed=0)
+
+
 def test_a_box_moves_with_the_seed_alone(mixing):
     subject = mixing("cutmix")
     masks = [mix_at(subject, FIRST, SECOND, 0.5, seed=s)[1].mask for s in (0, 1)]
     assert not masks[0].equal(masks[1])
-
-
-def test_an_unknown_way_of_mixing_is_refused(opened):
-    subject, _ = opened("cutmix")
-
-    def rule(images, index, generator):
-        lam = torch.ones(len(images))
-        return MixPlan(lam, index, torch.ones(len(images), 1, 16, 16), lam)
-
-    subject = replace(subject, policy=StaticPolicy("stripes", rule))
-    with pytest.raises(InputError, match="'stripes'"):
-        mix_at(subject, FIRST, SECOND, 0.5, seed=0)
 
 
 def set_of(targets):

@@ -7,6 +7,7 @@ import torch
 
 from samix import MixPlan, blend
 from samix.mixing import cells_in_place, choose, keep_clean, move_cells, transport_cells
+from samix.mixing.moves import finer_moves
 
 
 def test_cells_are_moved_as_they_are() -> None:
@@ -23,6 +24,16 @@ def test_cells_are_moved_as_they_are() -> None:
 def test_cells_that_stay_give_the_image(size: tuple[int, int]) -> None:
     images = torch.rand(3, 2, *size, dtype=torch.bfloat16)
     assert torch.equal(move_cells(images, cells_in_place(3, (4, 3), images.device)), images)
+
+
+def test_moves_on_a_finer_grid_move_the_same_pixels() -> None:
+    images = torch.rand(2, 3, 24, 24)
+    source = torch.stack([torch.randperm(6).view(2, 3) for _ in range(2)])
+    finer = finer_moves(source, (4, 12))
+    assert finer.shape == (2, 4, 12)
+    assert move_cells(images, finer).equal(move_cells(images, source))
+    with pytest.raises(ValueError, match=r"multiples of 2 x 3 cells, got 4 x 4"):
+        finer_moves(source, (4, 4))
 
 
 def test_a_grid_that_does_not_divide_the_image_reads_the_wanted_cells_alone() -> None:

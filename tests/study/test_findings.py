@@ -176,6 +176,16 @@ def test_the_plan_names_the_main_question(tables: tuple[pd.DataFrame, pd.DataFra
     assert any(hint in risk["en"] for risk in found["verdict"]["risks"])
 
 
+def test_label_budgets_that_were_asked_for_and_not_trained_are_told(
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    found = find(*tables, plan={"left_out": [0.05], "not_planned": [0.1, 0.25]})
+    told = " ".join(note["en"] for note in found["notes"])
+    assert "Not trained with 5 % of the labels: the smallest class has too few" in told
+    assert "Not trained with 10 % and 25 % of the labels: the time did not suffice" in told
+    assert not any("Not trained" in note["en"] for note in find(*tables)["notes"])
+
+
 def test_one_mode_and_one_budget() -> None:
     outcomes, cells = study(np.random.default_rng(1), budgets=(400,), parts=60)
     one = outcomes["mode"] == "supervised"
@@ -194,6 +204,45 @@ def test_many_of_one_class_lead_to_balanced_accuracy() -> None:
     assert found["data"]["measure"] == "balanced_accuracy"
     assert found["rarest"]["class"] in ("crack", "stain")
     assert any("has many more test parts" in note["en"] for note in found["notes"])
+
+
+def few_defects(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Leave fewer than ten parts of each defect class."""
+    number = outcomes["group"].str.rsplit("-", n=1).str[1].astype(int)
+    rank = number.groupby([outcomes["target"]]).rank("dense")
+    return outcomes[outcomes["target"].eq("good") | (rank <= 8)]
+
+
+@pytest.mark.parametrize("good", [(), ("good",)])
+def test_one_judgeable_class_is_told_from_all_others(good: tuple[str, ...]) -> None:
+    outcomes, cells = study(np.random.default_rng(2), budgets=(400,), parts=120)
+    found = find(few_defects(outcomes), cells, good=good)
+    assert found["data"]["measure"] == "detection"
+    assert "detection accuracy" in found["headline"]["accuracy"]["sentence"]["en"]
+    assert any("Detection accuracy is compared" in note["en"] for note in found["notes"])
+    assert {row["class"] for row in found["recalls"]} == {"good", "crack", "stain"}
+
+
+def test_detection_counts_a_defect_under_another_name_as_found_and_a_guess_as_half() -> None:
+    outcomes, cells = study(np.random.default_rng(2), budgets=(400,), parts=120)
+    outcomes = few_defects(outcomes)
+    swapped = outcomes["target"].map({"good": "good", "crack": "stain", "stain": "crack"})
+    named = find(outcomes.assign(predicted=swapped), cells)
+    assert {row["score"] for row in named["curve"]} == {1.0}
+    blind = find(outcomes.assign(predicted="good"), cells)
+    assert {row["score"] for row in blind["curve"]} == {0.5}
+    assert any("better than guessing" in risk["en"] for risk in blind["verdict"]["risks"])
+
+
+def test_detection_is_not_taken_where_the_others_together_are_too_few() -> None:
+    outcomes, cells = study(np.random.default_rng(2), budgets=(400,), parts=120)
+    few = few_defects(outcomes)
+    one = few[few["target"].eq("good") | few["group"].isin(few["group"][few["target"] == "crack"])]
+    assert find(one, cells)["data"]["measure"] == "accuracy"
+    asked = find(one, cells, plan={"measure": "detection"})
+    assert asked["data"]["measure"] == "detection"
+    with pytest.raises(InputError, match="needs test parts beside good"):
+        find(one[one["target"] == "good"], cells, plan={"measure": "detection"})
 
 
 def test_classes_without_test_parts_and_a_busy_guard_are_risks(

@@ -210,7 +210,7 @@ def test_tables_give_what_scores_give() -> None:
         judge(table, cells.assign(seconds=np.nan), **asked)
     with pytest.raises(InputError, match="no column 'alive'"):
         judge(table, cells.drop(columns="alive"), **asked)
-    with pytest.raises(InputError, match="about accuracy or balanced_accuracy"):
+    with pytest.raises(InputError, match="about accuracy, balanced_accuracy, detection"):
         judge(table, cells, **asked, measure="recall:good")
     with pytest.raises(InputError, match="no column 'policy'"):
         judge(pd.DataFrame(), cells, **asked)

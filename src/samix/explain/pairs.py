@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -18,10 +20,18 @@ from samix.mixing import (
     keep_clean,
     step_generator,
 )
+from samix.mixing.draws import given_lam
+from samix.mixing.moves import finer_moves
+from samix.mixing.plan import grid_in_place, still
 from samix.policies import LearnedPolicy, Policy, PretrainedPolicy, StaticPolicy
+from samix.policies.informed import InformedPolicy
+from samix.policies.saliency import SaliencyPolicy
 from samix.policies.static import resizemix_plan
 
 from .subject import Subject
+
+_OWN_LAM = "it finds lam by itself"
+_SAME = 1e-3  # distance at which a lam is the given one
 
 
 def plan_pairs(
@@ -52,7 +62,7 @@ def plan_pairs(
         mask = _masks(subject, originals, partners, lam)
         plan = MixPlan(lam, torch.arange(len(lam), device=device), mask, lam)
     else:
-        plan = _by_rule(policy, originals, lam, seed)
+        plan = _by_rule(subject, originals, partners, lam, seed)
     return keep_clean(_all_partner(plan, lam <= 0), lam >= 1)
 
 
@@ -68,7 +78,7 @@ def draw_mixes(subject: Subject, images: Tensor, target: Tensor, seed: int) -> M
     return subject.policy.plan(
         images,
         target=target.to(images.device),
-        evidence=subject.evidence(images),
+        evidence=subject.evidence(images, target.to(images.device)),
         generator=step_generator(seed, 0),
     ).detach()
 
@@ -84,24 +94,91 @@ def _masks(subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor) -
     return cast(Tensor, cast(LearnedPolicy, policy).mixer(first, second, lam, size))
 
 
-def _by_rule(policy: Policy, images: Tensor, lam: Tensor, seed: int) -> MixPlan:
+def _by_rule(
+    subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor, seed: int
+) -> MixPlan:
     """Return the plan of a hand-made policy."""
     rules: dict[str, Callable[[Tensor, Tensor, Tensor], MixPlan]] = {
         "none": _constant,
         "mixup": _constant,
         "cutmix": _boxed,
-        "mixup-cutmix": _either(policy),
+        "transmix": _boxed,
+        "mixup-cutmix": _either(subject.policy),
         "resizemix": _shrunk,
     }
-    if policy.name not in rules:
-        raise InputError(
-            f"the run's policy '{policy.name}' cannot be drawn at a given lam; runs of "
-            f"{', '.join(rules)}, samix and pre-trained Mixers can be explained"
-        )
     # one generator a pair: a pair does not depend on how many there are
-    generators = [step_generator(seed, number) for number in range(len(images))]
-    places = torch.stack([draw_uniform(3, generator=generator) for generator in generators])
-    return rules[policy.name](images, lam, places.to(images.device))
+    generators = [step_generator(seed, number) for number in range(len(originals))]
+    if subject.policy.name in rules:
+        places = torch.stack([draw_uniform(3, generator=generator) for generator in generators])
+        return rules[subject.policy.name](originals, lam, places.to(originals.device))
+    _check_drawable(subject.policy)
+    return _drawn(subject, originals, partners, lam, generators)
+
+
+def _check_drawable(policy: Policy) -> None:
+    """Refuse a policy whose mixes of two photos at a given lam there are not."""
+    if policy.traits.seam != "pixel":
+        raise _not_drawable(policy, "it mixes inside the network")
+    if policy.traits.sources != "pair":
+        raise _not_drawable(policy, "its mixes are of more than two photos")
+    if not policy.traits.draws_lam:
+        raise _not_drawable(policy, _OWN_LAM)
+
+
+def _not_drawable(policy: Policy, why: str) -> InputError:
+    return InputError(
+        f"the run's policy '{policy.name}' cannot be drawn for two photos at a given lam ({why}), "
+        "so this run cannot be explained; 'samix preview' shows mixes of photos"
+    )
+
+
+def _drawn(
+    subject: Subject,
+    originals: Tensor,
+    partners: Tensor,
+    lam: Tensor,
+    generators: Sequence[torch.Generator],
+) -> MixPlan:
+    """Return what the policy itself draws for each pair when it is given lam."""
+    count, policy = len(lam), subject.policy
+    if isinstance(policy, StaticPolicy | SaliencyPolicy | InformedPolicy):
+        policy = replace(policy, p=1.0)
+    images = torch.cat([originals, partners])
+    known = subject.evidence(images)
+    other = torch.tensor([1, 0], device=images.device)
+    plans = []
+    for number, (share, generator) in enumerate(zip(lam.tolist(), generators, strict=True)):
+        rows = torch.tensor([number, number + count], device=images.device)
+        with given_lam(share):
+            plan = policy.plan(
+                images[rows], evidence=known.rows(rows), generator=generator, index=other
+            )
+        if abs(float(plan.lam[0]) - share) > _SAME:
+            raise _not_drawable(policy, _OWN_LAM)
+        plans.append(plan)
+
+    def first(name: str) -> Tensor | None:
+        values = [getattr(plan, name) for plan in plans]
+        return None if values[0] is None else torch.cat([value[:1] for value in values])
+
+    return MixPlan(
+        lam,
+        torch.arange(count, device=lam.device),
+        torch.cat([plan.mask[:1] for plan in plans]),
+        torch.cat([plan.weight[:1] for plan in plans]),
+        grid=first("grid"),
+        moves=_moves_of(plans),
+        partner_weight=first("partner_weight"),
+    )
+
+
+def _moves_of(plans: Sequence[MixPlan]) -> Tensor | None:
+    """Return the first moves of each plan, on one grid that fits them all; None without moves."""
+    found = [plan.moves[:1] for plan in plans if plan.moves is not None]
+    if not found:
+        return None
+    rows, columns = (math.lcm(*(moves.shape[axis] for moves in found)) for axis in (2, 3))
+    return torch.cat([finer_moves(moves, (rows, columns)) for moves in found])
 
 
 def _constant(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
@@ -156,10 +233,17 @@ def _shrunk(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
 
 def _all_partner(plan: MixPlan, whole: Tensor) -> MixPlan:
     """Return the plan with the whole partner for some pairs."""
-    return MixPlan(
-        plan.lam,
-        plan.index,
-        plan.mask.masked_fill(whole.view(-1, 1, 1, 1), 0.0),
-        plan.weight.masked_fill(whole, 0.0),
-        plan.grid,
+    wide, share = whole.view(-1, 1, 1, 1), plan.partner_weight
+    moves, grid = plan.moves, plan.grid
+    if moves is not None:
+        moves = torch.where(wide, still(moves), moves)
+    if grid is not None:
+        grid = torch.where(wide, grid_in_place(plan), grid)
+    return replace(
+        plan,
+        mask=plan.mask.masked_fill(wide, 0.0),
+        weight=plan.weight.masked_fill(whole, 0.0),
+        moves=moves,
+        grid=grid,
+        partner_weight=None if share is None else share.masked_fill(whole, 1.0),
     )

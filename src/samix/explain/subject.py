@@ -16,9 +16,11 @@ from samix.errors import InputError
 from samix.evaluation.weights import load_weights
 from samix.methods import RIVALS, scaled
 from samix.methods.cost import find_cost
+from samix.methods.looking import look
 from samix.networks import (
     Mixer,
     MixerOptions,
+    MomentumEncoder,
     Tap,
     create_backbone,
     in_fast_format,
@@ -109,12 +111,26 @@ class Subject:
         return embedding, network.forward_head(features).float().softmax(1)
 
     @torch.no_grad()
-    def evidence(self, images: Tensor) -> Evidence:
-        """Return what the policy knows about some images beyond their pixels."""
-        if self.average is None or self.tap is None:
+    def evidence(self, images: Tensor, target: Tensor | None = None) -> Evidence:
+        """Return what the policy knows about some images beyond their pixels.
+
+        A Mixer reads the momentum encoder of the run. What a rule reads is asked of the run's
+        network as it is at the end.
+
+        Args:
+            images: (B,3,S,S) from :meth:`look`.
+            target: (B,) int64 classes; None takes those that the network sees.
+        """
+        needs = self.policy.traits.needs
+        if "features" in needs and self.average is not None and self.tap is not None:
+            looked_at = in_fast_format(scaled(images, self.look_scale))
+            return Evidence(features=tap_features(self.average, looked_at, self.tap))
+        if not needs:
             return Evidence()
-        looked_at = in_fast_format(scaled(images, self.look_scale))
-        return Evidence(features=tap_features(self.average, looked_at, self.tap))
+        if target is None:
+            seen = self.ask(images)[1]
+            target = None if seen is None else seen.argmax(1)
+        return look(MomentumEncoder(self.network), images, target, wanted=needs)
 
 
 def open_subject(path: str | Path) -> tuple[Subject, Source]:

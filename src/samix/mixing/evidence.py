@@ -38,5 +38,9 @@ class Evidence:
 
     def head(self, count: int) -> Evidence:
         """Return what is known about the first ``count`` images."""
+        return self.rows(slice(count))
+
+    def rows(self, chosen: slice | Tensor) -> Evidence:
+        """Return what is known about some images, by their positions."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Evidence(**{k: None if v is None else v[:count] for k, v in values.items()})
+        return Evidence(**{k: None if v is None else v[chosen] for k, v in values.items()})

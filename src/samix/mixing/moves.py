@@ -74,6 +74,32 @@ def move_cells(images: Tensor, source: Tensor) -> Tensor:
     return images.flatten(2).gather(2, place).view(images.shape)
 
 
+def finer_moves(source: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return the same moves on a grid of more cells.
+
+    Args:
+        source: (...,R,S) int64, number of the cell that each cell shows, in reading order.
+        grid: Rows and columns wanted, multiples of R and of S.
+
+    Returns:
+        (...,rows,columns) int64.
+
+    Raises:
+        ValueError: They are no multiples.
+    """
+    (rows, columns), (old_rows, old_columns) = grid, source.shape[-2:]
+    if rows % old_rows or columns % old_columns:
+        raise ValueError(
+            f"grid: expected multiples of {old_rows} x {old_columns} cells, got {rows} x {columns}"
+        )
+    high, wide = rows // old_rows, columns // old_columns
+    shown = source.repeat_interleave(high, -2).repeat_interleave(wide, -1)
+    down = torch.arange(rows, device=source.device).remainder(high).view(-1, 1)
+    across = torch.arange(columns, device=source.device).remainder(wide)
+    row, column = shown // old_columns * high + down, shown % old_columns * wide + across
+    return row * columns + column
+
+
 def read_mosaic(images: Tensor, mosaic: Tensor) -> Tensor:
     """Return images (B,C,H,W) of which each cell of a grid shows one image of a batch, in place.
 

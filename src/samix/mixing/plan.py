@@ -137,7 +137,7 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
     """
     wide, moves = clean.view(-1, 1, 1, 1), plan.moves
     if moves is not None:
-        moves = torch.where(wide, _still(moves), moves)
+        moves = torch.where(wide, still(moves), moves)
     other, box = plan.partner_weight, plan.box
     mask = plan.mask.masked_fill(wide, 1.0)
     return replace(
@@ -166,8 +166,8 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
     moves = plan.moves
     known = other.moves if moves is None else moves
     if known is not None:
-        still = _still(known)
-        taken, left = (still if part.moves is None else part.moves for part in (other, plan))
+        none = still(known)
+        taken, left = (none if part.moves is None else part.moves for part in (other, plan))
         moves = torch.where(wide, taken, left)
     partner_weight = plan.partner_weight
     if partner_weight is not None or other.partner_weight is not None:
@@ -184,7 +184,7 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
     )
 
 
-def _still(moves: Tensor) -> Tensor:
+def still(moves: Tensor) -> Tensor:
     """Return (B,2,R,C) moves of the same grid that leave every cell where it is."""
     places = cells_in_place(len(moves), (moves.shape[2], moves.shape[3]), moves.device)
     return places.unsqueeze(1).expand_as(moves)
@@ -192,8 +192,11 @@ def _still(moves: Tensor) -> Tensor:
 
 def _grid_of(plan: MixPlan) -> Tensor:
     """Return the (B,H,W,2) grid of a plan; that which reads partners in place where it has none."""
-    if plan.grid is not None:
-        return plan.grid
+    return grid_in_place(plan) if plan.grid is None else plan.grid
+
+
+def grid_in_place(plan: MixPlan) -> Tensor:
+    """Return the (B,H,W,2) grid that reads partners in place."""
     height, width = plan.mask.shape[2:]
     rows, columns = (
         (torch.arange(length, device=plan.lam.device) + 0.5) / length * 2.0 - 1.0

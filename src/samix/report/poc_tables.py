@@ -237,7 +237,7 @@ def _compared(what: str) -> Both:
     names, _, measure = what.rpartition(", ")
     if measure.startswith("recall:"):
         told = word("number-recall", name=measure.removeprefix("recall:"))
-    elif measure in ("accuracy", "balanced_accuracy"):
+    elif measure in ("accuracy", "balanced_accuracy", "detection"):
         told = word(f"measure-{measure}")
     elif measure in ("supervised", "self-supervised"):
         told = mode_words(measure)

@@ -15,7 +15,7 @@ from .labels import LabelEfficiency, label_efficiency
 from .overall import Overall, overall_verdict, primary_question
 from .power import Needed, needed, smallest_difference
 from .rates import ClassRecall, Rate, class_recalls, rarest_judgeable
-from .tables import CELLS, MODES, OUTCOMES, PartScores, part_scores
+from .tables import CELLS, MODES, OUTCOMES, PartScores, part_scores, two_sides
 from .verdict import Verdict, judge, weigh
 from .words import Words
 
@@ -53,5 +53,6 @@ __all__ = [
     "primary_question",
     "rarest_judgeable",
     "smallest_difference",
+    "two_sides",
     "weigh",
 ]

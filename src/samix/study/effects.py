@@ -26,7 +26,8 @@ class Effect:
     Attributes:
         policy: The policy.
         baseline: What it is compared with.
-        measure: "accuracy", "balanced_accuracy" or "recall:CLASS".
+        measure: "accuracy", "balanced_accuracy", "detection" (of outcomes from
+            :func:`samix.study.two_sides`) or "recall:CLASS".
         points: The difference.
         low: Lower end of its interval, over new seeds and new parts.
         high: Upper end.

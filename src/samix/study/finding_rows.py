@@ -24,14 +24,15 @@ from .wording_study import no_threshold_note
 from .words import Words
 
 Row = dict[str, Any]
+Scores = Mapping[Question, Mapping[str, PartScores]]
 HOUR = 3600.0  # seconds
 ENERGY = ("price", "power", "currency")
 
 
-def curve_rows(trained: Trained, measure: str) -> list[Row]:
+def curve_rows(by_cell: Scores, measure: str) -> list[Row]:
     """Return score over labels."""
     rows = []
-    for (mode, labels), policies in trained.scores.items():
+    for (mode, labels), policies in by_cell.items():
         for policy, scores in policies.items():
             score = score_of(scores, measure)
             rows.append(
@@ -111,14 +112,14 @@ def inspection_rows(
 
 
 def worth_of(
-    trained: Trained, measure: str, roles: Roles
+    by_cell: Scores, measure: str, roles: Roles
 ) -> dict[Question, tuple[LabelEfficiency, ...]]:
     """Return the labels that each policy is worth, where plain training has a curve."""
     found: dict[Question, tuple[LabelEfficiency, ...]] = {}
-    for mode, labels in trained.scores:
+    for mode, labels in by_cell:
         curve = {
             budget: scores[roles.baseline]
-            for (one, budget), scores in trained.scores.items()
+            for (one, budget), scores in by_cell.items()
             if one == mode and roles.baseline in scores
         }
         if len(curve) < 2:
@@ -128,7 +129,7 @@ def worth_of(
                 scores, curve, policy=policy, baseline=roles.baseline, labels=labels,
                 measure=measure,
             )
-            for policy, scores in trained.scores[mode, labels].items()
+            for policy, scores in by_cell[mode, labels].items()
             if policy != roles.baseline and _share_seeds(scores, curve)
         )  # fmt: skip
     return found

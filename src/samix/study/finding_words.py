@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .answers import Answers
@@ -11,11 +11,14 @@ from .rates import ClassRecall, rarest_judgeable, recalls_of
 from .wording_study import (
     accuracy_headline,
     balanced_note,
+    detection_note,
     failed_note,
     guard_risk,
     guessing_risk,
     intervals_note,
+    left_out_note,
     no_curve_note,
+    not_planned_note,
     prices_note,
     primary_note,
     rarest_words,
@@ -95,6 +98,12 @@ def risks_of(found: Answers, guard: Sequence[Row]) -> list[Words]:
     ]
 
 
+def plan_notes(plan: Mapping[str, Any]) -> list[Words]:
+    """Return which label budgets were asked for and are not in the plan, and why."""
+    told = (("left_out", left_out_note), ("not_planned", not_planned_note))
+    return [note(plan[name]) for name, note in told if plan.get(name)]
+
+
 def notes_of(found: Answers, *, prices: object) -> list[Words]:
     """Return what a reader of the numbers must know.
 
@@ -108,8 +117,10 @@ def notes_of(found: Answers, *, prices: object) -> list[Words]:
     if len(verdicts) > 1:
         others = [one for one in verdicts if one != found.primary]
         notes.append(primary_note(*found.primary, len(others)))
-    if found.skew is not None:
-        notes.append(balanced_note(*found.skew))
+    if found.measured.skew is not None:
+        notes.append(balanced_note(*found.measured.skew))
+    if found.measured.side:
+        notes.append(detection_note(found.measured.side))
     if prices:
         notes.append(prices_note())
     for (mode, labels), scores in trained.scores.items():
@@ -136,7 +147,7 @@ def _recalls(found: Answers) -> tuple[ClassRecall, ...]:
 def _little_training(found: Answers) -> list[Words]:
     """Return signs that trainings were too short, or too hard, for any policy to tell."""
     baseline = found.roles.baseline
-    scores = found.trained.scores.get(found.primary, {}).get(baseline)
+    scores = found.scores.get(found.primary, {}).get(baseline)
     risks = []
     if scores is not None and only_guesses(scores, found.measure):
         score, guess = score_of(scores, found.measure), guess_of(scores, found.measure)

@@ -25,7 +25,7 @@ from .finding_rows import (
     policy_rows,
     recall_rows,
 )
-from .finding_words import headline, notes_of, rarest_of, risks_of, worth_rows
+from .finding_words import headline, notes_of, plan_notes, rarest_of, risks_of, worth_rows
 from .inspection import Prices
 from .trained import VERSION
 from .verdict import Verdict
@@ -70,7 +70,7 @@ def find(
     plan, prices, data = dict(plan or {}), dict(prices or {}), dict(data or {})
     wrong = _wrong_prices(prices)
     found = answer(
-        outcomes, cells, plan=plan, data=data, roles=roles or Roles(), limits=limits
+        outcomes, cells, plan=plan, data=data, good=good, roles=roles or Roles(), limits=limits
     )  # fmt: skip
     stray = [name for name in good if name not in found.classes]
     if stray:
@@ -91,7 +91,7 @@ def find(
         "cost": cost_rows(found.trained, found.costs, found.roles, prices),
         "cells": _cells(found),
         "guard": {"accepted": guard} if guard else None,
-        "notes": [*notes_of(found, prices=good and not prices), *unjudged],
+        "notes": [*notes_of(found, prices=good and not prices), *unjudged, *plan_notes(plan)],
     }
     return {name: plain(value) for name, value in written.items()}
 
@@ -138,7 +138,7 @@ def _verdicts(found: Answers, guard: Sequence[Row]) -> Row:
 
 
 def _tables(found: Answers) -> Row:
-    curve = curve_rows(found.trained, found.measure)
+    curve = curve_rows(found.scores, found.measure)
     return {
         "curve": curve,
         "policies": policy_rows(curve, found.gains, found.costs, found.roles),

@@ -35,7 +35,7 @@ CELL = ("policy", "seed", "labels", "mode")
 OUTCOMES = (*CELL, "group", "target", "predicted")
 CELLS = (*CELL, "seconds", "steps", "alive")
 MODES = ("supervised", "self-supervised")
-MEASURES = "'accuracy', 'balanced_accuracy' or 'recall:CLASS'"
+MEASURES = "'accuracy', 'balanced_accuracy', 'detection' or 'recall:CLASS'"
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,19 @@ def chosen(outcomes: pd.DataFrame, *, policy: str, mode: str, labels: int) -> pd
     return rows
 
 
+def two_sides(outcomes: pd.DataFrame, side: Sequence[str]) -> pd.DataFrame:
+    """Return outcomes with two classes: some of them together, and all others together.
+
+    Args:
+        outcomes: Rows with target and predicted.
+        side: Names of the classes of one side.
+    """
+    one = ", ".join(side)
+    names = {True: one, False: f"not {one}"}
+    sides = {name: outcomes[name].isin(list(side)).map(names) for name in ("target", "predicted")}
+    return outcomes.assign(**sides)
+
+
 def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
     """Refuse a table that lacks a column.
 
@@ -166,7 +179,8 @@ def weights(scores: PartScores, measure: str) -> tuple[Floats, Ints]:
 
     Returns:
         (U,) weights that sum to 1, and (U,) strata: 0 everywhere for accuracy and a recall. A unit
-        with weight 0 takes no part.
+        with weight 0 takes no part. Detection is the balanced accuracy of the two classes that
+        :func:`two_sides` leaves.
 
     Raises:
         InputError: Unknown measure or class.
@@ -176,7 +190,12 @@ def weights(scores: PartScores, measure: str) -> tuple[Floats, Ints]:
     zeros = np.zeros(count, dtype=np.int64)
     if measure == "accuracy":
         return scores.photos / whole[scores.part] / len(whole), zeros
-    if measure == "balanced_accuracy":
+    if measure == "detection" and len(scores.classes) != 2:
+        raise InputError(
+            f"Detection is measured between two classes, got {len(scores.classes)}; put the rest "
+            "together with samix.study.two_sides."
+        )
+    if measure in ("balanced_accuracy", "detection"):
         of_class = np.bincount(scores.target)
         return 1.0 / of_class[scores.target] / len(of_class), scores.target
     name = measure.removeprefix("recall:")

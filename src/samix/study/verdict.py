@@ -125,7 +125,7 @@ def judge(
         labels: The budget.
         roles: Which policy is what; None is the default of :class:`Roles`.
         limits: What counts as much; None is the default of :class:`Limits`.
-        measure: What is compared: "accuracy" or "balanced_accuracy".
+        measure: What is compared: "accuracy", "balanced_accuracy" or "detection".
 
     Raises:
         InputError: A table or cell that is needed is missing, or policies were tested on different
@@ -183,7 +183,7 @@ def _case(
             f"{', '.join(scores) or 'none'}."
         )
     if measure not in WHAT:
-        raise InputError(f"A verdict is about accuracy or balanced_accuracy, got '{measure}'.")
+        raise InputError(f"A verdict is about {', '.join(WHAT)}, got '{measure}'.")
     missing = [name for name in scores if name not in costs]
     if missing:
         raise InputError(f"The table of cells has no row of policy '{missing[0]}'.")

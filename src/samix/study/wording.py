@@ -22,12 +22,13 @@ from .words import (
 WHAT = {
     "accuracy": Words("accuracy", "精度"),
     "balanced_accuracy": Words("balanced accuracy", "クラス平均精度"),
+    "detection": Words("detection accuracy", "検出精度"),
 }
 
 
 def gain_words(measure: str, effect: Effect) -> Words:
     """Say what a policy gains over the baseline, and on how many seeds and parts."""
-    gained, balanced = effect.avoided[0], measure == "balanced_accuracy"
+    gained, balanced = effect.avoided[0], measure != "accuracy"
     fewer, what = gained >= 0, WHAT[measure]
     inside, seeds = range_words(effect.low, effect.high), seeds_words(effect.seeds)
     same = " with as many of each class" if balanced else ""

@@ -224,6 +224,19 @@ def balanced_note(largest: str, smallest: str) -> Words:
     )
 
 
+def detection_note(side: Sequence[str]) -> Words:
+    """Say why and what detection accuracy is compared."""
+    told = listed([Words(f"'{name}'", f"'{name}'") for name in side])
+    return Words(
+        f"Detection accuracy is compared: the mean of the shares of {told.en} and of all other "
+        "classes together that are told from each other; half of it is a guess. Fewer than two "
+        "classes have the ten test parts that it takes to judge a class alone.",
+        f"比較には検出精度を用いました。{told.ja}と、それ以外の全クラスをまとめたものとを判別できた"
+        "割合の平均で、50 % が当て推量に当たります。単独で判定できる(テスト個体 10 個以上の)"
+        "クラスが 2 つに満たないためです。",
+    )
+
+
 def unjudged_note(mode: str, labels: int, why: str) -> Words:
     """Say that a mode and budget could not be judged; ``why`` is "baseline" or "learned"."""
     where = cell_words(mode, labels)
@@ -253,6 +266,28 @@ def no_curve_note() -> Words:
         "Label efficiency needs plain training at two label budgets or more.",
         "ラベル効率を求めるには、2 通り以上のラベル数での none の学習が必要です。",
     )
+
+
+def left_out_note(shares: Sequence[float]) -> Words:
+    """Say which label budgets are too small."""
+    told = _percents(shares)
+    return Words(
+        f"Not trained with {told.en} of the labels: the smallest class has too few there.",
+        f"ラベルの {told.ja}では学習していません。最も少ないクラスのラベルが足りないためです。",
+    )
+
+
+def not_planned_note(shares: Sequence[float]) -> Words:
+    """Say for which label budgets there was no time."""
+    told = _percents(shares)
+    return Words(
+        f"Not trained with {told.en} of the labels: the time did not suffice (--budget).",
+        f"ラベルの {told.ja}では学習していません。時間(--budget)が足りなかったためです。",
+    )
+
+
+def _percents(shares: Sequence[float]) -> Words:
+    return listed([Words(f"{100 * share:g} %", f"{100 * share:g} %") for share in shares])
 
 
 def prices_note() -> Words:
