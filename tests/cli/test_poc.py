@@ -54,7 +54,7 @@ def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
     prices = ["--price", "2", "--currency", "EUR", "--power", "100"]
     assert main(["poc", *WORDS, "--output", str(poc), *prices]) == 0
     said = capsys.readouterr().out
-    assert "Main question: supervised learning with" in said
+    assert "Main question: accuracy of supervised learning with" in said
     assert "[10/10] supervised" in said
     assert "\nVerdict: " in said
     assert str(poc / "report.html") in said.replace("\n", "")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from samix.study.grid import LONG
+from samix.study.wording import WHAT
 from samix.training.progress import clock
 
 from .summary import say
@@ -72,7 +73,8 @@ def _timings(plan: Mapping[str, Any]) -> Table:
 def _tells(plan: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     """Return what the plan can tell, and what it cannot."""
     main = plan["primary"]
-    found = [f"Main question: {main['mode']} learning with {main['labels']} labels."]
+    measure = WHAT[plan["measure"]].en
+    found = [f"Main question: {measure} of {main['mode']} learning with {main['labels']} labels."]
     smallest = plan["smallest_difference"]
     if math.isfinite(smallest):
         found.append(

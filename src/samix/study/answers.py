@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from samix.data.checking import TOO_FEW
 from samix.errors import InputError
 
 from .candidates import Cost, Limits, Roles, costs_of
@@ -17,29 +16,13 @@ from .consistency import Consistency, consistency
 from .effects import Effect, compare_all
 from .finding_rows import Scores, worth_of
 from .labels import LabelEfficiency
+from .measures import Measured, measure_of, scores_by
 from .overall import Overall, Question, overall_verdict, primary_question
-from .tables import MODES, PartScores, part_scores, two_sides
+from .tables import MODES
 from .trained import Trained, gather
 from .verdict import Verdict, weigh
-from .wording import WHAT
 
-SKEWED = 3.0  # times as many test parts of the largest class as of the smallest judgeable one
 Gains = Mapping[Question, Mapping[str, Effect]]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is compared, and why.
-
-    Attributes:
-        name: "accuracy", "balanced_accuracy" or "detection".
-        skew: Largest and smallest class, where they decided for balanced accuracy.
-        side: Of detection, the classes of one side: the good ones, or else the largest.
-    """
-
-    name: str
-    skew: tuple[str, str] | None = None
-    side: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,7 @@ class Answers:
     roles: Roles
     classes: tuple[str, ...]
     measured: Measured
-    scores: Mapping[Question, Mapping[str, PartScores]]
+    scores: Scores
     costs: Mapping[Question, Mapping[str, Cost]]
     gains: Gains
     verdicts: Mapping[Question, Verdict]
@@ -103,7 +86,7 @@ def answer(
     primary = primary_question(trained.planned, plan.get("primary"))
     if not trained.scores:
         raise InputError("No training of the study has finished: there is nothing to judge yet.")
-    measured = measure_of(trained, plan.get("measure"), good=good)
+    measured = measure_of(_test_parts(trained), plan.get("measure"), good=good)
     measure, scores = measured.name, scores_by(measured, trained)
     costs = {
         (mode, labels): costs_of(trained.cells, mode=mode, labels=labels)
@@ -119,57 +102,11 @@ def answer(
     )  # fmt: skip
 
 
-def measure_of(
-    trained: Trained, asked: str | None = None, *, good: Collection[str] = ()
-) -> Measured:
-    """Return what is compared.
-
-    Only the true classes of the test parts decide, no answer does:
-
-    - balanced accuracy where the largest class has more than three times the test parts of the
-      smallest judgeable one;
-    - detection where fewer than two classes can be judged, but two sides can: good parts against
-      all others, or, where no class is known to be good, the largest class against all others;
-    - accuracy otherwise.
-
-    Raises:
-        InputError: The plan asks for something else, or for detection where one side is empty.
-    """
-    if asked is not None and asked not in WHAT:
-        raise InputError(f"plan: measure '{asked}' is unknown; expected {', '.join(WHAT)}.")
+def _test_parts(trained: Trained) -> dict[str, int]:
+    """Return how many test parts show each class."""
     one = next(iter(next(iter(trained.scores.values())).values()))
     counts = np.bincount(one.target, minlength=len(one.classes))
-    side = tuple(c for c in one.classes if c in good) or (one.classes[int(counts.argmax())],)
-    here = int(sum(counts[one.classes.index(name)] for name in side))
-    there = int(counts.sum()) - here
-    if asked == "detection" and not (here and there):
-        raise InputError(f"plan: measure 'detection' needs test parts beside {', '.join(side)}.")
-    if asked is not None:
-        return Measured(asked, side=side if asked == "detection" else ())
-    able = [i for i, count in enumerate(counts) if count >= TOO_FEW]
-    if len(able) < 2:
-        two = len(one.classes) > 2 and min(here, there) >= TOO_FEW
-        return Measured("detection", side=side) if two else Measured("accuracy")
-    if counts.max() <= SKEWED * counts[able].min():
-        return Measured("accuracy")
-    smallest = able[int(np.argmin(counts[able]))]
-    skew = one.classes[int(counts.argmax())], one.classes[smallest]
-    return Measured("balanced_accuracy", skew=skew)
-
-
-def scores_by(measured: Measured, trained: Trained) -> Scores:
-    """Return the scores on test parts as a measure sees them: of detection those of two classes."""
-    if measured.name != "detection":
-        return trained.scores
-    return {
-        (mode, labels): {
-            name: part_scores(
-                two_sides(table, measured.side), policy=name, mode=mode, labels=labels
-            )
-            for name, table in of_policy.items()
-        }
-        for (mode, labels), of_policy in trained.test.items()
-    }
+    return dict(zip(one.classes, counts.tolist(), strict=True))
 
 
 def classes_of(trained: Trained, data: Mapping[str, Any]) -> tuple[str, ...]:

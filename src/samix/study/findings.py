@@ -58,7 +58,7 @@ def find(
             machine for an hour with its ``currency``, and ``power`` in watts.
         plan: As it was before training; ``primary`` (``mode``, ``labels``) and ``measure`` are
             read, see :func:`samix.study.overall.primary_question` and
-            :func:`samix.study.answers.measure_of`.
+            :func:`samix.study.measures.measure_of`.
         data: ``name``, ``classes``, ``photos`` and ``parts`` (by train, val and test), where known.
         roles: Which policy is what; None is the default of :class:`Roles`.
         limits: What counts as much; None is the default of :class:`Limits`.

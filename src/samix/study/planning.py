@@ -25,6 +25,7 @@ from .design import (
 )
 from .engine import Engine
 from .grid import LEARNED, SELF_SUPERVISED, SUPERVISED, jobs_of
+from .measures import effective_parts, measure_of
 from .opening import Opened, Wish
 from .power import smallest_difference
 from .trained import VERSION
@@ -123,7 +124,9 @@ def _plan(wish: Wish, opened: Opened, design: Design, timings: Any, workers: int
     pretrain_epochs = _epochs(design.steps, photos, ssl_batch)
     main = SUPERVISED if SUPERVISED in design.modes else design.modes[0]
     rivals = [name for name in design.named(main) if name not in LEARNED]
-    parts = opened.parts(opened.splits.test)
+    counts = opened.test_parts()
+    measured = measure_of(counts, good=wish.good)
+    parts = min(int(effective_parts(measured, counts)), opened.parts(opened.splits.test))
     seeds = list(range(design.seeds))
     shown = smallest_difference(len(seeds), parts, rivals=len(rivals)) if parts >= 2 else math.inf
     return {
@@ -136,7 +139,7 @@ def _plan(wish: Wish, opened: Opened, design: Design, timings: Any, workers: int
         "long_labels": labels if design.long_everywhere else labels[-1:],
         "options": {name: dict(given) for name, given in _OPTIONS.items()},
         "primary": {"mode": main, "labels": labels[-1]},
-        "timings": plain_timings(timings), "workers": workers,
+        "measure": measured.name, "timings": plain_timings(timings), "workers": workers,
         "smallest_difference": round(shown, 2), "weak_classes": opened.weak(),
         "left_out": sorted(opened.left_out),
         "not_planned": sorted(set(opened.labels) - set(design.fractions)),
