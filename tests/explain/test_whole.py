@@ -73,8 +73,15 @@ def test_a_run_that_did_not_mix_is_shown_with_mixup(opened):
     assert found.mixed_by == "mixup"
     assert list(found.map.routes[0].points) == ["mixup"]
     assert any("did not mix" in note for note in found.notes)
+    assert not any("guard" in note for note in found.notes)
     assert any("learned little" in note for note in found.notes)  # after one epoch
     assert found.confidence is not None
+
+
+def test_a_guarded_run_is_said_to_be_shown_without_its_guard(opened):
+    subject, photos = opened("cutmix")
+    found = explain(replace(subject, guarded=True), photos, FEW)
+    assert any("had a guard" in note for note in found.notes)
 
 
 def test_other_photos_than_all_are_drawn_where_there_are_many(opened, monkeypatch):

@@ -47,6 +47,7 @@ class Subject:
         policy: How the run mixed.
         average: What a learned policy reads: the momentum encoder; None where it needs none.
         tap: Where it is read.
+        guarded: Whether a guard repaired mixes while the run learned.
         look_scale: Share of the side in which the momentum encoder looked.
         description: Plain values for the record.
     """
@@ -62,6 +63,7 @@ class Subject:
     average: nn.Module | None
     tap: Tap | None
     look_scale: float
+    guarded: bool
     description: Mapping[str, Any]
 
     @property
@@ -173,6 +175,7 @@ def open_subject(path: str | Path) -> tuple[Subject, Source]:
         average=average,
         tap=tap,
         look_scale=find_cost(source.config.cost).look_scale,
+        guarded=source.config.guard is not None,
         description=description,
     ), source
 

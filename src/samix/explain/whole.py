@@ -192,4 +192,6 @@ def _notes(
         notes.append(f"{chosen:,} photos drawn at random stand for the part.")
     if not subject.policy.traits.mixes:
         notes.append("The run did not mix; mixes here are those of mixup.")
+    if subject.guarded:
+        notes.append("The run had a guard; mixes here are as its policy draws them, not repaired.")
     return tuple(notes)
