@@ -39,7 +39,7 @@ class Cell:
 
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
-    "guard",
+    "guard", "fast-wall",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -53,6 +53,7 @@ FAST: list[tuple[str, str, dict[str, Any]]] = [
     ("samix-p, long", "samix-p", {"alpha": 1.0}),
     ("cutmix equal wall time", "cutmix", {"alpha": 1.0}),
 ]
+SAME_TIME = 160  # epochs of fast in the time of 120 of full, by benchmarks/results/step_time.json
 Change = tuple[dict[str, Any], float | None]  # options, and the Mixer's learning rate
 COST_CHANGES: dict[str, Change] = {
     "Mixer on 1/2": ({"cost": Cost(mixer_share=0.5)}, None),
@@ -113,6 +114,10 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             Cell(name, policy, seed, LONG, options)
             for seed in range(seeds)
             for name, policy, options in FAST
+        ],
+        "fast-wall": lambda: [
+            Cell("samix fast, time of full", "samix", seed, SAME_TIME, QUICK)
+            for seed in range(seeds)
         ],
         "cost": lambda: (
             every_seed(COST_CHANGES, seeds)
