@@ -1,7 +1,8 @@
 """How often mixing harms, with the true defect masks of the tiles, without and with a guard.
 
 Run it with ``python benchmarks/guard_harm.py --output benchmarks/results/guard_harm.csv``; see
-``--help``. Takes some minutes. The guard never sees the masks.
+``--help``. Takes some minutes; what the file holds is not measured again. The guard never sees the
+masks. Policies that read a trained network are not measured, but for SAMix (``--samix``).
 
 Label noise: a defect class has at least 0.2 of the label, and less than 10 % of its defect pixels
 are visible (mask-weighted). Mirror: it has less than 0.05 of the label, and more than half of its
@@ -27,13 +28,16 @@ from samix.evaluation.harm import label_noise
 from samix.guard import OUTCOMES, Guard, create_guard
 from samix.methods.guarding import plan_mix
 from samix.mixing import MixPlan, visible_shares
-from samix.policies import PretrainedPolicy
+from samix.policies import PretrainedPolicy, policy_options
 from samix.training.mixer_export import mixer_of_run
 from tiles_photos import GOOD, Tiles, load_tiles
 
 BATCH = 64
 SHARES = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
-POLICIES = ("mixup", "cutmix", "mixup-cutmix", "resizemix", "samix-p")
+POLICIES = (
+    "mixup", "cutmix", "mixup-cutmix", "resizemix", "samix-p", "fmix", "smoothmix", "gridmix",
+    "maskmix", "saliencymix", "guidedmixup",
+)  # fmt: skip
 CURVE = "cutmix"  # the policy that every threshold is tried with
 GOOD_SHARE = 0.65
 FALLBACK = tuple(OUTCOMES.index(name) for name in ("mixup", "clean"))
@@ -133,14 +137,21 @@ def main() -> None:
     lost = [cropping(tiles, seed) for seed in range(arguments.seeds)]
     print(f"crops of 0.25 to 1 of the area lose 90 % of the defect in {lost} % of the photos")
     policies: dict[str, samix.Policy] = {
-        name: samix.create_policy(name, **({} if name == "resizemix" else {"alpha": 1.0}))
+        name: samix.create_policy(
+            name, **({"alpha": 1.0} if "alpha" in policy_options(name) else {})
+        )
         for name in POLICIES
     }
     if arguments.samix is not None:
         policies["samix"] = PretrainedPolicy(mixer_of_run(arguments.samix), alpha=1.0, name="samix")
-    rows = []
+    rows, known = [], pd.DataFrame(columns=["policy", "guard"])
+    if arguments.output.exists():
+        known = pd.read_csv(arguments.output)
+        rows = known.to_dict("records")
     for name, policy in policies.items():
         for label, options in settings(name):
+            if ((known["policy"] == name) & (known["guard"] == label)).any():
+                continue
             for seed in range(arguments.seeds):
                 guard = None if options is None else create_guard(options, tiles.classes)
                 found = measure(tiles, policy, guard, seed, arguments.epochs)
