@@ -17,6 +17,7 @@ from .crossed import Floats, Interval, crossed_interval
 from .tables import PartScores, chosen, paired, part_scores, require, weighted_squares, weights
 from .words import Words
 
+_UNSURE = "; nothing about it is sure", "(確かに言えることはありません)"
 STEPS = 100  # places of the curve that are tried for the ends of the interval
 
 
@@ -58,25 +59,31 @@ class LabelEfficiency:
             f"ラベル {self.labels:,} 枚の {self.policy} は、",
         )
         if self.outside == "above":
-            sure, known = "", ""
+            sure, known = _UNSURE
             if self.low is not None:
                 sure = f"; at least {rounded(self.low)} is sure"
                 known = f"(少なくとも {rounded(self.low)} 枚相当)"
+            proven = self.low is not None and round(self.low) >= most
+            told = "is better than" if proven else "scores higher than"
+            told_ja = "優れており" if proven else "値が高く"
             return start + Words(
-                f" is better than {self.baseline} with {most:,}, the most that were measured: how "
-                f"many it equals lies outside{sure}",
-                f"測定した最多の {most:,} 枚の {self.baseline} より優れており、何枚分に相当するか"
-                f"は測定範囲外{known}",
+                f" {told} {self.baseline} with {most:,}, the most that were measured: how many it "
+                f"equals lies outside{sure}",
+                f"測定した最多の {most:,} 枚の {self.baseline} より{told_ja}、何枚分に相当するかは"
+                f"測定範囲外{known}",
             )
         if self.outside == "below":
-            sure, known = "", ""
+            sure, known = _UNSURE
             if self.high is not None:
                 sure = f"; at most {rounded(self.high)} is sure"
                 known = f"(多くても {rounded(self.high)} 枚相当)"
+            proven = self.high is not None and round(self.high) <= least
+            told = "is worse than" if proven else "scores lower than"
+            told_ja = "劣り" if proven else "値が低く"
             return start + Words(
-                f" is worse than {self.baseline} with {least:,}, the fewest that were measured: "
-                f"how many it equals lies outside{sure}",
-                f"測定した最少の {least:,} 枚の {self.baseline} より劣り、何枚分に相当するかは"
+                f" {told} {self.baseline} with {least:,}, the fewest that were measured: how many "
+                f"it equals lies outside{sure}",
+                f"測定した最少の {least:,} 枚の {self.baseline} より{told_ja}、何枚分に相当するかは"
                 f"測定範囲外{known}",
             )
         equal = rounded(self.equal or 0)

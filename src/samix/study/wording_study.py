@@ -196,11 +196,15 @@ def primary_note(mode: str, labels: int, others: int) -> Words:
     """Say which question decides."""
     where = cell_words(mode, labels)
     return Words(
-        f"The main question was set beforehand: {where.en}. The {others} others corroborate or "
-        "restrict it; they cannot turn it into a recommendation.",
+        f"The main question was set beforehand: {where.en}. {_others(others)} corroborate or "
+        "restrict it, and cannot turn it into a recommendation.",
         f"主要な問いは事前に定めた{where.ja}です。他の {others} 通りの結果は補強または制限に"
         "用い、それだけで採用の推奨にはなりません。",
     )
+
+
+def _others(count: int) -> str:
+    return "The other one can" if count == 1 else f"The {count} others can"
 
 
 def intervals_note(parts: int) -> Words:
