@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,14 @@ def test_outside_the_measured_range_nothing_is_extrapolated() -> None:
     below = equal_of(0.4)
     assert (below.equal, below.low, below.outside) == (None, None, "below")
     assert "worse than none with 50" in below.sentence.en
+
+
+def test_what_no_interval_shows_is_not_said() -> None:
+    for outside, told in (("above", "scores higher than"), ("below", "scores lower than")):
+        unsure = replace(equal_of(0.9), outside=outside, low=None, high=None)
+        assert told in unsure.sentence.en
+        assert "nothing about it is sure" in unsure.sentence.en
+        assert "確かに言えることはありません" in unsure.sentence.ja
 
 
 def test_a_dip_is_levelled_and_a_flat_piece_gives_the_fewest_labels() -> None:
