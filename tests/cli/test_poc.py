@@ -35,7 +35,7 @@ def planned(monkeypatch):
         study["plan"]["timings"] = {
             "supervised": {n: {"start": 1.0, "step": 0.1, "look": 0.1} for n in ("none", "samix")}
         }
-        study["plan"] |= {"trainings": 10, "cells": 10}
+        study["plan"] |= {"trainings": 10, "cells": 10, "measure": "accuracy"}
         return {name: study[name] for name in kept}
 
     monkeypatch.setattr(command, "plan_study", plan)

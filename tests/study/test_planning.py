@@ -51,6 +51,7 @@ def test_a_plan_says_what_is_trained_and_what_it_can_tell(tmp_path, quick):
     assert found["trainings"] == len(jobs_of(study))
     assert found["cells"] == sum(len(job.cells) for job in jobs_of(study))
     assert found["smallest_difference"] > 5  # points, of so few test parts
+    assert found["measure"] == "accuracy"  # no side has ten parts
     assert set(found["weak_classes"]) == set(study["data"]["classes"])
     assert found["left_out"] == [0.05, 0.1]  # with one or two labels of a class
     assert study["data"]["photos"]["train"] == found["labels"][-1]
