@@ -39,7 +39,7 @@ class Cell:
 
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
-    "guard", "fast-wall",
+    "guard", "fast-wall", "without-cifar",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -114,6 +114,10 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             Cell(name, policy, seed, LONG, options)
             for seed in range(seeds)
             for name, policy, options in FAST
+        ],
+        "without-cifar": lambda: [
+            Cell("samix-p of demo, long", "samix-p", seed, LONG, {"alpha": 1.0, "mixer": "demo"})
+            for seed in range(seeds)
         ],
         "fast-wall": lambda: [
             Cell("samix fast, time of full", "samix", seed, SAME_TIME, QUICK)
