@@ -5,11 +5,12 @@ from .blend import (
     blend,
     mix_targets,
     mosaic_shares,
+    other_shares,
     read_original,
     read_partner,
 )
 from .dense import mix_dense
-from .draws import check_generator, draw_index, draw_lam, draw_uniform, step_generator
+from .draws import check_generator, draw_gammas, draw_index, draw_lam, draw_uniform, step_generator
 from .energy import grid_energy, lowest_energy, unordered_places
 from .evidence import Evidence
 from .labels import by_attention, by_content
@@ -58,6 +59,7 @@ __all__ = [
     "class_activation",
     "constant_mask",
     "cut_box",
+    "draw_gammas",
     "draw_index",
     "draw_lam",
     "draw_partners",
@@ -74,6 +76,7 @@ __all__ = [
     "mix_targets",
     "mosaic_shares",
     "move_cells",
+    "other_shares",
     "read_mosaic",
     "read_original",
     "read_partner",

@@ -139,6 +139,12 @@ def mosaic_shares(mosaic: Tensor) -> Tensor:
     return (mosaic.flatten(1).unsqueeze(2) == images).float().mean(1)
 
 
+def other_shares(mosaic: Tensor) -> Tensor:
+    """Return the same without what each mosaic shows of its own image: (B,B), diagonal 0."""
+    shares = mosaic_shares(mosaic)
+    return shares - torch.diag_embed(shares.diagonal())
+
+
 def mix_targets(
     target: Tensor,
     plan: MixPlan,
@@ -179,8 +185,7 @@ def mix_targets(
 def _partner_rows(soft: Tensor, plan: MixPlan, label_smoothing: float) -> Tensor:
     """Return the (B,K) labels of what is mixed with each original."""
     if plan.mosaic is not None:
-        shares = mosaic_shares(plan.mosaic)
-        rest = shares - torch.diag_embed(shares.diagonal())
+        rest = other_shares(plan.mosaic)
         return (rest / rest.sum(1, keepdim=True).clamp_min(_TINY)).to(soft.device) @ soft
     if plan.past_target is None:
         return soft[plan.index]

@@ -88,14 +88,19 @@ def draw_lam(
     """
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha: expected a number above 0, got {alpha}; use p=0 to mix nothing")
-    shape = torch.full((2, batch), float(alpha), dtype=torch.float64)
-    gammas = torch._standard_gamma(shape, generator=check_generator(generator))
-    gammas = gammas.clamp_min(torch.finfo(torch.float64).tiny)
+    gammas = draw_gammas(2, batch, alpha=alpha, generator=generator)
     lam = (gammas[0] / gammas.sum(0)).float()
     given = _GIVEN.get()
     if given is not None:
         lam = torch.full_like(lam, given)
     return lam.to(device, non_blocking=True)
+
+
+def draw_gammas(*size: int, alpha: float, generator: torch.Generator | None = None) -> Tensor:
+    """Draw float64 numbers of the given size, above 0, from Gamma(alpha, 1)."""
+    shape = torch.full(size, float(alpha), dtype=torch.float64)
+    gammas = torch._standard_gamma(shape, generator=check_generator(generator))
+    return gammas.clamp_min(torch.finfo(torch.float64).tiny)
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from samix.mixing import (
     area_of,
     as_shares,
     cell_mask,
-    check_generator,
+    draw_gammas,
     lowest_energy,
-    mosaic_shares,
+    other_shares,
     unordered_places,
 )
 
@@ -76,8 +76,7 @@ def comixup_plan(
         shown = own.gather(1, found.flatten(1)).view_as(found)
         mosaic[own.flatten()] = shown.flatten(0, 1)
     places = torch.arange(batch, device=device)
-    shares = mosaic_shares(mosaic)
-    rest = shares - torch.diag_embed(shares.diagonal())
+    rest = other_shares(mosaic)
     other = torch.where(rest.amax(1) > 0, rest.argmax(1), (places + 1) % batch)
     kept = (mosaic == places.view(-1, 1, 1)).float().unsqueeze(1)
     mask = cell_mask(kept, (images.shape[2], images.shape[3]))
@@ -154,9 +153,7 @@ def _parts(order: Tensor) -> list[Tensor]:
 
 def _dirichlet(parts: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
     """Draw (P,M) float32 rows from a Dirichlet distribution with M equal parameters."""
-    shape = torch.full((parts, size), float(alpha), dtype=torch.float64)
-    gammas = torch._standard_gamma(shape, generator=check_generator(generator))
-    gammas = gammas.clamp_min(torch.finfo(torch.float64).tiny)
+    gammas = draw_gammas(parts, size, alpha=alpha, generator=generator)
     return (gammas / gammas.sum(1, keepdim=True)).float()
 
 

@@ -14,12 +14,12 @@ from samix.errors import InputError
 from .candidates import Cost, Limits, Roles, costs_of
 from .consistency import Consistency, consistency
 from .effects import Effect, compare_all
-from .finding_rows import Scores, worth_of
+from .finding_rows import worth_of
 from .labels import LabelEfficiency
 from .measures import Measured, measure_of, scores_by
 from .overall import Overall, Question, overall_verdict, primary_question
 from .tables import MODES
-from .trained import Trained, gather
+from .trained import Scores, Trained, gather
 from .verdict import Verdict, weigh
 
 Gains = Mapping[Question, Mapping[str, Effect]]

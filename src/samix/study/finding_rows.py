@@ -19,12 +19,11 @@ from .levels import score_of
 from .overall import Question
 from .rates import recalls_of
 from .tables import PartScores
-from .trained import Trained
+from .trained import Scores, Trained
 from .wording_study import no_threshold_note
 from .words import Words
 
 Row = dict[str, Any]
-Scores = Mapping[Question, Mapping[str, PartScores]]
 HOUR = 3600.0  # seconds
 ENERGY = ("price", "power", "currency")
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from samix.data.checking import TOO_FEW
 from samix.errors import InputError
 
-from .finding_rows import Scores
 from .tables import part_scores, two_sides
-from .trained import Trained
+from .trained import Scores, Trained
 from .wording import WHAT
 
 SKEWED = 3.0  # times as many test parts of the largest class as of the smallest judgeable one

@@ -15,6 +15,8 @@ from .tables import CELL, CELLS, MODES, OUTCOMES, PartScores, part_scores, requi
 VERSION = 1  # of both tables
 PARTS = ("test", "val")
 STATES = ("finished", "failed", "missing")
+Scores = Mapping[Question, Mapping[str, PartScores]]
+"""By mode and labels, then by policy."""
 AGAIN = "It was written by another version of samix: run samix poc again."
 
 
@@ -33,7 +35,7 @@ class Trained:
         missing: Cells.
     """
 
-    scores: Mapping[Question, Mapping[str, PartScores]]
+    scores: Scores
     test: Mapping[Question, Mapping[str, pd.DataFrame]]
     val: Mapping[Question, Mapping[str, pd.DataFrame]]
     cells: pd.DataFrame

@@ -230,7 +230,7 @@ def balanced_note(largest: str, smallest: str) -> Words:
 
 def detection_note(side: Sequence[str]) -> Words:
     """Say why and what detection accuracy is compared."""
-    told = listed([Words(f"'{name}'", f"'{name}'") for name in side])
+    told = listed([name_words(f"'{name}'") for name in side])
     return Words(
         f"Detection accuracy is compared: the mean of the shares of {told.en} and of all other "
         "classes together that are told from each other; half of it is a guess. Fewer than two "
@@ -291,7 +291,7 @@ def not_planned_note(shares: Sequence[float]) -> Words:
 
 
 def _percents(shares: Sequence[float]) -> Words:
-    return listed([Words(f"{100 * share:g} %", f"{100 * share:g} %") for share in shares])
+    return listed([name_words(f"{100 * share:g} %") for share in shares])
 
 
 def prices_note() -> Words:
