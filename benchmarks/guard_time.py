@@ -15,22 +15,29 @@ import torch
 
 import samix
 
+SMALL = {
+    "layers": (1, 1, 1, 1),
+    "channels": (16, 32, 64, 128),
+    "stem_type": "deep",
+    "stem_width": 8,
+}
 NETWORKS: dict[str, dict[str, Any]] = {
     "small ResNet, 32 px": {
         "backbone": "resnet18",
         "stem": "small",
         "image_size": 32,
-        "model_kwargs": {
-            "layers": (1, 1, 1, 1),
-            "channels": (16, 32, 64, 128),
-            "stem_type": "deep",
-            "stem_width": 8,
-        },
+        "model_kwargs": SMALL,
     },
+    "small ResNet, 128 px": {"backbone": "resnet18", "image_size": 128, "model_kwargs": SMALL},
     "resnet18, 32 px": {"backbone": "resnet18", "stem": "small", "image_size": 32},
     "resnet18, 224 px": {"backbone": "resnet18", "image_size": 224},
 }
-BATCH = {"small ResNet, 32 px": 100, "resnet18, 32 px": 100, "resnet18, 224 px": 16}
+BATCH = {
+    "small ResNet, 32 px": 100,
+    "small ResNet, 128 px": 64,
+    "resnet18, 32 px": 100,
+    "resnet18, 224 px": 16,
+}
 
 
 def main() -> None:
@@ -46,13 +53,19 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     guards = {
         "default": True,
+        "good named": {"good": ["0"], "share": 0.65},
         "attention": {"saliency": "attention"},
         "plausibility": {"plausibility": 0.3},
     }
     for name in arguments.names or NETWORKS:
         methods = {
             label: samix.create_method(
-                "supervised", num_classes=10, policy=arguments.policy, guard=guard, **NETWORKS[name]
+                "supervised",
+                num_classes=10,
+                policy=arguments.policy,
+                guard=guard,
+                classes=[str(number) for number in range(10)],
+                **NETWORKS[name],
             ).to(memory_format=torch.channels_last)
             for label, guard in {"without": None, **guards}.items()
         }

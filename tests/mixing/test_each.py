@@ -95,20 +95,43 @@ def test_large_images_go_that_way_and_a_gradient_still_flows() -> None:
 
 def test_corners_hold_for_their_own_mask_alone() -> None:
     plan, images = boxes(), torch.rand(3, 3, *SIZE)
-    assert plan.box is not None
+    assert plan.known_box is not None
     other = replace(plan, mask=torch.rand(3, 1, *SIZE))
-    assert other.box is None
+    assert other.known_box is None
     assert torch.allclose(
         blend_each(images, images, other, resample="bilinear"), at_once(images, other), atol=1e-6
     )
     moved = plan.detach().to("cpu")
-    assert moved.box is not None
-    assert torch.equal(moved.box, BOX)
+    assert moved.known_box is not None
+    assert torch.equal(moved.known_box.box, BOX)
     clean = keep_clean(plan, torch.tensor([True, False, False]))
-    assert clean.box is not None
-    assert torch.equal(box_mask(clean.box, SIZE), clean.mask)
-    assert choose(plan, other, torch.tensor([True, False, False])).box is None
-    assert plan.relabel(plan.lam).box is not None
+    assert clean.known_box is not None
+    assert torch.equal(box_mask(clean.known_box.box, SIZE), clean.mask)
+    assert choose(plan, other, torch.tensor([True, False, False])).known_box is None
+    assert plan.relabel(plan.lam).known_box is not None
+
+
+def test_boxes_stay_boxes_where_some_become_mixup_of_the_whole_image() -> None:
+    plan, share = boxes(grid=True), torch.tensor([0.3, 1.0, 0.6])
+    whole = torch.tensor([[0, 0, *SIZE]] * 3)
+    even = MixPlan(share, INDEX, constant_mask(share, SIZE), share)
+    even = replace(even, boxed=Boxed(even.mask, whole, share))
+    images = torch.rand(3, 3, *SIZE)
+    for taken in ([True, False, True], [False, True, False], [True, True, True]):
+        mixed = choose(plan, even, torch.tensor(taken))
+        assert mixed.known_box is not None
+        for number, new in enumerate(taken):
+            one = even if new else plan
+            assert torch.equal(mixed.mask[number], one.mask[number])
+            assert mixed.weight[number] == one.weight[number]
+        wanted = at_once(images, mixed)
+        assert torch.allclose(
+            blend_each(images, images, mixed, resample="bilinear"), wanted, atol=1e-6
+        )
+        assert torch.equal(at_once(images, mixed.detach()), wanted)
+        back = choose(mixed, plan, torch.tensor(taken))
+        assert torch.equal(back.mask, plan.mask)
+    assert choose(plan, even, torch.zeros(3, dtype=torch.bool)) is plan
 
 
 def test_the_area_of_a_box_is_that_of_its_mask() -> None:

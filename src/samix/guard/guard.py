@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.mixing import (
+    Boxed,
     Evidence,
     MixPlan,
+    area_average,
     blend,
     by_content,
     check_generator,
@@ -300,14 +301,15 @@ def _coarse(saliency: Tensor) -> Tensor:
     if shrink >= 1.0:
         return saliency
     size = [max(round(length * shrink), 1) for length in saliency.shape[2:]]
-    return F.interpolate(saliency.float(), size, mode="area")
+    return area_average(saliency, size)
 
 
 def as_mixup(plan: MixPlan) -> MixPlan:
     """Return the plan as mixup of the same pairs: the mask is the plan's weight everywhere."""
-    size = (plan.mask.shape[2], plan.mask.shape[3])
-    weight = plan.weight
-    return MixPlan(weight, plan.index, constant_mask(weight, size), weight)
+    height, width = plan.mask.shape[2:]
+    weight, mask = plan.weight, constant_mask(plan.weight, (height, width))
+    whole = torch.tensor([0, 0, height, width], device=weight.device).expand(len(plan), 4)
+    return MixPlan(weight, plan.index, mask, weight, boxed=Boxed(mask, whole, weight))
 
 
 def create_guard(

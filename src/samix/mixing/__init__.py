@@ -19,6 +19,7 @@ from .moves import box_in_box, cells_in_place, move_cells, read_mosaic
 from .pairing import PAIRINGS, Pairing, check_pairing, draw_partners
 from .plan import Boxed, MixPlan, choose, keep_clean
 from .regions import block_cells, extreme_square, shifted_square
+from .resizing import area_average
 from .saliency import (
     as_shares,
     blur_saliency,
@@ -40,6 +41,7 @@ __all__ = [
     "Pairing",
     "aligned",
     "alignment",
+    "area_average",
     "area_of",
     "as_shares",
     "at_size",

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .plan import MixPlan
+from .plan import Boxed, MixPlan
 
 Resample = Literal["bilinear", "nearest"]
 _WITH_NUMPY = {
@@ -35,11 +35,10 @@ def blend_each(images: Tensor, others: Tensor, plan: MixPlan, *, resample: Resam
     Returns:
         (B,C,H,W), a new tensor.
     """
-    index = plan.index.tolist()
-    box = plan.box
-    if box is not None:
-        return _blend_boxes(images, others, plan, index, box.tolist(), resample)
-    mask = plan.mask.to(images.dtype)
+    known = plan.known_box
+    if known is not None:
+        return _blend_boxes(images, others, plan, known, resample)
+    index, mask = plan.index.tolist(), plan.mask.to(images.dtype)
     even = mask.stride()[2:] == (0, 0)
     shares = mask[:, 0, 0, 0].tolist() if even else mask
     mixed = _fresh(images)
@@ -55,24 +54,31 @@ def _blend_boxes(
     images: Tensor,
     others: Tensor,
     plan: MixPlan,
-    index: list[int],
-    boxes: list[list[int]],
+    known: Boxed,
     resample: Resample,
 ) -> Tensor:
     """Return copies of the images with the partners in boxes."""
+    index, boxes = plan.index.tolist(), known.box.tolist()
+    inside = [0.0] * len(index)
+    if known.inside is not None:
+        inside = known.inside.to(images.dtype).tolist()
     mixed = _fresh(images).copy_(images)
     # numpy copies a small region in a third of the time
     written, read = _as_array(mixed), _as_array(others)
-    for number, (place, box) in enumerate(zip(index, boxes, strict=True)):
+    for number, (place, box, share) in enumerate(zip(index, boxes, inside, strict=True)):
         top, left, bottom, right = box
         if bottom <= top or right <= left:
             continue
-        if plan.grid is None:
-            shown = read[place, :, top:bottom, left:right]
+        within = (slice(None), slice(top, bottom), slice(left, right))
+        moved = None
+        if plan.grid is not None:
+            moved = _read(others, place, plan.grid[number, within[1], within[2]], resample)
+        if share:
+            partner = others[place][within] if moved is None else moved
+            torch.lerp(partner, images[number][within], share, out=mixed[number][within])
         else:
-            inside = plan.grid[number, top:bottom, left:right]
-            shown = _as_array(_read(others, place, inside, resample))
-        written[number, :, top:bottom, left:right] = shown
+            shown = read[place][within] if moved is None else _as_array(moved)
+            written[number][within] = shown
     return mixed
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .plan import MixPlan
+from .resizing import area_average
 from .visibility import at_size, visible_shares
 
 _TINY = 1e-6
@@ -47,7 +47,7 @@ def by_attention(plan: MixPlan, attention: Tensor, *, share: float = 0.5) -> Mix
     """
     size = (attention.shape[2], attention.shape[3])
     seen = attention.detach().float()
-    mask = F.interpolate(plan.mask.float(), size, mode="area")
+    mask = area_average(plan.mask, size)
     own, partner = (seen * mask).sum((1, 2, 3)), (seen * (1.0 - mask)).sum((1, 2, 3))
     total, area = own + partner, plan.area
     attended = torch.where(total > _TINY, own / total.clamp_min(_TINY), area)

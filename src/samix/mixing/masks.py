@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .resizing import area_average
+
 _LOGIT_BOUND = 30.0  # beyond this a sigmoid in float32 is 0 or 1
 
 
@@ -21,15 +23,16 @@ def constant_mask(lam: Tensor, size: tuple[int, int]) -> Tensor:
     return lam.view(-1, 1, 1, 1).expand(-1, 1, *size)
 
 
-def box_mask(box: Tensor, size: tuple[int, int]) -> Tensor:
+def box_mask(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -> Tensor:
     """Return the mask of CutMix: 0 inside the box, where the partner is seen, 1 outside.
 
     Args:
         box: (B,4) integers top, left, bottom, right in pixels; bottom and right are exclusive.
         size: Height and width in pixels.
+        inside: (B,) float32 in [0, 1], the mask inside of each box; None is 0.
 
     Returns:
-        (B,1,H,W) float32, 0 or 1.
+        (B,1,H,W) float32.
     """
     height, width = size
     rows = torch.arange(height, device=box.device).view(1, -1)
@@ -37,8 +40,42 @@ def box_mask(box: Tensor, size: tuple[int, int]) -> Tensor:
     top, left, bottom, right = box.unsqueeze(-1).unbind(1)
     outside_rows = ((rows < top) | (rows >= bottom)).float()
     outside_columns = ((columns < left) | (columns >= right)).float()
+    if inside is not None:
+        outside_columns = torch.maximum(outside_columns, inside.float().unsqueeze(1))
     # one pass over the mask
     return torch.maximum(outside_rows[:, None, :, None], outside_columns[:, None, None, :])
+
+
+def resized_box_mask(
+    box: Tensor, size: tuple[int, int], wanted: tuple[int, int], inside: Tensor | None = None
+) -> Tensor:
+    """Return :func:`box_mask` at another size, by area averaging, without the mask itself.
+
+    Args:
+        box: (B,4) integers top, left, bottom, right in pixels; bottom and right are exclusive.
+        size: Height and width that the box is in, in pixels.
+        wanted: Height and width of the result.
+        inside: (B,) float32, the mask inside of each box; None is 0.
+
+    Returns:
+        (B,1,h,w) float32 in [0, 1].
+    """
+    covered = []
+    for axis, (length, places) in enumerate(zip(size, wanted, strict=True)):
+        place = torch.arange(places, device=box.device)
+        first, last = (box[:, side, None] * (places / length) for side in (axis, axis + 2))
+        covered.append((torch.minimum(last, place + 1) - torch.maximum(first, place)).clamp_min(0))
+    rows, columns = covered
+    if inside is not None:
+        columns = columns * (1.0 - inside.unsqueeze(1))
+    return (1.0 - rows[:, None, :, None] * columns[:, None, None, :]).float()
+
+
+def resized_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return masks (B,1,H,W) at another size, by area averaging."""
+    if mask.stride()[2:] == (0, 0):  # the same everywhere
+        return mask[:, :, :1, :1].float().expand(-1, 1, *size)
+    return area_average(mask, size)
 
 
 def box_area(box: Tensor, size: tuple[int, int]) -> Tensor:

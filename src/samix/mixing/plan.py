@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .masks import area_of
+from .masks import area_of, box_mask
 from .moves import cells_in_place
 
 
@@ -18,12 +18,32 @@ class Boxed:
     """What is known of a mask that is a box, so that only the box need be looked at.
 
     Attributes:
-        mask: (B,1,H,W), the mask that it is known of: 1 outside of each box, 0 inside.
+        mask: (B,1,H,W), the mask that it is known of: 1 outside of each box.
         box: (B,4) int64 top, left, bottom, right in pixels; bottom and right are exclusive.
+        inside: (B,) float32 in [0, 1], the mask inside of each box; None is 0.
     """
 
     mask: Tensor
     box: Tensor
+    inside: Tensor | None = None
+
+    @staticmethod
+    def of(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -> Boxed:
+        """Return boxes with their mask; see :func:`samix.mixing.box_mask`."""
+        return Boxed(box_mask(box, size, inside), box, inside)
+
+    def choose(self, other: Boxed, chosen: Tensor) -> Boxed:
+        """Return another batch's boxes where (B,) bool ``chosen``, these elsewhere."""
+        box, inside = torch.where(chosen.unsqueeze(1), other.box, self.box), None
+        if self.inside is not None or other.inside is not None:
+            new, old = (
+                torch.zeros_like(chosen, dtype=torch.float32)
+                if part.inside is None
+                else part.inside
+                for part in (other, self)
+            )
+            inside = torch.where(chosen, new, old)
+        return Boxed.of(box, (self.mask.shape[2], self.mask.shape[3]), inside)
 
 
 @dataclass(frozen=True)
@@ -93,10 +113,10 @@ class MixPlan:
         return area_of(self.mask)
 
     @property
-    def box(self) -> Tensor | None:
-        """(B,4) corners of the boxes where the mask is one, else None."""
+    def known_box(self) -> Boxed | None:
+        """What is known of the boxes where the mask is one, else None."""
         known = self.boxed
-        return known.box if known is not None and known.mask is self.mask else None
+        return known if known is not None and known.mask is self.mask else None
 
     @property
     def partner_share(self) -> Tensor:
@@ -123,8 +143,9 @@ class MixPlan:
         changed: dict[str, Any] = {
             name: function(value) for name, value in values.items() if isinstance(value, Tensor)
         }
-        if (box := self.box) is not None:
-            changed["boxed"] = Boxed(changed["mask"], function(box))
+        if (known := self.known_box) is not None:
+            inside = None if known.inside is None else function(known.inside)
+            changed["boxed"] = Boxed(changed["mask"], function(known.box), inside)
         return replace(self, **changed)
 
 
@@ -138,13 +159,15 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
     wide, moves = clean.view(-1, 1, 1, 1), plan.moves
     if moves is not None:
         moves = torch.where(wide, still(moves), moves)
-    other, box = plan.partner_weight, plan.box
+    other, known = plan.partner_weight, plan.known_box
     mask = plan.mask.masked_fill(wide, 1.0)
+    if known is not None:
+        known = replace(known, mask=mask, box=known.box.masked_fill(clean.view(-1, 1), 0))
     return replace(
         plan,
         lam=plan.lam.masked_fill(clean, 1.0),
         mask=mask,
-        boxed=None if box is None else Boxed(mask, box.masked_fill(clean.view(-1, 1), 0)),
+        boxed=known,
         weight=plan.weight.masked_fill(clean, 1.0),
         moves=moves,
         partner_weight=None if other is None else other.masked_fill(clean, 0.0),
@@ -159,24 +182,33 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
         other: Another plan for the same batch; its record of repairs is not taken over.
         chosen: (B,) bool, True where a sample is taken from ``other``.
     """
+    if chosen.device.type == "cpu" and not chosen.any():
+        return plan  # and a mask that is a box stays one
     wide = chosen.view(-1, 1, 1, 1)
     grid = plan.grid
     if plan.grid is not None or other.grid is not None:
         grid = torch.where(wide, _grid_of(other), _grid_of(plan))
     moves = plan.moves
-    known = other.moves if moves is None else moves
-    if known is not None:
-        none = still(known)
+    either = other.moves if moves is None else moves
+    if either is not None:
+        none = still(either)
         taken, left = (none if part.moves is None else part.moves for part in (other, plan))
         moves = torch.where(wide, taken, left)
     partner_weight = plan.partner_weight
     if partner_weight is not None or other.partner_weight is not None:
         partner_weight = torch.where(chosen, other.partner_share, plan.partner_share)
+    mask, known, wanted = plan.mask, plan.known_box, other.known_box
+    if other.mask is not mask and known is not None and wanted is not None:
+        known = known.choose(wanted, chosen)
+        mask = known.mask
+    elif other.mask is not mask:
+        mask, known = torch.where(wide, other.mask, mask), None
     return replace(
         plan,
         lam=torch.where(chosen, other.lam, plan.lam),
         index=torch.where(chosen, other.index, plan.index),
-        mask=torch.where(wide, other.mask, plan.mask),
+        mask=mask,
+        boxed=known,
         weight=torch.where(chosen, other.weight, plan.weight),
         grid=grid,
         moves=moves,

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .resizing import area_average
+
 _SIDE = 64  # px; the spectrum of a larger image tells no more about where its content lies
 _SHARPNESS = 2.0
 _FADE = 0.1  # of a side, over which the border is faded out
@@ -46,20 +48,22 @@ def spectral_residual(
     Returns:
         (B,1,h,w) float32, each map with sum 1, of at most ``side`` px.
     """
-    grey = images.float().mean(1, keepdim=True)
-    shrink = min(side / max(grey.shape[2:]), 1.0)
-    size = [max(round(length * shrink), 1) for length in grey.shape[2:]]
-    if size != list(grey.shape[2:]):
-        grey = F.interpolate(grey, size, mode="area")
+    shrink = min(side / max(images.shape[2:]), 1.0)
+    size = [max(round(length * shrink), 1) for length in images.shape[2:]]
+    grey = area_average(_grey(images), size)
     grey = grey - grey.mean((2, 3), keepdim=True)
     rows, columns = (_taper(length, grey.device) for length in grey.shape[2:])
-    spectrum = torch.fft.fft2(grey * rows[:, None] * columns)
-    size_of = spectrum.abs()
-    floor = (_FLOOR * size_of.mean((2, 3), keepdim=True)).clamp_min(_TINY)
+    # of a real image one half of the spectrum tells the other
+    spectrum = torch.fft.rfft2(grey * rows[:, None] * columns)
+    size_of = (spectrum.real.square() + spectrum.imag.square()).sqrt()
+    # the columns that have a twin in the other half
+    twins = size_of[..., 1 : (size[1] + 1) // 2]
+    whole = size_of.sum((2, 3), keepdim=True) + twins.sum((2, 3), keepdim=True)
+    floor = (_FLOOR * whole / (size[0] * size[1])).clamp_min(_TINY)
     amplitude = (size_of + floor).log()
-    residual = amplitude - _smooth(amplitude, "circular")
-    back = torch.fft.ifft2(torch.polar(residual.exp(), spectrum.angle()))
-    smooth = _smooth(_smooth(back.abs().square()))
+    residual = amplitude - _mean3(_around_half(amplitude, size[1]))
+    back = torch.fft.irfft2(spectrum * (residual.exp() / size_of.clamp_min(_TINY)), s=size)
+    smooth = _smooth(_smooth(back.square()))
     peak = smooth.amax((1, 2, 3), keepdim=True).clamp_min(_TINY)
     return as_shares((smooth / peak).pow(sharpness))
 
@@ -156,9 +160,36 @@ def class_activation(
     return as_shares((activation / peak).pow(sharpness))
 
 
-def _smooth(values: Tensor, border: str = "replicate") -> Tensor:
+def _grey(images: Tensor) -> Tensor:
+    """Return (B,1,H,W) float32 means over the channels; sums of slices suit every layout."""
+    first, *others = images.float().unbind(1)
+    total = torch.zeros_like(first, memory_format=torch.contiguous_format).add_(first)
+    for channel in others:
+        total.add_(channel)
+    return total.div_(images.shape[1]).unsqueeze(1)
+
+
+def _smooth(values: Tensor) -> Tensor:
     """Return means over 3 x 3 places."""
-    return F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode=border), 3, 1)
+    return _mean3(F.pad(values, (1, 1, 1, 1), mode="replicate"))
+
+
+def _mean3(values: Tensor) -> Tensor:
+    """Return means over 3 x 3 places that lie inside; sums, on a CPU a tenth of pooling's time."""
+    height, width = values.shape[2] - 2, values.shape[3] - 2
+    for axis, length in ((2, height), (3, width)):
+        first, second, third = (values.narrow(axis, shift, length) for shift in range(3))
+        values = (first + second).add_(third)
+    return values / 9
+
+
+def _around_half(half: Tensor, width: int) -> Tensor:
+    """Return half a spectrum (B,C,H,width // 2 + 1) with one more place of the whole all around."""
+    known = half.shape[3]
+    mirrored = half.flip(2).roll(1, 2)  # what lies at (-u, -v) is what lies at (u, v)
+    before, after = 1 % width, width - known
+    sides = (mirrored[..., before : before + 1], half, mirrored[..., after : after + 1])
+    return F.pad(torch.cat(sides, dim=3), (0, 0, 1, 1), mode="circular")
 
 
 def _taper(length: int, device: torch.device) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blend import read_original, read_partner
+from .masks import resized_box_mask, resized_mask
 from .plan import MixPlan
 
 
@@ -65,9 +66,14 @@ def at_size(plan: MixPlan, size: tuple[int, int]) -> MixPlan:
         plan: The plan.
         size: Height and width.
     """
-    if tuple(plan.mask.shape[2:]) == size:
+    known = (plan.mask.shape[2], plan.mask.shape[3])
+    if known == size:
         return plan
-    mask = F.interpolate(plan.mask.float(), size, mode="area")
+    boxed = plan.known_box
+    if boxed is None:
+        mask = resized_mask(plan.mask, size)
+    else:
+        mask = resized_box_mask(boxed.box, known, size, boxed.inside)
     grid = plan.grid
     if grid is not None:
         grid = F.interpolate(grid.permute(0, 3, 1, 2), size, mode="area").permute(0, 2, 3, 1)

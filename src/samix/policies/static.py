@@ -16,7 +16,6 @@ from samix.mixing import (
     MixPlan,
     box_area,
     box_in_box,
-    box_mask,
     constant_mask,
     cut_box,
     draw_lam,
@@ -72,9 +71,9 @@ def box_plan(
         size: Height and width in pixels.
         grid: (B,H,W,2), where the partner is read; None reads it in place.
     """
-    mask, area = box_mask(box, size), box_area(box, size)
+    boxed, area = Boxed.of(box, size), box_area(box, size)
     lam = area if lam is None else lam
-    return MixPlan(lam, index, mask, area, grid=grid, boxed=Boxed(mask, box))
+    return MixPlan(lam, index, boxed.mask, area, grid=grid, boxed=boxed)
 
 
 def mixup_cutmix_plan(
