@@ -2,7 +2,9 @@
 
 Run it with ``python benchmarks/guard_harm.py --output benchmarks/results/guard_harm.csv``; see
 ``--help``. Takes some minutes; what the file holds is not measured again. The guard never sees the
-masks. Policies that read a trained network are not measured, but for SAMix (``--samix``).
+masks. Policies that read a network read one of ten layers or a small transformer, which learned the
+classes of these photos for 500 steps without mixing; ``--samix`` adds a run with a Mixer of its
+own. Policies that mix features or more than two photos have no plan that a guard can look at.
 
 Label noise: a defect class has at least 0.2 of the label, and less than 10 % of its defect pixels
 are visible (mask-weighted). Mirror: it has less than 0.05 of the label, and more than half of its
@@ -15,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +32,12 @@ from samix.evaluation.harm import label_noise
 from samix.guard import OUTCOMES, Guard, create_guard
 from samix.methods.guarding import plan_mix
 from samix.mixing import MixPlan, visible_shares
+from samix.networks import standardised
 from samix.policies import PretrainedPolicy, policy_options
 from samix.training.mixer_export import mixer_of_run
+from stepping import learn
+from tiles_accuracy import BATCH as LEARN_BATCH
+from tiles_accuracy import LR, NETWORK, STEPS, augmented
 from tiles_photos import GOOD, Tiles, load_tiles
 
 BATCH = 64
@@ -38,6 +46,16 @@ POLICIES = (
     "mixup", "cutmix", "mixup-cutmix", "resizemix", "samix-p", "fmix", "smoothmix", "gridmix",
     "maskmix", "saliencymix", "guidedmixup",
 )  # fmt: skip
+READERS = ("attentivemix", "puzzlemix", "snapmix", "tokenmix", "smmix")
+ATTENTIVE = ("tokenmix", "smmix")  # read a transformer
+VIT: dict[str, Any] = {
+    "backbone": "vit_tiny_patch16_224",
+    "image_size": 128,
+    "model_kwargs": {"depth": 6, "embed_dim": 96, "num_heads": 3},
+}
+NETWORKS = {"resnet": NETWORK, "vit": VIT}
+Planner = Callable[[Guard | None, Tensor, torch.Generator], MixPlan]
+"""From a guard, the positions of photos and a generator to the plan of their mix."""
 CURVE = "cutmix"  # the policy that every threshold is tried with
 GOOD_SHARE = 0.65
 FALLBACK = tuple(OUTCOMES.index(name) for name in ("mixup", "clean"))
@@ -48,14 +66,14 @@ def harm(tiles: Tiles, plan: MixPlan, batch: Tensor) -> tuple[Tensor, Tensor]:
     target = tiles.target[batch]
     visible = visible_shares(tiles.regions[batch], plan)
     same = target == target[plan.index]
-    noise = label_noise(visible, plan.weight, same).any(1)
-    weights = torch.stack([plan.weight, 1.0 - plan.weight], dim=1)
+    weights = plan.shares
+    noise = label_noise(visible, weights, same).any(1)
     mirror = ((weights < 0.05) & (visible > 0.5) & ~same.unsqueeze(1)).any(1)
     return noise, mirror
 
 
 def measure(
-    tiles: Tiles, policy: samix.Policy, guard: Guard | None, seed: int, epochs: int
+    tiles: Tiles, planner: Planner, guard: Guard | None, seed: int, epochs: int
 ) -> dict[str, float]:
     """Return the rates of one policy with one guard over some passes through all photos."""
     generator = torch.Generator().manual_seed(seed)
@@ -65,13 +83,12 @@ def measure(
     for _ in range(epochs):
         order = torch.randperm(len(tiles.target), generator=generator)
         for batch in order[: len(order) // BATCH * BATCH].split(BATCH):
-            at = {"target": tiles.target[batch], "evidence": samix.Evidence()}
-            images, before = tiles.images[batch], generator.get_state()
-            first = plan_mix(policy, None, images, generator=generator, **at)
+            before = generator.get_state()
+            first = planner(None, batch, generator)
             plan = first
             if guard is not None:
                 generator.set_state(before)
-                plan = plan_mix(policy, guard, images, generator=generator, **at)
+                plan = planner(guard, batch, generator)
             harmful, _ = harm(tiles, first, batch)
             noise, mirror = harm(tiles, plan, batch)
             done = torch.zeros_like(plan.index) if plan.repair is None else plan.repair
@@ -89,6 +106,83 @@ def measure(
         "fallback": 100 * sums["fallback"] / sums["mixes"],
         "mixes": sums["mixes"],
     }
+
+
+def plan_alone(
+    policy: samix.Policy,
+    tiles: Tiles,
+    guard: Guard | None,
+    batch: Tensor,
+    generator: torch.Generator,
+) -> MixPlan:
+    """Plan with a policy that needs nothing but the photos."""
+    return plan_mix(
+        policy,
+        guard,
+        tiles.images[batch],
+        generator=generator,
+        target=tiles.target[batch],
+        evidence=samix.Evidence(),
+    )
+
+
+def plan_reading(
+    method: samix.SupervisedMethod,
+    tiles: Tiles,
+    guard: Guard | None,
+    batch: Tensor,
+    generator: torch.Generator,
+) -> MixPlan:
+    """Plan as a method does whose policy reads its network."""
+    method.guard = guard
+    seen = standardised(tiles.images[batch])
+    return method.plan(seen, tiles.target[batch], generator=generator)
+
+
+def method_of(
+    tiles: Tiles, policy: str, network: dict[str, Any], **options: Any
+) -> samix.SupervisedMethod:
+    """Return a method for the photos, the same at every call."""
+    torch.manual_seed(0)
+    return samix.create_method(
+        "supervised", num_classes=len(tiles.classes), policy=policy, seed=0, **network, **options
+    ).to(memory_format=torch.channels_last)
+
+
+def trained(tiles: Tiles, network: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of a network that learned all photos without mixing."""
+    method = method_of(tiles, "none", network)
+    optimizer = torch.optim.AdamW(method.parameter_groups(LR, weight_decay=0.02))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    generator = torch.Generator().manual_seed(0)
+    chance = torch.bincount(tiles.target).float()[tiles.target] ** -0.5
+    for _ in range(STEPS):
+        pick = torch.multinomial(chance, LEARN_BATCH, generator=generator)
+        shown = augmented(tiles.images[pick], generator)
+        learn(method, optimizer, schedule, shown, tiles.target[pick])
+    with torch.no_grad():
+        method.encoder.eval()
+        hits = [
+            method.encoder(standardised(photos)).argmax(1) == target
+            for photos, target in zip(tiles.images.split(128), tiles.target.split(128), strict=True)
+        ]
+    share = 100 * float(torch.cat(hits).float().mean())
+    print(f"{network['backbone']}: {share:.1f} % of the photos that it learned", flush=True)
+    return method.encoder.state_dict()
+
+
+def readers(tiles: Tiles) -> dict[str, Planner]:
+    """Return the planners of the policies that read a network, after it has learned."""
+    weights = {name: trained(tiles, network) for name, network in NETWORKS.items()}
+    planners: dict[str, Planner] = {}
+    for name in READERS:
+        kind = "vit" if name in ATTENTIVE else "resnet"
+        method = method_of(tiles, name, NETWORKS[kind]).eval()
+        method.encoder.load_state_dict(weights[kind])
+        assert method.average is not None
+        method.average.update(method.encoder, 0.0)
+        planners[name] = partial(plan_reading, method, tiles)
+    return planners
 
 
 def cropping(tiles: Tiles, seed: int, draws: int = 20) -> float:
@@ -144,17 +238,22 @@ def main() -> None:
     }
     if arguments.samix is not None:
         policies["samix"] = PretrainedPolicy(mixer_of_run(arguments.samix), alpha=1.0, name="samix")
+    planners: dict[str, Planner] = {
+        name: partial(plan_alone, policy, tiles) for name, policy in policies.items()
+    }
     rows, known = [], pd.DataFrame(columns=["policy", "guard"])
     if arguments.output.exists():
         known = pd.read_csv(arguments.output)
         rows = known.to_dict("records")
-    for name, policy in policies.items():
+    if not set(READERS) <= set(known["policy"]):
+        planners |= readers(tiles)
+    for name, planner in planners.items():
         for label, options in settings(name):
             if ((known["policy"] == name) & (known["guard"] == label)).any():
                 continue
             for seed in range(arguments.seeds):
                 guard = None if options is None else create_guard(options, tiles.classes)
-                found = measure(tiles, policy, guard, seed, arguments.epochs)
+                found = measure(tiles, planner, guard, seed, arguments.epochs)
                 rounded = {key: round(value, 3) for key, value in found.items()}
                 rows.append({"policy": name, "guard": label, "seed": seed, **rounded})
             print(rows[-1], flush=True)

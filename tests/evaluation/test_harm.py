@@ -105,7 +105,8 @@ def test_noise_is_much_label_and_little_to_see():
     nan = float("nan")
     visible = torch.tensor([[0.05, 0.95], [0.05, 0.05], [0.11, 0.0], [nan, 0.05], [1.0, nan]])
     weight = torch.tensor([0.2, 0.19, 0.9, 0.5, 1.0])
-    assert label_noise(visible, weight).tolist() == [
+    shares = torch.stack([weight, 1.0 - weight], dim=1)
+    assert label_noise(visible, shares).tolist() == [
         [True, False],
         [False, True],
         [False, False],
@@ -118,9 +119,10 @@ def test_of_one_class_either_defect_will_do():
     nan = float("nan")
     visible = torch.tensor([[0.05, 0.5], [0.05, 0.05], [nan, 0.05]])
     weight, same = torch.tensor([0.6, 0.95, 0.95]), torch.tensor([True, True, True])
-    assert label_noise(visible, weight, same).tolist() == [
+    shares = torch.stack([weight, 1.0 - weight], dim=1)
+    assert label_noise(visible, shares, same).tolist() == [
         [False, False],
         [True, True],
         [False, True],
     ]
-    assert label_noise(visible, weight).tolist()[0] == [True, False]
+    assert label_noise(visible, shares).tolist()[0] == [True, False]

@@ -1,5 +1,7 @@
 """Rules on hand-made mixes where the right verdict is obvious."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -102,6 +104,20 @@ def test_pairs_are_limited_by_the_table():
     assert verdict.passed.tolist() == [False, True, False, True, True]
     torch.testing.assert_close(verdict.limit[2], torch.tensor(0.3))
     torch.testing.assert_close(verdict.number[2], torch.tensor(0.6))
+
+
+def test_a_partner_has_the_share_that_the_label_gives_it_and_not_the_rest():
+    plan = box_plan([[0, 0, 3, 3], [0, 0, 3, 3]])  # the partner is seen in 9 of 64 pixels
+    more = replace(plan, partner_weight=torch.tensor([0.4, 0.1]))  # as in SnapMix
+    hidden = spot((6, 6), (6, 6))
+    verdict = visibility_verdict(more, hidden, weight=0.2, share=0.5)
+    assert verdict.passed.tolist() == [False, True]
+    most = torch.tensor([[1.0, 0.3], [1.0, 1.0]])  # class 1 has at most 0.3 beside class 0
+    target = torch.tensor([0, 1])
+    assert pair_verdict(plan, target, most).passed.tolist() == [True, False]
+    verdict = pair_verdict(more, target, most)
+    assert verdict.passed.tolist() == [False, False]
+    torch.testing.assert_close(verdict.number, torch.tensor([0.4, 1.0 - 9 / 64]))
 
 
 def test_plausibility_adds_both_sources_and_counts_one_class_once():

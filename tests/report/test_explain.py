@@ -48,7 +48,9 @@ def heat():
 
 
 def mix(names=("good", "$crack$")):
-    return Mix(photo(), photo(), heat(), photo(), names, ("x/1.png", "y/2.png"), 0.5, 0.48, 0.5)
+    return Mix(
+        photo(), photo(), heat(), photo(), names, ("x/1.png", "y/2.png"), 0.5, 0.48, 0.5, 0.5
+    )
 
 
 def explanation(**changes) -> Explanation:

@@ -27,7 +27,7 @@ def harm_verdicts(photos: Photos, plan: MixPlan) -> list[Verdict]:
         return [Verdict()] * len(plan)
     visible = visible_shares(photos.regions, plan)
     same = (photos.target == photos.target[plan.index]) & (photos.target >= 0)
-    noisy = label_noise(visible, plan.weight, same)
+    noisy = label_noise(visible, plan.shares, same)
     return [
         _verdict(photos, plan, number, visible[number], noisy[number], bool(same[number]))
         for number in range(len(plan))
@@ -48,7 +48,8 @@ def count_defects(photos: Photos, plan: MixPlan, count: int) -> int | None:
     if photos.regions is None:
         return None
     there = photos.regions.flatten(1).any(1)
-    defect = (there & (plan.weight > 0)) | (there[plan.index] & (plan.weight < 1))
+    own, partner = (plan.shares > 0).unbind(1)
+    defect = (there & own) | (there[plan.index] & partner)
     return int(defect[:count].sum())
 
 
@@ -57,8 +58,7 @@ def _verdict(
 ) -> Verdict:
     """Return what is said about one mix."""
     lines = []
-    weight = float(plan.weight[number])
-    for side, share in enumerate((weight, 1.0 - weight)):
+    for side, share in enumerate(plan.shares[number].tolist()):
         if share == 0.0:
             continue
         position = number if side == 0 else int(plan.index[number])

@@ -15,7 +15,7 @@ LEAST_VISIBLE = 0.1
 """Share of a defect below which it counts as not seen."""
 
 
-def label_noise(visible: Tensor, weight: Tensor, same_class: Tensor | None = None) -> Tensor:
+def label_noise(visible: Tensor, shares: Tensor, same_class: Tensor | None = None) -> Tensor:
     """Say for both photos of each pair whether the label promises a defect that is not seen.
 
     It does where the class has a share of the label of at least 0.2 and less than 0.1 of its defect
@@ -24,17 +24,16 @@ def label_noise(visible: Tensor, weight: Tensor, same_class: Tensor | None = Non
 
     Args:
         visible: (B,2) from :func:`visible_shares`; NaN is never noise.
-        weight: (B,) in [0, 1], share of the original that the label uses.
+        shares: (B,2) in [0, 1], shares of original and partner that the label uses.
         same_class: (B,) bool; None takes two classes everywhere.
 
     Returns:
         (B,2) bool, original and partner.
     """
-    weights = torch.stack([weight, 1.0 - weight], dim=1)
     seen = visible
     if same_class is not None:
         both = same_class.unsqueeze(1)
         best = visible.nan_to_num(nan=-1.0).amax(1, keepdim=True).expand_as(visible)
-        weights = torch.where(both, torch.ones_like(weights), weights)
+        shares = torch.where(both, torch.ones_like(shares), shares)
         seen = torch.where(both & ~visible.isnan(), best, visible)
-    return (weights >= LEAST_WEIGHT) & (seen < LEAST_VISIBLE)
+    return (shares >= LEAST_WEIGHT) & (seen < LEAST_VISIBLE)

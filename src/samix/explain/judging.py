@@ -135,7 +135,7 @@ def _judge(
     probability, plan = _present(probability).cpu(), plan.to("cpu")
     mixed = blend(shown, plan)
     second = target[plan.index]
-    counts = (target != second) & (torch.minimum(plan.weight, 1 - plan.weight) >= _LEAST_SHARE)
+    counts = (target != second) & (plan.shares.amin(1) >= _LEAST_SHARE)
     judged = []
     for at in counts.nonzero()[:, 0].tolist():
         to = int(plan.index[at])
@@ -152,7 +152,7 @@ def _judge(
             (photos.images.keys[positions[at]], photos.images.keys[positions[to]]),
             float(plan.lam[at]),
             float(plan.area[at]),
-            float(plan.weight[at]),
+            *plan.shares[at].tolist(),
         )
         there = len(rest) > 2
         name = photos.classes[third] if there else ""

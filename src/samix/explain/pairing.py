@@ -94,6 +94,7 @@ def as_mixes(
             lam=float(plan.lam[at]),
             area=float(plan.area[at]),
             weight=float(plan.weight[at]),
+            partner_weight=float(plan.partner_share[at]),
         )
         for at, (first, second) in enumerate(pairs)
     ]

@@ -39,7 +39,7 @@ def pair_verdict(plan: MixPlan, target: Tensor, most: Tensor) -> Verdict:
             label of a mix with class a; 0 on both sides forbids the pair.
     """
     own, partner = target, target[plan.index]
-    shares = torch.stack([plan.weight, 1.0 - plan.weight], dim=1)
+    shares = plan.shares
     limits = torch.stack([most[partner, own], most[own, partner]], dim=1)
     worst = (shares - limits).argmax(1, keepdim=True)
     number, limit = (values.gather(1, worst).squeeze(1) for values in (shares, limits))
@@ -74,7 +74,7 @@ def visibility_verdict(
         partner_saliency: (B,1,h,w) of the batch that partners are taken from, where that is
             another view; None takes ``saliency``.
     """
-    weights = torch.stack([plan.weight, 1.0 - plan.weight], dim=1)
+    weights = plan.shares
     visible = _visible(plan, saliency, weights.clamp_min(weight), partner_saliency)
     if target is not None:
         classes = torch.stack([target, target[plan.index]], dim=1)

@@ -123,6 +123,11 @@ class MixPlan:
         """(B,) share of the partner that the label uses."""
         return 1.0 - self.weight if self.partner_weight is None else self.partner_weight
 
+    @property
+    def shares(self) -> Tensor:
+        """(B,2) shares of original and partner that the label uses."""
+        return torch.stack([self.weight, self.partner_share], dim=1)
+
     def relabel(self, weight: Tensor) -> MixPlan:
         """Return the plan with another label: (B,) weight of the original, the rest the partner."""
         return replace(self, weight=weight, partner_weight=None)

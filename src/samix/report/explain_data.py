@@ -68,6 +68,7 @@ class Mix:
         lam: As wanted or drawn.
         area: Of the mask.
         weight: Share of the original in the label.
+        partner_weight: Share of the partner in the label.
     """
 
     original: Tensor
@@ -79,6 +80,7 @@ class Mix:
     lam: float
     area: float
     weight: float
+    partner_weight: float
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _judged(one: Judged, badge: str, state: State) -> Strip:
     other = f"; next: {one.other} {percent(one.other_sure)}" if one.other else ""
     line = (
         f"Network: {mix.names[0]} {percent(one.sure[0])}, {mix.names[1]} {percent(one.sure[1])}"
-        f"{other}. Label: {percent(mix.weight)} and {percent(1 - mix.weight)}."
+        f"{other}. Label: {percent(mix.weight)} and {percent(mix.partner_weight)}."
     )
     title = f"{between(mix.names)}: {percent(one.both)} together"
     pictures = _sources(mix)

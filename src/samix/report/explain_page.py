@@ -226,4 +226,5 @@ def _mix(mix: Mix) -> dict[str, Any]:
         "lam": mix.lam,
         "area": mix.area,
         "weight": mix.weight,
+        "partner_weight": mix.partner_weight,
     }

@@ -143,7 +143,7 @@ def mix_rows(
     rows = []
     for number in range(len(plan) if count is None else min(count, len(plan))):
         partner = int(plan.index[number])
-        around = _around(number, partner, float(plan.weight[number]), regions, moved)
+        around = _around(number, plan, regions, moved)
         pictures = (
             enlarged(photos.images[number], around[0]),
             enlarged(photos.images[partner], around[1]),
@@ -179,14 +179,15 @@ def _row(
 
 
 def _around(
-    number: int, partner: int, weight: float, regions: Tensor | None, moved: Tensor | None
+    number: int, plan: MixPlan, regions: Tensor | None, moved: Tensor | None
 ) -> tuple[list[Outline], list[Outline], list[Outline]]:
     """Return the outlines on original, partner and mix; in the mix of those in the label."""
     if regions is None or moved is None:
         return [], [], []
     own, theirs = (regions[number], ORIGINAL), (moved[number], PARTNER)
-    in_mix = ([own] if weight > 0 else []) + ([theirs] if weight < 1 else [])
-    return [own], [(regions[partner], PARTNER)], in_mix
+    shares = plan.shares[number].tolist()
+    in_mix = [one for one, share in zip((own, theirs), shares, strict=True) if share > 0]
+    return [own], [(regions[int(plan.index[number])], PARTNER)], in_mix
 
 
 def together(*verdicts: Verdict) -> Verdict:
@@ -225,10 +226,10 @@ def percent(share: float) -> str:
 
 def _label(photos: Photos, plan: MixPlan, number: int) -> tuple[tuple[str, float], ...]:
     """Return the classes of a soft label with their shares; photos without label by their place."""
-    weight = float(plan.weight[number])
     if bool((photos.target >= 0).all()):
         soft = mix_targets(photos.target, plan, len(photos.classes))[number].tolist()
         shares = list(zip(photos.classes, soft, strict=True))
     else:
-        shares = [("original", weight), ("partner", 1.0 - weight)]
+        names = ("original", "partner")
+        shares = list(zip(names, plan.shares[number].tolist(), strict=True))
     return tuple(sorted((pair for pair in shares if pair[1] > 0), key=lambda pair: -pair[1]))

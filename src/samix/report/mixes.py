@@ -18,6 +18,7 @@ from .saving import save
 _BLOCKS = 2  # pairs beside each other
 _COLUMNS = ("original", "partner", "mask", "mix")
 _INCH = 1.55  # side of one picture
+_SEEN = 5e-3  # numbers that differ by less look equal
 
 
 def draw_mixes(
@@ -76,8 +77,10 @@ def draw_mixes(
 def _numbers(plan: MixPlan, number: int) -> str:
     """Return lam and area of one pair; the label's share too where it is neither."""
     lam, area, weight = (float(v[number]) for v in (plan.lam, plan.area, plan.weight))
-    text = f"lam {lam:.2f}  area {area:.2f}"
-    return text if abs(weight - lam) < 5e-3 else f"{text}\nlabel {weight:.2f}"
+    text, rest = f"lam {lam:.2f}  area {area:.2f}", float(plan.partner_share[number])
+    if abs(weight + rest - 1.0) >= _SEEN:
+        return f"{text}\nlabel {weight:.2f} and {rest:.2f}"
+    return text if abs(weight - lam) < _SEEN else f"{text}\nlabel {weight:.2f}"
 
 
 def short(label: str, width: int = 16) -> str:
