@@ -94,7 +94,7 @@ def _visible(
     plan = at_size(plan, (saliency.shape[2], saliency.shape[3]))
     region = saliency.float()
     others = region if partner_saliency is None else partner_saliency.float()
-    whole = others[plan.index].flatten(1).sum(1)
+    whole = others.flatten(1).sum(1)[plan.index]
     # both are read where the plan has moved them
     original = read_original(region, plan).flatten(1)
     others = read_partner(others, plan).flatten(1)
