@@ -1,8 +1,8 @@
 """Self-supervised mixing on CIFAR-10: does it pay, at equal steps and equal wall time.
 
-Run it with ``python benchmarks/self_supervised.py moco moco-wall simclr``; see ``--help``.
-A cell is one pre-training without labels and its evaluation; a finished cell is one row, and a
-second run skips what is finished. Several processes may share one output file.
+Run it with ``python benchmarks/self_supervised.py moco moco-wall simclr catalogue``; see
+``--help``. A cell is one pre-training without labels and its evaluation; a finished cell is one
+row, and a second run skips what is finished. Several processes may share one output file.
 
 45,000 train photos without labels, 5,000 for validation, the whole test set for judging. A small
 ResNet (widths 16 to 128, embedding of 128), views of 20 px cut from photos of 32 px, batch 128,
@@ -36,6 +36,7 @@ from samix.data import RecipeName, random_keys, two_views
 from samix.evaluation.knn import knn_accuracy
 from samix.evaluation.linear import Labelled, linear_probe
 from yardstick import DEVIATION, MEAN, RESNET, append, augment, claim, decode, normalise, read_rows
+from yardstick_cells import usual_alpha
 
 BATCH = 128
 EPOCHS = 6
@@ -44,6 +45,10 @@ LR, WEIGHT_DECAY = 3e-3, 0.01
 QUEUE = 1024  # keys
 STRENGTHS = (0.01, 0.001)  # of the linear probe, for validation to choose from
 FRACTIONS = (0.01, 0.1)
+CATALOGUE = (
+    "mixup-cutmix", "resizemix", "fmix", "gridmix", "saliencymix", "smoothmix", "maskmix",
+    "guidedmixup", "samix-p",
+)  # fmt: skip
 TUNE_STEPS = {0.01: 150, 0.1: 400}
 PIXELS = {"mean": tuple(MEAN.flatten().tolist()), "std": tuple(DEVIATION.flatten().tolist())}
 Part = tuple[Tensor, Tensor]
@@ -283,27 +288,27 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             for name, options, lr, size in [("as planned", {}, LR, SIZE), *tries]
         ],
         "moco": [
-            Cell(f"moco {policy}", "moco", policy, seed, EPOCHS, alpha(policy))
+            Cell(f"moco {policy}", "moco", policy, seed, EPOCHS, usual_alpha(policy))
             for seed in range(seeds)
             for policy in (*plain, "samix")
         ],
         "moco-wall": [
-            Cell(f"moco {policy}, equal wall time", "moco", policy, seed, wall, alpha(policy))
+            Cell(f"moco {policy}, equal wall time", "moco", policy, seed, wall, usual_alpha(policy))
             for seed in range(seeds)
             for policy in plain
             if wall
         ],
         "simclr": [
-            Cell(f"simclr {policy}", "simclr", policy, 0, EPOCHS, alpha(policy))
+            Cell(f"simclr {policy}", "simclr", policy, 0, EPOCHS, usual_alpha(policy))
             for policy in ("none", "cutmix", "samix")
+        ],
+        "catalogue": [
+            Cell(f"moco {policy}", "moco", policy, seed, EPOCHS, usual_alpha(policy))
+            for seed in range(seeds)
+            for policy in CATALOGUE
         ],
     }
     return [cell for group in groups for cell in makers[group]]
-
-
-def alpha(policy: str) -> dict[str, Any]:
-    """Return alpha 1 for every policy that has one, learned and free alike."""
-    return {} if policy in ("none", "i-mix") else {"alpha": 1.0}
 
 
 def wall_epochs(rows: pd.DataFrame) -> float | None:
@@ -319,7 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    known = ["baselines", "settings", "moco", "moco-wall", "simclr"]
+    known = ["baselines", "settings", "moco", "moco-wall", "simclr", "catalogue"]
     parser.add_argument("groups", nargs="+", choices=known)
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"

@@ -10,6 +10,7 @@ import pandas as pd
 from ideas import IDEAS
 from samix import MixerOptions
 from samix.methods import Cost
+from samix.policies import policy_options
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Cell:
 
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
-    "guard", "fast-wall", "without-cifar",
+    "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -55,6 +56,12 @@ FAST: list[tuple[str, str, dict[str, Any]]] = [
 ]
 SAME_TIME = 160  # epochs of fast in the time of 120 of full, by benchmarks/results/step_time.json
 Change = tuple[dict[str, Any], float | None]  # options, and the Mixer's learning rate
+CATALOGUE = (
+    "resizemix", "fmix", "smoothmix", "gridmix", "maskmix", "saliencymix", "guidedmixup",
+    "manifold-mixup", "alignmix", "recursivemix", "attentivemix", "snapmix", "puzzlemix",
+    "automix", "adautomix", "co-mixup",
+)  # fmt: skip
+CATALOGUE_VIT = ("cutmix", "transmix", "tokenmix", "smmix")
 COST_CHANGES: dict[str, Change] = {
     "Mixer on 1/2": ({"cost": Cost(mixer_share=0.5)}, None),
     "Mixer on 1/4": ({"cost": Cost(mixer_share=0.25)}, None),
@@ -89,6 +96,12 @@ OBJECTIVE_CHANGES: dict[str, Change] = {
 def alpha_options(policy: str, alpha: float) -> dict[str, Any]:
     """Return the options that set a policy's alpha (both of the switch)."""
     return {"alpha": alpha, **({"cutmix_alpha": alpha} if policy == "mixup-cutmix" else {})}
+
+
+def usual_alpha(policy: str) -> dict[str, Any]:
+    """Return alpha 1 where a policy has one; the area of attentivemix is fixed."""
+    fixed = policy in ("i-mix", "attentivemix") or "alpha" not in policy_options(policy)
+    return {} if fixed else {"alpha": 1.0}
 
 
 def chosen_alpha(rows: pd.DataFrame, policy: str) -> float | None:
@@ -144,6 +157,16 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
                 ("cutmix", {"alpha": 1.0}),
                 ("mixup-cutmix", alpha_options("mixup-cutmix", 1.0)),
             )
+        ],
+        "catalogue": lambda: [
+            Cell(f"{policy}, long", policy, seed, LONG, usual_alpha(policy))
+            for seed in range(seeds)
+            for policy in CATALOGUE
+        ],
+        "catalogue-vit": lambda: [
+            Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], usual_alpha(policy), network="vit")
+            for seed in range(seeds)
+            for policy in CATALOGUE_VIT
         ],
         "vit": lambda: [
             Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], {}, network="vit")
