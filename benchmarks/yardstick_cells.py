@@ -40,7 +40,7 @@ class Cell:
 
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
-    "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit",
+    "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "switch",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -61,6 +61,7 @@ CATALOGUE = (
     "manifold-mixup", "alignmix", "recursivemix", "attentivemix", "snapmix", "puzzlemix",
     "automix", "adautomix", "co-mixup",
 )  # fmt: skip
+SWITCHES = ("half cutmix", "half mixup-cutmix")  # of samix-p and a free policy
 CATALOGUE_VIT = ("cutmix", "transmix", "tokenmix", "smmix")
 COST_CHANGES: dict[str, Change] = {
     "Mixer on 1/2": ({"cost": Cost(mixer_share=0.5)}, None),
@@ -130,6 +131,11 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
         ],
         "without-cifar": lambda: [
             Cell("samix-p of demo, long", "samix-p", seed, LONG, {"alpha": 1.0, "mixer": "demo"})
+            for seed in range(seeds)
+        ],
+        "switch": lambda: [
+            Cell(f"samix-p, {idea}, long", "samix-p", seed, LONG, {"alpha": 1.0}, idea=idea)
+            for idea in SWITCHES
             for seed in range(seeds)
         ],
         "fast-wall": lambda: [
