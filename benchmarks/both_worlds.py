@@ -68,7 +68,14 @@ def supervised(name: str, seed: int, weights: Path) -> samix.SupervisedMethod:
     torch.manual_seed(seed)
     options: dict[str, Any] = {} if policy == "none" else {"alpha": 1.0}
     method = samix.create_method(
-        "supervised", num_classes=10, policy=policy, steps=STEPS, seed=seed, **RESNET, **options
+        "supervised",
+        num_classes=10,
+        policy=policy,
+        steps=STEPS,
+        seed=seed,
+        cost="full",
+        **RESNET,
+        **options,
     )
     if start == "MoCo":
         before = create(Pretraining("", "moco", "samix", seed, 1, {}), 1)

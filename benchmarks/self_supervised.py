@@ -97,7 +97,7 @@ def create(cell: Cell, steps: int) -> samix.SelfSupervisedMethod:
     """Return the method of a cell with fresh weights."""
     torch.manual_seed(cell.seed)
     queue = {"queue_size": QUEUE} if cell.method == "moco" else {}
-    options = {**queue, **cell.options}
+    options = {"cost": "full", **queue, **cell.options}
     method = samix.create_method(
         cell.method, policy=cell.policy, steps=steps, seed=cell.seed, **RESNET, **options
     )

@@ -125,7 +125,7 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
         steps=steps,
         seed=cell.seed,
         **(RESNET if cell.network == "resnet" else VIT),
-        **cell.options,
+        **{"cost": "full", **cell.options},
     ).to(memory_format=torch.channels_last)
     if cell.idea is not None:
         IDEAS[cell.idea](method)

@@ -132,7 +132,7 @@ def add_mixing(group: Any, words: RunWords) -> None:
     add_option(
         group,
         "--cost",
-        "what learning to mix may cost: full, the paper's way, or fast (full)",
+        "what learning to mix may cost: fast, or full, the paper's way (fast)",
         metavar="NAME",
     )
     add_option(

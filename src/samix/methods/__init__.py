@@ -1,6 +1,6 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
-from .cost import COSTS, Cost, scaled
+from .cost import COSTS, DEFAULT_COST, Cost, scaled
 from .factory import METHODS, create_method
 from .gather import has_local_statistics
 from .rivals import RIVALS, Rival
@@ -13,6 +13,7 @@ from .views import check_views
 
 __all__ = [
     "COSTS",
+    "DEFAULT_COST",
     "METHODS",
     "RIVALS",
     "SELF_SUPERVISED",

@@ -42,6 +42,8 @@ class Cost:
 
 COSTS: Mapping[str, Cost] = {"full": Cost(), "fast": Cost(mixer_share=0.25)}
 """The costs that have a name: "full" is the paper's way."""
+DEFAULT_COST = "fast"
+"""What is taken unless something else is asked for: cheaper, and not worse where measured."""
 
 
 def find_cost(cost: str | Cost) -> Cost:

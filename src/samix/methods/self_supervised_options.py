@@ -9,7 +9,7 @@ from samix.networks import Clusters, KeyQueue, Tap
 from samix.policies import LearnedPolicy, Policy
 
 from .contrast import Contrast
-from .cost import Cost, find_cost
+from .cost import DEFAULT_COST, Cost, find_cost
 from .mixer_step import check_mixer_numbers
 from .rivals import MixedObjective
 from .step import check_steps
@@ -40,7 +40,7 @@ class SelfSupervisedOptions:
     clean_branch: bool = False
     cross_view: bool = False
     mixer_candidates: Literal["instances", "clusters"] = "instances"
-    cost: str | Cost = "full"
+    cost: str | Cost = DEFAULT_COST
     steps: int | None = None
     seed: int = 0
 

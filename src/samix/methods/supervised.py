@@ -16,7 +16,7 @@ from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momen
 from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy, RecursivePolicy
 
-from .cost import Cost, find_cost
+from .cost import DEFAULT_COST, Cost, find_cost
 from .groups import parameter_groups
 from .guarding import Wishes, asks_average, check_guard, plan_mix, reads_features
 from .labelling import Label, check_label, chosen_label, relabel_before
@@ -75,7 +75,7 @@ class SupervisedOptions:
     decoupled: float = 0.0
     label_smoothing: float = 0.0
     momentum_average: bool | None = None
-    cost: str | Cost = "full"
+    cost: str | Cost = DEFAULT_COST
     steps: int | None = None
     seed: int = 0
 

@@ -11,7 +11,7 @@ import torch
 
 from samix.data import DuplicateUse
 from samix.errors import InputError
-from samix.methods import COSTS
+from samix.methods import COSTS, DEFAULT_COST
 
 Optimizer = Literal["sgd", "adamw"]
 Precision = Literal["32", "bf16", "16", "auto"]
@@ -101,7 +101,7 @@ class RunConfig:
     mixer_from: str | None = None
     freeze_mixer: bool = False
     guard: Mapping[str, Any] | None = None
-    cost: str = "full"
+    cost: str = DEFAULT_COST
     eta: float = 0.5
     area_weight: float = 0.0
     epochs: int = 100
