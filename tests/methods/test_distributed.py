@@ -34,7 +34,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def make(kind: str, policy: str) -> SupervisedMethod:
     torch.manual_seed(0)
     method = create_method(
-        "supervised", num_classes=4, policy=policy, seed=3, steps=STEPS, **OPTIONS[kind]
+        "supervised",
+        num_classes=4,
+        policy=policy,
+        seed=3,
+        steps=STEPS,
+        cost="full",  # "fast" has the Mixer learn from the first photos of each rank
+        **OPTIONS[kind],
     )
     return method.eval().double() if kind == "frozen batch norm" else method.double()
 

@@ -74,7 +74,7 @@ def averaged(method: SelfSupervisedMethod) -> Projected:
 
 @pytest.mark.parametrize("cross_view", [False, True])
 def test_a_moco_step_against_an_independent_calculation(cross_view: bool) -> None:
-    method = make(eta=0.3, cross_view=cross_view, area_weight=0.0).eval()
+    method = make(eta=0.3, cross_view=cross_view, area_weight=0.0, cost="full").eval()
     first, second = batch()
     queue = method.queue
     assert queue is not None

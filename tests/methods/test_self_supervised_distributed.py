@@ -45,6 +45,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], bool]] = {
 def make(case: str) -> SelfSupervisedMethod:
     torch.manual_seed(0)
     name, policy, options, frozen = CASES[case]
+    options = {"cost": "full", **options}  # the Mixer learns from all, on one rank or on two
     method = create_method(name, policy=policy, seed=3, steps=STEPS, **options).double()
     assert isinstance(method, SelfSupervisedMethod)
     return method.eval() if frozen else method
