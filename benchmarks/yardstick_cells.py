@@ -61,7 +61,7 @@ CATALOGUE = (
     "manifold-mixup", "alignmix", "recursivemix", "attentivemix", "snapmix", "puzzlemix",
     "automix", "adautomix", "co-mixup",
 )  # fmt: skip
-SWITCHES = ("half cutmix", "half mixup-cutmix")  # of samix-p and a free policy
+SWITCHES = ("half mixup-cutmix", "half cutmix")  # of samix-p and a free policy
 CATALOGUE_VIT = ("cutmix", "transmix", "tokenmix", "smmix")
 COST_CHANGES: dict[str, Change] = {
     "Mixer on 1/2": ({"cost": Cost(mixer_share=0.5)}, None),

@@ -147,3 +147,12 @@ def test_a_plan_checks_its_parts() -> None:
         MixPlan(lam, torch.tensor([1.0, 0.0]), mask, lam)
     with pytest.raises(ValueError, match=r"MixPlan.mask: expected 4 dimension"):
         MixPlan(lam, torch.tensor([1, 0]), mask[:1], lam)
+
+
+def test_partners_of_another_dtype_are_refused_at_every_size() -> None:
+    for size in (16, 128):
+        images = torch.rand(2, 3, size, size)
+        lam = torch.tensor([0.5, 0.5])
+        plan = MixPlan(lam, torch.tensor([1, 0]), constant_mask(lam, (size, size)), lam)
+        with pytest.raises(TypeError, match=r"partner_images: expected torch.float32 as images"):
+            blend(images, plan, partner_images=images.bfloat16())

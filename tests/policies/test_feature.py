@@ -48,6 +48,16 @@ def test_aligned_maps_are_mixed_like_with_like() -> None:
     assert (plain[0] - features[0]).abs().max() > 0.5
 
 
+def test_aligned_maps_keep_their_precision_under_autocast() -> None:
+    policy = policy_of("alignmix", stages=(-1,))
+    features = torch.randn(4, 6, 3, 3)
+    plan = policy.plan(torch.rand(4, 3, 8, 8))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = policy.mix(features, plan)
+    assert mixed.dtype == torch.float32
+    assert torch.allclose(mixed, policy.mix(features, plan), atol=0.05)
+
+
 def test_images_are_mixed_without_alignment() -> None:
     policy = policy_of("alignmix", stages=(None,))
     images = torch.rand(3, 3, 8, 8)

@@ -37,6 +37,8 @@ from .rules import (
 
 Redraw = Callable[[Tensor], MixPlan]
 """From partners (B,) to a fresh plan of the same policy."""
+Relabel = Callable[[MixPlan], MixPlan]
+"""Puts another label on a plan."""
 Judge = Callable[[Tensor], Tensor]
 """From mixed images (B,C,H,W) to probabilities (B,K)."""
 
@@ -109,6 +111,7 @@ class Guard(nn.Module):
         plan: MixPlan,
         *,
         redraw: Redraw | None = None,
+        relabel: Relabel | None = None,
         target: Tensor | None = None,
         evidence: Evidence | None = None,
         judge: Judge | None = None,
@@ -123,6 +126,7 @@ class Guard(nn.Module):
             redraw: Makes a fresh plan of the policy for given partners; None where that costs too
                 much or masks follow from the images, and the ways "partner" and "mask" are passed
                 over.
+            relabel: Puts the label on a plan with other partners; None keeps the shares.
             target: (B,) int64 classes; needed by rules that look at them.
             evidence: With ``saliency``, unless the guard finds it in the images.
             judge: The network that the plausibility rule asks.
@@ -130,8 +134,9 @@ class Guard(nn.Module):
             count: Add the outcome to :attr:`counters`.
 
         Raises:
-            ValueError: A rule lacks what it needs.
+            ValueError: A rule lacks what it needs, or the mixes are no pairs of the batch.
         """
+        _check_pairs(plan)
         generator = check_generator(generator)
         batch = _Batch(images, target, evidence, judge, *self._saliency(images, evidence))
         broken = self._broken(plan, batch) | self._implausible(plan, batch, learn=True)
@@ -139,7 +144,7 @@ class Guard(nn.Module):
         wanting, kept = broken > 0, plan
         for name in self.options.repair[:-1]:
             best = torch.full_like(plan.lam, torch.inf)
-            for candidate in self._candidates(name, plan, redraw, batch, generator):
+            for candidate in self._candidates(name, plan, redraw, relabel, batch, generator):
                 better = wanting & self._repairs(name, candidate, plan, batch)
                 apart = (candidate.lam - plan.lam).abs()
                 better = better & (apart < best)
@@ -155,7 +160,7 @@ class Guard(nn.Module):
         repair = repair.masked_fill(wanting, OUTCOMES.index("clean"))
         kept = replace(kept, repair=repair, broken=broken)
         if count:
-            self.counters.update(kept, plan.index, plan.weight < 1.0, target)
+            self.counters.update(kept, plan.index, plan.mixed, target)
         return kept
 
     @torch.no_grad()
@@ -188,6 +193,7 @@ class Guard(nn.Module):
         name: str,
         plan: MixPlan,
         redraw: Redraw | None,
+        relabel: Relabel | None,
         batch: _Batch,
         generator: torch.Generator,
     ) -> Iterator[MixPlan]:
@@ -200,7 +206,8 @@ class Guard(nn.Module):
             for _ in range(self.options.tries):
                 if name == "partner":
                     index = draw_index(len(plan), generator=generator, device=plan.lam.device)
-                    yield replace(plan, index=index)
+                    other = replace(plan, index=index)
+                    yield other if relabel is None else relabel(other)
                 else:
                     yield redraw(plan.index)
 
@@ -211,7 +218,10 @@ class Guard(nn.Module):
             share = (1.0 + share) / 2
         geometry = plan if name == "label" else candidate
         good = self._broken(candidate, batch, geometry=geometry, share=share) == 0
-        return good & (candidate.index != plan.index) if name == "partner" else good
+        if name == "partner":
+            return good & (candidate.index != plan.index)
+        # a fresh draw may leave a sample clean, which is another repair
+        return good & candidate.mixed if name == "mask" else good
 
     def _verdicts(
         self,
@@ -293,6 +303,16 @@ class Guard(nn.Module):
         if partners is not None:
             other = _coarse(spectral_residual(partners))
         return _coarse(own), other
+
+
+def _check_pairs(plan: MixPlan) -> None:
+    """Raise a ValueError where a mix is not made of two images of the batch."""
+    for name in ("past_images", "mosaic", "stage"):
+        if getattr(plan, name) is not None:
+            raise ValueError(
+                f"plan: a guard expected mixes of two images of the batch, got {name}; mixes of "
+                "more images, of an earlier batch, or inside a network cannot be checked"
+            )
 
 
 def _coarse(saliency: Tensor) -> Tensor:

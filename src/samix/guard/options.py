@@ -35,7 +35,8 @@ class GuardOptions:
         pairs: Which classes may be mixed, see :func:`samix.guard.pair_table`.
         plausibility: Probability that the momentum encoder must give to the classes of both
             sources together, in (0, 1); None does not ask it.
-        range: Largest distance between weight, area and lam, in (0, 1]; None is any.
+        range: Largest distance between weight, area and lam, in (0, 1]; None is any. A label that
+            was corrected to the visible content is exempt: it departs on purpose.
         repair: How a mix is repaired, in the order in which it is tried. "clean" always helps and
             must come last.
         tries: How often "partner" and "mask" are drawn anew.

@@ -39,20 +39,20 @@ def pair_table(pairs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Te
         TypeError: A rule of none of these forms.
     """
     table = torch.ones(len(classes), len(classes))
-    wishes: dict[tuple[int, int], tuple[float, str]] = {}
+    wishes: dict[tuple[int, int], tuple[float, str, bool]] = {}
     together: dict[tuple[int, int], str] = {}
     for rule in pairs:
-        text = _text(rule)
+        text, specific = _text(rule), _specific(rule)
         if set(rule) == {"among"}:
             inside = _numbers(rule["among"], classes, text)
             together |= {(a, b): text for a in inside for b in inside if a != b}
         for place, share in _limits(rule, classes, text).items():
             known = wishes.get(place)
-            if known is not None and known[0] != share and _specific(known[1]) == _specific(text):
+            if known is not None and known[0] != share and known[2] == specific:
                 raise ValueError(f"pairs: {text} contradicts {known[1]}; keep one of them")
-            if known is None or _specific(text) or share < known[0]:
-                wishes[place] = (share, text)
-    for (a, b), (share, text) in wishes.items():
+            if known is None or specific or share < known[0]:
+                wishes[place] = (share, text, specific)
+    for (a, b), (share, text, _) in wishes.items():
         table[a, b] = share
         other = wishes.get((b, a))
         if share == 0.0 and (a, b) in together and not text.startswith("{among"):
@@ -74,9 +74,10 @@ def class_flags(names: Sequence[str], classes: Sequence[str], option: str) -> Te
     Raises:
         ValueError: Unknown class, with the nearest name.
     """
-    for name in names:
-        check_word(option, str(name), classes)
-    return torch.tensor([name in names for name in classes])
+    named = {str(name) for name in names}
+    for name in named:
+        check_word(option, name, classes)
+    return torch.tensor([name in named for name in classes])
 
 
 def _limits(
@@ -111,9 +112,9 @@ def _numbers(names: object, classes: Sequence[str], text: str) -> list[int]:
     return [classes.index(str(name)) for name in names]
 
 
-def _specific(text: str) -> bool:
+def _specific(rule: Mapping[str, Any]) -> bool:
     """Say whether a rule names both classes of a pair, so that it goes before one that does not."""
-    return not text.startswith("{at_most") or "with" in text
+    return "at_most" not in rule or "with" in rule
 
 
 def _text(rule: object) -> str:

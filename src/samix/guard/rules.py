@@ -43,7 +43,7 @@ def pair_verdict(plan: MixPlan, target: Tensor, most: Tensor) -> Verdict:
     limits = torch.stack([most[partner, own], most[own, partner]], dim=1)
     worst = (shares - limits).argmax(1, keepdim=True)
     number, limit = (values.gather(1, worst).squeeze(1) for values in (shares, limits))
-    return Verdict((number <= limit + _SLACK) | (plan.weight >= 1.0), number, limit)
+    return Verdict((number <= limit + _SLACK) | ~plan.mixed, number, limit)
 
 
 def visibility_verdict(
@@ -74,7 +74,7 @@ def visibility_verdict(
         partner_saliency: (B,1,h,w) of the batch that partners are taken from, where that is
             another view; None takes ``saliency``.
     """
-    weights = plan.shares
+    weights, mixed = plan.shares, plan.mixed
     visible = _visible(plan, saliency, weights.clamp_min(weight), partner_saliency)
     if target is not None:
         classes = torch.stack([target, target[plan.index]], dim=1)
@@ -82,7 +82,7 @@ def visibility_verdict(
         visible = torch.where(same, visible.amax(1, keepdim=True).expand_as(visible), visible)
         if empty is not None:
             visible = torch.where(empty[classes], torch.ones_like(visible), visible)
-    asked = (weights >= weight - _SLACK) & (plan.weight < 1.0).unsqueeze(1)
+    asked = (weights >= weight - _SLACK) & mixed.unsqueeze(1)
     number = torch.where(asked, visible, torch.ones_like(visible)).amin(1)
     return Verdict(number >= share - _SLACK, number, torch.full_like(number, share))
 
@@ -122,7 +122,7 @@ def plausibility_verdict(
     first = probability.gather(1, own).squeeze(1)
     second = probability.gather(1, partner).squeeze(1)
     both = torch.where(own.squeeze(1) == partner.squeeze(1), first, first + second).float()
-    return Verdict((both >= least) | (plan.weight >= 1.0), both, torch.full_like(both, least))
+    return Verdict((both >= least) | ~plan.mixed, both, torch.full_like(both, least))
 
 
 def range_verdict(plan: MixPlan, margin: float) -> Verdict:

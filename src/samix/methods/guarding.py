@@ -140,6 +140,7 @@ def plan_mix(
         images,
         plan,
         redraw=draw if cheap and wishes.pairing == "any" else None,
+        relabel=wishes.relabel,
         target=target,
         evidence=evidence,
         judge=judge,

@@ -36,7 +36,7 @@ def blend(
         (B,C,H,W), a new tensor of the dtype of the images.
 
     Raises:
-        TypeError: The images are not floating point.
+        TypeError: The images are not floating point, or the partners of another dtype.
         ValueError: The images do not fit the plan.
     """
     if not images.is_floating_point():
@@ -63,6 +63,10 @@ def blend(
         raise ValueError(
             f"partner_images: expected {tuple(images.shape)} as images, "
             f"got {tuple(partner_images.shape)}"
+        )
+    if partner_images is not None and partner_images.dtype != images.dtype:
+        raise TypeError(
+            f"partner_images: expected {images.dtype} as images, got {partner_images.dtype}"
         )
     past = images if plan.past_images is None else _past_images(plan.past_images, images)
     others = past if partner_images is None else partner_images

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,8 @@ _TINY = 1e-6
 def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None = None) -> MixPlan:
     """Return the plan with the label set to what is visible: ``v_a / (v_a + v_b)``.
 
-    The visible shares v of both contents decide instead of area or lam. Source: the label of
+    The visible shares v of both contents decide instead of area or lam; where one of the two has no
+    content at all, the label stays as it is. Source: the label of
     saliency grafting, arXiv 2112.08796, equation 5.
 
     Args:
@@ -25,10 +28,13 @@ def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None 
     """
     size = (saliency.shape[2], saliency.shape[3])
     seen = visible_shares(saliency, at_size(plan, size), partner_region=partner_saliency)
-    seen = seen.nan_to_num(nan=0.0)
-    total = seen.sum(1)
-    weight = torch.where(total > _TINY, seen[:, 0] / total.clamp_min(_TINY), plan.weight)
-    return plan.relabel(weight)
+    total = seen.sum(1)  # NaN where there is nothing to see on one of them
+    known = total > _TINY
+    weight = torch.where(known, seen[:, 0] / total.clamp_min(_TINY), plan.weight)
+    partner = None
+    if plan.partner_weight is not None:
+        partner = torch.where(known, 1.0 - weight, plan.partner_weight)
+    return replace(plan, weight=weight, partner_weight=partner)
 
 
 def by_attention(plan: MixPlan, attention: Tensor, *, share: float = 0.5) -> MixPlan:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .masks import area_of, box_mask
+from .masks import area_of, box_area, box_mask
 from .moves import cells_in_place
 
 
@@ -110,7 +110,16 @@ class MixPlan:
     @property
     def area(self) -> Tensor:
         """(B,) mean of each mask."""
-        return area_of(self.mask)
+        known = self.known_box
+        if known is None:
+            return area_of(self.mask)
+        area = box_area(known.box, (self.mask.shape[2], self.mask.shape[3]))
+        return area if known.inside is None else area + (1.0 - area) * known.inside
+
+    @property
+    def mixed(self) -> Tensor:
+        """(B,) bool, whether a sample shows anything of its partner, or its label names it."""
+        return (self.area < 1.0) | (self.partner_share > 0.0)
 
     @property
     def known_box(self) -> Boxed | None:
@@ -187,7 +196,8 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
         other: Another plan for the same batch; its record of repairs is not taken over.
         chosen: (B,) bool, True where a sample is taken from ``other``.
     """
-    if chosen.device.type == "cpu" and not chosen.any():
+    waits = chosen.device.type != "cpu" or torch.compiler.is_compiling()
+    if not waits and not chosen.any():
         return plan  # and a mask that is a box stays one
     wide = chosen.view(-1, 1, 1, 1)
     grid = plan.grid

@@ -142,11 +142,16 @@ def mix_aligned(features: Tensor, plan: MixPlan, *, eps: float, steps: int) -> T
     lam = plan.lam.to(features.dtype).view(-1, 1, 1, 1)
     mixed = torch.where(
         keeps,
-        torch.lerp(aligned(partner, transport), features, lam),
-        torch.lerp(partner, aligned(features, transport.transpose(1, 2)), lam),
+        torch.lerp(_moved(partner, transport), features, lam),
+        torch.lerp(partner, _moved(features, transport.transpose(1, 2)), lam),
     )
     # an unmixed sample keeps its own layout
     return torch.where(lam == 1.0, features, mixed)
+
+
+def _moved(features: Tensor, transport: Tensor) -> Tensor:
+    """Return features moved by a transport, in their own precision, also under autocast."""
+    return aligned(features, transport).to(features.dtype)
 
 
 def manifold_mixup(
