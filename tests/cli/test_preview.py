@@ -335,6 +335,13 @@ def test_a_guard_that_is_given_the_defects(marked):
     assert all("guard: visibility" in " ".join(row["lines"]) for row in found["rows"])
 
 
+def test_a_guard_that_is_given_defects_where_no_photo_shown_has_one(marked, capsys):
+    Path("rules.yaml").write_text("saliency: given\n")
+    words = [str(marked), "--policy", "cutmix", "--guard", "rules.yaml", "--classes", "good"]
+    said = complaint(["preview", *words], capsys)
+    assert "none of the photos shown has" in said
+
+
 BAD_RULES = [
     ("good: [godo]", ["'godo'", "'good'"]),
     ("shre: 0.4", ["'shre'", "'share'"]),
