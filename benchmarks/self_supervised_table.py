@@ -9,13 +9,11 @@ the seeds, which three seeds make wide.
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import pandas as pd
-from scipy.stats import t as student
 
-from yardstick_table import spread
+from yardstick_table import interval, spread
 
 MEASURES = {
     "knn": "kNN",
@@ -24,15 +22,6 @@ MEASURES = {
     "tuned_0.1": "10 % of labels",
 }
 WALL = ", equal wall time"
-
-
-def interval(values: pd.Series[float]) -> str:
-    """Return the mean and its 95 % interval; the mean alone for one value."""
-    clean = values.dropna()
-    if len(clean) < 2:
-        return "" if clean.empty else f"{clean.iloc[0]:+.2f}"
-    half = float(student.ppf(0.975, len(clean) - 1)) * clean.std() / math.sqrt(len(clean))
-    return f"{clean.mean():+.2f} ({clean.mean() - half:+.2f} to {clean.mean() + half:+.2f})"
 
 
 def by_seed(rows: pd.DataFrame, cell: str, measure: str) -> pd.Series[float]:

@@ -1,15 +1,19 @@
 """Print the yardstick's finished rows as a markdown table.
 
 ``python benchmarks/yardstick_table.py [CSV]``. Mean and standard deviation over the seeds; the
-difference to ``none`` is paired by seed.
+difference to ``none`` is paired by seed. ``--against CELL`` prints, instead, the difference of each
+cell of the same network to that one, paired by seed: mean, 95 % interval of Student's t, and the
+bound that lies below it with 95 % (one-sided).
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import pandas as pd
+from scipy.stats import t as student
 
 
 def spread(values: pd.Series[float]) -> str:
@@ -19,12 +23,49 @@ def spread(values: pd.Series[float]) -> str:
     return f"{values.mean():.2f} ± {values.std():.2f}"
 
 
+def half_width(values: pd.Series[float], share: float) -> float:
+    """Return how far from the mean Student's t goes with a share of its distribution below."""
+    steps = len(values) - 1
+    return float(student.ppf(share, steps)) * float(values.std()) / math.sqrt(len(values))
+
+
+def interval(values: pd.Series[float]) -> str:
+    """Return the mean and its 95 % interval; the mean alone for one value."""
+    clean = values.dropna()
+    if len(clean) < 2:
+        return "" if clean.empty else f"{clean.iloc[0]:+.2f}"
+    half = half_width(clean, 0.975)
+    return f"{clean.mean():+.2f} ({clean.mean() - half:+.2f} to {clean.mean() + half:+.2f})"
+
+
+def print_against(rows: pd.DataFrame, name: str) -> None:
+    """Print the difference of each cell to one of them, paired by seed."""
+    one = rows[rows["cell"] == name].set_index("seed")
+    if one.empty:
+        raise SystemExit(f"no cell '{name}'; there are {', '.join(rows['cell'].unique())}")
+    print(f"| minus `{name}` | by seed | mean (95 % interval) | one-sided, above |")
+    print("|---|---|---|---|")
+    same = rows[rows["network"] == one["network"].iloc[0]]
+    for other, cell in same.groupby("cell", sort=False):
+        apart = (cell.set_index("seed")["test"] - one["test"]).dropna().sort_index()
+        if other == name or apart.empty:
+            continue
+        values = ", ".join(f"{value:+.2f}" for value in apart)
+        least = apart.mean() - half_width(apart, 0.95) if len(apart) > 1 else math.nan
+        print(f"| {other} | {values} | {interval(apart)} | {least:+.2f} |")
+
+
 def main() -> None:
     """Read the table and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path, nargs="?")
-    table = parser.parse_args().table or Path("benchmarks/results/yardstick.csv")
+    parser.add_argument("--against", metavar="CELL", help="compare with this cell")
+    arguments = parser.parse_args()
+    table = arguments.table or Path("benchmarks/results/yardstick.csv")
     rows = pd.read_csv(table)
+    if arguments.against is not None:
+        print_against(rows, arguments.against)
+        return
     plain = rows[rows["cell"] == "none"].set_index("seed")["test"]
     print(
         "| cell | seeds | steps | CPU s | val | test | test, average | minus `none`, by seed |",
