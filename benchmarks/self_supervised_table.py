@@ -115,7 +115,7 @@ def main() -> None:
     rows = pd.read_csv(folder / "self_supervised.csv")
     print_cells(rows)
     print_gains(rows)
-    print_consistency(rows, pd.read_csv(Path("benchmarks/results/yardstick.csv")))
+    print_consistency(rows, pd.read_csv(folder / "yardstick.csv"))
     if (folder / "both_worlds.csv").exists():
         print_whole_way(pd.read_csv(folder / "both_worlds.csv"))
 

@@ -51,8 +51,8 @@ def print_against(rows: pd.DataFrame, name: str) -> None:
         if other == name or apart.empty:
             continue
         values = ", ".join(f"{value:+.2f}" for value in apart)
-        least = apart.mean() - half_width(apart, 0.95) if len(apart) > 1 else math.nan
-        print(f"| {other} | {values} | {interval(apart)} | {least:+.2f} |")
+        least = f"{apart.mean() - half_width(apart, 0.95):+.2f}" if len(apart) > 1 else ""
+        print(f"| {other} | {values} | {interval(apart)} | {least} |")
 
 
 def main() -> None:

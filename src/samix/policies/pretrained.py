@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from samix.mixing import Evidence, MixPlan, choose, draw_uniform
+from samix.mixing import Evidence, MixPlan
 from samix.networks import PretrainedMixer, open_mixer
 
 from .learned import samix_plan
-from .policy import Rule, Traits, check_alpha, check_probability, plan_with
-from .static import mixup_cutmix_plan
+from .policy import Traits, check_alpha, check_probability, plan_with
 
-_FREE = partial(mixup_cutmix_plan, alpha=1.0, cutmix_alpha=1.0, switch=0.5)
 _ALPHA = 2.0  # of a Mixer whose record does not say with which it was trained
 
 
@@ -27,8 +24,6 @@ class PretrainedPolicy(nn.Module):
         mixer: The Mixer with its encoder.
         alpha: Parameter of Beta(alpha, alpha), above 0.
         p: Probability that a sample is mixed, in [0, 1].
-        free: Probability that mixup or CutMix mixes a sample instead, as often the one as the
-            other, in [0, 1].
         name: What the policy is called.
     """
 
@@ -40,17 +35,14 @@ class PretrainedPolicy(nn.Module):
         *,
         alpha: float = _ALPHA,
         p: float = 1.0,
-        free: float = 0.0,
         name: str = "samix-p",
     ) -> None:
         super().__init__()
         check_probability(p)
-        check_probability(free, "free")
         check_alpha(alpha)
         self.mixer = mixer
         self.alpha = alpha
         self.p = p
-        self.free = free
         self.name = name
 
     @torch.no_grad()
@@ -76,28 +68,12 @@ class PretrainedPolicy(nn.Module):
         own = Evidence(
             self.mixer.features(images), None if other is None else self.mixer.features(other)
         )
-        rule: Rule = partial(samix_plan, mixer=self.mixer.mixer, evidence=own, alpha=self.alpha)
-        if self.free > 0.0:
-            rule = partial(_in_turn, rule, share=self.free)
+        rule = partial(samix_plan, mixer=self.mixer.mixer, evidence=own, alpha=self.alpha)
         return plan_with(rule, images, p=self.p, generator=generator, index=index)
 
 
-def _in_turn(
-    learned: Rule, images: Tensor, index: Tensor, generator: torch.Generator, *, share: float
-) -> MixPlan:
-    """Plan that takes mixup or CutMix with a probability and a learned rule otherwise."""
-    plan = learned(images, index, generator)
-    other = _FREE(images, index, generator)
-    other = replace(other, lam=other.weight)  # the label of all is lam
-    taken = draw_uniform(len(plan), generator=generator, device=plan.lam.device) < share
-    return choose(plan, other, taken)
-
-
 def samix_p(
-    mixer: str | Path | None = None,
-    alpha: float | None = None,
-    p: float = 1.0,
-    free: float = 0.0,
+    mixer: str | Path | None = None, alpha: float | None = None, p: float = 1.0
 ) -> PretrainedPolicy:
     """SAMix with a frozen Mixer that was trained before, which comes with the package.
 
@@ -110,7 +86,6 @@ def samix_p(
             Hugging Face hub; None takes the default one of this package.
         alpha: Parameter of Beta(alpha, alpha), above 0; None takes that of the Mixer's training.
         p: Probability that a sample is mixed, in [0, 1].
-        free: Probability that mixup or CutMix mixes a sample instead, in [0, 1].
 
     Raises:
         ValueError: No such Mixer; or it is damaged, of another version, or cannot be fetched.
@@ -118,20 +93,17 @@ def samix_p(
     opened = open_mixer(mixer)
     if alpha is None:
         alpha = float(opened.record.get("alpha", _ALPHA))
-    return PretrainedPolicy(opened, alpha=alpha, p=p, free=free)
+    return PretrainedPolicy(opened, alpha=alpha, p=p)
 
 
-def pretrained(
-    source: str | Path, alpha: float | None = None, p: float = 1.0, free: float = 0.0
-) -> PretrainedPolicy:
+def pretrained(source: str | Path, alpha: float | None = None, p: float = 1.0) -> PretrainedPolicy:
     """A pre-trained Mixer from a folder or a repository: ``samix-p`` with it, named after it.
 
     Args:
         source: Folder or repository, as for :func:`samix_p`.
         alpha: Parameter of Beta(alpha, alpha), above 0; None takes that of the Mixer's training.
         p: Probability that a sample is mixed, in [0, 1].
-        free: Probability that mixup or CutMix mixes a sample instead, in [0, 1].
     """
-    policy = samix_p(source, alpha, p, free)
+    policy = samix_p(source, alpha, p)
     policy.name = Path(source).name
     return policy
