@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from samix import create_method
@@ -17,7 +18,9 @@ def striped(batch: int, generator: torch.Generator) -> tuple[torch.Tensor, torch
     return images, target
 
 
-def test_the_mixer_comes_alive_on_a_frozen_teacher() -> None:
+@pytest.mark.parametrize(("cost", "batch"), [("full", 32), ("fast", 128)])
+def test_the_mixer_comes_alive_on_a_frozen_teacher(cost: str, batch: int) -> None:
+    """It learns from 32 images a step: all of a batch, or a quarter of a larger one."""
     generator = torch.Generator().manual_seed(0)
     method = create_method(
         "supervised",
@@ -25,6 +28,7 @@ def test_the_mixer_comes_alive_on_a_frozen_teacher() -> None:
         num_classes=3,
         stem="small",
         policy="samix",
+        cost=cost,
         model_kwargs={
             "layers": (1, 1, 1, 1),
             "channels": (8, 16, 16, 16),
@@ -47,7 +51,7 @@ def test_the_mixer_comes_alive_on_a_frozen_teacher() -> None:
     method.encoder.requires_grad_(False).eval()
     mixer = torch.optim.SGD(method.policy.parameters(), lr=0.03, momentum=0.9)  # type: ignore[attr-defined]
     for _ in range(300):
-        method(*striped(32, generator)).loss.backward()
+        method(*striped(batch, generator)).loss.backward()
         mixer.step()
         mixer.zero_grad()
     after = method.signs_of_life(images, target)
