@@ -33,12 +33,13 @@ from samix.guard import OUTCOMES, Guard, create_guard
 from samix.methods.guarding import plan_mix
 from samix.mixing import MixPlan, visible_shares
 from samix.networks import standardised
-from samix.policies import PretrainedPolicy, policy_options
+from samix.policies import PretrainedPolicy
 from samix.training.mixer_export import mixer_of_run
 from stepping import learn
 from tiles_accuracy import BATCH as LEARN_BATCH
 from tiles_accuracy import LR, NETWORK, STEPS, augmented
 from tiles_photos import GOOD, Tiles, load_tiles
+from yardstick_cells import usual_alpha
 
 BATCH = 64
 SHARES = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
@@ -139,13 +140,11 @@ def plan_reading(
     return method.plan(seen, tiles.target[batch], generator=generator)
 
 
-def method_of(
-    tiles: Tiles, policy: str, network: dict[str, Any], **options: Any
-) -> samix.SupervisedMethod:
+def method_of(tiles: Tiles, policy: str, network: dict[str, Any]) -> samix.SupervisedMethod:
     """Return a method for the photos, the same at every call."""
     torch.manual_seed(0)
     return samix.create_method(
-        "supervised", num_classes=len(tiles.classes), policy=policy, seed=0, **network, **options
+        "supervised", num_classes=len(tiles.classes), policy=policy, seed=0, **network
     ).to(memory_format=torch.channels_last)
 
 
@@ -231,10 +230,7 @@ def main() -> None:
     lost = [cropping(tiles, seed) for seed in range(arguments.seeds)]
     print(f"crops of 0.25 to 1 of the area lose 90 % of the defect in {lost} % of the photos")
     policies: dict[str, samix.Policy] = {
-        name: samix.create_policy(
-            name, **({"alpha": 1.0} if "alpha" in policy_options(name) else {})
-        )
-        for name in POLICIES
+        name: samix.create_policy(name, **usual_alpha(name)) for name in POLICIES
     }
     if arguments.samix is not None:
         policies["samix"] = PretrainedPolicy(mixer_of_run(arguments.samix), alpha=1.0, name="samix")

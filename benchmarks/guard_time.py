@@ -14,21 +14,12 @@ from typing import Any
 import torch
 
 import samix
+from tiles_accuracy import NETWORK, SIZE
+from yardstick import RESNET
 
-SMALL = {
-    "layers": (1, 1, 1, 1),
-    "channels": (16, 32, 64, 128),
-    "stem_type": "deep",
-    "stem_width": 8,
-}
 NETWORKS: dict[str, dict[str, Any]] = {
-    "small ResNet, 32 px": {
-        "backbone": "resnet18",
-        "stem": "small",
-        "image_size": 32,
-        "model_kwargs": SMALL,
-    },
-    "small ResNet, 128 px": {"backbone": "resnet18", "image_size": 128, "model_kwargs": SMALL},
+    "small ResNet, 32 px": {**RESNET, "image_size": 32},
+    "small ResNet, 128 px": {**NETWORK, "image_size": SIZE},
     "resnet18, 32 px": {"backbone": "resnet18", "stem": "small", "image_size": 32},
     "resnet18, 224 px": {"backbone": "resnet18", "image_size": 224},
 }

@@ -32,18 +32,10 @@ import samix
 from samix.networks import standardised
 from stepping import learn
 from tiles_photos import GOOD, Tiles, grouped_split, load_tiles
-from yardstick import append, claim, read_rows
+from yardstick import RESNET, append, claim, read_rows
 
 SIZE, BATCH, STEPS, LR = 128, 64, 500, 2e-3
-NETWORK: dict[str, Any] = {
-    "backbone": "resnet18",
-    "model_kwargs": {
-        "layers": (1, 1, 1, 1),
-        "channels": (16, 32, 64, 128),
-        "stem_type": "deep",
-        "stem_width": 8,
-    },
-}
+NETWORK: dict[str, Any] = {name: RESNET[name] for name in ("backbone", "model_kwargs")}
 GUARD = {"good": [GOOD], "share": 0.65}
 # name: policy and options
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -13,7 +13,7 @@ from samix.mixing import (
     Boxed,
     Evidence,
     MixPlan,
-    area_average,
+    Relabel,
     blend,
     by_content,
     check_generator,
@@ -22,6 +22,7 @@ from samix.mixing import (
     draw_index,
     keep_clean,
     spectral_residual,
+    within_side,
 )
 
 from .counters import GuardCounters
@@ -37,15 +38,13 @@ from .rules import (
 
 Redraw = Callable[[Tensor], MixPlan]
 """From partners (B,) to a fresh plan of the same policy."""
-Relabel = Callable[[MixPlan], MixPlan]
-"""Puts another label on a plan."""
 Judge = Callable[[Tensor], Tensor]
 """From mixed images (B,C,H,W) to probabilities (B,K)."""
 
 _TRUSTED = 0.5  # mean probability of both sources from which on a judge is believed
 _MEMORY = 0.95  # weight of the old value in that mean
 _TINY = 1e-6
-_SIDE = 32  # px
+_SIDE = 32  # px; what is visible of a coarser map differs by next to nothing
 
 
 class _Batch(NamedTuple):
@@ -292,7 +291,8 @@ class Guard(nn.Module):
             return images.new_zeros(len(images), 1, 1, 1), None
         if evidence is not None and evidence.saliency is not None:
             other = evidence.partner_saliency
-            return _coarse(evidence.saliency), None if other is None else _coarse(other)
+            coarse = within_side(evidence.saliency, _SIDE)
+            return coarse, None if other is None else within_side(other, _SIDE)
         if self.options.saliency != "image":
             raise ValueError(
                 f"evidence: saliency {self.options.saliency!r} expected Evidence(saliency=...), "
@@ -301,8 +301,8 @@ class Guard(nn.Module):
         partners = None if evidence is None else evidence.partner_images
         own, other = spectral_residual(images), None
         if partners is not None:
-            other = _coarse(spectral_residual(partners))
-        return _coarse(own), other
+            other = within_side(spectral_residual(partners), _SIDE)
+        return within_side(own, _SIDE), other
 
 
 def _check_pairs(plan: MixPlan) -> None:
@@ -313,15 +313,6 @@ def _check_pairs(plan: MixPlan) -> None:
                 f"plan: a guard expected mixes of two images of the batch, got {name}; mixes of "
                 "more images, of an earlier batch, or inside a network cannot be checked"
             )
-
-
-def _coarse(saliency: Tensor) -> Tensor:
-    """Return a map of at most 32 px a side; what is visible of it differs by next to nothing."""
-    shrink = _SIDE / max(saliency.shape[2:])
-    if shrink >= 1.0:
-        return saliency
-    size = [max(round(length * shrink), 1) for length in saliency.shape[2:]]
-    return area_average(saliency, size)
 
 
 def as_mixup(plan: MixPlan) -> MixPlan:

@@ -39,28 +39,28 @@ def pair_table(pairs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Te
         TypeError: A rule of none of these forms.
     """
     table = torch.ones(len(classes), len(classes))
-    wishes: dict[tuple[int, int], tuple[float, str, bool]] = {}
+    wishes: dict[tuple[int, int], tuple[float, Mapping[str, Any]]] = {}
     together: dict[tuple[int, int], str] = {}
     for rule in pairs:
-        text, specific = _text(rule), _specific(rule)
+        text = _text(rule)
         if set(rule) == {"among"}:
             inside = _numbers(rule["among"], classes, text)
             together |= {(a, b): text for a in inside for b in inside if a != b}
         for place, share in _limits(rule, classes, text).items():
             known = wishes.get(place)
-            if known is not None and known[0] != share and known[2] == specific:
-                raise ValueError(f"pairs: {text} contradicts {known[1]}; keep one of them")
-            if known is None or specific or share < known[0]:
-                wishes[place] = (share, text, specific)
-    for (a, b), (share, text, _) in wishes.items():
-        table[a, b] = share
+            if known and known[0] != share and _specific(known[1]) == _specific(rule):
+                raise ValueError(f"pairs: {text} contradicts {_text(known[1])}; keep one of them")
+            if known is None or _specific(rule) or share < known[0]:
+                wishes[place] = (share, rule)
+    for (a, b), (share, rule) in wishes.items():
+        table[a, b], text = share, _text(rule)
         other = wishes.get((b, a))
-        if share == 0.0 and (a, b) in together and not text.startswith("{among"):
+        if share == 0.0 and (a, b) in together and "among" not in rule:
             raise ValueError(f"pairs: {text} contradicts {together[a, b]}; keep one of them")
         if other is not None and share > 0.0 and other[0] > 0.0 and share + other[0] < 1.0:
             raise ValueError(
-                f"pairs: {text} contradicts {other[1]}: two shares of {share:g} and {other[0]:g} "
-                "do not make a whole; raise one, or forbid the pair with 'never'"
+                f"pairs: {text} contradicts {_text(other[1])}: two shares of {share:g} and "
+                f"{other[0]:g} do not make a whole; raise one, or forbid the pair with 'never'"
             )
     for number, name in enumerate(classes):
         if len(classes) > 1 and not table[number].any():

@@ -74,7 +74,8 @@ def visibility_verdict(
         partner_saliency: (B,1,h,w) of the batch that partners are taken from, where that is
             another view; None takes ``saliency``.
     """
-    weights, mixed = plan.shares, plan.mixed
+    plan = at_size(plan, (saliency.shape[2], saliency.shape[3]))
+    weights = plan.shares
     visible = _visible(plan, saliency, weights.clamp_min(weight), partner_saliency)
     if target is not None:
         classes = torch.stack([target, target[plan.index]], dim=1)
@@ -82,7 +83,7 @@ def visibility_verdict(
         visible = torch.where(same, visible.amax(1, keepdim=True).expand_as(visible), visible)
         if empty is not None:
             visible = torch.where(empty[classes], torch.ones_like(visible), visible)
-    asked = (weights >= weight - _SLACK) & mixed.unsqueeze(1)
+    asked = (weights >= weight - _SLACK) & plan.mixed.unsqueeze(1)
     number = torch.where(asked, visible, torch.ones_like(visible)).amin(1)
     return Verdict(number >= share - _SLACK, number, torch.full_like(number, share))
 
@@ -91,7 +92,6 @@ def _visible(
     plan: MixPlan, saliency: Tensor, weights: Tensor, partner_saliency: Tensor | None
 ) -> Tensor:
     """Return (B,2) shares of both contents that are shown as strongly as (B,2) weights say."""
-    plan = at_size(plan, (saliency.shape[2], saliency.shape[3]))
     region = saliency.float()
     others = region if partner_saliency is None else partner_saliency.float()
     whole = others.flatten(1).sum(1)[plan.index]

@@ -14,13 +14,13 @@ from samix.mixing import (
     Evidence,
     MixPlan,
     Pairing,
+    Relabel,
     draw_partners,
     feature_saliency,
     keep_clean,
 )
 from samix.policies import Policy
 
-from .labelling import Relabel
 from .share import MixShare
 
 GuardLike = Guard | GuardOptions | Mapping[str, Any] | bool | None

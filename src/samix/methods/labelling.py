@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import nn
 
-from samix.mixing import Evidence, MixPlan, by_content, feature_saliency
+from samix.mixing import Evidence, MixPlan, Relabel, by_content, feature_saliency
 from samix.networks import last_attention
 from samix.policies import Policy
 
 Label = Literal["area", "lam", "saliency", "attention"]
 LABELS: tuple[Label, ...] = ("area", "lam", "saliency", "attention")
 """The labels that have a name; see :class:`samix.methods.SupervisedOptions`."""
-
-Relabel = Callable[[MixPlan], MixPlan]
-"""From a plan to the same plan with another label."""
 
 
 def chosen_label(policy: Policy, label: Label | None) -> Label | None:

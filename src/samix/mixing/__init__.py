@@ -13,13 +13,13 @@ from .dense import mix_dense
 from .draws import check_generator, draw_gammas, draw_index, draw_lam, draw_uniform, step_generator
 from .energy import grid_energy, lowest_energy, unordered_places
 from .evidence import Evidence
-from .labels import by_attention, by_content
+from .labels import Relabel, by_attention, by_content
 from .masks import area_of, box_area, box_mask, constant_mask, cut_box, match_area
 from .moves import box_in_box, cells_in_place, move_cells, read_mosaic
 from .pairing import PAIRINGS, Pairing, check_pairing, draw_partners
 from .plan import Boxed, MixPlan, choose, keep_clean
 from .regions import block_cells, extreme_square, shifted_square
-from .resizing import area_average
+from .resizing import area_average, within_side
 from .saliency import (
     as_shares,
     blur_saliency,
@@ -39,6 +39,7 @@ __all__ = [
     "Evidence",
     "MixPlan",
     "Pairing",
+    "Relabel",
     "aligned",
     "alignment",
     "area_average",
@@ -93,4 +94,5 @@ __all__ = [
     "unordered_places",
     "visible_share",
     "visible_shares",
+    "within_side",
 ]

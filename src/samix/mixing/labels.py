@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -11,6 +12,8 @@ from .plan import MixPlan
 from .resizing import area_average
 from .visibility import at_size, visible_shares
 
+Relabel = Callable[[MixPlan], MixPlan]
+"""Puts another label on a plan."""
 _TINY = 1e-6
 
 
@@ -18,8 +21,8 @@ def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None 
     """Return the plan with the label set to what is visible: ``v_a / (v_a + v_b)``.
 
     The visible shares v of both contents decide instead of area or lam; where one of the two has no
-    content at all, the label stays as it is. Source: the label of
-    saliency grafting, arXiv 2112.08796, equation 5.
+    content at all, the label stays as it is. Source: the label of saliency grafting, arXiv
+    2112.08796, equation 5.
 
     Args:
         plan: The plan.

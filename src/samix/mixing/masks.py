@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .resizing import area_average
-
 _LOGIT_BOUND = 30.0  # beyond this a sigmoid in float32 is 0 or 1
 
 
@@ -69,13 +67,6 @@ def resized_box_mask(
     if inside is not None:
         columns = columns * (1.0 - inside.unsqueeze(1))
     return (1.0 - rows[:, None, :, None] * columns[:, None, None, :]).float()
-
-
-def resized_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return masks (B,1,H,W) at another size, by area averaging."""
-    if mask.stride()[2:] == (0, 0):  # the same everywhere
-        return mask[:, :, :1, :1].float().expand(-1, 1, *size)
-    return area_average(mask, size)
 
 
 def box_area(box: Tensor, size: tuple[int, int]) -> Tensor:

@@ -18,6 +18,8 @@ def area_average(values: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         (B,C,h,w) float32; the values themselves where they have that size and type.
     """
+    if values.stride()[2:] == (0, 0):  # the same everywhere
+        return values[:, :, :1, :1].float().expand(-1, -1, *size)
     values = values.float()
     height, width = values.shape[2:]
     if (height, width) == tuple(size):
@@ -32,3 +34,9 @@ def area_average(values: Tensor, size: Sequence[int]) -> Tensor:
         (summed[..., column::columns] for column in range(1, columns)), summed[..., ::columns]
     )
     return total / (rows * columns)
+
+
+def within_side(values: Tensor, side: int) -> Tensor:
+    """Return maps (B,C,H,W) shrunk by area averaging until no side is longer than ``side``."""
+    shrink = min(side / max(values.shape[2:]), 1.0)
+    return area_average(values, [max(round(length * shrink), 1) for length in values.shape[2:]])

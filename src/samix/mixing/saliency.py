@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .resizing import area_average
+from .resizing import within_side
 
 _SIDE = 64  # px; the spectrum of a larger image tells no more about where its content lies
 _SHARPNESS = 2.0
@@ -48,9 +48,8 @@ def spectral_residual(
     Returns:
         (B,1,h,w) float32, each map with sum 1, of at most ``side`` px.
     """
-    shrink = min(side / max(images.shape[2:]), 1.0)
-    size = [max(round(length * shrink), 1) for length in images.shape[2:]]
-    grey = area_average(_grey(images), size)
+    grey = within_side(_grey(images), side)
+    size = grey.shape[2:]
     grey = grey - grey.mean((2, 3), keepdim=True)
     rows, columns = (_taper(length, grey.device) for length in grey.shape[2:])
     # of a real image one half of the spectrum tells the other
@@ -163,7 +162,7 @@ def class_activation(
 def _grey(images: Tensor) -> Tensor:
     """Return (B,1,H,W) float32 means over the channels; sums of slices suit every layout."""
     first, *others = images.float().unbind(1)
-    total = torch.zeros_like(first, memory_format=torch.contiguous_format).add_(first)
+    total = first.clone(memory_format=torch.contiguous_format)
     for channel in others:
         total.add_(channel)
     return total.div_(images.shape[1]).unsqueeze(1)

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blend import read_original, read_partner
-from .masks import resized_box_mask, resized_mask
+from .masks import resized_box_mask
 from .plan import MixPlan
+from .resizing import area_average
 
 
 def visible_share(region: Tensor, mask: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ def at_size(plan: MixPlan, size: tuple[int, int]) -> MixPlan:
         return plan
     boxed = plan.known_box
     if boxed is None:
-        mask = resized_mask(plan.mask, size)
+        mask = area_average(plan.mask, size)
     else:
         mask = resized_box_mask(boxed.box, known, size, boxed.inside)
     grid = plan.grid
