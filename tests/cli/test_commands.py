@@ -47,6 +47,24 @@ def test_policies_lists_all_with_their_options(capsys):
     assert "alpha 2.0" in text
 
 
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("train demo --epoch 3", "'samix train' has no --epoch; did you mean --epochs?"),
+        ("check demo --skip-corrupt", "'samix check' has no --skip-corrupt, which is of 'samix"),
+        ("mixer list --budget=3", "'samix mixer list' has no --budget, which is of 'samix poc'"),
+        ("--epochs train demo", "--epochs stands before the command; write it after 'samix train'"),
+        ("check a b", "'samix check' takes no further word, got 'b'"),
+        ("train demo --zzz", "'samix train' has no --zzz; see 'samix train --help'"),
+    ],
+)
+def test_an_option_that_a_command_lacks_is_explained(words, advice, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words.split())
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(f"samix: {advice}")
+
+
 @pytest.mark.parametrize("words", [[], ["trian"], ["train", "--foo"]])
 def test_unknown_words_exit_with_two(words, capsys):
     with pytest.raises(SystemExit) as stopped:

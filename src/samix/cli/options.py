@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-FLAGS: list[str] = []  # every option, for the hint at a misspelt one
-
 
 def add_command(
     commands: Any, name: str, *, usage: str, about: str, description: str, examples: str
@@ -43,11 +41,9 @@ def add_option(group: Any, flag: str, meaning: str, **options: Any) -> None:
         meaning: Its line of the help.
         **options: Arguments of ``add_argument``.
     """
-    FLAGS.append(flag)
     group.add_argument(flag, help=meaning, **options)
 
 
 def add_switch(group: Any, flag: str, meaning: str) -> None:
     """Add an option that is on or, with --no- before its name, off."""
-    FLAGS.append(flag)
     group.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 from samix._version import __version__
 
@@ -15,7 +15,6 @@ from .check_policy_options import add_check_policy
 from .evaluate_options import add_evaluate
 from .explain_options import add_explain
 from .mixer_options import add_mixer
-from .options import FLAGS
 from .poc_options import add_poc
 from .policies_options import add_policies
 from .predict_options import add_predict
@@ -26,16 +25,45 @@ from .ui_options import add_ui
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence, with the nearest option where one is unknown."""
+    """A parser whose complaint is one sentence."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and complain about a word that the command does not know in its own words."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            words = [self.prog, found.command, getattr(found, "action", "")]
+            self.exit(2, f"samix: {_complaint(self, ' '.join(filter(None, words)), unknown)}\n")
+        return found
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with code 2."""
-        unknown = message.removeprefix("unrecognized arguments: ")
-        flag = unknown.split()[0].partition("=")[0] if unknown != message else ""
-        near = difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.5) if flag else []
-        hint = f"; did you mean {near[0]}?" if near else f"; see '{self.prog} --help'"
-        print(f"samix: {message}{hint}", file=sys.stderr)
-        raise SystemExit(2)
+        self.exit(2, f"samix: {message}; see '{self.prog} --help'\n")
+
+
+def _complaint(root: argparse.ArgumentParser, name: str, unknown: list[str]) -> str:
+    """Return what is wrong with the words that the command ``name`` did not know."""
+    flag = next((word for word in unknown if word.startswith("-")), unknown[0]).partition("=")[0]
+    options = dict(_options(root))
+    others = [f"'{other}'" for other, flags in options.items() if flag in flags]
+    near = difflib.get_close_matches(flag, options[name], n=1, cutoff=0.6)
+    if flag in options[name]:
+        return f"{flag} stands before the command; write it after '{name}'"
+    if others:
+        some = others if len(others) < 4 else [*others[:3], f"{len(others) - 3} more"]
+        return f"'{name}' has no {flag}, which is of {', '.join(some)}; see '{name} --help'"
+    if not flag.startswith("-"):
+        return f"'{name}' takes no further word, got '{flag}'; see '{name} --help'"
+    hint = f"did you mean {near[0]}?" if near else f"see '{name} --help'"
+    return f"'{name}' has no {flag}; {hint}"
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, set[str]]]:
+    """Yield the name of each command below the parser, and its options."""
+    yield parser.prog, {flag for action in parser._actions for flag in action.option_strings}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
 
 
 def create_parser() -> argparse.ArgumentParser:
