@@ -37,7 +37,7 @@ BAD_OPTIONS = [
     (["--views", "dino"], ["--views", "dino", "moco"]),
     (["--batch-size", "1"], ["--batch-size 1", "2"]),
     (["--batch-size", "999"], ["--batch-size 999", "12"]),
-    (["--policy", "i-mixx"], ["i-mixx", "nearest"]),
+    (["--policy", "i-mixx"], ["i-mixx", "the nearest is 'i-mix'"]),
     (["--policy", "mochi", "--method", "simclr"], ["mochi", "moco", "simclr"]),
     (["--policy", "none", "--clean-branch"], ["clean_branch", "none"]),
     (["--policy", "photos"], ["photos", "not a run folder"]),

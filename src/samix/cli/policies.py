@@ -44,7 +44,8 @@ def run_policies(chosen: argparse.Namespace) -> int:
         methods = f"made of {rival.policy}, for {', '.join(rival.methods)}"
         _print_lines(name, [rival.about, methods])
     print("\nUse one with: samix train DATA --policy NAME, or samix pretrain DATA --policy NAME")
-    print("Look at one with: samix preview DATA --policy NAME")
+    print("Look at one with: samix preview DATA --policy NAME (one that reads or trains a network")
+    print("  draws its mixes in a run: mixes.png)")
     print("Prove that it does what it says with: samix check-policy NAME DATA")
     return 0
 

@@ -131,7 +131,7 @@ def _unseen(name: str) -> str | None:
         )
     traits = POLICIES[name]().traits
     if traits.sources == "history":
-        return "mixes with the batch before, which there is none of yet; leave it out"
+        return f"mixes with the batch before, which there is none of yet; {_in_a_run(name)}"
     if traits.seam == "feature":
         return (
             "mixes features inside the network, not photos, so that there is nothing to look at; "
@@ -145,9 +145,13 @@ def _unseen(name: str) -> str | None:
     if traits.needs:
         return (
             f"reads the {', '.join(traits.needs)} of a network in training, so that it cannot mix "
-            "before; leave it out"
+            f"before; {_in_a_run(name)}"
         )
     return None
+
+
+def _in_a_run(name: str) -> str:
+    return f"a run draws its mixes: see mixes.png of samix train DATA --policy {name} --epochs 1"
 
 
 def _divided(

@@ -49,8 +49,8 @@ def add_run(parser: argparse.ArgumentParser, words: RunWords) -> None:
     add_option(group, "--seed", "seed of everything random (0)", type=int, metavar="N")
 
 
-def add_photos(group: Any) -> None:
-    """Add which photos are taken and how they are split."""
+def add_photos(group: Any, *, image_size: str = "224") -> None:
+    """Add which photos are taken and how they are split; ``image_size`` is the default's word."""
     add_option(group, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(group, "--download", "let timm names fetch their data")
     add_switch(group, "--skip-corrupt", "leave out photos that cannot be read, instead of stopping")
@@ -79,15 +79,15 @@ def add_photos(group: Any) -> None:
     add_option(
         group,
         "--image-size",
-        "side in pixels that the network sees (224)",
+        f"side in pixels that the network sees ({image_size})",
         type=int,
         metavar="N",
     )
 
 
-def add_network(group: Any) -> None:
-    """Add which network is trained."""
-    add_option(group, "--backbone", "any timm model (resnet18)", metavar="NAME")
+def add_network(group: Any, *, backbone: str = "resnet18") -> None:
+    """Add which network is trained; ``backbone`` is the default's word."""
+    add_option(group, "--backbone", f"any timm model ({backbone})", metavar="NAME")
     add_switch(group, "--pretrained", "start from timm's weights")
     add_option(group, "--stem", "'small' for photos of up to 64 pixels", metavar="small")
     add_option(group, "--tap", "stage or block that the Mixer reads", type=int, metavar="N")

@@ -102,8 +102,10 @@ def _open_torch(
         msg = f"unknown image set '{name}'; the nearest is 'torch/{near}'"
         raise InputError(msg)
     if root is None:
-        msg = f"'{name}' needs the folder that holds its data; give it as data root"
-        raise InputError(msg)
+        raise InputError(
+            f"'{name}' needs the folder that holds its data: --data-root DIR (root=), and "
+            "--download fetches it"
+        )
     try:
         return [
             (split, create_dataset(name, root=str(root), split=word, download=download))
@@ -111,8 +113,9 @@ def _open_torch(
         ]
     except (RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
-        msg = f"'{name}' was not found in '{root}' ({reason}); give its folder or allow a download"
-        raise InputError(msg) from error
+        failed = f"could not be fetched into '{root}' ({reason})"
+        missing = f"was not found in '{root}' ({reason}); give its folder, or add --download"
+        raise InputError(f"'{name}' {failed if download else missing}") from error
 
 
 def _open_hfds(name: str, root: Path | None) -> list[tuple[SplitName, Any]]:

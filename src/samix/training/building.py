@@ -21,9 +21,10 @@ from samix.methods import (
     method_options,
     scaled,
 )
-from samix.networks import MixerOptions, create_backbone, tap_features
+from samix.networks import MixerOptions, create_backbone, is_pretrained_mixer, tap_features
 from samix.policies import (
     MIXER_OPTIONS,
+    POLICIES,
     check_options,
     create_policy,
     nearest,
@@ -50,6 +51,7 @@ def check_names(config: RunConfig) -> None:
     try:
         if isinstance(config, PretrainConfig):
             _check_method(config)
+            _check_rival(config)
         elif config.policy in RIVALS:
             raise ValueError(
                 f"policy: {config.policy!r} is for samix pretrain with method "
@@ -92,11 +94,21 @@ def _check_method(config: PretrainConfig) -> None:
         )
     known = [option for option in method_options(name) if option not in _SET_BY_THE_RUN]
     check_options(config.method_options, known, f"method {name!r}")
+
+
+def _check_rival(config: PretrainConfig) -> None:
+    """Refuse a policy of another method, and one that is neither a policy nor a rival."""
     rival = RIVALS.get(config.policy)
-    if rival is not None and name not in rival.methods:
+    if rival is not None and config.method not in rival.methods:
         raise ValueError(
             f"--policy {config.policy} is defined for method {' or '.join(rival.methods)}, got "
-            f"--method {name}"
+            f"--method {config.method}"
+        )
+    known = (*POLICIES, *RIVALS)
+    if config.policy not in known and not is_pretrained_mixer(config.policy):
+        raise ValueError(
+            f"--policy must be one of {', '.join(known)}, or the folder of a Mixer or of a run, "
+            f"got {config.policy!r}; the nearest is {nearest(config.policy, known)!r}"
         )
 
 
