@@ -10,13 +10,21 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from samix.data import ImageSet, find_duplicates, find_leakage, keep_together, open_images
+from samix.data import (
+    ImageSet,
+    find_duplicates,
+    find_leakage,
+    keep_together,
+    open_images,
+    split_together,
+)
 from samix.data import duplicates as module
 from samix.data.alignment import normalise, refine
 from samix.data.duplicate_record import record_path
 from samix.data.fingerprints import content_hashes, take_fingerprints
 from samix.data.grouping import merge_groups, star_groups
 from samix.data.together import large_notes
+from samix.errors import InputError
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -338,3 +346,14 @@ def test_too_many_photos_are_said_to_be_too_many(monkeypatch: pytest.MonkeyPatch
     assert groups is None
     assert "not looked for" in notes[0]
     assert find_duplicates(images).groups == ()
+
+
+def test_a_class_of_near_duplicates_alone_cannot_be_divided_and_says_how_it_could() -> None:
+    first, second = scene(1), scene(2)
+    photos = [first, second, dimmed(first), scene(3), cropped(first), scene(4)]
+    options = {"group_by": None, "val_fraction": 0.3, "test_fraction": 0.3, "seed": 0}
+    with pytest.raises(InputError, match="--duplicates ignore divides them"):
+        split_together(held(photos), use="group", **options)
+    splits, notes = split_together(held(photos), use="ignore", **options)
+    assert sorted((*splits.train, *splits.val, *splits.test)) == list(range(6))
+    assert notes == ()

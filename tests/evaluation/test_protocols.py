@@ -4,7 +4,9 @@ import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from samix.data import make_splits, open_images, write_splits
 from samix.errors import InputError
@@ -137,6 +139,32 @@ def test_the_splits_of_a_run_are_used(images, tmp_path):
     assert str(path) in division.origin
     assert "--group-by is not used" in division.notes[0]
     assert divide(images, None, seed=7).splits == splits
+
+
+def test_near_duplicates_lie_on_one_side_of_a_new_division(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        folder = tmp_path / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        pixels = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+        photo = Image.fromarray(pixels).resize((48, 48), Image.Resampling.BICUBIC)
+        photo.save(folder / f"{number:02d}-first.png")
+        photo.save(folder / f"{number:02d}-second.jpg", quality=60)
+    images = open_images(tmp_path)
+
+    def torn(splits):
+        sides = {}
+        for side in ("train", "val", "test"):
+            for i in getattr(splits, side):
+                sides.setdefault(images.keys[i].partition("-")[0], set()).add(side)
+        return sum(len(where) > 1 for where in sides.values())
+
+    kept = divide(images, None, seed=0)
+    assert torn(kept.splits) == 0
+    assert "40 groups of near-duplicates (80 of 80 photos)" in kept.notes[0]
+    ignored = divide(images, None, seed=0, duplicates="ignore")
+    assert torn(ignored.splits) > 0
+    assert ignored.notes == ()
 
 
 def test_photos_without_a_label_are_in_no_part(images, tmp_path):

@@ -33,7 +33,7 @@ from samix.data.splits import (
     write_splits,
 )
 from samix.data.store import PhotoStore
-from samix.data.together import DuplicateUse, find_leakage, keep_together
+from samix.data.together import DuplicateUse, find_leakage, keep_together, split_together
 from samix.data.two_views import RECIPES, Recipe, RecipeName, TwoViews, two_views
 from samix.data.view_loader import ViewBatch, ViewDataset, build_view_loader
 from samix.data.views import (
@@ -89,6 +89,7 @@ __all__ = [
     "open_images",
     "random_keys",
     "read_splits",
+    "split_together",
     "train_view",
     "two_views",
     "write_demo",

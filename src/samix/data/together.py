@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from samix.data.collection import ImageSet, SplitName
 from samix.data.duplicates import (
@@ -15,6 +15,8 @@ from samix.data.duplicates import (
     find_duplicates,
     known_duplicates,
 )
+from samix.data.splits import Splits, make_splits
+from samix.errors import InputError
 
 DuplicateUse = Literal["group", "ignore"]
 Groups = tuple[str | None, ...]
@@ -82,6 +84,39 @@ def keep_together(
         )
     found = find_duplicates(images, announce=announce)
     return (found.names() if found.groups else None), (*_found_note(found), *large_notes(found))
+
+
+def split_together(
+    images: ImageSet,
+    *,
+    group_by: str | None,
+    use: DuplicateUse,
+    announce: Announce | None = None,
+    **options: Any,
+) -> tuple[Splits, tuple[str, ...]]:
+    """Return a new division that keeps near-duplicates on one side, and sentences for the user.
+
+    Args:
+        images: The photos.
+        group_by: As for :func:`keep_together`, like the next two.
+        use: What is done about near-duplicates.
+        announce: Called during long work.
+        **options: Fractions and seed of :func:`samix.data.make_splits`.
+
+    Raises:
+        InputError: The photos cannot be divided so; where near-duplicates are in the way, it says
+            so.
+    """
+    groups, notes = keep_together(images, group_by=group_by, use=use, announce=announce)
+    try:
+        return make_splits(images, group_by=group_by, groups=groups, **options), notes
+    except InputError as error:
+        if groups is None:
+            raise
+        raise InputError(
+            f"{error} (near-duplicates count as one group; --duplicates ignore divides them, and "
+            "then the test says more than is true)"
+        ) from error
 
 
 def find_leakage(images: ImageSet, found: Duplicates) -> Leakage:

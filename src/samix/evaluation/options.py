@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from typing import get_args
 
+from samix.data import DuplicateUse
 from samix.errors import InputError
 
 from .budgets import DEFAULT_BUDGETS, Budget, parse_budgets
@@ -25,7 +27,8 @@ class EvaluateOptions:
         budgets: Label budgets of linear probe and fine-tuning.
         draws: Draws of the labels at each budget, with seeds from ``seed`` on.
         finetune: How networks are fine-tuned.
-        group_by: For a new division of the data, with the following two.
+        group_by: For a new division of the data, with the following three.
+        duplicates: "group" keeps near-duplicates on one side, "ignore" does not look for them.
         val_fraction: Share for validation; None is 0.15.
         test_fraction: Share for test; None is 0.2.
         seed: Seed of division, labels, heads and random encoders.
@@ -38,12 +41,17 @@ class EvaluateOptions:
     draws: int = 3
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     group_by: str | None = None
+    duplicates: DuplicateUse = "group"
     val_fraction: float | None = None
     test_fraction: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("protocol", PROTOCOLS), ("part", ("test", "val"))):
+        for name, known in (
+            ("protocol", PROTOCOLS),
+            ("part", ("test", "val")),
+            ("duplicates", get_args(DuplicateUse)),
+        ):
             value = getattr(self, name)
             if value not in known:
                 near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]

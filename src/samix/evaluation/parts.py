@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from samix.data import ImageSet, Splits, make_splits, read_splits
+from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together
+from samix.data.duplicates import Announce
 from samix.data.groups import read_table
 
 
@@ -33,6 +34,8 @@ def divide(
     val_fraction: float | None = None,
     test_fraction: float | None = None,
     seed: int = 0,
+    duplicates: DuplicateUse = "group",
+    announce: Announce | None = None,
 ) -> Division:
     """Divide photos as the run that is judged did, or anew.
 
@@ -43,6 +46,9 @@ def divide(
         val_fraction: Share for validation; None is 0.15.
         test_fraction: Share for test; None is 0.2.
         seed: Seed of the division.
+        duplicates: What a new division does about near-duplicates: see
+            :func:`samix.data.keep_together`.
+        announce: Called while they are looked for.
 
     Raises:
         InputError: The photos cannot be divided.
@@ -60,16 +66,19 @@ def divide(
     if reused is not None:
         unused = (f"The splits are those of the run; {asked[0]} is not used.",) if asked else ()
         return Division(reused, f"those of '{of_source}'", unused)
-    splits = make_splits(
+    splits, kept = split_together(
         images,
         group_by=group_by,
+        use=duplicates,
+        announce=announce,
         val_fraction=0.15 if val_fraction is None else val_fraction,
         test_fraction=0.2 if test_fraction is None else test_fraction,
         seed=seed,
     )
     splits = _labelled(images, splits)
-    notes = () if of_source is None else (why, *_seen(images, splits.test, of_source))
-    return Division(splits, f"made with seed {seed}", tuple(note for note in notes if note))
+    seen = () if of_source is None else (why, *_seen(images, splits.test, of_source))
+    notes = tuple(note for note in (*seen, *kept) if note)
+    return Division(splits, f"made with seed {seed}", notes)
 
 
 def _reused(images: ImageSet, path: Path) -> tuple[Splits | None, str]:

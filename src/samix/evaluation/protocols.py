@@ -52,6 +52,8 @@ def evaluate(
         val_fraction=options.val_fraction,
         test_fraction=options.test_fraction,
         seed=options.seed,
+        duplicates=options.duplicates,
+        announce=progress.work,
     )
     draws = _draws(data, division, options) if options.protocol != "knn" else {}
     photos = Photos(data, division.splits, source.image_size, (source.mean, source.std), progress)

@@ -19,9 +19,9 @@ from samix.data import (
     join_splits,
     keep_together,
     labelled_subset,
-    make_splits,
     make_unlabelled_splits,
     read_splits,
+    split_together,
 )
 from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod, SupervisedMethod
@@ -150,13 +150,14 @@ def split(
         "test_fraction": config.test_fraction,
         "seed": config.seed,
     }
+    together: dict[str, Any] = {"use": config.duplicates, "announce": announce}
     given = None if config.splits is None else read_splits(config.splits, images)
     if isinstance(config, TrainConfig):
-        return _labelled_split(images, config, options, announce, given)
+        return _labelled_split(images, config, {**options, **together}, given)
     if given is not None:
         return given, ()
-    options["groups"], kept = _near_duplicates(images, config, announce)
-    splits, notes = make_unlabelled_splits(images, **options)
+    groups, kept = keep_together(images, group_by=config.group_by, **together)
+    splits, notes = make_unlabelled_splits(images, groups=groups, **options)
     if len(splits.val) < 2:
         raise InputError(
             f"{len(images)} photos are too few to pre-train with: {len(splits.val)} would be left "
@@ -165,17 +166,10 @@ def split(
     return splits, (*kept, *notes)
 
 
-def _near_duplicates(
-    images: ImageSet, config: RunConfig, announce: Announce | None
-) -> tuple[tuple[str | None, ...] | None, tuple[str, ...]]:
-    return keep_together(images, group_by=config.group_by, use=config.duplicates, announce=announce)
-
-
 def _labelled_split(
     images: ImageSet,
     config: TrainConfig,
     options: dict[str, Any],
-    announce: Announce | None,
     given: Splits | None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Return the parts with the labels that may be used, and sentences for the user."""
@@ -184,9 +178,9 @@ def _labelled_split(
     if given is not None:
         check_splits(images, given)
         there = given
-    if there is None:
-        options["groups"], kept = _near_duplicates(images, config, announce)
-    whole = there or _divided(images, options)
+    whole = there
+    if whole is None:
+        whole, kept = split_together(images, **options)
     if config.final:
         kept = (*kept, final_note(len(whole.test)))
         whole = replace(whole, train=tuple(sorted((*whole.train, *whole.test))), test=())
@@ -216,19 +210,6 @@ def _labelled_split(
 def final_note(photos: int) -> str:
     """Return what to tell where the test photos are learned from."""
     return f"The {photos} test photos are learned from too: this model has no test figure."
-
-
-def _divided(images: ImageSet, options: dict[str, Any]) -> Splits:
-    """Divide photos; where near-duplicates are in the way, say so."""
-    try:
-        return make_splits(images, **options)
-    except InputError as error:
-        if options["groups"] is None:
-            raise
-        raise InputError(
-            f"{error} (near-duplicates count as one group; --duplicates ignore divides them, and "
-            "then the test says more than is true)"
-        ) from error
 
 
 def _task(
