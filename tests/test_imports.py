@@ -90,6 +90,8 @@ import sys
 for name in {EXTRAS!r}:
     sys.modules[name] = None
 import torch, samix
+for name in samix.__all__:
+    getattr(samix, name)
 method = samix.create_method(
     "supervised", backbone="resnet18", num_classes=2, stem="small",
     model_kwargs=dict(layers=(1, 1, 1, 1), channels=(4, 4, 4, 4)),

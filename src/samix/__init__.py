@@ -10,46 +10,51 @@ methods     one training step as a plain module: supervised, moco, simclr, byol,
 data, training, evaluation, report, cli  what `samix train` needs (the extra samix[train])
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
-from .checking import check_policy
-from .guard import create_guard
-from .methods import (
-    METHODS,
-    SelfSupervisedMethod,
-    SelfSupervisedOptions,
-    StepOutput,
-    SupervisedMethod,
-    SupervisedOptions,
-    create_method,
-)
-from .mixing import MixPlan, blend, match_area, mix_dense, mix_targets
-from .networks import (
-    Mixer,
-    MixerOptions,
-    MomentumEncoder,
-    PretrainedMixer,
-    momentum_decay,
-    small_stem,
-)
-from .objectives import (
-    area_loss,
-    batch_candidates,
-    eta_balanced_loss,
-    global_loss,
-    local_loss,
-    queue_candidates,
-    soft_cross_entropy,
-)
-from .policies import (
-    POLICIES,
-    BatchMix,
-    Evidence,
-    LearnedPolicy,
-    Policy,
-    StaticPolicy,
-    create_policy,
-    mix_collate,
-)
+
+if TYPE_CHECKING:
+    from .checking import check_policy
+    from .guard import create_guard
+    from .methods import (
+        METHODS,
+        SelfSupervisedMethod,
+        SelfSupervisedOptions,
+        StepOutput,
+        SupervisedMethod,
+        SupervisedOptions,
+        create_method,
+    )
+    from .mixing import MixPlan, blend, match_area, mix_dense, mix_targets
+    from .networks import (
+        Mixer,
+        MixerOptions,
+        MomentumEncoder,
+        PretrainedMixer,
+        momentum_decay,
+        small_stem,
+    )
+    from .objectives import (
+        area_loss,
+        batch_candidates,
+        eta_balanced_loss,
+        global_loss,
+        local_loss,
+        queue_candidates,
+        soft_cross_entropy,
+    )
+    from .policies import (
+        POLICIES,
+        BatchMix,
+        Evidence,
+        LearnedPolicy,
+        Policy,
+        StaticPolicy,
+        create_policy,
+        mix_collate,
+    )
 
 __all__ = [
     "METHODS",
@@ -89,3 +94,22 @@ __all__ = [
     "small_stem",
     "soft_cross_entropy",
 ]
+
+_PARTS = ("mixing", "policies", "networks", "objectives", "methods", "guard", "checking")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for: the command line answers without torch."""
+    if name in _PARTS:
+        return import_module(f".{name}", __name__)
+    if name in __all__:
+        for part in _PARTS:
+            module = import_module(f".{part}", __name__)
+            if hasattr(module, name):
+                globals()[name] = value = getattr(module, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_PARTS]

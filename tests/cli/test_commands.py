@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import samix
@@ -71,3 +74,15 @@ def test_unknown_words_exit_with_two(words, capsys):
         main(words)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from samix.cli import main\n"
+        "try:\n    main(['train', '--help'])\n"
+        "finally:\n    print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: samix train")
+    assert done.stdout.rstrip().endswith("False")
