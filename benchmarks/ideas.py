@@ -164,18 +164,18 @@ def every(method: Method, *, steps: int) -> None:
 
 
 IDEAS: dict[str, Callable[[Method], None]] = {
+    "sharpened 3 times": partial(sharpen, factor=3.0),
+    "binary": binary,
+    "hard for the encoder": partial(hard, weight=0.3),
+    "best of 2 partners": partial(confident, candidates=2),
+    "alpha 0.2 to 2": partial(alpha_by_stage, first=0.2, last=2.0),
+    "alpha 2 to 0.2": partial(alpha_by_stage, first=2.0, last=0.2),
+    "flattened": partial(sharpen, factor=0.5),
     "half mixup-cutmix": partial(
         switch, share=0.5, other="mixup-cutmix", alpha=1.0, cutmix_alpha=1.0
     ),
     "half cutmix": partial(switch, share=0.5, other="cutmix", alpha=1.0),
     "half mixup": partial(switch, share=0.5, other="mixup", alpha=1.0),
-    "sharpened 3 times": partial(sharpen, factor=3.0),
-    "flattened": partial(sharpen, factor=0.5),
-    "binary": binary,
-    "best of 2 partners": partial(confident, candidates=2),
-    "alpha 0.2 to 2": partial(alpha_by_stage, first=0.2, last=2.0),
-    "alpha 2 to 0.2": partial(alpha_by_stage, first=2.0, last=0.2),
-    "hard for the encoder": partial(hard, weight=0.3),
     "Mixer every 4th step": partial(every, steps=4),
 }
 """By name: what changes a fresh method in place."""
