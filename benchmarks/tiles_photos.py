@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
 from samix.data import open_images
@@ -89,4 +89,11 @@ def grouped_split(tiles: Tiles, seed: int) -> tuple[Tensor, Tensor]:
     folds = StratifiedGroupKFold(3, shuffle=True, random_state=seed // 3)
     found = folds.split(np.zeros(len(tiles.target)), tiles.target, tiles.part)
     train, test = list(found)[seed % 3]
+    return torch.from_numpy(train), torch.from_numpy(test)
+
+
+def random_split(tiles: Tiles, seed: int) -> tuple[Tensor, Tensor]:
+    """Return what a split gives that knows nothing of parts; otherwise as :func:`grouped_split`."""
+    folds = StratifiedKFold(3, shuffle=True, random_state=seed // 3)
+    train, test = list(folds.split(np.zeros(len(tiles.target)), tiles.target))[seed % 3]
     return torch.from_numpy(train), torch.from_numpy(test)
