@@ -49,6 +49,7 @@ WORDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
     poc = tmp_path / "poc"
     prices = ["--price", "2", "--currency", "EUR", "--power", "100"]
@@ -84,6 +85,7 @@ def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
     assert "has version 7, expected 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed(tmp_path):
     poc = tmp_path / "poc"
     study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=10)

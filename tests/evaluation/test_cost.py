@@ -279,6 +279,7 @@ def test_memory_that_runs_out_is_told_in_a_sentence(error):
         raise error
 
 
+@pytest.mark.slow
 @linux
 def test_peak_memory_of_a_fresh_process_and_of_this_one():
     """The wider network holds more; its weights are known exactly."""

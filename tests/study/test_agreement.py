@@ -147,6 +147,7 @@ def test_other_questions_never_turn_into_a_recommendation() -> None:
     assert "In self-supervised learning with 1,000 labelled photos" in joined.verdict.sentence.en
 
 
+@pytest.mark.slow
 def test_no_effect_in_a_whole_study_is_hardly_ever_adopted() -> None:
     """Both modes and two budgets together, from the tables."""
     kinds = Counter(

@@ -287,6 +287,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_ten_times_and_resumed_is_equal(tmp_path):
     """SIGKILL of the first process at random moments; its workers end by themselves."""
     script = tmp_path / "go_on.py"
