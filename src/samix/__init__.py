@@ -100,7 +100,7 @@ _PARTS = ("mixing", "policies", "networks", "objectives", "methods", "guard", "c
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for: the command line answers without torch."""
-    if name in _PARTS:
+    if name in (*_PARTS, "data", "errors"):
         return import_module(f".{name}", __name__)
     if name in __all__:
         for part in _PARTS:
