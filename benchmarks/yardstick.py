@@ -212,6 +212,8 @@ def claim(folder: Path, cell: Any) -> IO[str] | None:
 def next_cell(arguments: argparse.Namespace) -> tuple[Cell, IO[str]] | None:
     """Return a missing cell that no other process is at, with its lock."""
     for cell in planned(read_rows(arguments.output), arguments.groups, arguments.seeds):
+        if arguments.only not in cell.name:
+            continue
         lock = claim(arguments.log, cell)
         if lock is None:
             continue
@@ -233,6 +235,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/yardstick.csv"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", default="", help="cells whose name has these words")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--log", type=Path, default=Path("runs/yardstick"))
     arguments = parser.parse_args()
