@@ -51,6 +51,8 @@ def test_nothing_is_wrong(capsys):
     said, record = checked(["photos"], 0, capsys)
     assert "Nothing was found that makes results untrustworthy." in said
     assert "1 group of duplicates holds 2 photos" in said
+    assert "at random 22% of the test photos would show a part that was learned from" in said
+    assert record["known_at_random"] == pytest.approx(2 / 6 * 0.65)
     assert record["problems"] == []
     assert record["photos"] == 6
     assert record["independent_parts"] == 5

@@ -24,6 +24,7 @@ from .summary import say
 
 _MOST_PAIRS = 10_000  # in the record
 _SHOWN_CLASSES = 12
+_WORTH_TELLING = 0.01  # of the test photos
 
 
 def record_of(found: Check) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def record_of(found: Check) -> dict[str, Any]:
             "shared_groups": list(found.shared_groups),
         },
         "divided_by_grouping": _keys(found, found.divided),
+        "known_at_random": found.known_at_random,
     }
 
 
@@ -125,6 +127,17 @@ def duplicate_line(found: Check) -> str:
     return f"Duplicates: {near}{equal}."
 
 
+def random_line(found: Check) -> str:
+    """Return what a split at random would do, in a sentence; empty where it is next to nothing."""
+    share = found.known_at_random
+    if share is None or share < _WORTH_TELLING:
+        return ""
+    return (
+        f"With a split at random {share:.0%} of the test photos would show a part that was learned "
+        "from; samix keeps each part on one side."
+    )
+
+
 def judged_words(count: ClassCount) -> str:
     """Return how well the recall of a class can be judged."""
     if count.test_parts < TOO_FEW:
@@ -152,7 +165,8 @@ def print_check(found: Check, output: Path, console: Console) -> None:
     )
     if found.images.classes:
         _print_classes(found, console)
-    say(console, duplicate_line(found))
+    for line in filter(None, (duplicate_line(found), random_line(found))):
+        say(console, line)
     for note in warnings_of(found):
         say(console, f"Note: {note}")
     problems = found.problems()

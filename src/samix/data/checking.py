@@ -15,6 +15,7 @@ from samix.data.groups import find_groups
 from samix.data.together import Leakage, find_leakage
 
 TEST_SHARE = 0.2  # of the parts, that a new split gives to the test
+_TRAIN_SHARE = 0.65  # of the photos, that a new split gives to train
 TOO_FEW = 10  # independent test parts of a class below which its recall cannot be judged
 _RECALL = 0.9  # for which the precision is stated
 _Z = 1.96  # 95 %
@@ -82,6 +83,18 @@ class Check:
     def parts(self) -> int:
         """Number of independent parts of all photos."""
         return _parts(self.groups, range(len(self.images)))
+
+    @property
+    def known_at_random(self) -> float | None:
+        """Share of the test photos whose part is in train too, where photos are split at random.
+
+        Expected, for parts as :attr:`groups` has them; None where the data gives a test part.
+        """
+        if "test" in self.images.given_split:
+            return None
+        sizes = Counter(_part(self.groups, i) for i in range(len(self.images)))
+        unknown = sum(n * (1 - _TRAIN_SHARE) ** (n - 1) for n in sizes.values())
+        return 1 - unknown / len(self.images)
 
     def problems(self) -> list[str]:
         """Return what makes results untrustworthy, a sentence each."""
