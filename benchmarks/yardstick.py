@@ -155,7 +155,7 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
     seconds = time.process_time() - start - measured
     if log is not None:
         log.mkdir(parents=True, exist_ok=True)
-        (log / f"{cell.name}-{cell.seed}.json").write_text(json.dumps(signs, indent=1))
+        (log / f"{file_name(cell)}.json").write_text(json.dumps(signs, indent=1))
     average = method.average.module if method.average is not None else None
     early = signs[1]  # after 10 % of the steps
     return {
@@ -197,10 +197,15 @@ def append(path: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
+def file_name(cell: Any) -> str:
+    """Return a name for the files of a cell; its own may have a slash, as in "Mixer on 1/4"."""
+    return f"{cell.name}-{cell.seed}".replace("/", " of ")
+
+
 def claim(folder: Path, cell: Any) -> IO[str] | None:
     """Reserve a cell until the process ends; None where another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / f"{cell.name}-{cell.seed}.lock").open("w")
+    file = (folder / f"{file_name(cell)}.lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
