@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -26,8 +27,9 @@ import samix
 from ideas import IDEAS
 from samix.methods import Cost
 from samix.mixing import MixPlan
-from samix.networks import Tap
+from samix.networks import Tap, in_fast_format
 from samix.networks.mixer import pair_attention
+from stepping import ratios_in_turn
 from yardstick import RESNET
 from yardstick_cells import EVERY
 
@@ -47,7 +49,7 @@ def past_the_tap(method: Method) -> None:
 
     @torch.no_grad()
     def features(images: Tensor, tap: Tap) -> Tensor:
-        shown = images.contiguous(memory_format=torch.channels_last)
+        shown = in_fast_format(images)
         maps = average.module.forward_intermediates(shown, indices=[tap.index], output_fmt="NCHW")
         found: Tensor = maps[1][0]
         return found
@@ -171,12 +173,10 @@ def measure(name: str, rounds: int) -> None:
     size = network["image_size"]
     batch = torch.randn(BATCH[name], 3, size, size), torch.randint(0, 10, (BATCH[name],))
     made = {label: variant.create(network) for label, variant in VARIANTS.items()}
-    ratios: dict[str, list[float]] = {label: [] for label in VARIANTS}
-    for number in range(rounds + 1):
-        spent = {label: step_seconds(VARIANTS[label], *pair, batch) for label, pair in made.items()}
-        if number:  # the first round warms up
-            for label, values in ratios.items():
-                values.append(spent[label] / spent["full"])
+    steps = {
+        label: partial(step_seconds, VARIANTS[label], *pair, batch) for label, pair in made.items()
+    }
+    ratios = ratios_in_turn(steps, "full", rounds)
     print(f"\n{name}\n\n| | over full | quartiles |\n|---|---|---|")
     for label, values in ratios.items():
         # a Mixer that learns every 4th step has steps of two kinds

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import torch
 
 import samix
+from stepping import ratios_in_turn
 from tiles_accuracy import NETWORK, SIZE
 from yardstick import RESNET
 
@@ -63,14 +65,10 @@ def main() -> None:
         size = NETWORKS[name]["image_size"]
         images = torch.randn(BATCH[name], 3, size, size).to(memory_format=torch.channels_last)
         target = torch.randint(0, 10, (BATCH[name],))
-        ratios: dict[str, list[float]] = {label: [] for label in guards}
-        for number in range(arguments.rounds + 1):
-            spent = {label: _step(method, images, target) for label, method in methods.items()}
-            if number:  # the first round warms up
-                for label, values in ratios.items():
-                    values.append(spent[label] / spent["without"])
-        for label, values in ratios.items():
-            low, middle, high = statistics.quantiles(values, n=4)
+        steps = {label: partial(_step, method, images, target) for label, method in methods.items()}
+        ratios = ratios_in_turn(steps, "without", arguments.rounds)
+        for label in guards:
+            low, middle, high = statistics.quantiles(ratios[label], n=4)
             print(f"{name}: guard {label} {middle:.3f} ({low:.3f} to {high:.3f})", flush=True)
 
 

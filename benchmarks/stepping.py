@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -32,3 +32,22 @@ def learn(method: samix.SupervisedMethod, optimizer: Any, schedule: Any, *batch:
     schedule.step()
     loss: Tensor = output.loss
     return loss
+
+
+def ratios_in_turn(
+    steps: Mapping[str, Callable[[], float]], base: str, rounds: int
+) -> dict[str, list[float]]:
+    """Take one step of each in turn; return the seconds of each over those of ``base``, by round.
+
+    Args:
+        steps: Each takes a step and returns its seconds.
+        base: Name of the one that the others are compared with.
+        rounds: How many; one more, before them, warms up.
+    """
+    ratios: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds + 1):
+        spent = {name: step() for name, step in steps.items()}
+        if number:
+            for name, values in ratios.items():
+                values.append(spent[name] / spent[base])
+    return ratios

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,14 +87,16 @@ def grouped_split(tiles: Tiles, seed: int) -> tuple[Tensor, Tensor]:
 
     Three seeds in a row, from 0 on, test every part once.
     """
-    folds = StratifiedGroupKFold(3, shuffle=True, random_state=seed // 3)
-    found = folds.split(np.zeros(len(tiles.target)), tiles.target, tiles.part)
-    train, test = list(found)[seed % 3]
-    return torch.from_numpy(train), torch.from_numpy(test)
+    return _third(tiles, seed, StratifiedGroupKFold, groups=tiles.part)
 
 
 def random_split(tiles: Tiles, seed: int) -> tuple[Tensor, Tensor]:
     """Return what a split gives that knows nothing of parts; otherwise as :func:`grouped_split`."""
-    folds = StratifiedKFold(3, shuffle=True, random_state=seed // 3)
-    train, test = list(folds.split(np.zeros(len(tiles.target)), tiles.target))[seed % 3]
+    return _third(tiles, seed, StratifiedKFold)
+
+
+def _third(tiles: Tiles, seed: int, kind: Any, **groups: Any) -> tuple[Tensor, Tensor]:
+    folds = kind(3, shuffle=True, random_state=seed // 3)
+    found = folds.split(np.zeros(len(tiles.target)), tiles.target, **groups)
+    train, test = list(found)[seed % 3]
     return torch.from_numpy(train), torch.from_numpy(test)

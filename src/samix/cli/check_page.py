@@ -12,7 +12,7 @@ from samix.data.checking import TEST_SHARE, Check, imbalance, size_facts
 from samix.data.together import large_notes
 from samix.report.page import Section, State, Strip, Table, Thumb, image_png
 
-from .check_summary import duplicate_line, judged_words, needed_line, random_line, warnings_of
+from .check_summary import duplicate_lines, judged_words, needed_line, warnings_of
 
 _SIDE = 132  # px, of a small picture
 _STRIPS = 24  # groups that a section shows
@@ -29,8 +29,7 @@ def lead_of(found: Check) -> str:
         if problems
         else "Nothing was found that makes results on these photos untrustworthy."
     )
-    lines = (verdict, *problems, duplicate_line(found), random_line(found))
-    return "\n".join(filter(None, lines))
+    return "\n".join([verdict, *problems, *duplicate_lines(found)])
 
 
 def facts_of(found: Check) -> list[tuple[str, str]]:

@@ -112,8 +112,8 @@ def warnings_of(found: Check) -> list[str]:
     return notes
 
 
-def duplicate_line(found: Check) -> str:
-    """Return how many duplicates there are, in a sentence."""
+def duplicate_lines(found: Check) -> list[str]:
+    """Return how many duplicates there are, and what they would do to a split at random."""
     twins = found.duplicates
     copies = sum(len(group) - 1 for group in twins.equal)
     near = "none"
@@ -124,18 +124,14 @@ def duplicate_line(found: Check) -> str:
             f"hold{'' if many else 's'} {twins.photos:,} photos"
         )
     equal = f"; {copies:,} of the photos are exact copies of another" if copies else ""
-    return f"Duplicates: {near}{equal}."
-
-
-def random_line(found: Check) -> str:
-    """Return what a split at random would do, in a sentence; empty where it is next to nothing."""
+    lines = [f"Duplicates: {near}{equal}."]
     share = found.known_at_random
-    if share is None or share < _WORTH_TELLING:
-        return ""
-    return (
-        f"With a split at random {share:.0%} of the test photos would show a part that was learned "
-        "from; samix keeps each part on one side."
-    )
+    if share is not None and share >= _WORTH_TELLING:
+        lines.append(
+            f"With a split at random {share:.0%} of the test photos would show a part that was "
+            "learned from; samix keeps each part on one side."
+        )
+    return lines
 
 
 def judged_words(count: ClassCount) -> str:
@@ -165,7 +161,7 @@ def print_check(found: Check, output: Path, console: Console) -> None:
     )
     if found.images.classes:
         _print_classes(found, console)
-    for line in filter(None, (duplicate_line(found), random_line(found))):
+    for line in duplicate_lines(found):
         say(console, line)
     for note in warnings_of(found):
         say(console, f"Note: {note}")

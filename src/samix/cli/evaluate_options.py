@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from .options import add_command, add_option, add_switch
+from .run_options import add_duplicates
 
 _EVALUATE = """\
 Measure how good the features of an image encoder are, with few labels and with all.
@@ -93,13 +94,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "CSV file with columns path, group (not used where the run brings its splits)",
         metavar="REGEX|CSV",
     )
-    add_option(
-        group,
-        "--duplicates",
-        "near-duplicate photos: 'group' keeps them on one side of a new division (group), 'ignore' "
-        "does not look for them",
-        metavar="group|ignore",
-    )
+    add_duplicates(group)
     add_option(group, "--val-fraction", "share for validation (0.15)", type=float, metavar="X")
     add_option(group, "--test-fraction", "share for the test (0.2)", type=float, metavar="X")
 

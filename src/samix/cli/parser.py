@@ -45,7 +45,6 @@ def _complaint(root: argparse.ArgumentParser, name: str, unknown: list[str]) -> 
     flag = next((word for word in unknown if word.startswith("-")), unknown[0]).partition("=")[0]
     options = dict(_options(root))
     others = [f"'{other}'" for other, flags in options.items() if flag in flags]
-    near = difflib.get_close_matches(flag, options[name], n=1, cutoff=0.6)
     if flag in options[name]:
         return f"{flag} stands before the command; write it after '{name}'"
     if others:
@@ -53,6 +52,7 @@ def _complaint(root: argparse.ArgumentParser, name: str, unknown: list[str]) -> 
         return f"'{name}' has no {flag}, which is of {', '.join(some)}; see '{name} --help'"
     if not flag.startswith("-"):
         return f"'{name}' takes no further word, got '{flag}'; see '{name} --help'"
+    near = difflib.get_close_matches(flag, options[name], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else f"see '{name} --help'"
     return f"'{name}' has no {flag}; {hint}"
 

@@ -61,13 +61,7 @@ def add_photos(group: Any, *, image_size: str = "224") -> None:
         "that finds the group in a photo's path, or a CSV file with columns path, group",
         metavar="REGEX|CSV",
     )
-    add_option(
-        group,
-        "--duplicates",
-        "near-duplicate photos: 'group' keeps them on one side of a new split (group), 'ignore' "
-        "does not look for them; --group-by comes before it",
-        metavar="group|ignore",
-    )
+    add_duplicates(group)
     add_option(
         group,
         "--splits",
@@ -82,6 +76,17 @@ def add_photos(group: Any, *, image_size: str = "224") -> None:
         f"side in pixels that the network sees ({image_size})",
         type=int,
         metavar="N",
+    )
+
+
+def add_duplicates(group: Any) -> None:
+    """Add what is done about near-duplicates."""
+    add_option(
+        group,
+        "--duplicates",
+        "near-duplicate photos: 'group' keeps them on one side of a new split (group), 'ignore' "
+        "does not look for them; --group-by comes before it",
+        metavar="group|ignore",
     )
 
 
