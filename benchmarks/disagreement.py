@@ -48,7 +48,7 @@ GROUPINGS = {
 def train(policy: str, seed: int, data: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> np.ndarray:
     """Return the predicted class of each test photo."""
     images, target = data["train"]
-    steps = EPOCHS * (len(images) // BATCH)
+    steps = EPOCHS * (len(images) // BATCH["resnet"])
     torch.manual_seed(seed)
     method = samix.create_method(
         "supervised", num_classes=10, policy=policy, steps=steps, seed=seed, **RESNET,
@@ -61,7 +61,7 @@ def train(policy: str, seed: int, data: dict[str, tuple[torch.Tensor, torch.Tens
         optimizer, lambda t: min((t + 1) / warm, 0.5 * (1 + math.cos(math.pi * t / steps)))
     )
     generator = torch.Generator().manual_seed(seed)
-    for pick in batches(len(images), BATCH, steps, generator):
+    for pick in batches(len(images), BATCH["resnet"], steps, generator):
         learn(method, optimizer, schedule, augment(images[pick], generator), target[pick])
     method.encoder.eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

@@ -19,7 +19,6 @@ import copy
 import json
 import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,19 @@ import samix
 from samix.data import RecipeName, random_keys, two_views
 from samix.evaluation.knn import knn_accuracy
 from samix.evaluation.linear import Labelled, linear_probe
-from yardstick import DEVIATION, MEAN, RESNET, append, augment, claim, decode, normalise, read_rows
+from yardstick import (
+    DEVIATION,
+    MEAN,
+    RESNET,
+    Part,
+    append,
+    augment,
+    claim,
+    clock,
+    decode,
+    normalise,
+    read_rows,
+)
 from yardstick_cells import usual_alpha
 
 BATCH = 128
@@ -51,7 +62,6 @@ CATALOGUE = (
 )  # fmt: skip
 TUNE_STEPS = {0.01: 150, 0.1: 400}
 PIXELS = {"mean": tuple(MEAN.flatten().tolist()), "std": tuple(DEVIATION.flatten().tolist())}
-Part = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -79,18 +89,19 @@ class Cell:
     size: int = SIZE
 
 
-def load(folder: Path) -> dict[str, Part]:
+def load(folder: Path, device: str = "cpu") -> dict[str, Part]:
     """Return train (45,000), val (5,000) and test photos as uint8, with their classes."""
     train = decode(pd.read_parquet(folder / "train-00000-of-00001.parquet"))
     test = decode(pd.read_parquet(folder / "test-00000-of-00001.parquet"))
     order = torch.randperm(len(train[0]), generator=torch.Generator().manual_seed(0))
     cut = 45_000
     first, last = order[:cut], order[cut:]
-    return {
+    parts = {
         "train": (train[0][first], train[1][first]),
         "val": (train[0][last], train[1][last]),
         "test": test,
     }
+    return {name: (x.to(device), y.to(device)) for name, (x, y) in parts.items()}
 
 
 def create(cell: Cell, steps: int) -> samix.SelfSupervisedMethod:
@@ -118,9 +129,9 @@ def pretrain(
     ``prepare`` may change the fresh method before the first step.
     """
     photos = data["train"][0]
-    per_epoch = len(photos) // BATCH
+    device, per_epoch = photos.device, len(photos) // BATCH
     steps = round(cell.epochs * per_epoch)
-    method = create(cell, steps)
+    method = create(cell, steps).to(device)
     prepare(method)
     groups = method.parameter_groups(cell.lr, weight_decay=WEIGHT_DECAY)
     optimizer = torch.optim.AdamW(groups)
@@ -133,14 +144,14 @@ def pretrain(
     generator = torch.Generator().manual_seed(cell.seed)
     held_out = views(data["val"][0][:512], random_keys(0, 0, np.arange(512)))
     curve: list[dict[str, float]] = []
-    start, measured = time.process_time(), 0.0
+    start, measured = clock(device), 0.0
     for step in range(steps):
         epoch, place = divmod(step, per_epoch)
         if place == 0:
             order = torch.randperm(len(photos), generator=generator)
         pick = order[place * BATCH :][:BATCH]
         pair = views(photos[pick], random_keys(cell.seed, epoch, pick.numpy()))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             output = method(pair)
         output.loss.backward()
         optimizer.step()
@@ -148,8 +159,8 @@ def pretrain(
         method.update_momentum()
         schedule.step()
         if step + 1 in {math.ceil(steps * tenth / 10) for tenth in (1, 4, 7, 10)}:
-            pause = time.process_time()
-            with torch.autocast("cpu", torch.bfloat16):
+            pause = clock(device)
+            with torch.autocast(device.type, torch.bfloat16):
                 signs = {
                     name: value.item() for name, value in method.signs_of_life(held_out).items()
                 }
@@ -165,8 +176,8 @@ def pretrain(
                 }
             )
             (log / f"{cell.name}-{cell.seed}.json").write_text(json.dumps(curve, indent=1))
-            measured += time.process_time() - pause
-    seconds = time.process_time() - start - measured
+            measured += clock(device) - pause
+    seconds = clock(device) - start - measured
     early = curve[0]
     shown = {
         "steps": steps,
@@ -185,7 +196,7 @@ def embeddings(network: torch.nn.Module, pixels: Tensor) -> Tensor:
     """Return (N,D) float32 embeddings."""
     training = network.training
     network.eval()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(pixels.device.type, torch.bfloat16):
         parts = [network(normalise(part)).float() for part in pixels.split(500)]
     network.train(training)
     return torch.cat(parts)
@@ -202,7 +213,7 @@ def knn(network: torch.nn.Module, data: dict[str, Part], part: str, count: int |
 def probe(network: torch.nn.Module, data: dict[str, Part]) -> float:
     """Return the test accuracy of a logistic regression in per cent; val chooses its strength."""
     parts = {
-        name: Labelled(embeddings(network, pixels), target)
+        name: Labelled(embeddings(network, pixels).cpu(), target.cpu())
         for name, (pixels, target) in data.items()
     }
     train, val, test = (parts[name] for name in ("train", "val", "test"))
@@ -216,17 +227,19 @@ def fine_tune(encoder: torch.nn.Module, data: dict[str, Part], fraction: float, 
     images, target = data["train"]
     count = round(fraction * len(images) / 10)
     mixed = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    chosen = torch.cat([mixed[target[mixed] == label][:count] for label in range(10)])
+    known = target.cpu()[mixed]
+    chosen = torch.cat([mixed[known == label][:count] for label in range(10)])
     images, target = images[chosen], target[chosen]
     torch.manual_seed(seed)
     network = torch.nn.Sequential(copy.deepcopy(encoder).train(), torch.nn.Linear(128, 10))
+    network.to(images.device)
     groups = [{"params": network[0].parameters(), "lr": 0.02}, {"params": network[1].parameters()}]
     optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     steps, generator = TUNE_STEPS[fraction], torch.Generator().manual_seed(seed)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         pick = torch.randint(0, len(images), (100,), generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(images.device.type, torch.bfloat16):
             logits = network(augment(images[pick], generator))
         F.cross_entropy(logits.float(), target[pick]).backward()
         optimizer.step()
@@ -267,6 +280,7 @@ def baselines(data: dict[str, Part]) -> dict[str, float]:
     found = {"pixels": 100 * pixels[0]}
     for seed in range(3):
         encoder = create(Cell("random", "moco", "none", seed, 1, {}), 1).encoder.train()
+        encoder.to(data["train"][0].device)
         for module in encoder.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = None  # the mean over all batches
@@ -334,10 +348,11 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
     parser.add_argument("--log", type=Path, default=Path("runs/self_supervised"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    data = load(arguments.data)
+    data = load(arguments.data, arguments.device)
     if "baselines" in arguments.groups:
         arguments.groups.remove("baselines")
         print(json.dumps(baselines(data)), flush=True)

@@ -3,7 +3,9 @@
 ``python benchmarks/step_time.py --output FILE`` measures small-stem resnet18 at 32 pixels (batch
 100), resnet18 at 96 and vit_tiny_patch16_224 at 96 (batch 32 each), in float32, first supervised
 and then with MoCo v2; with ``--backbone`` that network alone, with ``--method`` that method alone.
-The file is written anew after each configuration. See docs/bench.md for how it is measured.
+``--device cuda`` measures under bfloat16 autocast and in channels-last, and adds resnet50 and
+vit_small_patch16_224 at 224 pixels, batch 64. The file is written anew after each configuration.
+See docs/bench.md for how it is measured.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from samix.cli.bench_summary import print_costs, summary_sentence
 from samix.evaluation import CostOptions, Workload, measure_cost
+from samix.evaluation.embeddings import Machine
 from samix.policies import POLICIES
 
 CONFIGURATIONS = (
@@ -26,12 +30,16 @@ CONFIGURATIONS = (
     Workload(backbone="resnet18", image_size=96, batch_size=32),
     Workload(backbone="vit_tiny_patch16_224", image_size=96, batch_size=32),
 )
+LARGE = (
+    Workload(backbone="resnet50", image_size=224, batch_size=64),
+    Workload(backbone="vit_small_patch16_224", image_size=224, batch_size=64),
+)
 SETTINGS = ["none", "cutmix", "samix-p", "samix-fast", "samix-full", "samix-full + clean branch"]
 
 
 def configurations(arguments: argparse.Namespace) -> Iterator[Workload]:
     """Yield what is asked for, supervised first."""
-    wanted = CONFIGURATIONS
+    wanted = CONFIGURATIONS if arguments.device == "cpu" else CONFIGURATIONS + LARGE
     if arguments.backbone:
         size = arguments.image_size or 32
         stem = "small" if size <= 64 else None
@@ -51,12 +59,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--settings", nargs="+", default=SETTINGS)
+    parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     if arguments.image_size and not arguments.backbone:
         parser.error("--image-size goes with --backbone")
     console, results = Console(highlight=False), []
+    on_cpu = arguments.device == "cpu"
+    machine = Machine(arguments.device, None if on_cpu else torch.bfloat16)
     if arguments.settings is SETTINGS:  # also where there is no built-in Mixer
         arguments.settings = [s for s in SETTINGS if s != "samix-p" or s in POLICIES]
     for work in configurations(arguments):
@@ -66,8 +77,9 @@ def main() -> None:
             steps=arguments.steps,
             threads=arguments.threads,
             memory=False if arguments.no_memory else None,
+            channels_last=None if on_cpu else True,
         )
-        result = measure_cost(options)
+        result = measure_cost(options, machine=machine)
         result["summary"] = summary_sentence(result)
         results.append(result)
         console.print(f"\n{work.backbone} ({work.method}), {work.image_size} px")

@@ -23,7 +23,7 @@ def batches(count: int, batch: int, steps: int, generator: torch.Generator) -> I
 
 def learn(method: samix.SupervisedMethod, optimizer: Any, schedule: Any, *batch: Tensor) -> Tensor:
     """Take one optimiser step on images and classes, under bfloat16 autocast; return the loss."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(batch[0].device.type, torch.bfloat16):
         output = method(*batch)
     output.loss.backward()
     optimizer.step()

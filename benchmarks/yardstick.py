@@ -1,15 +1,16 @@
 """The yardstick: mixing policies on CIFAR-10 with 2,000 labels, at equal steps and equal wall time.
 
 Run it as ``python benchmarks/yardstick.py free samix wall long controls why vit fast
-fast-wall without-cifar cost objective ideas guard catalogue catalogue-vit switch``; see
-``--help``. What the cells are stands in ``yardstick_cells.py``.
+fast-wall without-cifar cost objective ideas guard catalogue catalogue-vit switch``; on a GPU with
+``--device cuda``, an output file of its own, and also ``rivals vit-long whole``; see ``--help``.
+What the cells are stands in ``yardstick_cells.py``.
 A cell is one training; a finished cell is one row, and a second run skips what is finished. Several
 processes may share one output file; each takes the next cell that no other is at.
 
-200 labels a class from the train files, as many other train photos for validation, the whole test
-set. A policy's alpha is chosen from one short list by the validation accuracy at seed 0, never by
-the test columns. Training and evaluation run under bfloat16 autocast. "Equal wall time" gives the
-free policies as many epochs as SAMix's time allows.
+200 labels a class from the train files (4,500 in the cells of ``whole``), 200 other train photos of
+each for validation, the whole test set. A policy's alpha is chosen from one short list by the
+validation accuracy at seed 0, never by the test columns. Training and evaluation run under bfloat16
+autocast. "Equal wall time" gives the free policies as many epochs as SAMix's time allows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import json
 import math
 import os
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,7 +41,6 @@ from yardstick_cells import GROUPS, Cell, planned
 
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1)
 DEVIATION = torch.tensor([0.2470, 0.2435, 0.2616]).view(1, 3, 1, 1)
-BATCH = 100
 RESNET = {
     "backbone": "resnet18",
     "stem": "small",
@@ -58,23 +59,36 @@ VIT = {
 }
 
 
-def load_cifar(folder: Path, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return train (200 a class), val (200 a class) and test as uint8 images and targets."""
+NETWORKS: dict[str, dict[str, Any]] = {
+    "resnet": RESNET,
+    "resnet18": {"backbone": "resnet18", "stem": "small"},
+    "vit": VIT,
+}
+BATCH = {"resnet": 100, "resnet18": 250, "vit": 100}
+Part = tuple[Tensor, Tensor]
+
+
+def load_cifar(
+    folder: Path, seed: int, *, labels: int = 200, device: str = "cpu"
+) -> dict[str, Part]:
+    """Return train (``labels`` a class), val (200 a class) and test: uint8 images, targets."""
     train = pd.read_parquet(folder / "train-00000-of-00001.parquet")
     test = pd.read_parquet(folder / "test-00000-of-00001.parquet")
     order = np.random.default_rng(seed).permutation(len(train))
-    labels = train["label"].to_numpy()[order]
+    classes = train["label"].to_numpy()[order]
     rank = np.zeros(len(order), dtype=int)
     for label in range(10):
-        rank[labels == label] = np.arange((labels == label).sum())
-    return {
-        "train": decode(train.iloc[order[rank < 200]]),
-        "val": decode(train.iloc[order[(rank >= 200) & (rank < 400)]]),
-        "test": decode(test),
+        rank[classes == label] = np.arange((classes == label).sum())
+    parts = {
+        "train": train.iloc[order[rank < labels]],
+        "val": train.iloc[order[(rank >= labels) & (rank < labels + 200)]],
+        "test": test,
     }
+    found = {name: decode(rows) for name, rows in parts.items()}
+    return {name: (x.to(device), y.to(device)) for name, (x, y) in found.items()}
 
 
-def decode(rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
+def decode(rows: pd.DataFrame) -> Part:
     """Return the photos of a CIFAR-10 table as (N,3,32,32) uint8, and their classes."""
     images = [
         np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in rows["image"]
@@ -85,26 +99,28 @@ def decode(rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
 
 def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Shift by up to four pixels with reflected borders, flip, and normalise a uint8 batch."""
-    batch = F.pad(pixels.float(), (4, 4, 4, 4), mode="reflect")
-    top, left = torch.randint(0, 9, (2, len(batch)), generator=generator).tolist()
-    flip = torch.rand(len(batch), generator=generator) < 0.5
-    crops = [image[:, y : y + 32, x : x + 32] for image, y, x in zip(batch, top, left, strict=True)]
-    batch = torch.stack(crops)
-    batch = torch.where(flip.view(-1, 1, 1, 1), batch.flip(3), batch)
-    return normalise(batch)
+    batch = F.pad(pixels.float(), (4, 4, 4, 4), mode="reflect").permute(0, 2, 3, 1)
+    corner = torch.randint(0, 9, (2, len(batch), 1), generator=generator)
+    flip = torch.rand(len(batch), 1, generator=generator) < 0.5
+    along = torch.arange(32)
+    rows, columns = corner[0] + along, corner[1] + torch.where(flip, along.flip(0), along)
+    sample = torch.arange(len(batch)).view(-1, 1, 1)
+    place = (sample, rows.unsqueeze(2), columns.unsqueeze(1))
+    batch = batch[tuple(part.to(batch.device) for part in place)]
+    return normalise(batch.permute(0, 3, 1, 2))
 
 
 def normalise(pixels: Tensor) -> Tensor:
     """Return a batch of 0 to 255 with zero mean and unit deviation, channels last."""
-    batch = (pixels.float() / 255 - MEAN) / DEVIATION
+    batch = (pixels.float() / 255 - MEAN.to(pixels.device)) / DEVIATION.to(pixels.device)
     return batch.to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
-def accuracy(network: torch.nn.Module, data: tuple[Tensor, Tensor]) -> float:
+def accuracy(network: torch.nn.Module, data: Part) -> float:
     """Return the top-1 accuracy in per cent."""
     network.eval()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(data[0].device.type, torch.bfloat16):
         hits = [
             network(normalise(x)).argmax(1).eq(y)
             for x, y in zip(*(part.split(500) for part in data), strict=True)
@@ -113,10 +129,19 @@ def accuracy(network: torch.nn.Module, data: tuple[Tensor, Tensor]) -> float:
     return 100 * torch.cat(hits).float().mean().item()
 
 
-def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) -> dict[str, Any]:
+def clock(device: torch.device) -> float:
+    """Return the processor time of this thread, or on a GPU the time when all work is done."""
+    if device.type == "cpu":  # wall time on a free core, whatever else the machine does
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def run(cell: Cell, data: dict[str, Part], log: Path | None) -> dict[str, Any]:
     """Train one cell and return its row."""
     images, target = data["train"]
-    steps = cell.epochs * (len(images) // BATCH)
+    batch, device = BATCH[cell.network], images.device
+    steps = cell.epochs * (len(images) // batch)
     torch.manual_seed(cell.seed)
     method = samix.create_method(
         "supervised",
@@ -124,35 +149,34 @@ def run(cell: Cell, data: dict[str, tuple[Tensor, Tensor]], log: Path | None) ->
         policy=cell.policy,
         steps=steps,
         seed=cell.seed,
-        **(RESNET if cell.network == "resnet" else VIT),
+        **NETWORKS[cell.network],
         **{"cost": "full", **cell.options},
-    ).to(memory_format=torch.channels_last)
+    ).to(device, memory_format=torch.channels_last)
     if cell.idea is not None:
         IDEAS[cell.idea](method)
-    if cell.network == "resnet":
-        groups = method.parameter_groups(0.1, weight_decay=5e-4, mixer_lr=cell.mixer_lr)
-        optimizer: Any = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
-    else:
+    if cell.network == "vit":
         groups = method.parameter_groups(1e-3, weight_decay=0.05, mixer_lr=cell.mixer_lr)
-        optimizer = torch.optim.AdamW(groups)
+        optimizer: Any = torch.optim.AdamW(groups)
+    else:
+        groups = method.parameter_groups(0.1, weight_decay=5e-4, mixer_lr=cell.mixer_lr)
+        optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
     warm = max(steps // 20, 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda t: min((t + 1) / warm, 0.5 * (1 + math.cos(math.pi * t / steps)))
     )
     generator = torch.Generator().manual_seed(cell.seed)
     signs: list[dict[str, float]] = []
-    probe = normalise(images[::10]), target[::10]
-    start, measured = time.process_time(), 0.0
-    for step, pick in enumerate(batches(len(images), BATCH, steps, generator)):
+    probe = normalise(images[:: len(images) // 200]), target[:: len(images) // 200]
+    start, measured = clock(device), 0.0
+    for step, pick in enumerate(batches(len(images), batch, steps, generator)):
         shown = augment(images[pick], generator)
         loss = learn(method, optimizer, schedule, shown, target[pick])
         if (step + 1) % max(steps // 20, 1) == 0:
-            pause = time.process_time()
+            pause = clock(device)
             values = {name: value.item() for name, value in method.signs_of_life(*probe).items()}
             signs.append({"step": step + 1, "loss": loss.item(), **values})
-            measured += time.process_time() - pause
-    # processor time of one thread: wall time on a free core, whatever else the machine does
-    seconds = time.process_time() - start - measured
+            measured += clock(device) - pause
+    seconds = clock(device) - start - measured
     if log is not None:
         log.mkdir(parents=True, exist_ok=True)
         (log / f"{file_name(cell)}.json").write_text(json.dumps(signs, indent=1))
@@ -217,7 +241,7 @@ def claim(folder: Path, cell: Any) -> IO[str] | None:
 def next_cell(arguments: argparse.Namespace) -> tuple[Cell, IO[str]] | None:
     """Return a missing cell that no other process is at, with its lock."""
     for cell in planned(read_rows(arguments.output), arguments.groups, arguments.seeds):
-        if arguments.only not in cell.name:
+        if arguments.only not in cell.name or (arguments.skip and arguments.skip in cell.name):
             continue
         lock = claim(arguments.log, cell)
         if lock is None:
@@ -241,16 +265,20 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/yardstick.csv"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="cells whose name has these words")
+    parser.add_argument("--skip", default="", help="cells whose name has these words")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
     parser.add_argument("--log", type=Path, default=Path("runs/yardstick"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    data: dict[int, dict[str, tuple[Tensor, Tensor]]] = {}
+
+    @lru_cache
+    def photos(seed: int, labels: int) -> dict[str, Part]:
+        return load_cifar(arguments.data, seed, labels=labels, device=arguments.device)
+
     while (found := next_cell(arguments)) is not None:
         cell, lock = found
-        if cell.seed not in data:
-            data[cell.seed] = load_cifar(arguments.data, cell.seed)
-        row = run(cell, data[cell.seed], arguments.log)
+        row = run(cell, photos(cell.seed, cell.labels), arguments.log)
         append(arguments.output, row)
         print(json.dumps(row), flush=True)
         lock.close()

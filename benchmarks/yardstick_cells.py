@@ -21,11 +21,12 @@ class Cell:
         name: Unique name without the seed, which is the row's key together with the seed.
         policy: Name of the policy.
         seed: Seed of data subset, weights, batches and draws.
-        epochs: Passes over the 2,000 photos.
+        epochs: Passes over the photos.
         options: Options of ``samix.create_method``.
-        network: "resnet" or "vit".
+        network: "resnet" (ten layers), "resnet18" or "vit".
         mixer_lr: Learning rate of the Mixer; None takes the encoder's.
         idea: Name in :data:`ideas.IDEAS` of what is changed about the method, or None.
+        labels: Train photos of each class.
     """
 
     name: str
@@ -36,11 +37,13 @@ class Cell:
     network: str = "resnet"
     mixer_lr: float | None = None
     idea: str | None = None
+    labels: int = 200
 
 
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
-    "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "switch",
+    "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "switch", "rivals",
+    "vit-long", "whole",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -61,6 +64,18 @@ CATALOGUE = (
     "manifold-mixup", "alignmix", "recursivemix", "attentivemix", "snapmix", "puzzlemix",
     "automix", "adautomix", "co-mixup",
 )  # fmt: skip
+WHOLE: list[tuple[str, dict[str, Any], int]] = [  # policy, options, epochs; for a GPU
+    ("none", {}, 40),
+    ("mixup", {"alpha": 1.0}, 40),
+    ("cutmix", {"alpha": 1.0}, 40),
+    ("mixup-cutmix", {"alpha": 1.0, "cutmix_alpha": 1.0}, 40),
+    ("samix-p", {"alpha": 1.0}, 40),
+    ("samix", QUICK, 40),
+    ("samix", {"alpha": 1.0}, 40),
+    ("none", {}, 80),
+    ("mixup-cutmix", {"alpha": 1.0, "cutmix_alpha": 1.0}, 80),
+]
+VIT_LONG = 200  # epochs; for a GPU
 SWITCHES = ("half mixup-cutmix", "half cutmix")  # of samix-p and a free policy
 CATALOGUE_VIT = ("cutmix", "transmix", "tokenmix", "smmix")
 COST_CHANGES: dict[str, Change] = {
@@ -100,7 +115,9 @@ def alpha_options(policy: str, alpha: float) -> dict[str, Any]:
 
 
 def usual_alpha(policy: str) -> dict[str, Any]:
-    """Return alpha 1 where a policy has one; the area of attentivemix is fixed."""
+    """Return alpha 1 where a policy has one, twice for the switch; attentivemix's area is fixed."""
+    if policy == "mixup-cutmix":
+        return alpha_options(policy, 1.0)
     fixed = policy in ("i-mix", "attentivemix") or "alpha" not in policy_options(policy)
     return {} if fixed else {"alpha": 1.0}
 
@@ -161,13 +178,40 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             for seed in range(seeds)
             for policy, options in (
                 ("cutmix", {"alpha": 1.0}),
-                ("mixup-cutmix", alpha_options("mixup-cutmix", 1.0)),
+                ("mixup-cutmix", usual_alpha("mixup-cutmix")),
             )
         ],
         "catalogue": lambda: [
             Cell(f"{policy}, long", policy, seed, LONG, usual_alpha(policy))
             for seed in range(seeds)
             for policy in CATALOGUE
+        ],
+        "rivals": lambda: [
+            Cell(f"{policy}, long", policy, seed, LONG, usual_alpha(policy))
+            for seed in range(seeds)
+            for policy in ("none", *FREE)
+        ],
+        "whole": lambda: [
+            Cell(
+                f"resnet18 {policy}{' fast' if options is QUICK else ''}, {epochs} epochs",
+                policy,
+                seed,
+                epochs,
+                options,
+                network="resnet18",
+                labels=4500,
+            )
+            for seed in range(seeds)
+            for policy, options, epochs in WHOLE
+        ],
+        "vit-long": lambda: [
+            Cell(f"vit {policy}, {VIT_LONG} epochs", policy, seed, VIT_LONG, options, network="vit")
+            for seed in range(seeds)
+            for policy, options in {
+                **{policy: usual_alpha(policy) for policy in ("none", "mixup", "mixup-cutmix")},
+                **{policy: usual_alpha(policy) for policy in ("samix-p", *CATALOGUE_VIT)},
+                "samix": {"alpha": 1.0},
+            }.items()
         ],
         "catalogue-vit": lambda: [
             Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], usual_alpha(policy), network="vit")

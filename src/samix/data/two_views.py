@@ -107,7 +107,7 @@ class TwoViews:
         kornia draws from torch's global state, which is seeded by the keys and put back.
 
         Args:
-            photos: (B, 3, load_size, load_size) uint8; left as it is.
+            photos: (B, 3, load_size, load_size) uint8, on any device; left as it is.
             keys: (B,) random keys from `random_keys`, so that the draws follow (seed, epoch, photos
                 of the batch).
 
@@ -122,8 +122,10 @@ class TwoViews:
 
     def _view(self, values: Tensor, recipe: Recipe) -> Tensor:
         view: Tensor = _pipeline(recipe, self.image_size)(values)
-        mean = torch.tensor(self.mean).view(3, 1, 1)
-        return view.clamp(0, 1).sub_(mean).div_(torch.tensor(self.std).view(3, 1, 1))
+        mean, std = (
+            torch.tensor(part, device=view.device).view(3, 1, 1) for part in (self.mean, self.std)
+        )
+        return view.clamp(0, 1).sub_(mean).div_(std)
 
 
 def two_views(

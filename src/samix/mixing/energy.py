@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _ANNEALING = 8  # temperatures
 _COOLING = 0.5  # from one temperature to the next
 _DESCENTS = 5  # sweeps in which no cell may get worse
 _FEW = 4  # labels
+_SMALL = 64  # cells, up to which a matrix of all pairs is quicker where there are many labels
+
+Pull = Callable[[Tensor], Tensor]
+"""What neighbours take off the cost of each label: (B,T,R,C) for their shares (B,T,R,C)."""
 
 
 def grid_energy(
@@ -85,26 +92,25 @@ def lowest_energy(
 def _mean_field(unary: Tensor, down: Tensor, across: Tensor, places: Tensor) -> Tensor:
     """Return the (B,R,C) most likely labels of the mean field, cooled down from high to low."""
     fixed, weight = _fixed_cost(unary, down, across, places)
+    pull, boards = _pull(down, across, places), _chessboard(unary)
     spread = (unary.amax(1) - unary.amin(1)).mean((1, 2)) + weight.abs().mean((1, 2))
     hot = spread.clamp_min(torch.finfo(unary.dtype).tiny).view(-1, 1, 1, 1)
     likely = unary.new_full(unary.shape, 1.0 / unary.shape[1])
     for step in range(_ANNEALING):
-        for black in _chessboard(unary):
-            mean = torch.einsum("btrc,td->bdrc", likely, places)
-            field = _field(fixed, mean, down, across, places)
-            likely = torch.where(black, (-field / (hot * _COOLING**step)).softmax(1), likely)
+        warmth = hot * _COOLING**step
+        for black in boards:
+            likely = torch.where(black, ((pull(likely) - fixed) / warmth).softmax(1), likely)
     return _best(-likely)
 
 
 def _descend(labels: Tensor, unary: Tensor, down: Tensor, across: Tensor, places: Tensor) -> Tensor:
     """Return labels (B,R,C) of which none can be bettered alone, or nearly so."""
     fixed, _ = _fixed_cost(unary, down, across, places)
-    boards = _chessboard(unary)
+    pull, boards = _pull(down, across, places), _chessboard(unary)
     for _ in range(_DESCENTS):
         for black in boards:
-            mean = places[labels].permute(0, 3, 1, 2)
-            field = _field(fixed, mean, down, across, places)
-            labels = torch.where(black[0], _best(field), labels)
+            shown = F.one_hot(labels, len(places)).permute(0, 3, 1, 2).to(fixed.dtype)
+            labels = torch.where(black[0], _best(fixed - pull(shown)), labels)
     return labels
 
 
@@ -117,10 +123,21 @@ def _fixed_cost(
     return unary + far * weight, weight.squeeze(1)
 
 
-def _field(fixed: Tensor, mean: Tensor, down: Tensor, across: Tensor, places: Tensor) -> Tensor:
-    """Return the (B,T,R,C) cost of each label given the (B,D,R,C) mean places of all cells."""
-    pull = _neighbours(mean, down, across)
-    return fixed - 2.0 * torch.einsum("td,bdrc->btrc", places, pull)
+def _pull(down: Tensor, across: Tensor, places: Tensor) -> Pull:
+    """Return how neighbours pull: twice the product of a label's place and their mean place."""
+    count, rows, columns = len(down), across.shape[1], down.shape[2]
+    if len(places) <= _FEW or rows * columns > _SMALL:
+
+        def by_cell(shares: Tensor) -> Tensor:
+            mean = torch.einsum("btrc,td->bdrc", shares, places)
+            return torch.einsum("td,bdrc->btrc", 2.0 * places, _neighbours(mean, down, across))
+
+        return by_cell
+    alike = 2.0 * places @ places.T
+    each = torch.eye(rows * columns, device=down.device, dtype=down.dtype)
+    each = each.view(1, -1, rows, columns).expand(count, -1, -1, -1)
+    links = _neighbours(each, down, across).flatten(2)
+    return lambda shares: (alike @ (shares.flatten(2) @ links)).view_as(shares)
 
 
 def _best(field: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def transport_cells(saliency: Tensor, shown: Tensor, cost: float) -> Tensor:
             lost = best.masked_fill(~won, torch.inf)
             price.scatter_(2, place.unsqueeze(2), lost.unsqueeze(2))
     # those that have a place come first in both orders, then the others, in reading order
-    taken = torch.zeros_like(won).scatter_reduce(1, place, won, "amax")
+    taken = torch.zeros_like(place).scatter_reduce(1, place, won.long(), "amax")
     source = torch.empty_like(cells).scatter_(
         1, _free_last(place, won, taken), _holders_first(cells, won)
     )
@@ -79,7 +79,7 @@ def _free_last(place: Tensor, won: Tensor, taken: Tensor) -> Tensor:
     """Return the (B,N) places for :func:`_holders_first`: those won, then the free ones."""
     holders = won.int().argsort(dim=1, descending=True, stable=True)
     held = place.gather(1, holders)
-    free = taken.int().argsort(dim=1, stable=True)
+    free = taken.argsort(dim=1, stable=True)
     # the n-th cell without a place takes the n-th free place
     number = torch.arange(place.shape[1], device=place.device) - won.sum(1, keepdim=True)
     return torch.where(number < 0, held, free.gather(1, number.clamp_min(0)))
