@@ -1,9 +1,9 @@
 """Print the finished rows of self-supervised mixing as markdown tables.
 
 ``python benchmarks/self_supervised_table.py``: accuracies by cell, gains over ``none`` of the same
-length paired by seed, whether a policy's gain in supervised learning (the yardstick at equal wall
-time) and without labels agree in sign, and the whole way. Intervals are those of Student's t over
-the seeds, which three seeds make wide.
+length paired by seed, whether a policy's gain in supervised learning (the yardstick, 227 epochs)
+and without labels agree in sign and rank, and the whole way. Intervals are those of Student's t
+over the seeds, which three seeds make wide.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy.stats import permutation_test, spearmanr
 
 from yardstick_table import interval, spread
 
@@ -22,6 +24,7 @@ MEASURES = {
     "tuned_0.1": "10 % of labels",
 }
 WALL = ", equal wall time"
+LEAST_PAIRS = 5  # policies, for a rank correlation
 
 
 def by_seed(rows: pd.DataFrame, cell: str, measure: str) -> pd.Series[float]:
@@ -70,27 +73,55 @@ def print_gains(rows: pd.DataFrame) -> None:
         print(f"| {label} | " + " | ".join(gains) + " |")
 
 
+def supervised_gains(rows: pd.DataFrame) -> dict[str, pd.Series[float]]:
+    """Return each policy's gain over none by seed, 227 epochs each."""
+    long = rows[(rows["network"] == "resnet") & rows["cell"].str.endswith((", long", WALL[2:]))]
+    cells = {
+        name: cell.set_index("seed")["test"].sort_index()
+        for name, cell in long.groupby("cell", sort=False)
+    }
+    found: dict[str, pd.Series[float]] = {}
+    for policy in long["policy"].unique():
+        for name in (f"{policy}, long", f"{policy} {WALL[2:]}"):
+            if name in cells:
+                found[policy] = cells[name]
+    plain = found.pop("none")
+    return {policy: (values - plain).dropna() for policy, values in found.items()}
+
+
 def print_consistency(rows: pd.DataFrame, supervised: pd.DataFrame) -> None:
-    """Print each policy's gain with labels beside that without."""
+    """Print each policy's gain with labels beside that without, and how their ranks agree."""
     print("\n| policy | gain with labels | gain without: kNN | gain without: linear | signs |")
     print("|---|---|---|---|---|")
-    cells = {
-        "mixup": ("mixup equal wall time", "moco mixup"),
-        "cutmix": ("cutmix equal wall time", "moco cutmix"),
-        "samix": ("samix, long", "moco samix"),
-    }
-    plain = by_seed(supervised, "none equal wall time", "test")
-    for policy, (with_labels, without) in cells.items():
-        first = by_seed(supervised, with_labels, "test") - plain
+    pairs: list[tuple[float, float, float]] = []
+    for policy, first in supervised_gains(supervised).items():
         others = [
-            by_seed(rows, without, measure) - by_seed(rows, "moco none", measure)
+            (
+                by_seed(rows, f"moco {policy}", measure) - by_seed(rows, "moco none", measure)
+            ).dropna()
             for measure in ("knn", "linear")
         ]
-        if any(other.dropna().empty for other in others):
+        if any(values.empty for values in (first, *others)):
             continue
+        pairs.append((first.mean(), others[0].mean(), others[1].mean()))
         agree = all((first.mean() > 0) == (other.mean() > 0) for other in others)
         texts = [interval(values) for values in (first, *others)]
         print(f"| {policy} | {' | '.join(texts)} | {'agree' if agree else 'differ'} |")
+    if len(pairs) < LEAST_PAIRS:
+        return
+    ranks = np.array(pairs)
+    for column, name in ((1, "kNN"), (2, "linear")):
+        test = permutation_test(
+            (ranks[:, 0],),
+            lambda gains, column=column: spearmanr(gains, ranks[:, column]).statistic,
+            permutation_type="pairings",
+            n_resamples=50_000,
+            rng=0,
+        )
+        print(
+            f"\nrank correlation of the gains with labels and without ({name}), {len(pairs)} "
+            f"policies: {test.statistic:+.2f}, permutation p {test.pvalue:.2f}"
+        )
 
 
 def print_whole_way(rows: pd.DataFrame) -> None:
@@ -111,12 +142,14 @@ def main() -> None:
     """Read the tables and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("benchmarks/results"))
-    folder = parser.parse_args().folder
-    rows = pd.read_csv(folder / "self_supervised.csv")
+    parser.add_argument("--machine", help="of the files, such as h100")
+    given = parser.parse_args()
+    folder, ending = given.folder, f"_{given.machine}" if given.machine else ""
+    rows = pd.read_csv(folder / f"self_supervised{ending}.csv")
     print_cells(rows)
     print_gains(rows)
-    print_consistency(rows, pd.read_csv(folder / "yardstick.csv"))
-    if (folder / "both_worlds.csv").exists():
+    print_consistency(rows, pd.read_csv(folder / f"yardstick{ending}.csv"))
+    if not ending and (folder / "both_worlds.csv").exists():
         print_whole_way(pd.read_csv(folder / "both_worlds.csv"))
 
 

@@ -68,7 +68,7 @@ def main() -> None:
         return
     plain = rows[rows["cell"] == "none"].set_index("seed")["test"]
     print(
-        "| cell | seeds | steps | CPU s | val | test | test, average | minus `none`, by seed |",
+        "| cell | seeds | steps | s | val | test | test, average | minus `none`, by seed |",
         end="",
     )
     print(" mask deviation at 10 % / end | correlation at 10 % |")

@@ -84,10 +84,10 @@ def rarest_of(found: Answers) -> Row | None:
 
 
 def risks_of(found: Answers, guard: Sequence[Row]) -> list[Words]:
-    """Return too little training, weak or unjudgeable classes, and a guard with much to do."""
+    """Return weak or unjudgeable classes, and a guard with much to do."""
     recalls = _recalls(found)
     able = [one for one in recalls if one.judgeable]
-    risks = _little_training(found)
+    risks = []
     if len(able) > 1:
         risks.append(weakest_risk(min(able, key=lambda one: one.recall.share), found.policy))
     risks += [one.why for one in recalls if not one.judgeable]
@@ -144,7 +144,7 @@ def _recalls(found: Answers) -> tuple[ClassRecall, ...]:
     return () if scores is None else recalls_of(scores, found.classes)
 
 
-def _little_training(found: Answers) -> list[Words]:
+def training_risks(found: Answers) -> list[Words]:
     """Return signs that trainings were too short, or too hard, for any policy to tell."""
     baseline = found.roles.baseline
     scores = found.scores.get(found.primary, {}).get(baseline)

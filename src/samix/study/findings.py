@@ -25,7 +25,15 @@ from .finding_rows import (
     policy_rows,
     recall_rows,
 )
-from .finding_words import headline, notes_of, plan_notes, rarest_of, risks_of, worth_rows
+from .finding_words import (
+    headline,
+    notes_of,
+    plan_notes,
+    rarest_of,
+    risks_of,
+    training_risks,
+    worth_rows,
+)
 from .inspection import Prices
 from .trained import VERSION
 from .verdict import Verdict
@@ -126,7 +134,8 @@ def _wrong_prices(prices: Mapping[str, Any]) -> Prices:
 
 def _verdicts(found: Answers, guard: Sequence[Row]) -> Row:
     main = found.overall.verdict
-    risks = dict.fromkeys((*main.risks, *risks_of(found, guard)))
+    # what puts the whole study in doubt comes first
+    risks = dict.fromkeys((*training_risks(found), *main.risks, *risks_of(found, guard)))
     mode, labels = found.primary
     return {
         "verdict": {**_said(main), "mode": mode, "labels": labels, "risks": list(risks)},

@@ -337,8 +337,8 @@ def _risks(case: Case) -> tuple[Words, ...]:
         alive = case.costs[name].alive if name in case.scores else None
         if alive is not None and alive < 1:
             risks.append(alive_risk(name, alive))
-    for one in (*case.candidates, *case.rivals):
-        risks += [harm_risk(one.policy, harm) for harm in one.harmed]
+    judged = (*case.candidates, *case.rivals)
+    risks += [harm_risk(one.policy, one.harmed) for one in judged if one.harmed]
     notes = dict.fromkeys(note for effect in case.gains.values() for note in effect.notes)
     return (*risks, *notes)
 

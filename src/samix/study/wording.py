@@ -19,6 +19,7 @@ from .words import (
     seeds_words,
 )
 
+_FEW = 3  # classes that are named one by one
 WHAT = {
     "accuracy": Words("accuracy", "精度"),
     "balanced_accuracy": Words("balanced accuracy", "クラス平均精度"),
@@ -68,15 +69,7 @@ def against_words(case: Case, one: Candidate) -> Words:
             f"{base} is better than {one.policy}", f"{base} の方が {one.policy} より優れている"
         )
     if one.harmed:
-        lost = listed(
-            [
-                Words(
-                    f"{class_name(e)} by {-e.points:.1f} points",
-                    f"{class_name(e)} の再現率を {-e.points:.1f} ポイント",
-                )
-                for e in one.harmed
-            ]
-        )
+        lost = lost_words(one.harmed)
         return Words(
             f"{one.policy} lowers the recall of {lost.en}", f"{one.policy} は{lost.ja}下げる"
         )
@@ -84,6 +77,26 @@ def against_words(case: Case, one: Candidate) -> Words:
     return Words(
         f"{one.policy} gains less than {worth.en}, if anything",
         f"{one.policy} の効果は、あっても {worth.ja}未満である",
+    )
+
+
+def lost_words(harms: Sequence[Effect]) -> Words:
+    """Name classes and how far their recall falls; of many the range, and the worst."""
+    if len(harms) <= _FEW:
+        return listed(
+            [
+                Words(
+                    f"{class_name(harm)} by {-harm.points:.1f} points",
+                    f"{class_name(harm)} の再現率を {-harm.points:.1f} ポイント",
+                )
+                for harm in harms
+            ]
+        )
+    least, most = (-end(harm.points for harm in harms) for end in (max, min))
+    worst = class_name(min(harms, key=lambda harm: harm.points))
+    return Words(
+        f"{len(harms)} classes by {least:.1f} to {most:.1f} points, most of all {worst}",
+        f" {len(harms)} クラスの再現率を {least:.1f}〜{most:.1f} ポイント(最大は {worst})",
     )
 
 
@@ -237,12 +250,10 @@ def alive_risk(policy: str, alive: float) -> Words:
     )
 
 
-def harm_risk(policy: str, harm: Effect) -> Words:
-    """Say which recall is lowered."""
-    return Words(
-        f"{policy} lowers the recall of {class_name(harm)} by {-harm.points:.1f} points.",
-        f"{policy} は {class_name(harm)} の再現率を {-harm.points:.1f} ポイント下げます。",
-    )
+def harm_risk(policy: str, harms: Sequence[Effect]) -> Words:
+    """Say which recalls are lowered."""
+    lost = lost_words(harms)
+    return Words(f"{policy} lowers the recall of {lost.en}.", f"{policy} は{lost.ja}下げます。")
 
 
 def guessing_words(policy: str, score: float, guess: float) -> Words:
