@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import Cost, Limits, PartScores, Verdict, judge, weigh
+from samix.study.wording import harm_risk
 
 from .simulated import CLASSES, cells_of, costs, outcomes_of, scores_of, simulate
 
@@ -123,6 +125,19 @@ def test_do_not_adopt_where_one_class_is_harmed() -> None:
     assert verdict.kind == "do-not-adopt"
     assert f"lowers the recall of '{CLASSES[0]}' by 10.0 points" in verdict.sentence.en
     assert any("lowers the recall" in risk.en for risk in verdict.risks)
+
+
+def test_many_harmed_classes_are_counted_and_the_worst_is_named() -> None:
+    shares = {"none": 0.8, "mixup": 0.8, "none_long": 0.8, "samix": (0.7, 1.0, 1.0)}
+    one = next(effect for effect in kind_of(made(**shares)).effects if effect.policy == "samix")
+    lost = {"hole": -12.0, "dent": -30.5, "crack": -4.25, "stain": -8.0}
+    harms = [replace(one, measure=f"recall:{name}", points=by) for name, by in lost.items()]
+    many, three = harm_risk("samix", harms), harm_risk("samix", harms[:3])
+    assert many.en == (
+        "samix lowers the recall of 4 classes by 4.2 to 30.5 points, most of all 'dent'."
+    )
+    assert "4 クラスの再現率を 4.2〜30.5 ポイント(最大は 'dent')下げます" in many.ja
+    assert "'hole' by 12.0 points, 'dent' by 30.5 points and 'crack' by 4.2 points" in three.en
 
 
 def test_a_dead_mixer_is_said_to_be_that() -> None:
