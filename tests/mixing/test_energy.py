@@ -101,3 +101,19 @@ def test_the_solver_finds_unordered_labels_too(pull: float) -> None:
         over.append((energy[i] / lowest).item())
     assert max(over) < 1.25
     assert sum(value < 1 + 1e-5 for value in over) >= 20
+
+
+@pytest.mark.parametrize("labels", [5, 20])
+def test_both_ways_to_add_up_neighbours_find_the_same(
+    monkeypatch: pytest.MonkeyPatch, labels: int
+) -> None:
+    generator = torch.Generator().manual_seed(labels)
+    unary = torch.rand(12, labels, 4, 5, generator=generator)
+    down = 0.3 * torch.rand(12, 3, 5, generator=generator)
+    across = 0.3 * torch.rand(12, 4, 4, generator=generator)
+    places = unordered_places(labels, unary)
+    by_matrix = lowest_energy(unary, down, across, places)
+    monkeypatch.setattr("samix.mixing.energy._SMALL", 0)
+    by_cell = lowest_energy(unary, down, across, places)
+    assert torch.equal(by_matrix, by_cell)
+    assert not torch.equal(by_matrix, unary.argmin(1))  # neighbours had a say
