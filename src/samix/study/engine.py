@@ -28,6 +28,7 @@ import torch
 from samix.data.loaders import CACHE_BUDGET
 from samix.data.reuse import reuse_photos
 from samix.errors import InputError
+from samix.training.interrupt import stop_on_interrupt
 
 from .cells import Ended, run_job
 from .folder import PocFolder, write_cell
@@ -227,33 +228,37 @@ def run_jobs(
     running: dict[Future[Any], Job] = {}
     deaths: dict[str, int] = {}
     pace = Pace(jobs, engine.workers)
-    while waiting or running:
-        while waiting and len(running) < engine.workers:
-            job = waiting.pop(0)
-            late = deadline is not None and job.seed not in keep
-            if late and time.monotonic() + pace.ratio() * job.expected > (deadline or 0.0):
-                pace.left_out(job)
-                continue
-            pace.begun(job)
-            running[engine.submit(run_job, str(path), job)] = job
-        over, _ = wait(running, timeout=_TICK, return_when=FIRST_COMPLETED)
-        died = []
-        for future in over:
-            job = running.pop(future)
-            try:
-                result: Ended = future.result()
-            except engine.died:
-                died.append(job)
-                continue
-            pace.finished(job)
-            ended(result)
-        if died:
-            if engine.renew():
-                died += running.values()
-                running.clear()
-            again = _tried(path, died, deaths, pace, ended)
-            waiting = [*again, *waiting]
-        watch(len(pace.done), len(jobs), pace.left())
+    with stop_on_interrupt() as stop:
+        while waiting or running:
+            while waiting and len(running) < engine.workers:
+                job = waiting.pop(0)
+                late = deadline is not None and job.seed not in keep
+                if late and time.monotonic() + pace.ratio() * job.expected > (deadline or 0.0):
+                    pace.left_out(job)
+                    continue
+                pace.begun(job)
+                running[engine.submit(run_job, str(path), job)] = job
+            # noted and not raised where it strikes: what raises in a callback is swallowed there
+            if stop.made:
+                raise KeyboardInterrupt
+            over, _ = wait(running, timeout=_TICK, return_when=FIRST_COMPLETED)
+            died = []
+            for future in over:
+                job = running.pop(future)
+                try:
+                    result: Ended = future.result()
+                except engine.died:
+                    died.append(job)
+                    continue
+                pace.finished(job)
+                ended(result)
+            if died:
+                if engine.renew():
+                    died += running.values()
+                    running.clear()
+                again = _tried(path, died, deaths, pace, ended)
+                waiting = [*again, *waiting]
+            watch(len(pace.done), len(jobs), pace.left())
 
 
 def _tried(
