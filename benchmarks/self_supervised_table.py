@@ -75,16 +75,10 @@ def print_gains(rows: pd.DataFrame) -> None:
 
 def supervised_gains(rows: pd.DataFrame) -> dict[str, pd.Series[float]]:
     """Return each policy's gain over none by seed, 227 epochs each."""
-    long = rows[(rows["network"] == "resnet") & rows["cell"].str.endswith((", long", WALL[2:]))]
-    cells = {
-        name: cell.set_index("seed")["test"].sort_index()
-        for name, cell in long.groupby("cell", sort=False)
-    }
     found: dict[str, pd.Series[float]] = {}
-    for policy in long["policy"].unique():
-        for name in (f"{policy}, long", f"{policy} {WALL[2:]}"):
-            if name in cells:
-                found[policy] = cells[name]
+    for name, policy in rows[["cell", "policy"]].drop_duplicates().itertuples(index=False):
+        if name in (f"{policy}, long", f"{policy} {WALL[2:]}"):
+            found[policy] = by_seed(rows, name, "test")
     plain = found.pop("none")
     return {policy: (values - plain).dropna() for policy, values in found.items()}
 

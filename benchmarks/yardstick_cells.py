@@ -64,20 +64,14 @@ CATALOGUE = (
     "manifold-mixup", "alignmix", "recursivemix", "attentivemix", "snapmix", "puzzlemix",
     "automix", "adautomix", "co-mixup",
 )  # fmt: skip
-WHOLE: list[tuple[str, dict[str, Any], int]] = [  # policy, options, epochs; for a GPU
-    ("none", {}, 40),
-    ("mixup", {"alpha": 1.0}, 40),
-    ("cutmix", {"alpha": 1.0}, 40),
-    ("mixup-cutmix", {"alpha": 1.0, "cutmix_alpha": 1.0}, 40),
-    ("samix-p", {"alpha": 1.0}, 40),
-    ("samix", QUICK, 40),
-    ("samix", {"alpha": 1.0}, 40),
-    ("none", {}, 80),
-    ("mixup-cutmix", {"alpha": 1.0, "cutmix_alpha": 1.0}, 80),
-]
+WHOLE = {  # policies by epochs; for a GPU
+    40: ("none", *FREE, "samix-p", "samix fast", "samix"),
+    80: ("none", "mixup-cutmix"),
+}
 VIT_LONG = 200  # epochs; for a GPU
 SWITCHES = ("half mixup-cutmix", "half cutmix")  # of samix-p and a free policy
 CATALOGUE_VIT = ("cutmix", "transmix", "tokenmix", "smmix")
+RIVALS_VIT = ("none", "mixup", "mixup-cutmix", "samix-p", *CATALOGUE_VIT, "samix")
 COST_CHANGES: dict[str, Change] = {
     "Mixer on 1/2": ({"cost": Cost(mixer_share=0.5)}, None),
     "Mixer on 1/4": ({"cost": Cost(mixer_share=0.25)}, None),
@@ -115,11 +109,27 @@ def alpha_options(policy: str, alpha: float) -> dict[str, Any]:
 
 
 def usual_alpha(policy: str) -> dict[str, Any]:
-    """Return alpha 1 where a policy has one, twice for the switch; attentivemix's area is fixed."""
-    if policy == "mixup-cutmix":
-        return alpha_options(policy, 1.0)
+    """Return alpha 1 where a policy has one; the area of attentivemix is fixed."""
     fixed = policy in ("i-mix", "attentivemix") or "alpha" not in policy_options(policy)
-    return {} if fixed else {"alpha": 1.0}
+    return {} if fixed else alpha_options(policy, 1.0)
+
+
+def usual_cells(policies: tuple[str, ...], seeds: int) -> list[Cell]:
+    """Return policies at their usual alpha, for the long run of the ten-layer ResNet."""
+    return [
+        Cell(f"{policy}, long", policy, seed, LONG, usual_alpha(policy))
+        for seed in range(seeds)
+        for policy in policies
+    ]
+
+
+def vit_cells(policies: tuple[str, ...], seeds: int, epochs: int, ending: str = "") -> list[Cell]:
+    """Return policies at their usual alpha on the transformer."""
+    return [
+        Cell(f"vit {policy}{ending}", policy, seed, epochs, usual_alpha(policy), network="vit")
+        for seed in range(seeds)
+        for policy in policies
+    ]
 
 
 def chosen_alpha(rows: pd.DataFrame, policy: str) -> float | None:
@@ -174,50 +184,34 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             if idea != EVERY
         ],
         "guard": lambda: [
-            Cell(f"{policy} + guard, long", policy, seed, LONG, {**options, "guard": True})
-            for seed in range(seeds)
-            for policy, options in (
-                ("cutmix", {"alpha": 1.0}),
-                ("mixup-cutmix", usual_alpha("mixup-cutmix")),
-            )
-        ],
-        "catalogue": lambda: [
-            Cell(f"{policy}, long", policy, seed, LONG, usual_alpha(policy))
-            for seed in range(seeds)
-            for policy in CATALOGUE
-        ],
-        "rivals": lambda: [
-            Cell(f"{policy}, long", policy, seed, LONG, usual_alpha(policy))
-            for seed in range(seeds)
-            for policy in ("none", *FREE)
-        ],
-        "whole": lambda: [
             Cell(
-                f"resnet18 {policy}{' fast' if options is QUICK else ''}, {epochs} epochs",
+                f"{policy} + guard, long",
                 policy,
                 seed,
+                LONG,
+                {**usual_alpha(policy), "guard": True},
+            )
+            for seed in range(seeds)
+            for policy in ("cutmix", "mixup-cutmix")
+        ],
+        "catalogue": lambda: usual_cells(CATALOGUE, seeds),
+        "rivals": lambda: usual_cells(("none", *FREE), seeds),
+        "whole": lambda: [
+            Cell(
+                f"resnet18 {name}, {epochs} epochs",
+                name.removesuffix(" fast"),
+                seed,
                 epochs,
-                options,
+                QUICK if name == "samix fast" else usual_alpha(name),
                 network="resnet18",
                 labels=4500,
             )
             for seed in range(seeds)
-            for policy, options, epochs in WHOLE
+            for epochs, names in WHOLE.items()
+            for name in names
         ],
-        "vit-long": lambda: [
-            Cell(f"vit {policy}, {VIT_LONG} epochs", policy, seed, VIT_LONG, options, network="vit")
-            for seed in range(seeds)
-            for policy, options in {
-                **{policy: usual_alpha(policy) for policy in ("none", "mixup", "mixup-cutmix")},
-                **{policy: usual_alpha(policy) for policy in ("samix-p", *CATALOGUE_VIT)},
-                "samix": {"alpha": 1.0},
-            }.items()
-        ],
-        "catalogue-vit": lambda: [
-            Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], usual_alpha(policy), network="vit")
-            for seed in range(seeds)
-            for policy in CATALOGUE_VIT
-        ],
+        "vit-long": lambda: vit_cells(RIVALS_VIT, seeds, VIT_LONG, f", {VIT_LONG} epochs"),
+        "catalogue-vit": lambda: vit_cells(CATALOGUE_VIT, seeds, EPOCHS["vit"]),
         "vit": lambda: [
             Cell(f"vit {policy}", policy, seed, EPOCHS["vit"], {}, network="vit")
             for seed in range(seeds)

@@ -241,17 +241,7 @@ def run_jobs(
             # noted and not raised where it strikes: what raises in a callback is swallowed there
             if stop.made:
                 raise KeyboardInterrupt
-            over, _ = wait(running, timeout=_TICK, return_when=FIRST_COMPLETED)
-            died = []
-            for future in over:
-                job = running.pop(future)
-                try:
-                    result: Ended = future.result()
-                except engine.died:
-                    died.append(job)
-                    continue
-                pace.finished(job)
-                ended(result)
+            died = _collect(running, engine, pace, ended)
             if died:
                 if engine.renew():
                     died += running.values()
@@ -259,6 +249,24 @@ def run_jobs(
                 again = _tried(path, died, deaths, pace, ended)
                 waiting = [*again, *waiting]
             watch(len(pace.done), len(jobs), pace.left())
+
+
+def _collect(
+    running: dict[Future[Any], Job], engine: Engine, pace: Pace, ended: Callable[[Ended], None]
+) -> list[Job]:
+    """Wait a moment for jobs to end, and take those out; return the ones whose worker died."""
+    over, _ = wait(running, timeout=_TICK, return_when=FIRST_COMPLETED)
+    died = []
+    for future in over:
+        job = running.pop(future)
+        try:
+            result: Ended = future.result()
+        except engine.died:
+            died.append(job)
+            continue
+        pace.finished(job)
+        ended(result)
+    return died
 
 
 def _tried(

@@ -92,11 +92,11 @@ def lost_words(harms: Sequence[Effect]) -> Words:
                 for harm in harms
             ]
         )
-    least, most = (-end(harm.points for harm in harms) for end in (max, min))
-    worst = class_name(min(harms, key=lambda harm: harm.points))
+    worst, *_, mildest = sorted(harms, key=lambda harm: harm.points)
+    least, most, name = -mildest.points, -worst.points, class_name(worst)
     return Words(
-        f"{len(harms)} classes by {least:.1f} to {most:.1f} points, most of all {worst}",
-        f" {len(harms)} クラスの再現率を {least:.1f}〜{most:.1f} ポイント(最大は {worst})",
+        f"{len(harms)} classes by {least:.1f} to {most:.1f} points, most of all {name}",
+        f" {len(harms)} クラスの再現率を {least:.1f}〜{most:.1f} ポイント(最大は {name})",
     )
 
 
