@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import samix
+from samix.methods.mixer_step import plan_loss
 from samix.mixing import MixPlan, check_generator, draw_uniform
 from samix.networks import logit_with_mean
 from samix.objectives import class_candidates, eta_balanced_loss, global_loss
@@ -128,10 +129,13 @@ def hard(method: Method, *, weight: float) -> None:
     """
 
     def mixer_loss(
-        images: Tensor, target: Tensor, evidence: Evidence, generator: torch.Generator
+        images: Tensor,
+        target: Tensor,
+        evidence: Evidence,
+        generator: torch.Generator,
+        *,
+        mixing: bool,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        from samix.methods.mixer_step import judged, mask_terms  # noqa: PLC0415
-
         average = method.average
         if average is None:
             raise RuntimeError("average: expected a momentum encoder, got none")
@@ -148,19 +152,9 @@ def hard(method: Method, *, weight: float) -> None:
             method.encoder.train()
             return loss - weight * global_loss(*difficult, plan.lam)
 
-        balanced = judged(plan.mask, loss_of)
-        return balanced, {"mixer": balanced.detach(), **mask_terms(plan)}
+        return plan_loss(plan, loss_of, method.options.area_weight, method.options.area_margin)
 
     method._mixer_loss = mixer_loss  # type: ignore[method-assign]
-
-
-def every(method: Method, *, steps: int) -> None:
-    """The Mixer learns in every k-th step alone."""
-
-    def before(module: Any, arguments: Any) -> None:
-        method.policy.requires_grad_(method.counter.steps % steps == 0)  # type: ignore[attr-defined]
-
-    method.register_forward_pre_hook(before)
 
 
 IDEAS: dict[str, Callable[[Method], None]] = {
@@ -176,6 +170,5 @@ IDEAS: dict[str, Callable[[Method], None]] = {
     ),
     "half cutmix": partial(switch, share=0.5, other="cutmix", alpha=1.0),
     "half mixup": partial(switch, share=0.5, other="mixup", alpha=1.0),
-    "Mixer every 4th step": partial(every, steps=4),
 }
 """By name: what changes a fresh method in place."""

@@ -1,8 +1,9 @@
 """The yardstick: mixing policies on CIFAR-10 with 2,000 labels, at equal steps and equal wall time.
 
 Run it as ``python benchmarks/yardstick.py free samix wall long controls why vit fast
-fast-wall without-cifar cost objective ideas guard catalogue catalogue-vit switch``; on a GPU with
-``--device cuda``, an output file of its own, and also ``rivals vit-long whole``; see ``--help``.
+fast-wall without-cifar cost every objective ideas guard catalogue catalogue-vit switch``; on a GPU
+with ``--device cuda``, an output file of its own, and also ``rivals vit-long whole``; see
+``--help``.
 What the cells are stands in ``yardstick_cells.py``.
 A cell is one training; a finished cell is one row, and a second run skips what is finished. Several
 processes may share one output file; each takes the next cell that no other is at.

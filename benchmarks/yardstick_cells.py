@@ -43,13 +43,13 @@ class Cell:
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
     "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "switch", "rivals",
-    "vit-long", "whole",
+    "vit-long", "whole", "every",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
 EPOCHS = {"resnet": 120, "vit": 60}
 LONG = 227  # epochs; the time of SAMix's 120, by the first rows
-EVERY = "Mixer every 4th step"
+EVERY_4TH = Cost(mixer_every=4)
 QUICK: dict[str, Any] = {"alpha": 1.0, "cost": "fast"}
 FAST: list[tuple[str, str, dict[str, Any]]] = [
     ("samix, long", "samix", {"alpha": 1.0}),
@@ -80,6 +80,7 @@ COST_CHANGES: dict[str, Change] = {
     "Mixer on 1/4, half resolution": ({"cost": Cost(mixer_share=0.25, look_scale=0.5)}, None),
     "Mixer on 1/8, half resolution": ({"cost": Cost(mixer_share=0.125, look_scale=0.5)}, None),
     "half of the batch clean": ({"p": 0.5}, None),
+    "Mixer every 4th step": ({"cost": EVERY_4TH}, None),
 }
 OBJECTIVE_CHANGES: dict[str, Change] = {
     "as it is": ({}, None),
@@ -169,19 +170,22 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             Cell("samix fast, time of full", "samix", seed, SAME_TIME, QUICK)
             for seed in range(seeds)
         ],
-        "cost": lambda: (
-            every_seed(COST_CHANGES, seeds)
-            + [
-                Cell(f"samix, {EVERY}", "samix", seed, EPOCHS["resnet"], {"alpha": 1.0}, idea=EVERY)
-                for seed in range(seeds)
-            ]
-        ),
+        "cost": lambda: every_seed(COST_CHANGES, seeds),
+        "every": lambda: [
+            Cell(
+                "samix, Mixer every 4th step, long",
+                "samix",
+                seed,
+                LONG,
+                {"alpha": 1.0, "cost": EVERY_4TH},
+            )
+            for seed in range(seeds)
+        ],
         "objective": lambda: every_seed(OBJECTIVE_CHANGES, seeds),
         "ideas": lambda: [
             Cell(f"samix fast, {idea}", "samix", seed, EPOCHS["resnet"], QUICK, idea=idea)
             for seed in range(seeds)
             for idea in IDEAS
-            if idea != EVERY
         ],
         "guard": lambda: [
             Cell(

@@ -16,28 +16,44 @@ from samix.policies import nearest
 class Cost:
     """What a step of a learned policy costs beyond training the encoder.
 
-    Every image of the batch is mixed by the Mixer in any case. ``mixer_share`` leaves the encoder's
-    loss and gradient as they are; ``look_scale`` changes the features, and so the masks.
+    Every image of the batch is mixed by the Mixer in any case. ``mixer_share`` and ``mixer_every``
+    leave the encoder's loss and gradient as they are; ``look_scale`` changes the features, and so
+    the masks.
 
     Attributes:
         mixer_share: Share of the batch that the Mixer learns from in each step, in (0, 1]: the
             first samples, so batches must be shuffled. At least two samples.
         look_scale: Side of the images in which the momentum encoder looks for features, as a share
             of their side, in (0, 1]. It does not change how the momentum encoder judges a mix.
+        mixer_every: The Mixer learns in the first of so many steps, at least 1; in the others its
+            gradient is 0, and an optimiser with momentum goes on moving it.
     """
 
     mixer_share: float = 1.0
     look_scale: float = 1.0
+    mixer_every: int = 1
 
     def __post_init__(self) -> None:
         for name in ("mixer_share", "look_scale"):
             value = getattr(self, name)
             if not 0.0 < value <= 1.0:
                 raise ValueError(f"cost.{name}: expected a number in (0, 1], got {value}")
+        every = self.mixer_every
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"cost.mixer_every: expected a whole number from 1 on, got {every!r}")
 
     def mixer_part(self, batch: int) -> int:
         """Return how many of the samples of a batch the Mixer learns from."""
         return min(batch, max(2, math.ceil(self.mixer_share * batch)))
+
+    def mixer_turn(self, step: int) -> int | None:
+        """Return how often the Mixer learned before, or None where it does not learn in a step.
+
+        Args:
+            step: Number of the step, from 0.
+        """
+        turn, rest = divmod(step, self.mixer_every)
+        return None if rest else turn
 
 
 COSTS: Mapping[str, Cost] = {"full": Cost(), "fast": Cost(mixer_share=0.25)}

@@ -103,11 +103,6 @@ def check_mixer_numbers(eta: float, area_weight: float, area_margin: float) -> N
             raise ValueError(f"{name}: expected a number of at least 0, got {value}")
 
 
-def mask_loss(plan: MixPlan, weight: float, margin: float) -> Tensor:
-    """Return the weighted area loss of the Mixer's plan, a scalar."""
-    return weight * area_loss(plan.mask, plan.lam, margin)
-
-
 class _Carried(torch.autograd.Function):
     """A loss whose gradient by the mask is known already."""
 
@@ -140,6 +135,22 @@ def judged(mask: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
     (gradient,) = torch.autograd.grad(loss * _GRADIENT_SCALE, leaf)
     judged_loss: Tensor = _Carried.apply(mask, loss.detach(), gradient / _GRADIENT_SCALE)
     return judged_loss
+
+
+def plan_loss(
+    plan: MixPlan, loss_of: Callable[[Tensor], Tensor], area_weight: float, area_margin: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the Mixer's loss for its plan, and its terms.
+
+    Args:
+        plan: The Mixer's.
+        loss_of: From a mask (B,1,H,W) to the scalar loss of the mixes with it.
+        area_weight: Weight of the area loss.
+        area_margin: Distance of area and lam that costs nothing.
+    """
+    balanced = judged(plan.mask, loss_of)
+    area = area_weight * area_loss(plan.mask, plan.lam, area_margin)
+    return balanced + area, {"mixer": balanced.detach(), **mask_terms(plan)}
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ from .cost import find_cost, scaled
 from .gather import gather_keys
 from .groups import parameter_groups
 from .guarding import asks_average, check_guard, plan_view, reads_features
-from .mixer_step import judged, learns, mask_loss, mask_terms, mixer_objective, signs_of_life
+from .mixer_step import learns, mixer_objective, plan_loss, signs_of_life, untouched
 from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
 from .step import StepCounter, StepOutput
@@ -353,26 +353,24 @@ class SelfSupervisedMethod(nn.Module):
         options = self.options
         if keys is None or not learns(self.policy):
             return query.images.new_zeros(()), {}
+        if self.cost.mixer_turn(self.counter.steps - 1) is None:
+            return untouched(self.policy), {}
         part = self.cost.mixer_part(len(query.images))
         query, key, keys = query.head(part), key.head(part), keys.head(part)
-        plan = self.policy.plan(
-            query.images, evidence=self._evidence(query, key), generator=generator
-        )
+        known = self._evidence(query, key)
+        plan = self.policy.plan(query.images, evidence=known, generator=generator)
         # without negatives or clusters there is nothing but the two sources to tell apart
         grouped = self.clusters is not None and self.clusters.ready
         alone = self.contrast.negatives is None and not grouped
         eta = 0.0 if alone else options.eta
 
         def loss_of(mask: Tensor) -> Tensor:
-            mixed = blend(
-                query.images, replace(plan, mask=mask), partner_images=self._partner_images(key)
-            )
+            shown = replace(plan, mask=mask)
+            mixed = blend(query.images, shown, partner_images=self._partner_images(key))
             judged_by = self._judge(mixed, keys, plan.index)
             return mixer_objective(self.policy, judged_by, plan.lam, eta)
 
-        balanced = judged(plan.mask, loss_of)
-        mask = mask_loss(plan, options.area_weight, options.area_margin)
-        return balanced + mask, {"mixer": balanced.detach(), **mask_terms(plan)}
+        return plan_loss(plan, loss_of, options.area_weight, options.area_margin)
 
     def _against_mixed_keys(self, projection: Tensor, key: Seen, plan: MixPlan) -> Tensor:
         """Return the loss against key views that were mixed by the same plan."""

@@ -24,12 +24,10 @@ from .looking import look
 from .mixed_pass import attended_logits, check_seam, mixed_logits, recalled_logits
 from .mixer_step import (
     check_mixer_numbers,
-    judged,
     learns,
-    mask_loss,
-    mask_terms,
     mix_likeness,
     mixer_objective,
+    plan_loss,
     signs_of_life,
     untouched,
 )
@@ -310,13 +308,14 @@ class SupervisedMethod(nn.Module):
         options, average = self.options, self.average
         if average is None or not learns(self.policy):
             return images.new_zeros(()), {}
-        if not mixing:  # a gradient of zero, which distributed training waits for
+        turn = self.cost.mixer_turn(self.counter.steps - 1)
+        if not mixing or turn is None:  # a gradient of zero, which distributed training waits for
             return untouched(self.policy), {}
         part = self.cost.mixer_part(len(images))
         images, target, evidence = images[:part], target[:part], evidence.head(part)
         plan = self.policy.plan(images, target=target, evidence=evidence, generator=generator)
 
-        clean = self._clean_logits(images)
+        clean = self._clean_logits(images, turn)
 
         def loss_of(mask: Tensor) -> Tensor:
             logits = average(blend(images, replace(plan, mask=mask)))
@@ -324,16 +323,14 @@ class SupervisedMethod(nn.Module):
             like = None if clean is None else mix_likeness(logits, clean, plan.index, plan.lam)
             return mixer_objective(self.policy, candidates, plan.lam, options.eta, like)
 
-        balanced = judged(plan.mask, loss_of)
-        mask = mask_loss(plan, options.area_weight, options.area_margin)
-        return balanced + mask, {"mixer": balanced.detach(), **mask_terms(plan)}
+        return plan_loss(plan, loss_of, options.area_weight, options.area_margin)
 
     @torch.no_grad()
-    def _clean_logits(self, images: Tensor) -> Tensor | None:
+    def _clean_logits(self, images: Tensor, turn: int) -> Tensor | None:
         """Return what the momentum encoder says of unmixed images where an adversary's turn is."""
         policy = self.policy
         adversarial = isinstance(policy, LearnedPolicy) and policy.objective == "adversarial"
-        if not adversarial or self.average is None or self.counter.steps % 2:
+        if not adversarial or self.average is None or turn % 2 == 0:
             return None
         logits: Tensor = self.average(images)
         return logits

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 _EPS = 1e-5  # of the normalisation, as in torch's norms
 _LAST_GAIN = 0.3  # of the last layer: structure from the first step, but little
 _LAM_EPS = 1e-3  # bounds the wanted mean; below lam_margin the mask is constant anyway
-_BISECTIONS = 14
+_ROUNDS, _SHIFTS = 4, 12  # of the search for a shift; 12^4 parts of the first bracket
 _LEAST_SLOPE = 1e-2  # of the mean over the shift, where all sigmoids are near 0 or 1
 
 
@@ -80,8 +80,9 @@ def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
 def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
     """Shift logits so that their sigmoids have a wanted mean over the last dimension.
 
-    ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by bisection without gradient, then
-    one Newton step, which carries the gradient of the implicit function.
+    ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by search without gradient, in rounds
+    that try some shifts of a bracket at once and keep a part of it, then one Newton step, which
+    carries the gradient of the implicit function.
 
     Args:
         logit: (B,1,N).
@@ -92,12 +93,14 @@ def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
         # at the ends of this bracket every sigmoid is at most, or at least, the wanted mean
         wanted = torch.logit(mean)
         low = wanted - logit.amax(dim=-1, keepdim=True)
-        high = wanted - logit.amin(dim=-1, keepdim=True)
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            too_low = torch.sigmoid(logit + middle).mean(dim=-1, keepdim=True) < mean
-            low, high = torch.where(too_low, middle, low), torch.where(too_low, high, middle)
-        shift = (low + high) / 2
+        width = wanted - logit.amin(dim=-1, keepdim=True) - low
+        tried = torch.arange(1, _SHIFTS, dtype=logit.dtype, device=logit.device).view(1, -1, 1)
+        for _ in range(_ROUNDS):
+            width = width / _SHIFTS
+            shifted = torch.addcmul(low, width, tried) + logit
+            found = shifted.sigmoid_().mean(dim=-1, keepdim=True)
+            low = low + width * (found < mean).sum(1, keepdim=True)
+        shift = low + width / 2
     share = torch.sigmoid(logit + shift)
     slope = (share * (1.0 - share)).mean(dim=-1, keepdim=True).detach().clamp_min(_LEAST_SLOPE)
     return logit + shift - (share.mean(dim=-1, keepdim=True) - mean) / slope

@@ -49,7 +49,7 @@ class MethodModule(pl.LightningModule):
 
     def _reset(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.batches = 0
+        self.counts: dict[str, int] = {}
         self.photos = 0
         self.first_bad: Tensor | None = None
 
@@ -73,9 +73,9 @@ class MethodModule(pl.LightningModule):
         terms = {"loss": loss.detach(), **step.terms}
         for name, value in terms.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
         bad = torch.where(torch.isfinite(terms["loss"]), torch.inf, float(batch_idx + 1))
         self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
-        self.batches += 1
         self.photos += len(batch[0])
         return loss
 
@@ -115,9 +115,9 @@ class MethodModule(pl.LightningModule):
             )
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each term over the batches of the epoch, of all processes."""
-        totals = torch.stack([value.float() for value in self.sums.values()])
-        shared = self.trainer.strategy.reduce(totals / self.batches, reduce_op="mean")
+        """Return the mean of each term over the batches that had it, of all processes."""
+        own = [value.float() / self.counts[name] for name, value in self.sums.items()]
+        shared = self.trainer.strategy.reduce(torch.stack(own), reduce_op="mean")
         return dict(zip(self.sums, cast(Tensor, shared).tolist(), strict=True))
 
     def optimizer_step(
