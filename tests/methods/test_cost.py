@@ -160,3 +160,62 @@ def test_refuses_an_unknown_cost() -> None:
     with pytest.raises(ValueError, match="'fasst'; the nearest is 'fast'"):
         self_supervised("moco", "fasst")
     assert find_cost(Cost(mixer_share=0.5)).mixer_share == 0.5
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2"])
+def test_refuses_turns_that_are_no_number_of_steps(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"cost\.mixer_every: expected a whole number from 1 on"):
+        Cost(mixer_every=value)
+
+
+def test_the_turns_of_the_mixer() -> None:
+    turns = [Cost(mixer_every=3).mixer_turn(step) for step in range(7)]
+    assert turns == [0, None, None, 1, None, None, 2]
+    assert [Cost().mixer_turn(step) for step in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["supervised", "moco", "byol"])
+def test_a_mixer_that_learns_every_third_step(method: str) -> None:
+    """In its turn it learns as at full cost; else its gradient is 0, and the encoder's the same."""
+    if method == "supervised":
+        batch: tuple[Any, ...] = images(), torch.arange(8) % 4
+        full, seldom = supervised("full"), supervised(Cost(mixer_every=3))
+    else:
+        batch = ((images(), images().flip(3)),)
+        options = {"queue_size": 32} if method == "moco" else {}
+        full = self_supervised(method, "full", **options)  # type: ignore[assignment]
+        seldom = self_supervised(method, Cost(mixer_every=3), **options)  # type: ignore[assignment]
+    for turn in (True, False, False, True):
+        steps = full(*batch), seldom(*batch)
+        for step in steps:
+            step.loss.backward()
+        if method != "byol":  # the draws of a second direction come after the Mixer's
+            assert torch.equal(steps[0].terms["encoder"], steps[1].terms["encoder"])
+        assert ("mixer" in steps[1].terms) == turn
+        assert "mixer" in steps[0].terms
+        gradients = [p.grad for p in seldom.policy.parameters()]  # type: ignore[attr-defined]
+        assert all(g is not None for g in gradients)
+        assert any(bool(g.any()) for g in gradients if g is not None) == turn
+        for each in (full, seldom):
+            each.zero_grad()
+
+
+def test_the_adversary_and_its_rival_take_turns_in_the_mixer_s_steps() -> None:
+    """AdAutoMix looks at unmixed images in every second of the steps in which its Mixer learns."""
+    torch.manual_seed(0)
+    cost = Cost(mixer_every=2)
+    method = create_method("supervised", num_classes=4, policy="adautomix", cost=cost, **SMALL)
+    assert isinstance(method, SupervisedMethod)
+    looks: list[int] = []
+    own = method._clean_logits
+
+    def clean(batch: Tensor, turn: int) -> Tensor | None:
+        found = own(batch, turn)
+        if found is not None:
+            looks.append(method.counter.steps - 1)
+        return found
+
+    method._clean_logits = clean  # type: ignore[method-assign]
+    for _ in range(8):
+        method(images(), torch.arange(8) % 4)
+    assert looks == [2, 6]

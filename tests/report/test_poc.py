@@ -237,6 +237,7 @@ def test_every_word_of_the_dictionary_is_used(
     for kind in ("adopt-light", "use-simple", "mixer-not-alive", "do-not-adopt", "not-proven"):
         page_of(tmp_path, changed_kind(kind), health=clean_health())
     page_of(tmp_path, unanswered(), health=kept_together())
+    page_of(tmp_path, longer())
     page_of(tmp_path, odd_findings(), study={"machine": "a machine"}, health=odd_health())
     assert sorted(set(WORDS) - used) == []
     assert used <= set(WORDS)
@@ -250,6 +251,17 @@ def unanswered() -> dict[str, Any]:
     found["verdict"] |= {"kind": "not-proven", "labels": 4000, "numbers": {}, "risks": []}
     for name in ("verdicts", "labels_worth"):
         found[name] = []
+    return found
+
+
+def longer() -> dict[str, Any]:
+    """The verdict is to train longer, which was done with all labels alone, as samix poc does."""
+    found = changed_kind("use-simple")
+    found["verdict"]["policy"] = "none-long"
+    found["headline"]["label_efficiency"] = None
+    found["curve"] = [
+        row for row in found["curve"] if row["policy"] != "none-long" or row["labels"] == 400
+    ]
     return found
 
 
@@ -320,6 +332,15 @@ def test_a_study_without_most_things_says_what_is_not_known(tmp_path: Path) -> N
     assert "None" not in shown
     assert not re.search(r"\bnan\b", shown)
     assert "supervised/mixup-400-s0" in "\n".join(read.text[None])
+
+
+def test_a_policy_of_one_label_budget_is_said_to_be_that(tmp_path: Path) -> None:
+    """A longer training is made with all labels alone."""
+    found = longer()
+    (card,) = (
+        text for text in Reader(page_of(tmp_path, found)).text["en"] if "one label budget" in text
+    )
+    assert card == "Not known: none-long was trained with one label budget alone, the largest."
 
 
 def test_a_policy_without_any_finished_training_keeps_its_place(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from samix.mixing import (
     MixPlan,
@@ -48,7 +48,7 @@ def untouched(policy: Policy) -> Tensor:
     if not isinstance(policy, LearnedPolicy):
         raise TypeError(f"policy: expected one that learns, got {policy.name!r}")
     trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
-    return torch.stack([(parameter * 0.0).sum() for parameter in trained]).sum()
+    return nn.utils.parameters_to_vector(trained).sum() * 0.0
 
 
 def mixer_objective(

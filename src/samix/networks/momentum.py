@@ -60,15 +60,15 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
         network: The module to average.
         decay: Weight of the old value in [0, 1]: 1 freezes, 0 copies.
     """
-    olds: list[Tensor] = []
-    news: list[Tensor] = []
-    for old, new in zip(_tensors(average), _tensors(network), strict=True):
-        if old.is_floating_point():
-            olds.append(old)
-            news.append(new)
-        else:
-            old.copy_(new)
-    torch._foreach_lerp_(olds, news, 1.0 - decay)
+    olds, news = _tensors(average), _tensors(network)
+    whole = [not old.is_floating_point() for old in olds]
+    torch._foreach_lerp_(_those(olds, whole, False), _those(news, whole, False), 1.0 - decay)
+    if any(whole):
+        torch._foreach_copy_(_those(olds, whole, True), _those(news, whole, True))
+
+
+def _those(tensors: list[Tensor], flags: list[bool], wanted: bool) -> list[Tensor]:
+    return [one for one, flag in zip(tensors, flags, strict=True) if flag is wanted]
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

@@ -122,7 +122,10 @@ def _efficiency(view: View) -> Card:
     found = view.findings["headline"].get("label_efficiency")
     name = word("head-efficiency")
     if found is None:
-        return Card(name, NOT_KNOWN, line=word("head-no-efficiency"))
+        own = {row["labels"] for row in view.rows("curve", mode=view.mode, policy=view.policy)}
+        alone = len(own) == 1 < len(view.budgets(view.mode))
+        line = word("head-one-budget" if alone else "head-no-efficiency", policy=view.policy)
+        return Card(name, NOT_KNOWN, line=line)
     value, low, high = (known(found[key]) for key in ("value", "low", "high"))
     if value is not None:
         shown = f"\u2248\u00a0{count(value)}"
