@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -54,6 +55,9 @@ def _table(findings: Mapping[str, Any], mode: str, labels: int) -> Table:
     table = Table(
         title=f"{mode}, {labels} labels: {measure} on the test parts, with 95 % intervals",
         title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     for heading in ("policy", "score in %", "gain in points", "time", "seeds"):
         table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)

@@ -71,7 +71,7 @@ def against_words(case: Case, one: Candidate) -> Words:
     if one.harmed:
         lost = lost_words(one.harmed)
         return Words(
-            f"{one.policy} lowers the recall of {lost.en}", f"{one.policy} は{lost.ja}下げる"
+            f"{one.policy} lowers the recall of {lost.en}", f"{one.policy} は {lost.ja}下げる"
         )
     worth = amount_words(case.limits.worth)
     return Words(
@@ -96,7 +96,7 @@ def lost_words(harms: Sequence[Effect]) -> Words:
     least, most, name = -mildest.points, -worst.points, class_name(worst)
     return Words(
         f"{len(harms)} classes by {least:.1f} to {most:.1f} points, most of all {name}",
-        f" {len(harms)} クラスの再現率を {least:.1f}〜{most:.1f} ポイント(最大は {name})",
+        f"{len(harms)} クラスの再現率を {least:.1f}〜{most:.1f} ポイント(最大は {name})",
     )
 
 
@@ -253,7 +253,7 @@ def alive_risk(policy: str, alive: float) -> Words:
 def harm_risk(policy: str, harms: Sequence[Effect]) -> Words:
     """Say which recalls are lowered."""
     lost = lost_words(harms)
-    return Words(f"{policy} lowers the recall of {lost.en}.", f"{policy} は{lost.ja}下げます。")
+    return Words(f"{policy} lowers the recall of {lost.en}.", f"{policy} は {lost.ja}下げます。")
 
 
 def guessing_words(policy: str, score: float, guess: float) -> Words:
