@@ -10,6 +10,7 @@ import yaml
 
 from samix.data import open_images
 from samix.errors import InputError
+from samix.methods import COSTS, Cost
 from samix.networks import small_stem
 from samix.training import Silent, TrainingDivergedError, finish, resume, train
 from samix.training.module import MethodModule
@@ -118,6 +119,28 @@ def test_looks_at_validation_as_often_as_asked_and_at_the_end(tiny):
 def test_accumulated_batches_make_one_step(tiny):
     result = train(tiny(epochs=1, batch_size=12, accumulate=2, clip=1.0, policy="mixup"))
     assert result.metrics["cost"]["steps"] == 3
+
+
+def test_a_term_of_some_batches_is_averaged_over_those(tiny, monkeypatch):
+    """As the Mixer's loss, where it learns in every second step."""
+    monkeypatch.setitem(COSTS, "fast", Cost(mixer_every=2))
+    found: list[dict[str, float]] = []
+    step = MethodModule.training_step
+
+    def noted(self, batch, batch_idx):
+        before = {name: value.item() for name, value in self.sums.items()}
+        loss = step(self, batch, batch_idx)
+        after = {name: value.item() for name, value in self.sums.items()}
+        found.append({name: after[name] - before.get(name, 0.0) for name in after})
+        return loss
+
+    monkeypatch.setattr(MethodModule, "training_step", noted)
+    result = train(tiny(epochs=1, batch_size=12, policy="samix", cost="fast"))
+    (row,) = csv.DictReader(result.run.history.open())
+    losses = [one["mixer"] for one in found]
+    assert [loss != 0 for loss in losses] == [True, False] * 3
+    assert float(row["mixer"]) == pytest.approx(sum(losses) / 3, rel=1e-4)
+    assert float(row["encoder"]) == pytest.approx(sum(one["encoder"] for one in found) / 6, 1e-4)
 
 
 def test_nan_loss_stops_names_the_place_and_keeps_the_checkpoint(tiny, monkeypatch):
