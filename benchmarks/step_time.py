@@ -34,7 +34,10 @@ LARGE = (
     Workload(backbone="resnet50", image_size=224, batch_size=64),
     Workload(backbone="vit_small_patch16_224", image_size=224, batch_size=64),
 )
-SETTINGS = ["none", "cutmix", "samix-p", "samix-fast", "samix-full", "samix-full + clean branch"]
+SETTINGS = [
+    "none", "cutmix", "samix-p", "samix-fast", "samix-seldom", "samix-full",
+    "samix-full + clean branch",
+]  # fmt: skip
 
 
 def configurations(arguments: argparse.Namespace) -> Iterator[Workload]:

@@ -118,9 +118,11 @@ def test_settings_are_read_from_words():
 
 def test_samix_p_is_measured_where_it_is_there(monkeypatch):
     monkeypatch.setattr(cost_settings, "POLICIES", {"cutmix": None})
-    assert default_settings() == ("cutmix", "samix-fast", "samix-full")
+    assert default_settings() == ("cutmix", "samix-fast", "samix-seldom", "samix-full")
     monkeypatch.setattr(cost_settings, "POLICIES", {"cutmix": None, "samix-p": None})
-    assert default_settings() == ("cutmix", "samix-p", "samix-fast", "samix-full")
+    assert default_settings() == (
+        "cutmix", "samix-p", "samix-fast", "samix-seldom", "samix-full",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

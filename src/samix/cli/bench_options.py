@@ -15,6 +15,7 @@ A setting is one of:
 
   none, mixup, cutmix ...   a policy; 'samix policies' lists them
   samix-fast, samix-full    SAMix with a Mixer that learns from part of each batch, or all
+  samix-seldom              SAMix with a Mixer that learns in every fourth step
   a folder                  a pre-trained Mixer
   mixco, i-mix ...          a rival, with a self-supervised --method
 
@@ -86,7 +87,7 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
         group,
         "--settings",
         "what to measure beside plain training, separated by commas or spaces (cutmix, samix-p "
-        "where it is there, samix-fast, samix-full)",
+        "where it is there, samix-fast, samix-seldom, samix-full)",
         nargs="+",
         metavar="NAME",
     )

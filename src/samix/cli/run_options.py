@@ -137,7 +137,7 @@ def add_mixing(group: Any, words: RunWords) -> None:
     add_option(
         group,
         "--cost",
-        "what learning to mix may cost: fast, or full, the paper's way (fast)",
+        "what learning to mix may cost: fast, seldom, or full, the paper's way (fast)",
         metavar="NAME",
     )
     add_option(

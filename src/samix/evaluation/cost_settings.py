@@ -40,7 +40,7 @@ def known_settings(method: str) -> tuple[str, ...]:
 
 def default_settings() -> tuple[str, ...]:
     """Return what is measured beside plain training where nothing is said."""
-    wanted = ("cutmix", "samix-p", "samix-fast", "samix-full")
+    wanted = ("cutmix", "samix-p", "samix-fast", "samix-seldom", "samix-full")
     return tuple(name for name in wanted if name in POLICIES or name in _LEARNED)
 
 
@@ -58,9 +58,9 @@ def parse_settings(words: Iterable[str], method: str) -> tuple[str, ...]:
 
     Args:
         words: Names, separated by commas within a word: plain, plain channels-last, policies
-            (samix as samix-fast and samix-full), rivals of a self-supervised method, or folders of
-            pre-trained Mixers; with "+clean" at the end, the encoder also learns from the unmixed
-            images.
+            (samix as samix-fast, samix-seldom and samix-full), rivals of a self-supervised method,
+            or folders of pre-trained Mixers; with "+clean" at the end, the encoder also learns from
+            the unmixed images.
         method: Name in :data:`samix.METHODS`.
 
     Raises:

@@ -56,7 +56,11 @@ class Cost:
         return None if rest else turn
 
 
-COSTS: Mapping[str, Cost] = {"full": Cost(), "fast": Cost(mixer_share=0.25)}
+COSTS: Mapping[str, Cost] = {
+    "full": Cost(),
+    "fast": Cost(mixer_share=0.25),
+    "seldom": Cost(mixer_every=4),
+}
 """The costs that have a name: "full" is the paper's way."""
 DEFAULT_COST = "fast"
 """What is taken unless something else is asked for: cheaper, and not worse where measured."""

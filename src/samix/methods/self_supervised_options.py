@@ -28,8 +28,9 @@ class SelfSupervisedOptions:
         cross_view: Partners are taken from the other view of the images.
         mixer_candidates: What the Mixer's mixes are told apart from: "instances" (SAMix-I) or
             "clusters" of keys (SAMix-C).
-        cost: "fast" or "full", or a :class:`samix.methods.Cost`: how much work a learned policy may
-            cause. Where one pass gives features and keys, ``look_scale`` does not apply.
+        cost: "fast", "seldom" or "full", or a :class:`samix.methods.Cost`: how much work a
+            learned policy may cause. Where one pass gives features and keys, ``look_scale`` does
+            not apply.
         steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
         seed: Seed of all draws.
     """

@@ -57,8 +57,8 @@ class SupervisedOptions:
         decoupled: Weight of the decoupled mixup loss, 0 or more; its paper has 0.1.
         label_smoothing: Share of each label spread over all classes, for the encoder alone.
         momentum_average: True keeps an average for any policy; None only where the policy needs it.
-        cost: "fast" or "full", or a :class:`samix.methods.Cost`: how much work a learned policy may
-            cause.
+        cost: "fast", "seldom" or "full", or a :class:`samix.methods.Cost`: how much work a
+            learned policy may cause.
         steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
         seed: Seed of all draws.
     """

@@ -51,8 +51,7 @@ class RunConfig:
         freeze_mixer: The Mixer stays as it is; only for one from a run.
         guard: Options of the guard that checks mixes, fields of
             :class:`samix.guard.GuardOptions`; None checks nothing.
-        cost: "fast" or "full": how much work a learned policy may cause, see
-            :data:`samix.methods.COSTS`.
+        cost: A name of :data:`samix.methods.COSTS`: how much work a learned policy may cause.
         eta: Weight of the global term in the Mixer's loss.
         area_weight: Weight of the area loss in the Mixer's loss.
         epochs: Passes over the training photos.
