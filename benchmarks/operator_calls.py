@@ -1,0 +1,80 @@
+"""Calls of torch's operators in a training step: what a small network on a fast GPU waits for.
+
+Run it with ``python benchmarks/operator_calls.py``. A card that is quicker than Python can call it
+spends a step on these calls, whatever the size of the batch. A step is forward, backward, optimiser
+(with all tensors at once, as torch does on a GPU) and momentum average; the mean over eight steps,
+so that those with and without the Mixer's learning count alike. Calls are counted on the CPU, with
+no time measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import samix
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "resnet18, small stem": {"backbone": "resnet18", "stem": "small"},
+    "vit_tiny_patch16_224, 96 px": {"backbone": "vit_tiny_patch16_224", "image_size": 96},
+    "resnet50": {"backbone": "resnet50"},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "none": {"policy": "none"},
+    "cutmix": {"policy": "cutmix"},
+    "samix-p": {"policy": "samix-p"},
+    "samix-fast": {"policy": "samix", "cost": "fast"},
+    "samix-seldom": {"policy": "samix", "cost": "seldom"},
+    "samix-full": {"policy": "samix", "cost": "full"},
+}
+WARM, STEPS, BATCH = 4, 8, 8
+
+
+class Counted(TorchDispatchMode):
+    """Counts what torch is asked to do."""
+
+    calls = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self.calls += 1
+        return function(*args, **(kwargs or {}))
+
+
+def calls(network: dict[str, Any], setting: dict[str, Any]) -> float:
+    """Return the calls of a mean step."""
+    torch.manual_seed(0)
+    method = samix.create_method("supervised", num_classes=10, **network, **setting)
+    optimizer = torch.optim.SGD(method.parameter_groups(0.01), momentum=0.9, foreach=True)
+    size = network.get("image_size", 32)
+    batch = torch.randn(BATCH, 3, size, size), torch.arange(BATCH) % 10
+    found = []
+    for _ in range(WARM + STEPS):
+        with Counted() as counted:
+            method(*batch).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            method.update_momentum()
+        found.append(counted.calls)
+    return sum(found[WARM:]) / STEPS
+
+
+def main() -> None:
+    """Print a table."""
+    print(f"| | {' | '.join(NETWORKS)} |\n|---|{'---|' * len(NETWORKS)}")
+    plain: dict[str, float] = {}
+    for name, setting in SETTINGS.items():
+        cells = []
+        for label, network in NETWORKS.items():
+            count = calls(network, setting)
+            plain.setdefault(label, count)
+            cells.append(f"{count:,.0f}, {count / plain[label]:.2f}")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
