@@ -1,7 +1,7 @@
 """The yardstick: mixing policies on CIFAR-10 with 2,000 labels, at equal steps and equal wall time.
 
 Run it as ``python benchmarks/yardstick.py free samix wall long controls why vit fast
-fast-wall without-cifar cost every objective ideas guard catalogue catalogue-vit switch``; on a GPU
+fast-wall without-cifar cost every objective ideas guard catalogue catalogue-vit frozen``; on a GPU
 with ``--device cuda``, an output file of its own, and also ``rivals vit-long whole``; see
 ``--help``.
 What the cells are stands in ``yardstick_cells.py``.

@@ -42,7 +42,7 @@ class Cell:
 
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
-    "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "switch", "rivals",
+    "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "frozen", "rivals",
     "vit-long", "whole", "every",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
@@ -69,7 +69,7 @@ WHOLE = {  # policies by epochs; for a GPU
     80: ("none", "mixup-cutmix"),
 }
 VIT_LONG = 200  # epochs; for a GPU
-SWITCHES = ("half mixup-cutmix", "half cutmix")  # of samix-p and a free policy
+ON_FROZEN = ("half mixup-cutmix", "half cutmix", "flattened")  # ideas tried on samix-p
 CATALOGUE_VIT = ("cutmix", "transmix", "tokenmix", "smmix")
 RIVALS_VIT = ("none", "mixup", "mixup-cutmix", "samix-p", *CATALOGUE_VIT, "samix")
 COST_CHANGES: dict[str, Change] = {
@@ -161,9 +161,9 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
             Cell("samix-p of demo, long", "samix-p", seed, LONG, {"alpha": 1.0, "mixer": "demo"})
             for seed in range(seeds)
         ],
-        "switch": lambda: [
+        "frozen": lambda: [
             Cell(f"samix-p, {idea}, long", "samix-p", seed, LONG, {"alpha": 1.0}, idea=idea)
-            for idea in SWITCHES
+            for idea in ON_FROZEN
             for seed in range(seeds)
         ],
         "fast-wall": lambda: [
