@@ -48,7 +48,7 @@ def untouched(policy: Policy) -> Tensor:
     if not isinstance(policy, LearnedPolicy):
         raise TypeError(f"policy: expected one that learns, got {policy.name!r}")
     trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
-    return nn.utils.parameters_to_vector(trained).sum() * 0.0
+    return (nn.utils.parameters_to_vector(trained) * 0.0).sum()
 
 
 def mixer_objective(

@@ -60,15 +60,12 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
         network: The module to average.
         decay: Weight of the old value in [0, 1]: 1 freezes, 0 copies.
     """
-    olds, news = _tensors(average), _tensors(network)
-    whole = [not old.is_floating_point() for old in olds]
-    torch._foreach_lerp_(_those(olds, whole, False), _those(news, whole, False), 1.0 - decay)
-    if any(whole):
-        torch._foreach_copy_(_those(olds, whole, True), _those(news, whole, True))
-
-
-def _those(tensors: list[Tensor], flags: list[bool], wanted: bool) -> list[Tensor]:
-    return [one for one, flag in zip(tensors, flags, strict=True) if flag is wanted]
+    pairs = list(zip(_tensors(average), _tensors(network), strict=True))
+    moved = [pair for pair in pairs if pair[0].is_floating_point()]
+    copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in moved], [new for _, new in moved], 1.0 - decay)
+    if copied:
+        torch._foreach_copy_([old for old, _ in copied], [new for _, new in copied])
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
