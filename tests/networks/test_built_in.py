@@ -124,7 +124,7 @@ def test_as_a_policy_by_name(name: str) -> None:
     plan = policy.plan(photos(), generator=torch.Generator().manual_seed(0))
     assert policy.name == "samix-p"
     assert plan.mask.shape == (6, 1, 40, 56)
-    assert samix.create_policy("samix-p", mixer=name).alpha == 2.0  # type: ignore[attr-defined]
+    assert samix.create_policy("samix-p", mixer=name).alpha == 1.0  # type: ignore[attr-defined]
 
 
 def test_what_is_no_mixer_is_refused_with_a_sentence(tmp_path: Path) -> None:

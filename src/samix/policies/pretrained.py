@@ -14,8 +14,6 @@ from samix.networks import PretrainedMixer, open_mixer
 from .learned import samix_plan
 from .policy import Traits, check_alpha, check_probability, plan_with
 
-_ALPHA = 2.0  # of a Mixer whose record does not say with which it was trained
-
 
 class PretrainedPolicy(nn.Module):
     """A policy whose masks come from a frozen Mixer with an encoder of its own.
@@ -33,7 +31,7 @@ class PretrainedPolicy(nn.Module):
         self,
         mixer: PretrainedMixer,
         *,
-        alpha: float = _ALPHA,
+        alpha: float = 1.0,
         p: float = 1.0,
         name: str = "samix-p",
     ) -> None:
@@ -73,7 +71,7 @@ class PretrainedPolicy(nn.Module):
 
 
 def samix_p(
-    mixer: str | Path | None = None, alpha: float | None = None, p: float = 1.0
+    mixer: str | Path | None = None, alpha: float = 1.0, p: float = 1.0
 ) -> PretrainedPolicy:
     """SAMix with a frozen Mixer that was trained before, which comes with the package.
 
@@ -84,24 +82,21 @@ def samix_p(
         mixer: Name of a Mixer in this package, folder of
             :meth:`samix.PretrainedMixer.save_pretrained`, or "owner/name" of a repository on the
             Hugging Face hub; None takes the default one of this package.
-        alpha: Parameter of Beta(alpha, alpha), above 0; None takes that of the Mixer's training.
+        alpha: Parameter of Beta(alpha, alpha), above 0.
         p: Probability that a sample is mixed, in [0, 1].
 
     Raises:
         ValueError: No such Mixer; or it is damaged, of another version, or cannot be fetched.
     """
-    opened = open_mixer(mixer)
-    if alpha is None:
-        alpha = float(opened.record.get("alpha", _ALPHA))
-    return PretrainedPolicy(opened, alpha=alpha, p=p)
+    return PretrainedPolicy(open_mixer(mixer), alpha=alpha, p=p)
 
 
-def pretrained(source: str | Path, alpha: float | None = None, p: float = 1.0) -> PretrainedPolicy:
+def pretrained(source: str | Path, alpha: float = 1.0, p: float = 1.0) -> PretrainedPolicy:
     """A pre-trained Mixer from a folder or a repository: ``samix-p`` with it, named after it.
 
     Args:
         source: Folder or repository, as for :func:`samix_p`.
-        alpha: Parameter of Beta(alpha, alpha), above 0; None takes that of the Mixer's training.
+        alpha: Parameter of Beta(alpha, alpha), above 0.
         p: Probability that a sample is mixed, in [0, 1].
     """
     policy = samix_p(source, alpha, p)
