@@ -149,6 +149,28 @@ def test_a_collate_function_and_a_policy_with_a_probability():
     assert [result.name for result in wrong.failures] == ["probability"]
 
 
+@pytest.mark.parametrize("pairing", ["same", "different", "balanced"])
+@pytest.mark.parametrize("make", [samix.BatchMix, samix.mix_collate])
+def test_a_transform_that_pairs_by_class(make, pairing):
+    check = samix.check_policy(make("cutmix", CLASSES, pairing=pairing), loader())
+    assert check.passed, check
+    assert verdicts(check)["probability"] not in ("pass", "fail")
+    assert "states no p; 0%" not in sentence(check, "probability")
+    assert any(f"with pairing '{pairing}'" in note for note in check.notes)
+
+
+def test_mosaics_whose_cells_differ_by_a_pixel():
+    check = samix.check_policy("co-mixup", loader(size=30))
+    assert check.passed, check
+
+
+def test_nan_in_a_photo_is_no_change_in_place():
+    images, target = next(iter(loader()))
+    images[0, 0, 0, 0] = float("nan")
+    check = samix.check_policy("cutmix", [(images, target)])
+    assert verdicts(check)["input"] == "pass"
+
+
 @pytest.mark.parametrize("classes", [1, 2, 3])
 def test_few_classes(classes):
     """Classes repeat among the photos, so that a label tells less, and what it tells is checked."""

@@ -58,5 +58,14 @@ def test_the_share_has_a_range(share: float) -> None:
 
 
 def test_evidence_must_fit_the_batch() -> None:
-    with pytest.raises(ValueError, match=r"evidence.features: expected 4 dimensions with 4 images"):
-        plan_of(Evidence(features=torch.rand(3, 5, 7, 7)), torch.rand(4, 3, 14, 14))
+    images = torch.rand(4, 3, 14, 14)
+    with pytest.raises(ValueError, match=r"evidence.features: expected \(4,C,h,w\) for 4 images"):
+        plan_of(Evidence(features=torch.rand(3, 5, 7, 7)), images)
+    needs = {"smmix": "attention", "snapmix": "activation", "puzzlemix": "gradient"}
+    for name, need in needs.items():
+        with pytest.raises(ValueError, match=rf"evidence.{need}: expected \(4,1,h,w\) for 4"):
+            create_policy(name).plan(images, evidence=Evidence(**{need: torch.rand(4, 3, 7, 7)}))
+    with pytest.raises(ValueError, match=r"evidence.features: expected \(4,C,h,w\) for 4 images"):
+        create_policy("samix", channels=5).plan(
+            images, evidence=Evidence(features=torch.rand(3, 5, 7, 7))
+        )

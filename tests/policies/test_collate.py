@@ -112,3 +112,14 @@ def test_what_cannot_be_mixed_is_refused_with_a_sentence():
         collate([{"image": torch.rand(3, 8, 8), "label": 0}] * 2)
     with pytest.raises(TypeError, match="images: expected floating point"):
         collate([(torch.zeros(3, 8, 8, dtype=torch.uint8), 0)] * 2)
+
+
+def test_what_cannot_be_is_refused_when_it_is_made() -> None:
+    with pytest.raises(ValueError, match=r"label_smoothing: expected a number in \[0, 1\), got 2"):
+        samix.mix_collate("cutmix", 4, label_smoothing=2)
+    with pytest.raises(ValueError, match="num_classes: expected at least 1, got 0"):
+        samix.mix_collate("cutmix", 0)
+    with pytest.raises(TypeError, match="num_classes: expected a whole number, got '4'"):
+        samix.mix_collate("cutmix", "4")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="policy: expected a name, got 3"):
+        samix.create_policy(3)  # type: ignore[arg-type]

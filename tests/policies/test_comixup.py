@@ -48,15 +48,18 @@ def test_no_image_is_shown_everywhere() -> None:
     gradient[0] = 1.0  # all images have their content everywhere; one could be shown by all
     plan = plan_of(gradient)
     assert plan.mosaic is not None
-    assert mosaic_shares(plan.mosaic).sum(0).max() < 2.5
+    assert mosaic_shares(plan.mosaic, (16, 16)).sum(0).max() < 2.5
 
 
-def test_the_label_is_the_share_of_cells_of_each_image() -> None:
-    plan = plan_of(peaked(7))
+@pytest.mark.parametrize("size", [(16, 16), (10, 15), (4, 30)])
+def test_the_label_is_the_share_of_pixels_of_each_image(size: tuple[int, int]) -> None:
+    plan = plan_of(torch.rand(7, 1, *size))
     assert plan.mosaic is not None
     soft = mix_targets(torch.arange(7), plan, 7)
+    numbers = torch.arange(7.0).view(-1, 1, 1, 1).expand(-1, 3, *size)
+    pixels = blend(numbers, plan)[:, 0].long()
     for i in range(7):
-        shown = torch.bincount(plan.mosaic[i].flatten(), minlength=7) / 16
+        shown = torch.bincount(pixels[i].flatten(), minlength=7) / (size[0] * size[1])
         assert torch.allclose(soft[i], shown, atol=1e-6)
         assert plan.weight[i].item() == pytest.approx(shown[i].item(), abs=1e-6)
         rest = shown.clone()

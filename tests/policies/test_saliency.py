@@ -126,5 +126,5 @@ def test_the_plan_carries_no_gradient() -> None:
 
 
 def test_wrong_images_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"images: expected \(B,C,H,W\), got \(3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"images: expected a batch \(B,C,H,W\), got \(3, 8, 8\)"):
         create_policy("saliencymix").plan(torch.rand(3, 8, 8))

@@ -52,6 +52,18 @@ def test_tokenmix_shows_whole_patches_and_counts_what_is_attended_to() -> None:
     assert torch.allclose(divided.weight, plan.weight / total, atol=1e-6)
 
 
+def test_tokenmix_shows_one_patch_at_least_but_none_where_lam_is_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for lam, patches in ((1.0, 0), (0.9999, 1)):
+        drawn = torch.full((5,), lam)
+        monkeypatch.setattr("samix.policies.token.draw_lam", lambda *a, _lam=drawn, **k: _lam)
+        plan = plan_of("tokenmix", attention(5))
+        assert torch.equal((1 - plan.mask).sum((1, 2, 3)), torch.full((5,), 16.0 * patches))
+        if lam == 1.0:
+            assert torch.allclose(plan.weight, torch.ones(5), atol=1e-6)
+
+
 def test_smmix_covers_what_is_least_attended_with_what_is_most() -> None:
     known = attention(4)
     images = torch.rand(4, 3, 32, 32)

@@ -128,7 +128,7 @@ def check_with(
         if not all(_readable(answer) for answer in answers):
             return _unread(subject, data, results)
         channels = max(batches[0].images.shape[1], 3)
-        target = flat_target(known or 8, rows=rows)
+        target = flat_target(known or 8, rows=rows, paired=subject.paired)
         flat = flat_batch(target, batches[0].size, channels)
         more, shares, notes = _look(subject, flat, batches, tolerance, seed, announce)
     return PolicyCheck(subject.name, data, (*results, *more), shares, (*notes, *subject.notes))

@@ -94,7 +94,7 @@ def check_input(answer: Answer, in_place: bool) -> CheckResult:
     """
     given, after = answer.given, answer.after
     pairs = {"images": (given.images, after.images), "target": (given.target, after.target)}
-    changed = " and ".join(word for word, pair in pairs.items() if not torch.equal(*pair))
+    changed = " and ".join(word for word, pair in pairs.items() if not _same(*pair))
     if changed and in_place:
         return skipped("input", f"the given {changed} changed in place, as allowed.")
     return passed_if(
@@ -102,6 +102,13 @@ def check_input(answer: Answer, in_place: bool) -> CheckResult:
         not changed,
         "the given images and target are as they were.",
         f"the given {changed} changed in place; give a copy (.clone()) where they are used again.",
+    )
+
+
+def _same(given: Tensor, after: Tensor) -> bool:
+    """Say whether two tensors are equal, NaN to NaN as well."""
+    return given.shape == after.shape and torch.allclose(
+        given, after, rtol=0.0, atol=0.0, equal_nan=True
     )
 
 

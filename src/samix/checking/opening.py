@@ -13,11 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samix.errors import InputError
-from samix.mixing import MixPlan, blend, mix_targets
+from samix.mixing import PAIRINGS, MixPlan, blend, mix_targets
 from samix.policies import MixCollate, Policy, RecursivePolicy, create_policy, policy_options
 
 from .stand_in import CHANNELS, stand_in_evidence
 from .subject import Call, Subject
+
+_PAIRED = (
+    "with pairing {0!r} a photo is mixed only where a partner of the right class is in its batch; "
+    "here photos of one colour come in pairs of a class, and how often is mixed was not checked."
+)
 
 
 def open_subject(given: str | Policy | Callable[..., Any], num_classes: int) -> Subject:
@@ -122,11 +127,14 @@ def _collate_subject(collate: MixCollate) -> Subject:
     def call(images: Tensor, target: Tensor, _: torch.Generator | None) -> tuple[Tensor, Tensor]:
         return collate(list(zip(images, target, strict=True)))
 
+    paired = collate.pairing != "any"
     return Subject(
         name=f"mix_collate with {collate.policy.name}",
         call=call,
-        p=float(getattr(collate.policy, "p", 1.0)),
+        p=None if paired else float(getattr(collate.policy, "p", 1.0)),
         smoothing=collate.label_smoothing,
+        paired=paired,
+        notes=(_PAIRED.format(collate.pairing),) if paired else (),
     )
 
 
@@ -142,14 +150,17 @@ def _callable_subject(transform: Callable[..., Any]) -> Subject:
 
         return call
 
-    own = _copied(transform)
+    own, pairing = _copied(transform), getattr(transform, "pairing", "any")
+    paired = pairing in PAIRINGS and pairing != "any"
     return Subject(
         name=_name_of(transform),
         call=call_of(own),
-        p=_probability(transform),
+        p=None if paired else _probability(transform),
         takes_generator=takes_generator,
         smoothing=getattr(transform, "label_smoothing", None),
         twin=lambda: call_of(_copied(own)),
+        paired=paired,
+        notes=(_PAIRED.format(pairing),) if paired else (),
     )
 
 

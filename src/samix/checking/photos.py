@@ -92,14 +92,15 @@ def classes_of(batches: Iterable[Photos]) -> int:
     return max(int(target.max()) for target in targets) + 1
 
 
-def flat_target(num_classes: int, *, rows: bool) -> Tensor:
+def flat_target(num_classes: int, *, rows: bool, paired: bool = False) -> Tensor:
     """Return targets for eight photos of one colour each: a class each, as far as there are.
 
     Args:
         num_classes: Number of classes K.
         rows: Give rows (8,K) instead of classes (8,).
+        paired: Give each class to two photos, one after the other.
     """
-    target = torch.arange(MOST_PHOTOS) % num_classes
+    target = torch.arange(MOST_PHOTOS) // (2 if paired else 1) % num_classes
     return torch.nn.functional.one_hot(target, num_classes).float() if rows else target
 
 

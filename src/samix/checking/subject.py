@@ -37,6 +37,7 @@ class Subject:
         takes_generator: It takes a ``torch.Generator``.
         smoothing: Label smoothing that it says it adds; None where it says nothing.
         twin: Gives the call of an equal transform in the same state, for one that keeps a state.
+        paired: It mixes photos only where a partner of the right class is there.
         notes: What a reader should know about how it was called, a sentence each.
     """
 
@@ -49,6 +50,7 @@ class Subject:
     takes_generator: bool = False
     smoothing: float | None = None
     twin: Callable[[], Call] | None = None
+    paired: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -3,6 +3,8 @@
 from .alignment import aligned, alignment, sinkhorn
 from .blend import (
     blend,
+    check_classes,
+    check_smoothing,
     mix_targets,
     mosaic_shares,
     other_shares,
@@ -23,7 +25,6 @@ from .resizing import area_average, within_side
 from .saliency import (
     as_shares,
     blur_saliency,
-    class_activation,
     feature_saliency,
     saliency_peak,
     saliency_ratio,
@@ -56,10 +57,11 @@ __all__ = [
     "by_content",
     "cell_mask",
     "cells_in_place",
+    "check_classes",
     "check_generator",
     "check_pairing",
+    "check_smoothing",
     "choose",
-    "class_activation",
     "constant_mask",
     "cut_box",
     "draw_gammas",

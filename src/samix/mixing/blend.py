@@ -9,6 +9,7 @@ from torch import Tensor
 from .each import Resample, blend_each
 from .moves import move_cells, read_mosaic
 from .plan import MixPlan
+from .shapes import cell_pixels
 
 _TINY = 1e-6
 _LARGE = 2**14  # numbers in an image; below this the calls take longer than what they save
@@ -130,22 +131,25 @@ def read_partner(images: Tensor, plan: MixPlan, *, resample: Resample = "bilinea
     return partner
 
 
-def mosaic_shares(mosaic: Tensor) -> Tensor:
-    """Return which share of the cells of each mosaic shows which image of its batch.
+def mosaic_shares(mosaic: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return which share of the pixels of each mosaic shows which image of its batch.
 
     Args:
         mosaic: (B,R,S) int64 in [0, B).
+        size: Height and width of the images, in pixels.
 
     Returns:
         (B,B) float32, rows sum to 1.
     """
     images = torch.arange(len(mosaic), device=mosaic.device)
-    return (mosaic.flatten(1).unsqueeze(2) == images).float().mean(1)
+    pixels = cell_pixels((mosaic.shape[1], mosaic.shape[2]), size, mosaic.device).flatten()
+    shown = (mosaic.flatten(1).unsqueeze(2) == images).float()
+    return (shown * (pixels / pixels.sum()).unsqueeze(1)).sum(1)
 
 
-def other_shares(mosaic: Tensor) -> Tensor:
+def other_shares(mosaic: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the same without what each mosaic shows of its own image: (B,B), diagonal 0."""
-    shares = mosaic_shares(mosaic)
+    shares = mosaic_shares(mosaic, size)
     return shares - torch.diag_embed(shares.diagonal())
 
 
@@ -175,8 +179,7 @@ def mix_targets(
         TypeError: The target's dtype fits neither form.
         ValueError: Shapes do not fit, or ``num_classes`` is missing or contradicts the target.
     """
-    if not 0.0 <= label_smoothing < 1.0:
-        raise ValueError(f"label_smoothing: expected a number in [0, 1), got {label_smoothing}")
+    check_smoothing(label_smoothing)
     if target.shape[:1] != plan.weight.shape:
         raise ValueError(f"target: expected {len(plan)} samples first, got {tuple(target.shape)}")
     soft = _as_rows(target, num_classes)
@@ -189,7 +192,7 @@ def mix_targets(
 def _partner_rows(soft: Tensor, plan: MixPlan, label_smoothing: float) -> Tensor:
     """Return the (B,K) labels of what is mixed with each original."""
     if plan.mosaic is not None:
-        rest = other_shares(plan.mosaic)
+        rest = other_shares(plan.mosaic, (plan.mask.shape[2], plan.mask.shape[3]))
         return (rest / rest.sum(1, keepdim=True).clamp_min(_TINY)).to(soft.device) @ soft
     if plan.past_target is None:
         return soft[plan.index]
@@ -227,15 +230,36 @@ def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
             "targets as (B,K)"
         )
     if num_classes is None:
-        raise ValueError("num_classes: expected a number for integer targets, got None")
+        raise ValueError(
+            "num_classes: expected a number for integer targets, got None; pass num_classes=K"
+        )
+    check_classes(target, num_classes)
+    classes = torch.arange(num_classes, device=target.device)
+    return (target.unsqueeze(1) == classes).float()
+
+
+def check_smoothing(label_smoothing: float) -> None:
+    """Raise a ValueError unless a share of a label can be spread over all classes."""
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"label_smoothing: expected a number in [0, 1), got {label_smoothing}")
+
+
+def check_classes(target: Tensor, num_classes: int) -> None:
+    """Raise a ValueError unless all classes are in [0, num_classes).
+
+    On a GPU it is raised later, and by torch, since nothing waits for the device.
+
+    Args:
+        target: (B,) integers.
+        num_classes: Number of classes K.
+    """
     outside = (target < 0) | (target >= num_classes)
     if target.device.type == "cpu" and not torch.compiler.is_compiling():
         if outside.any():
             raise ValueError(
-                f"target: expected classes in [0, {num_classes}), got {target[outside][0].item()}"
+                f"target: expected classes in [0, {num_classes}), got {target[outside][0].item()}; "
+                "number the classes from 0, or give the network as many outputs as there are"
             )
     elif target.device.type in ("cpu", "cuda"):
         # the same check without waiting for the device
         torch._assert_async((~outside).all(), f"target: expected classes in [0, {num_classes})")
-    classes = torch.arange(num_classes, device=target.device)
-    return (target.unsqueeze(1) == classes).float()

@@ -137,28 +137,6 @@ def feature_saliency(features: Tensor, *, sharpness: float = _SHARPNESS) -> Tens
     return as_shares((apart / peak).pow(sharpness))
 
 
-def class_activation(
-    features: Tensor, weight: Tensor, target: Tensor, *, sharpness: float = _SHARPNESS
-) -> Tensor:
-    """Return where a network with a linear classifier on pooled features sees the class.
-
-    ``relu(weight[target] . features)``. Source: Zhou et al., arXiv 1512.04150.
-
-    Args:
-        features: (B,C,h,w) of the last stage.
-        weight: (K,C) of the classifier.
-        target: (B,) int64 classes.
-        sharpness: Exponent of the activation.
-
-    Returns:
-        (B,1,h,w) float32, each map with sum 1; even where the class is seen nowhere.
-    """
-    activation = torch.einsum("bchw,bc->bhw", features.float(), weight.float()[target])
-    activation = activation.unsqueeze(1).clamp_min(0.0)
-    peak = activation.amax((1, 2, 3), keepdim=True).clamp_min(_TINY)
-    return as_shares((activation / peak).pow(sharpness))
-
-
 def _grey(images: Tensor) -> Tensor:
     """Return (B,1,H,W) float32 means over the channels; sums of slices suit every layout."""
     first, *others = images.float().unbind(1)

@@ -120,3 +120,12 @@ def cell_mask(cells: Tensor, size: tuple[int, int]) -> Tensor:
         for length, number in zip(size, grid, strict=True)
     )
     return values[:, :, rows][:, :, :, columns]
+
+
+def cell_pixels(grid: tuple[int, int], size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return how many pixels each cell of a grid has, (R,C) float32; see :func:`cell_mask`."""
+    rows, columns = (
+        (-(-torch.arange(number + 1, device=device) * length // number)).diff().float()
+        for length, number in zip(size, grid, strict=True)
+    )
+    return rows.unsqueeze(1) * columns

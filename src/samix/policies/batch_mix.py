@@ -65,6 +65,11 @@ class BatchMix:
         return self._mixes.policy
 
     @property
+    def pairing(self) -> Pairing:
+        """Who is mixed with whom."""
+        return self._mixes.pairing
+
+    @property
     def p(self) -> float:
         """Share of samples that are mixed."""
         return float(getattr(self.policy, "p", 1.0)) if self.mixup_enabled else 0.0

@@ -15,6 +15,7 @@ from samix.mixing import (
     Pairing,
     blend,
     check_pairing,
+    check_smoothing,
     draw_partners,
     keep_clean,
     mix_targets,
@@ -47,6 +48,11 @@ class MixCollate:
 
     def __post_init__(self) -> None:
         check_pairing(self.pairing)
+        check_smoothing(self.label_smoothing)
+        if self.num_classes is not None and not isinstance(self.num_classes, int):
+            raise TypeError(f"num_classes: expected a whole number, got {self.num_classes!r}")
+        if self.num_classes is not None and self.num_classes < 1:
+            raise ValueError(f"num_classes: expected at least 1, got {self.num_classes}")
 
     def __call__(self, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Return the mixed batch.

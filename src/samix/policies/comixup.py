@@ -57,8 +57,11 @@ def comixup_plan(
     abstract was at hand. Deviations: energy by mean field and descent
     (:func:`samix.mixing.lowest_energy`), where the code has graph cuts of a C library; a cell shows
     one image, where the code may show the mean of two; the code's penalty by likeness of inputs
-    (its omega is 0.001) and its repair of equal mosaics are left out; the gradient is that of the
-    momentum encoder; each mosaic is given to the image that it shows most of those that are left.
+    (its omega is 0.001) and its repair of equal mosaics are left out; three rounds over the mosaics
+    where the code has four; the gradient is that of the momentum encoder; each mosaic is given to
+    the image that it shows most of those that are left. The code also trains on the clean images,
+    which here is a choice of the method (``clean_branch``), off by default, and names an alpha
+    below 2 for doing without.
     """
     device, batch = images.device, len(images)
     grid = min(cells, images.shape[2]), min(cells, images.shape[3])
@@ -76,7 +79,7 @@ def comixup_plan(
         shown = own.gather(1, found.flatten(1)).view_as(found)
         mosaic[own.flatten()] = shown.flatten(0, 1)
     places = torch.arange(batch, device=device)
-    rest = other_shares(mosaic)
+    rest = other_shares(mosaic, (images.shape[2], images.shape[3]))
     other = torch.where(rest.amax(1) > 0, rest.argmax(1), (places + 1) % batch)
     kept = (mosaic == places.view(-1, 1, 1)).float().unsqueeze(1)
     mask = cell_mask(kept, (images.shape[2], images.shape[3]))

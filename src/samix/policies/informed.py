@@ -94,9 +94,10 @@ def check_evidence(
                 f"evidence=Evidence({need}=...) or use it inside a method that knows them "
                 "(samix.create_method)"
             )
-        if value.ndim != 4 or len(value) != batch:
+        channels = "C" if need == "features" else "1"
+        if value.ndim != 4 or len(value) != batch or (channels == "1" and value.shape[1] != 1):
             raise ValueError(
-                f"evidence.{need}: expected 4 dimensions with {batch} images first, got "
+                f"evidence.{need}: expected ({batch},{channels},h,w) for {batch} images, got "
                 f"{tuple(value.shape)}"
             )
     return known

@@ -136,7 +136,10 @@ def plan_with(
         index: (B,) int64, the partners to mix with; None draws them.
     """
     if images.ndim != 4:
-        raise ValueError(f"images: expected (B,C,H,W), got {tuple(images.shape)}")
+        raise ValueError(
+            f"images: expected a batch (B,C,H,W), got {tuple(images.shape)}; images[None] makes "
+            "one of a single image"
+        )
     generator = check_generator(generator)
     batch, device = images.shape[0], images.device
     if index is None:
@@ -156,7 +159,9 @@ def check_probability(p: float, name: str = "p") -> None:
     """Raise a ValueError unless p is a probability."""
     check_number(p, name)
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"{name}: expected a probability in [0, 1], got {p}")
+        raise ValueError(
+            f"{name}: expected a probability in [0, 1], got {p}; 1 mixes every sample, 0 none"
+        )
 
 
 def check_number(value: object, name: str) -> None:

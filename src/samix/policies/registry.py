@@ -76,7 +76,12 @@ def policy_factory(name: str) -> Callable[..., Policy]:
 
     Raises:
         ValueError: Unknown name.
+        TypeError: No name at all.
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"policy: expected a name, got {name!r}; a policy that is made already is used as it is"
+        )
     if name in POLICIES:
         return POLICIES[name]
     if is_pretrained_mixer(name) or is_repository(name):

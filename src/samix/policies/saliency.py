@@ -72,7 +72,10 @@ class SaliencyPolicy:
             index: (B,) int64, the partners to mix with; None draws them.
         """
         if images.ndim != 4:
-            raise ValueError(f"images: expected (B,C,H,W), got {tuple(images.shape)}")
+            raise ValueError(
+                f"images: expected a batch (B,C,H,W), got {tuple(images.shape)}; images[None] "
+                "makes one of a single image"
+            )
         own = self.saliency(images)
         other = None if evidence is None else evidence.partner_images
         rule = partial(

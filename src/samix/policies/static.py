@@ -22,7 +22,7 @@ from samix.mixing import (
     draw_uniform,
 )
 
-from .policy import StaticPolicy, Traits, check_alpha, check_probability
+from .policy import StaticPolicy, Traits, check_alpha, check_number, check_probability
 
 
 def none_plan(images: Tensor, index: Tensor, generator: torch.Generator) -> MixPlan:
@@ -160,6 +160,8 @@ def resizemix(scale: tuple[float, float] = (0.1, 0.8), p: float = 1.0) -> Static
     """ResizeMix; ``scale`` bounds the side of the pasted partner as a share of the image's side."""
     if not isinstance(scale, Sequence) or len(scale) != 2:
         raise TypeError(f"scale: expected two numbers, low and high, got {scale!r}")
+    for bound in scale:
+        check_number(bound, "scale")
     if not 0.0 < scale[0] <= scale[1] <= 1.0:
         raise ValueError(f"scale: expected 0 < low <= high <= 1, got {scale}")
     return StaticPolicy("resizemix", partial(resizemix_plan, scale=scale), p)

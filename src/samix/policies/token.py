@@ -58,14 +58,14 @@ def tokenmix_plan(
     2207.08409, by its public code; of the paper's text only the abstract was at hand. Deviations:
     the attention is that of the momentum encoder's last block, where the paper has activation maps
     of a network that was trained before; lam is drawn per sample from a Beta distribution and at
-    least one patch is shown, where the code has one half for all and at least 14 patches; with
-    ``normalise`` both shares are divided by their sum.
+    least one patch is shown unless lam is 1, where the code has one half for all and at least 14
+    patches; with ``normalise`` both shares are divided by their sum.
     """
     attention = _attention(evidence)
     grid = (attention.shape[2], attention.shape[3])
     lam = draw_lam(len(images), alpha, generator=generator, device=images.device)
     drawn = draw_uniform(len(images), _ATTEMPTS, 4, generator=generator, device=images.device)
-    count = ((1.0 - lam) * (grid[0] * grid[1])).long().clamp_min(1)
+    count = ((1.0 - lam) * (grid[0] * grid[1])).long().clamp_min(1) * (lam < 1)
     shown = (~block_cells(drawn, count, grid)).float()
     weight = (attention * shown).sum((1, 2, 3)).clamp(0.0, 1.0)
     partner = (attention[index] * (1.0 - shown)).sum((1, 2, 3)).clamp(0.0, 1.0)
