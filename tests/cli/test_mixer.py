@@ -63,6 +63,20 @@ def test_train_is_a_pretraining_with_a_preset_of_its_own():
     assert config.policy_options == {"alpha": 1.0}
     assert config.model_kwargs == preset["model_kwargs"]
     assert config_from({"data": "photos", "preset": "quick"}).standardise is True
+    assert config.cost == "full"
+    assert config_from({"data": "photos", "cost": "fast"}).cost == "fast"
+
+
+def test_the_help_of_train_names_what_its_preset_sets(capsys):
+    with pytest.raises(SystemExit):
+        main(["mixer", "train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    of = load_preset("mixer", "pretrain")
+    assert (
+        f"photos of {of['image_size']} px, batches of {of['batch_size']}, {of['epochs']} epochs, "
+        f"{of['optimizer']} with learning rate {of['lr']} and weight decay {of['weight_decay']}, "
+        f"alpha {of['policy_options']['alpha']:g}, cost {of['cost']}, precision {of['precision']}."
+    ) in text
 
 
 def test_the_mixer_is_a_policy_of_runs(run):

@@ -73,3 +73,30 @@ def test_a_step_of_every_policy_on_a_transformer(policy: str) -> None:
     step = method(*batch())
     step.loss.backward()
     assert torch.isfinite(step.loss)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_wrong_batches_are_refused_with_a_sentence(policy: str) -> None:
+    method = make(policy)
+    images, target = batch()
+    with pytest.raises(ValueError, match=r"images: expected a batch .*, got \(3, 32, 32\)"):
+        method(images[0], target[:1])
+    with pytest.raises(TypeError, match=r"images: expected normalised images of floating point"):
+        method((images * 50).to(torch.uint8), target)
+    for wrong in (7, -1):
+        outside = target.clone()
+        outside[2] = wrong
+        with pytest.raises(ValueError, match=rf"target: expected .* \[0, 4\), got {wrong};"):
+            method(images, outside)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_pairs_of_a_class_with_every_policy(policy: str) -> None:
+    if make(policy).policy.traits.sources != "pair":
+        with pytest.raises(ValueError, match="pairing: expected the default with policy"):
+            make(policy, pairing="same")
+        return
+    images, target = batch(8)
+    plan = make(policy, pairing="same")(images, target).plan
+    assert plan is not None
+    assert torch.equal(target[plan.index], target)

@@ -544,3 +544,27 @@ def test_a_frozen_mixer_of_the_papers_form_keeps_its_statistics() -> None:
     # without an image size, too
     vit = {"embed_dim": 16, "depth": 2, "num_heads": 2}
     create_method("mocov3", backbone="vit_tiny_patch16_224", policy="cutmix", model_kwargs=vit)
+
+
+@pytest.mark.parametrize("policy", ["cutmix", "samix", "samix-p"])
+@pytest.mark.parametrize("name", ["moco", "simclr", "byol", "mocov3"])
+def test_after_the_last_mixed_batch_training_is_plain(name: str, policy: str) -> None:
+    made, other = (make(name, policy, mix_batches=last) for last in (1, None))
+    views = batch()
+    first, same = made(views), other(views)
+    assert torch.equal(first.loss, same.loss)
+    assert first.plan is not None
+    step = made(views)
+    assert step.plan is None
+    assert set(step.terms) == {"encoder"}
+    step.loss.backward()
+    gradients = [p.grad for p in made.policy.parameters()] if policy == "samix" else []
+    assert all(g is not None and (g == 0).all() for g in gradients)
+    with pytest.raises(ValueError, match="mix_batches: expected at least 0, or None for all"):
+        make(name, policy, mix_batches=-1)
+
+
+def test_views_of_bytes_are_refused() -> None:
+    first, second = ((view * 50).to(torch.uint8) for view in batch())
+    with pytest.raises(TypeError, match="views: expected normalised images of floating point"):
+        make("moco", "cutmix")((first, second))

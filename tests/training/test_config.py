@@ -15,7 +15,8 @@ from samix.training.config import resolve
         ("lr", 0.0), ("lr", -0.1), ("lr", float("nan")), ("lr", float("inf")), ("mixer_lr", 0.0),
         ("clip", -1.0), ("eta", -0.1), ("weight_decay", float("nan")), ("label_smoothing", 1.0),
         ("warmup", 1.0), ("final_lr", 1.1), ("label_fraction", 0.0), ("val_fraction", 1.0),
-        ("validate_every", 0),
+        ("validate_every", 0), ("mix_epochs", -1.0), ("pairing", "rare"), ("label", "depth"),
+        ("decoupled", -0.5),
         ("optimizer", "adam"), ("precision", "64"), ("augmentation", "heavy"), ("stem", "big"),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -13,7 +14,9 @@ from samix.errors import InputError
 from samix.methods import COSTS, Cost
 from samix.networks import small_stem
 from samix.training import Silent, TrainingDivergedError, finish, resume, train
+from samix.training.config import resolve
 from samix.training.module import MethodModule
+from samix.training.preparation import prepare
 
 
 class Recorder(Silent):
@@ -97,9 +100,6 @@ def test_default_batch_shrinks_and_says_so(tiny):
 
 
 def test_few_labels_do_not_spend_their_time_on_judging(tiny):
-    from samix.training.config import resolve
-    from samix.training.preparation import prepare
-
     many = prepare(resolve(tiny(epochs=100)))
     few = tiny(epochs=100, labels_per_class=1, batch_size=2, val_fraction=0.4)
     assert many.config.validate_every == 1
@@ -107,6 +107,26 @@ def test_few_labels_do_not_spend_their_time_on_judging(tiny):
     assert prepare(resolve(few)).config.validate_every == 2
     few = tiny(epochs=39, labels_per_class=1, batch_size=2, val_fraction=0.4)
     assert prepare(resolve(few)).config.validate_every == 1  # twenty looks
+
+
+def test_choices_about_mixes_reach_the_method(tiny, tiny_pretrain):
+    chosen = {"pairing": "same", "label": "lam", "decoupled": 0.1, "mix_epochs": 1.5}
+    made = prepare(resolve(tiny(epochs=2, policy="cutmix", **chosen)))
+    options, batches = made.task.method.options, len(made.task.batches)
+    assert (options.pairing, options.label, options.decoupled) == ("same", "lam", 0.1)
+    assert options.mix_batches == round(1.5 * batches)
+    assert options.steps == 2 * batches
+    made = prepare(resolve(tiny_pretrain(epochs=2, policy="cutmix", mix_epochs=1)))
+    assert made.task.method.options.mix_batches == len(made.task.batches)
+    with pytest.raises(InputError, match="pairing: expected the default with policy 'co-mixup'"):
+        prepare(resolve(tiny(policy="co-mixup", pairing="same")))
+
+
+def test_the_last_epochs_can_be_unmixed(tiny):
+    whole = train(tiny(epochs=2, policy="none"))
+    free = train(tiny(epochs=2, policy="cutmix", mix_epochs=0, output=f"{whole.run.path}-2"))
+    histories = [pd.read_csv(result.run.path / "history.csv") for result in (whole, free)]
+    assert histories[0]["loss"].tolist() == histories[1]["loss"].tolist()
 
 
 def test_looks_at_validation_as_often_as_asked_and_at_the_end(tiny):

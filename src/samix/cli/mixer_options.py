@@ -22,8 +22,9 @@ itself. Test photos, as 'samix train' with the same seed sets them aside, are ne
 looked at. This is 'samix pretrain --policy samix' with photos standardised one by one, as
 the Mixer will see them later, followed by 'samix mixer export'.
 
-Settings are those of a preset, 'mixer' where none is given: numbers in brackets below hold
-for what the preset leaves open.
+Settings are those of a preset, where none is given of 'mixer': photos of 32 px, batches of
+128, 30 epochs, adamw with learning rate 0.003 and weight decay 0.01, alpha 2, cost full,
+precision auto. Numbers in brackets below hold for what a preset leaves open.
 """
 _TRAIN_EXAMPLES = """\
 examples:
@@ -111,7 +112,9 @@ def _add_train(actions: Any) -> None:
     )
     views = "how the two views of a photo are made: moco, simclr or byol (that of the method)"
     add_option(method, "--views", views, metavar="NAME")
-    add_option(method, "--alpha", "lam comes from Beta(alpha, alpha) (2)", type=float, metavar="X")
+    add_option(method, "--alpha", "lam comes from Beta(alpha, alpha) (1)", type=float, metavar="X")
+    cost = "what learning to mix may cost: fast, seldom, or full, the paper's way (fast)"
+    add_option(method, "--cost", cost, metavar="NAME")
     eta = "weight of the global term for the Mixer (0.5)"
     add_option(method, "--eta", eta, type=float, metavar="X")
     add_network(parser.add_argument_group("network"))

@@ -120,6 +120,13 @@ def add_mixing(group: Any, words: RunWords) -> None:
     add_option(group, "--p", "probability that a photo is mixed (1)", type=float, metavar="X")
     add_option(
         group,
+        "--mix-epochs",
+        "passes over the photos, from the first, in which they are mixed (all)",
+        type=float,
+        metavar="X",
+    )
+    add_option(
+        group,
         "--policy-options",
         "further options of the policy, e.g. lam_margin=0.1",
         nargs="+",

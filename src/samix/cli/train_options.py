@@ -91,6 +91,12 @@ def add_train(commands: Any) -> None:
     )
     mixing = parser.add_argument_group("mixing")
     add_mixing(mixing, _WORDS)
+    pairing = "who is mixed with whom, by class: any, same, different or balanced (any)"
+    add_option(mixing, "--pairing", pairing, metavar="NAME")
+    label = "what labels use instead of the policy's own: area, lam, saliency or attention"
+    add_option(mixing, "--label", label, metavar="NAME")
+    decoupled = "weight of the decoupled mixup loss (0)"
+    add_option(mixing, "--decoupled", decoupled, type=float, metavar="X")
     add_switch(mixing, "--momentum-average", "keep an average of the network for any policy")
     add_option(
         mixing,

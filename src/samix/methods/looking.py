@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samix.mixing import Evidence
+from samix.mixing import Evidence, check_classes
 from samix.networks import MomentumEncoder, Tap, class_shares, last_attention, watched_attention
 
 from .cost import scaled
@@ -71,7 +71,9 @@ def pixel_gradient(network: torch.nn.Module, images: Tensor, target: Tensor) -> 
     """
     with torch.enable_grad():
         leaf = images.detach().requires_grad_(True)
-        loss = F.cross_entropy(network(leaf).float(), target, reduction="sum")
+        logits = network(leaf).float()
+        check_classes(target, logits.shape[1])
+        loss = F.cross_entropy(logits, target, reduction="sum")
         (gradient,) = torch.autograd.grad(loss * _GRADIENT_SCALE, leaf)
     length: Tensor = gradient.float().norm(dim=1, keepdim=True)
     return length / _GRADIENT_SCALE

@@ -118,11 +118,11 @@ class SelfSupervisedMethod(nn.Module):
             ValueError: The views do not fit each other, or are too few.
         """
         first, second = check_views(views)
+        mixing = self.counter.mixes(self.options.mix_batches)
         generator = self.counter.next_generator()
         seen = self._look(first, second)
-        steps = [self._direction(seen[0], seen[1], generator)]
-        if self.contrast.symmetric:
-            steps.append(self._direction(seen[1], seen[0], generator))
+        ways = (seen, seen[::-1]) if self.contrast.symmetric else (seen,)
+        steps = [self._direction(*way, generator, mixing=mixing) for way in ways]
         self._remember(seen[1])
         share = 1.0 / len(steps)
         terms = {
@@ -132,24 +132,26 @@ class SelfSupervisedMethod(nn.Module):
         loss = torch.stack([step.loss for step in steps]).sum() * share
         return StepOutput(loss, terms, steps[0].logits, steps[0].plan)
 
-    def _direction(self, query: Seen, key: Seen, generator: torch.Generator) -> StepOutput:
+    def _direction(
+        self, query: Seen, key: Seen, generator: torch.Generator, *, mixing: bool
+    ) -> StepOutput:
         """Return the loss of one view as the query and the other one as the key."""
-        policy, partner_images = self.policy, self._partner_images(key)
+        mixes, partner_images = mixing and self.policy.traits.mixes, self._partner_images(key)
         with torch.no_grad():
-            plan = self._plan(query, key, generator)
+            plan = self._plan(query, key, generator) if mixing else None
 
         # the Mixer learns from a mix of its own, under the momentum encoder
         judging = None if key.key is None else self._momentum_keys(query, key)
-        mixer_loss, mixer_terms = self._mixer_loss(query, key, judging, generator)
+        learning = judging if mixing else None
+        mixer_loss, mixer_terms = self._mixer_loss(query, key, learning, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        keys = (
-            judging if self.contrast.momentum_keys and judging else encoder_keys(self.network, key)
-        )
+        keys = judging if self.contrast.momentum_keys else None
+        keys = keys or encoder_keys(self.network, key)
         terms: dict[str, Tensor] = {}
         losses = [mixer_loss]
         logits = None
-        if policy.traits.mixes:
+        if mixes and plan is not None:
             projection = self._query(blend(query.images, plan, partner_images=partner_images))
             with full_precision(projection):
                 loss, logits = mixed_loss(self.contrast, self.objective, projection, keys, plan)
@@ -157,13 +159,13 @@ class SelfSupervisedMethod(nn.Module):
                 loss = loss + self._against_mixed_keys(projection, key, plan)
             losses.append(loss)
             terms["encoder"] = loss.detach()
-        if self.options.clean_branch or not policy.traits.mixes:
+        if self.options.clean_branch or not mixes:
             projection = self._query(query.images)
             hard = self._hard_negatives(projection, generator)
             with full_precision(projection):
                 clean, clean_logits = clean_loss(self.contrast, projection, keys, hard=hard)
             losses.append(clean)
-            terms["clean" if policy.traits.mixes else "encoder"] = clean.detach()
+            terms["clean" if mixes else "encoder"] = clean.detach()
             logits = clean_logits if logits is None else logits
         total = torch.stack(losses).sum()
         shown = None if logits is None else logits.detach()
@@ -351,9 +353,9 @@ class SelfSupervisedMethod(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options = self.options
-        if keys is None or not learns(self.policy):
+        if not learns(self.policy):
             return query.images.new_zeros(()), {}
-        if self.cost.mixer_turn(self.counter.steps - 1) is None:
+        if keys is None or self.cost.mixer_turn(self.counter.steps - 1) is None:
             return untouched(self.policy), {}
         part = self.cost.mixer_part(len(query.images))
         query, key, keys = query.head(part), key.head(part), keys.head(part)

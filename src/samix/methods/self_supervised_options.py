@@ -12,7 +12,7 @@ from .contrast import Contrast
 from .cost import DEFAULT_COST, Cost, find_cost
 from .mixer_step import check_mixer_numbers
 from .rivals import MixedObjective
-from .step import check_steps
+from .step import check_mix_batches, check_steps
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class SelfSupervisedOptions:
         area_weight: Weight of the area loss in the Mixer's loss, 0 or more.
         area_margin: Distance of area and lam that costs nothing, in [0, 1].
         clean_branch: The encoder also learns from the unmixed views.
+        mix_batches: Batches after the first so many are not mixed, nor does the Mixer learn; None
+            mixes all.
         cross_view: Partners are taken from the other view of the images.
         mixer_candidates: What the Mixer's mixes are told apart from: "instances" (SAMix-I) or
             "clusters" of keys (SAMix-C).
@@ -39,6 +41,7 @@ class SelfSupervisedOptions:
     area_weight: float = 0.0
     area_margin: float = 0.1
     clean_branch: bool = False
+    mix_batches: int | None = None
     cross_view: bool = False
     mixer_candidates: Literal["instances", "clusters"] = "instances"
     cost: str | Cost = DEFAULT_COST
@@ -53,6 +56,7 @@ class SelfSupervisedOptions:
                 "mixer_candidates: expected 'instances' or 'clusters', got "
                 f"{self.mixer_candidates!r}"
             )
+        check_mix_batches(self.mix_batches)
         check_steps(self.steps)
 
 

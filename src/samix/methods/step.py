@@ -50,6 +50,10 @@ class StepCounter(nn.Module):
         self.steps += 1
         return generator
 
+    def mixes(self, last: int | None) -> bool:
+        """Say whether the batch that comes is one of the first ``last``, which are mixed."""
+        return last is None or self.steps < last
+
     def get_extra_state(self) -> Tensor:
         """Return seed, steps and updates for the state dict."""
         return torch.tensor([self.seed, self.steps, self.updates])
@@ -57,6 +61,12 @@ class StepCounter(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Take up seed, steps and updates from a state dict."""
         self.seed, self.steps, self.updates = (int(value) for value in state)
+
+
+def check_mix_batches(mix_batches: int | None) -> None:
+    """Raise a ValueError unless the number of batches that are mixed is at least 0, or all are."""
+    if mix_batches is not None and mix_batches < 0:
+        raise ValueError(f"mix_batches: expected at least 0, or None for all, got {mix_batches}")
 
 
 def check_steps(steps: int | None) -> None:

@@ -11,7 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.guard import Guard
-from samix.mixing import MixPlan, Pairing, blend, check_pairing, mix_targets
+from samix.mixing import (
+    MixPlan,
+    Pairing,
+    blend,
+    check_classes,
+    check_pairing,
+    check_smoothing,
+    mix_targets,
+)
 from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
 from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy, RecursivePolicy
@@ -32,7 +40,8 @@ from .mixer_step import (
     untouched,
 )
 from .share import MixShare
-from .step import StepCounter, StepOutput, check_steps
+from .step import StepCounter, StepOutput, check_mix_batches, check_steps
+from .views import check_images
 
 
 @dataclass(frozen=True)
@@ -81,12 +90,10 @@ class SupervisedOptions:
         find_cost(self.cost)
         check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
         check_pairing(self.pairing)
-        if self.mix_batches is not None and self.mix_batches < 0:
-            raise ValueError(f"mix_batches: expected at least 0, got {self.mix_batches}")
+        check_mix_batches(self.mix_batches)
         if not self.decoupled >= 0:
             raise ValueError(f"decoupled: expected at least 0, got {self.decoupled}")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing: expected [0, 1), got {self.label_smoothing}")
+        check_smoothing(self.label_smoothing)
         check_steps(self.steps)
 
 
@@ -140,12 +147,13 @@ class SupervisedMethod(nn.Module):
             images: (B,3,H,W) floating point, normalised.
             target: (B,) int64 classes.
         """
+        check_images(images)
         if target.ndim != 1 or target.is_floating_point():
             raise ValueError(
                 f"target: expected (B,) class numbers, got {tuple(target.shape)} {target.dtype}; "
                 "for soft targets use a policy with samix.blend and samix.mix_targets"
             )
-        mixing = self._mixes_now()
+        mixing = self.counter.mixes(self.options.mix_batches)
         generator = self.counter.next_generator()
         evidence = self._evidence(images, target) if mixing else Evidence()
         plan = self._plan(images, target, evidence, generator) if mixing else None
@@ -156,11 +164,6 @@ class SupervisedMethod(nn.Module):
         # the encoder learns from its mix by the global term; no gradient goes into the mask
         loss, logits, own, plan = self._encoder_loss(images, target, plan)
         return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan)
-
-    def _mixes_now(self) -> bool:
-        """Say whether the batch that comes is one of those that are mixed."""
-        last = self.options.mix_batches
-        return last is None or self.counter.steps < last
 
     def _encoder_loss(
         self, images: Tensor, target: Tensor, plan: MixPlan | None
@@ -346,6 +349,7 @@ class SupervisedMethod(nn.Module):
         """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""
         classes, smoothing = logits.shape[1], self.options.label_smoothing
         if plan is None or not self.policy.traits.mixes:
+            check_classes(target, classes)
             return F.cross_entropy(logits, target, label_smoothing=smoothing)
         return soft_cross_entropy(
             logits, mix_targets(target, plan, classes, label_smoothing=smoothing)

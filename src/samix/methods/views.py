@@ -1,4 +1,4 @@
-"""Two views of a batch."""
+"""The images that a method is given: one batch, or two views of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,29 @@ Views = tuple[Tensor, Tensor]
 """Two views of each image, (B,3,H,W) each."""
 
 
+def check_images(images: Tensor, name: str = "images") -> None:
+    """Raise unless images are a batch that a network can take.
+
+    Args:
+        images: What a loader gave.
+        name: What they are called.
+
+    Raises:
+        ValueError: Not (B,3,H,W).
+        TypeError: Not floating point.
+    """
+    if images.ndim != 4:
+        raise ValueError(
+            f"{name}: expected a batch (B,3,H,W), got {tuple(images.shape)}; images[None] makes "
+            "one of a single image"
+        )
+    if not images.is_floating_point():
+        raise TypeError(
+            f"{name}: expected normalised images of floating point, got {images.dtype}; convert "
+            "them, for instance with images.float() / 255"
+        )
+
+
 def check_views(views: Sequence[Tensor]) -> Views:
     """Return two views that fit each other.
 
@@ -17,7 +40,7 @@ def check_views(views: Sequence[Tensor]) -> Views:
         views: What a loader gave.
 
     Raises:
-        TypeError: Not a sequence of tensors.
+        TypeError: Not a sequence of tensors, or not of floating point.
         ValueError: Not two, not (B,3,H,W) of one shape, or a batch of 1.
     """
     if isinstance(views, Tensor):
@@ -27,7 +50,9 @@ def check_views(views: Sequence[Tensor]) -> Views:
     if len(views) != 2:
         raise ValueError(f"views: expected two views of each image, got {len(views)}")
     first, second = views
-    if first.ndim != 4 or first.shape != second.shape:
+    for view in views:
+        check_images(view, "views")
+    if first.shape != second.shape:
         raise ValueError(
             "views: expected two batches (B,3,H,W) of one shape, got "
             f"{tuple(first.shape)} and {tuple(second.shape)}"

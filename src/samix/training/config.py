@@ -9,6 +9,8 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from samix.data import Augmentation, RecipeName
 from samix.errors import InputError
+from samix.methods.labelling import Label
+from samix.mixing import Pairing
 
 from .settings import (
     RunConfig,
@@ -40,6 +42,10 @@ class TrainConfig(RunConfig):
             0.5 by the square root of their counts. Photos are then drawn with replacement.
         augmentation: "none", "light", "standard" or "strong"; None chooses by image size.
         init: Folder of the run whose encoder the network starts from; its classifier is fresh.
+        pairing: Who is mixed with whom, see :func:`samix.mixing.draw_partners`.
+        label: What the label of a mix uses instead of the policy's own: "area", "lam", "saliency"
+            or "attention"; None leaves it to the policy.
+        decoupled: Weight of the decoupled mixup loss, 0 or more.
         clean_branch: The encoder also learns from the unmixed images.
         momentum_average: Keep an average; None only where the policy needs it.
         label_smoothing: Share of each label spread over all classes.
@@ -58,6 +64,9 @@ class TrainConfig(RunConfig):
     balance: float = 0.0
     augmentation: Augmentation | None = None
     init: str | None = None
+    pairing: Pairing = "any"
+    label: Label | None = None
+    decoupled: float = 0.0
     clean_branch: bool = False
     momentum_average: bool | None = None
     label_smoothing: float = 0.0
@@ -71,6 +80,8 @@ class TrainConfig(RunConfig):
         check_share(self, "label_smoothing")
         check_share(self, "control_margin")
         check_choice(self, "augmentation", (*get_args(Augmentation), None))
+        check_choice(self, "pairing", get_args(Pairing))
+        check_choice(self, "label", (*get_args(Label), None))
         if not 0 <= self.balance <= 1:
             raise InputError(f"--balance must be in [0, 1], got {self.balance}")
         if self.label_fraction is not None and not 0 < self.label_fraction <= 1:

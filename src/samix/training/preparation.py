@@ -107,7 +107,8 @@ def prepare(
     task = _task(config, images, splits, method, rank, announce)
     config = replace(config, validate_every=_looks(config, task))
     steps = math.ceil(len(task.batches) / config.accumulate) * config.epochs
-    _plan_steps(method, steps)
+    mixed = None if config.mix_epochs is None else round(config.mix_epochs * len(task.batches))
+    _plan_steps(method, steps, mixed)
     notes = (
         *_skipped_note(images),
         *notes,
@@ -238,12 +239,12 @@ def _task(
     raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
 
 
-def _plan_steps(method: Method, steps: int) -> None:
-    """Tell a method how many steps are planned, from which its decay is derived."""
+def _plan_steps(method: Method, steps: int, mix_batches: int | None) -> None:
+    """Tell a method how many steps are planned, and how many batches of them are mixed."""
     if isinstance(method, SupervisedMethod):
-        method.options = replace(method.options, steps=steps)
+        method.options = replace(method.options, steps=steps, mix_batches=mix_batches)
     else:
-        method.options = replace(method.options, steps=steps)
+        method.options = replace(method.options, steps=steps, mix_batches=mix_batches)
 
 
 def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:

@@ -51,6 +51,7 @@ class RunConfig:
         freeze_mixer: The Mixer stays as it is; only for one from a run.
         guard: Options of the guard that checks mixes, fields of
             :class:`samix.guard.GuardOptions`; None checks nothing.
+        mix_epochs: Passes over the photos, from the first, that mix them; None mixes in all.
         cost: A name of :data:`samix.methods.COSTS`: how much work a learned policy may cause.
         eta: Weight of the global term in the Mixer's loss.
         area_weight: Weight of the area loss in the Mixer's loss.
@@ -100,6 +101,7 @@ class RunConfig:
     mixer_from: str | None = None
     freeze_mixer: bool = False
     guard: Mapping[str, Any] | None = None
+    mix_epochs: float | None = None
     cost: str = DEFAULT_COST
     eta: float = 0.5
     area_weight: float = 0.0
@@ -208,8 +210,8 @@ def _check_ranges(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and not 0 < value < infinity:
             raise InputError(f"{flag_of(name)} must be a number above 0, got {value}")
-    for name in ("eta", "area_weight", "weight_decay"):
-        value = getattr(config, name)
+    for name in ("eta", "area_weight", "weight_decay", "mix_epochs", "decoupled"):
+        value = getattr(config, name, None)
         if value is not None and not 0 <= value < infinity:
             raise InputError(f"{flag_of(name)} must be a number of at least 0, got {value}")
     check_share(config, "warmup")
