@@ -37,17 +37,19 @@ MOST_BYTES = 2_000_000
 
 def recipes(cifar10: Path | None) -> dict[str, dict[str, Any]]:
     """Return what each Mixer is trained on and how long; those that can be trained here."""
-    found: dict[str, dict[str, Any]] = {"demo": {"data": ONLY_DEMO, "epochs": 24}}
+    found: dict[str, dict[str, Any]] = {
+        "demo": {"data": ONLY_DEMO, "epochs": 2, "batch_size": 256},
+    }
     if cifar10 is not None:
         train = sorted(cifar10.glob("train-*.parquet"))
         if len(train) != 1:
             raise SystemExit(f"'{cifar10}' must hold one file train-*.parquet, got {len(train)}")
-        found["cifar10-demo"] = {"data": str(train[0]), "more_data": (DEMO,), "epochs": 12}
+        found["cifar10-demo"] = {"data": str(train[0]), "more_data": (DEMO,), "epochs": 1}
     return found
 
 
-def train(name: str, recipe: Mapping[str, Any], runs: Path) -> None:
-    """Train one Mixer, or finish it, and put it into the package."""
+def train(name: str, recipe: Mapping[str, Any], runs: Path, mixers: Path) -> None:
+    """Train one Mixer, or finish it, and write it."""
     output = runs / f"mixer-{name}"
     settings = {**load_preset(PRESET), **HELD_OUT, "precision": "bf16", **recipe}
     config = from_dict(
@@ -63,11 +65,12 @@ def train(name: str, recipe: Mapping[str, Any], runs: Path) -> None:
     mixer = mixer_of_run(output, licence=LICENCE)
     for remark in mixer_remarks(mixer):
         print(remark)
-    write(mixer, MIXERS / name)
+    write(mixer, mixers / name)
 
 
 def write(mixer: PretrainedMixer, folder: Path) -> None:
     """Put a finished Mixer in the place of the one that is there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
     mixer.save_pretrained(fresh)
     size = (fresh / WEIGHTS).stat().st_size
@@ -85,6 +88,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="cifar10-demo, demo; all that can be trained")
     parser.add_argument("--cifar10", type=Path, help="folder that holds train-*.parquet")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
+    parser.add_argument(
+        "--output", type=Path, default=MIXERS, help="where Mixers are written (src/samix/mixers)"
+    )
     parser.add_argument("--epochs", type=int, help="instead of those of the recipe, for a trial")
     arguments = parser.parse_args()
     known = recipes(arguments.cifar10)
@@ -93,7 +99,7 @@ def main() -> None:
             parser.error(f"unknown name '{name}', or no --cifar10; expected {', '.join(known)}")
     for name in arguments.names or known:
         changed = {} if arguments.epochs is None else {"epochs": arguments.epochs}
-        train(name, {**known[name], **changed}, arguments.runs)
+        train(name, {**known[name], **changed}, arguments.runs, arguments.output)
 
 
 if __name__ == "__main__":

@@ -107,13 +107,24 @@ def glance(facts: PolicyFacts, times: dict[str, Any]) -> str:
     rows = {
         "mixes": made[traits.sources] if traits.mixes else "nothing",
         "label uses": LABELS[traits.label],
-        "lam": "drawn for each sample" if traits.draws_lam else "follows from the photos, or fixed",
+        "lam": lam(facts),
         "needs": facts.needs,
         "works": facts.where,
         "cost": facts.cost + (f"; {measured(times)}" if times else ""),
     }
     lines = [f"| {key} | {value} |" for key, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def lam(facts: PolicyFacts) -> str:
+    """Return in words where lam comes from."""
+    if not facts.traits.mixes:
+        return "1"
+    if not facts.traits.draws_lam:
+        return "follows from the photos, or fixed"
+    if "alpha" in facts.options and facts.traits.sources == "pair":
+        return "drawn for each sample"
+    return "the area that is shown; how large it is, is drawn for each sample"
 
 
 def measured(times: dict[str, Any]) -> str:
