@@ -3,7 +3,7 @@
 Run it with ``python benchmarks/guard_harm.py --output benchmarks/results/guard_harm.csv``; see
 ``--help``. Takes some minutes; what the file holds is not measured again. The guard never sees the
 masks. Policies that read a network read one of ten layers or a small transformer, which learned the
-classes of these photos for 500 steps without mixing; ``--samix`` adds a run with a Mixer of its
+classes of these photos for 500 steps without mixing; ``--learned`` adds runs with a Mixer of their
 own. Policies that mix features or more than two photos have no plan that a guard can look at.
 
 Label noise: a defect class has at least 0.2 of the label, and less than 10 % of its defect pixels
@@ -218,7 +218,14 @@ def main() -> None:
         "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "magnetic-tile"
     )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/guard_harm.csv"))
-    parser.add_argument("--samix", type=Path, help="run of samix train on the tiles, policy samix")
+    parser.add_argument(
+        "--learned",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="runs of samix train on the tiles with a learned policy, each named as its folder",
+    )
     parser.add_argument("--size", type=int, default=128, help="side in px that photos are mixed at")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=1)
@@ -232,8 +239,8 @@ def main() -> None:
     policies: dict[str, samix.Policy] = {
         name: samix.create_policy(name, **usual_alpha(name)) for name in POLICIES
     }
-    if arguments.samix is not None:
-        policies["samix"] = PretrainedPolicy(mixer_of_run(arguments.samix), alpha=1.0, name="samix")
+    for run in arguments.learned:
+        policies[run.name] = PretrainedPolicy(mixer_of_run(run), alpha=1.0, name=run.name)
     planners: dict[str, Planner] = {
         name: partial(plan_alone, policy, tiles) for name, policy in policies.items()
     }

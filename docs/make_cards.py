@@ -213,6 +213,8 @@ def table(all_facts: list[PolicyFacts], times: dict[str, Any]) -> str:
 
 def _caption(facts: PolicyFacts) -> str:
     text = "Built-in photos: original, partner, mask (white shows the original), mix and label."
+    if facts.traits.label == "attention":
+        text += " The label here is the area: the attention is known in training alone."
     if facts.traits.learned:
         return f"{text} The masks are those of the Mixer of samix-p; a run learns its own."
     if facts.traits.seam == "feature":

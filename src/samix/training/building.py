@@ -37,7 +37,7 @@ from .task import Method
 
 _SET_BY_THE_RUN = (
     "backbone", "stem", "image_size", "pretrained", "model_kwargs", "policy", "tap", "cost",
-    "guard", "eta", "area_weight", "clean_branch", "steps", "seed",
+    "guard", "eta", "area_weight", "clean_branch", "mix_batches", "steps", "seed",
 )  # fmt: skip
 _QUEUE = 4096  # keys, where there are photos enough
 
