@@ -248,8 +248,8 @@ def test_as_a_policy_of_any_batch_of_any_size(folder: Path) -> None:
         assert plan.mask.shape == (5, 1, size, size)
         assert torch.equal(plan.weight, plan.lam)
         assert not plan.mask.requires_grad
-    # alpha is that of its training where none is given
-    assert create_policy(str(folder)).alpha == 0.7  # type: ignore[attr-defined]
+    # alpha is 1 where none is given, whatever that of its training
+    assert create_policy(str(folder)).alpha == 1.0  # type: ignore[attr-defined]
     assert MixerOptions() == policy.mixer.mixer.options  # type: ignore[attr-defined]
 
 

@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samix.mixing import Evidence, check_classes
-from samix.networks import MomentumEncoder, Tap, class_shares, last_attention, watched_attention
+from samix.networks import (
+    MomentumEncoder,
+    Tap,
+    class_shares,
+    classifier_weight,
+    last_attention,
+    watched_attention,
+)
 
 from .cost import scaled
 
@@ -44,8 +51,10 @@ def look(
     if "gradient" in wanted:
         gradient = pixel_gradient(average, images, _classes(target, "gradient"))
     if "activation" in wanted:
+        classes = _classes(target, "activation")
+        check_classes(classes, len(classifier_weight(average.module)))
         with torch.no_grad():
-            activation = class_shares(average.module, images, _classes(target, "activation"))
+            activation = class_shares(average.module, images, classes)
     if "attention" in wanted:
         place = last_attention(average.module)
         with torch.no_grad(), watched_attention(place) as seen:

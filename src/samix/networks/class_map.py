@@ -7,8 +7,6 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samix.mixing import check_classes
-
 from .backbone import FeatureClassifier, in_fast_format
 
 
@@ -82,7 +80,6 @@ def class_shares(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
             f"feature map, got one on {weight.shape[1]} in {type(model).__name__}; choose another "
             "backbone, such as a ResNet"
         )
-    check_classes(target, len(weight))
     activation = (features * F.embedding(target, weight)[:, :, None, None]).sum(1, keepdim=True)
     above = activation - activation.amin((2, 3), keepdim=True)
     total = above.sum((2, 3), keepdim=True)
