@@ -127,14 +127,14 @@ def _collate_subject(collate: MixCollate) -> Subject:
     def call(images: Tensor, target: Tensor, _: torch.Generator | None) -> tuple[Tensor, Tensor]:
         return collate(list(zip(images, target, strict=True)))
 
-    paired = collate.pairing != "any"
+    notes = _pair_notes(collate)
     return Subject(
         name=f"mix_collate with {collate.policy.name}",
         call=call,
-        p=None if paired else float(getattr(collate.policy, "p", 1.0)),
+        p=None if notes else float(getattr(collate.policy, "p", 1.0)),
         smoothing=collate.label_smoothing,
-        paired=paired,
-        notes=(_PAIRED.format(collate.pairing),) if paired else (),
+        paired=bool(notes),
+        notes=notes,
     )
 
 
@@ -150,17 +150,16 @@ def _callable_subject(transform: Callable[..., Any]) -> Subject:
 
         return call
 
-    own, pairing = _copied(transform), getattr(transform, "pairing", "any")
-    paired = pairing in PAIRINGS and pairing != "any"
+    own, notes = _copied(transform), _pair_notes(transform)
     return Subject(
         name=_name_of(transform),
         call=call_of(own),
-        p=None if paired else _probability(transform),
+        p=None if notes else _probability(transform),
         takes_generator=takes_generator,
         smoothing=getattr(transform, "label_smoothing", None),
         twin=lambda: call_of(_copied(own)),
-        paired=paired,
-        notes=(_PAIRED.format(pairing),) if paired else (),
+        paired=bool(notes),
+        notes=notes,
     )
 
 
@@ -218,6 +217,12 @@ def _copied(transform: Any) -> Any:
         return copy.deepcopy(transform)
     except (TypeError, RuntimeError, NotImplementedError, AttributeError):
         return transform
+
+
+def _pair_notes(transform: object) -> tuple[str, ...]:
+    """Return what a reader should know of a transform that pairs by class; nothing of another."""
+    pairing = getattr(transform, "pairing", "any")
+    return (_PAIRED.format(pairing),) if pairing in PAIRINGS and pairing != "any" else ()
 
 
 def _probability(transform: Callable[..., Any]) -> float | None:

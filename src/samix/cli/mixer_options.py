@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .options import add_command, add_option
-from .run_options import RunWords, add_machine, add_network, add_photos, add_training
+from .run_options import RunWords, add_cost, add_machine, add_network, add_photos, add_training
 
 _MIXER = """\
 Pre-trained Mixers: small networks that compute how to mix two photos, with the frozen
@@ -113,8 +113,7 @@ def _add_train(actions: Any) -> None:
     views = "how the two views of a photo are made: moco, simclr or byol (that of the method)"
     add_option(method, "--views", views, metavar="NAME")
     add_option(method, "--alpha", "lam comes from Beta(alpha, alpha) (1)", type=float, metavar="X")
-    cost = "what learning to mix may cost: fast, seldom, or full, the paper's way (fast)"
-    add_option(method, "--cost", cost, metavar="NAME")
+    add_cost(method)
     eta = "weight of the global term for the Mixer (0.5)"
     add_option(method, "--eta", eta, type=float, metavar="X")
     add_network(parser.add_argument_group("network"))

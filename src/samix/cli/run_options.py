@@ -141,12 +141,7 @@ def add_mixing(group: Any, words: RunWords) -> None:
         const="default",
         metavar="FILE",
     )
-    add_option(
-        group,
-        "--cost",
-        "what learning to mix may cost: fast, seldom, or full, the paper's way (fast)",
-        metavar="NAME",
-    )
+    add_cost(group)
     add_option(
         group, "--eta", "weight of the global term for the Mixer (0.5)", type=float, metavar="X"
     )
@@ -154,6 +149,12 @@ def add_mixing(group: Any, words: RunWords) -> None:
         group, "--area-weight", "weight of the Mixer's area loss (0)", type=float, metavar="X"
     )
     add_switch(group, "--clean-branch", "let the network also learn from unmixed photos")
+
+
+def add_cost(group: Any) -> None:
+    """Add what learning to mix may cost."""
+    cost = "what learning to mix may cost: fast, seldom, or full, the paper's way (fast)"
+    add_option(group, "--cost", cost, metavar="NAME")
 
 
 def add_training(parser: argparse.ArgumentParser, words: RunWords) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from samix.policies.policy import check_batch
+
 Views = tuple[Tensor, Tensor]
 """Two views of each image, (B,3,H,W) each."""
 
@@ -18,14 +20,10 @@ def check_images(images: Tensor, name: str = "images") -> None:
         name: What they are called.
 
     Raises:
-        ValueError: Not (B,3,H,W).
+        ValueError: Not (B,C,H,W).
         TypeError: Not floating point.
     """
-    if images.ndim != 4:
-        raise ValueError(
-            f"{name}: expected a batch (B,3,H,W), got {tuple(images.shape)}; images[None] makes "
-            "one of a single image"
-        )
+    check_batch(images, name)
     if not images.is_floating_point():
         raise TypeError(
             f"{name}: expected normalised images of floating point, got {images.dtype}; convert "

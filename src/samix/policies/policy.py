@@ -135,11 +135,7 @@ def plan_with(
         generator: Source of randomness, on the CPU; None takes fresh entropy.
         index: (B,) int64, the partners to mix with; None draws them.
     """
-    if images.ndim != 4:
-        raise ValueError(
-            f"images: expected a batch (B,C,H,W), got {tuple(images.shape)}; images[None] makes "
-            "one of a single image"
-        )
+    check_batch(images)
     generator = check_generator(generator)
     batch, device = images.shape[0], images.device
     if index is None:
@@ -153,6 +149,15 @@ def plan_with(
     if p == 1.0:
         return plan
     return keep_clean(plan, draw_uniform(batch, generator=generator, device=device) >= p)
+
+
+def check_batch(images: Tensor, name: str = "images") -> None:
+    """Raise a ValueError unless images are a batch (B,C,H,W)."""
+    if images.ndim != 4:
+        raise ValueError(
+            f"{name}: expected a batch (B,C,H,W), got {tuple(images.shape)}; images[None] makes "
+            "one of a single image"
+        )
 
 
 def check_probability(p: float, name: str = "p") -> None:

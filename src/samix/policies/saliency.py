@@ -24,7 +24,7 @@ from samix.mixing import (
     spectral_residual,
 )
 
-from .policy import Traits, check_alpha, check_probability, plan_with
+from .policy import Traits, check_alpha, check_batch, check_probability, plan_with
 from .static import box_plan
 
 SaliencyRule = Callable[..., MixPlan]
@@ -71,11 +71,7 @@ class SaliencyPolicy:
             generator: Source of randomness, on the CPU; None takes fresh entropy.
             index: (B,) int64, the partners to mix with; None draws them.
         """
-        if images.ndim != 4:
-            raise ValueError(
-                f"images: expected a batch (B,C,H,W), got {tuple(images.shape)}; images[None] "
-                "makes one of a single image"
-            )
+        check_batch(images)
         own = self.saliency(images)
         other = None if evidence is None else evidence.partner_images
         rule = partial(
