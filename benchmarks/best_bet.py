@@ -28,7 +28,7 @@ import samix
 from samix.training.initial import load_encoder, load_mixer, open_source
 from self_supervised import Part, load
 from stepping import batches, learn
-from yardstick import RESNET, accuracy, append, augment, claim, read_rows
+from yardstick import RESNET, accuracy, add_choices, append, augment, claim, read_rows, wanted
 
 BUDGETS = (10, 25, 50, 200)
 STEPS = {"free": 420, "samix": 300}
@@ -87,7 +87,7 @@ def create(cell: Cell, run: Path) -> tuple[samix.SupervisedMethod, int]:
     return method.to(memory_format=torch.channels_last), steps
 
 
-def train(cell: Cell, data: dict[str, Part], run: Path) -> dict[str, Any]:
+def train(cell: Cell, data: dict[str, Part], run: Path, *, bfloat16: bool = True) -> dict[str, Any]:
     """Train one cell and return its row."""
     method, steps = create(cell, run)
     images, target = few_labels(data["train"], cell.labels, cell.seed)
@@ -99,7 +99,8 @@ def train(cell: Cell, data: dict[str, Part], run: Path) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(cell.seed)
     begin = time.process_time()
     for pick in batches(len(images), BATCH, steps, generator):
-        learn(method, optimizer, schedule, augment(images[pick], generator), target[pick])
+        shown = augment(images[pick], generator)
+        learn(method, optimizer, schedule, shown, target[pick], bfloat16=bfloat16)
     seconds = time.process_time() - begin
     signs = method.signs_of_life(augment(images[:200], generator), target[:200])
     return {
@@ -108,8 +109,8 @@ def train(cell: Cell, data: dict[str, Part], run: Path) -> dict[str, Any]:
         "seed": cell.seed,
         "steps": steps,
         "seconds": round(seconds, 1),
-        "val": round(accuracy(method.encoder, data["val"]), 2),
-        "test": round(accuracy(method.encoder, data["test"]), 2),
+        "val": round(accuracy(method.encoder, data["val"], bfloat16=bfloat16), 2),
+        "test": round(accuracy(method.encoder, data["test"], bfloat16=bfloat16), 2),
         **{
             name: round(float(signs[name]), 3) if name in signs else ""
             for name in ("mask_deviation", "area_lam_correlation")
@@ -139,19 +140,19 @@ def main() -> None:
         "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
     )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/best_bet.csv"))
-    parser.add_argument("--seeds", type=int, default=3)
+    add_choices(parser)
     parser.add_argument("--log", type=Path, default=Path("runs/best_bet"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.log.mkdir(parents=True, exist_ok=True)
     data = load(arguments.data)
-    for cell in cells(arguments.seeds):
+    for cell in (cell for cell in cells(arguments.seeds) if wanted(arguments, cell)):
         lock = claim(arguments.log, cell)
         if lock is None:
             continue
         rows = read_rows(arguments.output)
         if not ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
-            row = train(cell, data, arguments.run)
+            row = train(cell, data, arguments.run, bfloat16=arguments.precision == "bf16")
             append(arguments.output, row)
             print(json.dumps(row), flush=True)
         lock.close()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -28,7 +29,7 @@ from samix.methods import Cost
 from samix.mixing import MixPlan
 from samix.networks import Tap, in_fast_format
 from samix.networks.mixer import pair_attention
-from stepping import ratios_in_turn
+from stepping import ratios_in_turn, write_result
 from yardstick import RESNET
 
 Method = samix.SupervisedMethod
@@ -165,8 +166,8 @@ def step_seconds(
     return time.process_time() - begin
 
 
-def measure(name: str, rounds: int) -> None:
-    """Print the ratios of one network."""
+def measure(name: str, rounds: int) -> dict[str, list[float]]:
+    """Print the ratios of one network, and return those of every round."""
     network = NETWORKS[name]
     size = network["image_size"]
     batch = torch.randn(BATCH[name], 3, size, size), torch.randint(0, 10, (BATCH[name],))
@@ -182,6 +183,7 @@ def measure(name: str, rounds: int) -> None:
         middle = statistics.fmean(values) if uneven else statistics.median(values)
         low, _, high = statistics.quantiles(values, n=4)
         print(f"| {label} | {middle:.2f} | {low:.2f} to {high:.2f} |", flush=True)
+    return {label: [round(value, 4) for value in values] for label, values in ratios.items()}
 
 
 def attention_seconds(fused: bool, batch: int, width: int, places: int) -> float:
@@ -205,10 +207,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"{'; '.join(NETWORKS)}; all")
     parser.add_argument("--rounds", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path, help="JSON file to write, with every round")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    over_full: dict[str, dict[str, list[float]]] = {}
+    attention: dict[str, float] = {}
     for name in arguments.names or NETWORKS:
-        measure(name, arguments.rounds)
+        over_full[name] = measure(name, arguments.rounds)
+        write_result(arguments.output, threads=arguments.threads, over_full=over_full)
     print("\nattention alone, forward and backward")
     for label, shape in TOKENS.items():
         pairs = [
@@ -218,6 +224,13 @@ def main() -> None:
         print(
             f"{label}: scaled_dot_product_attention {fused / own:.2f} of ours ({own * 1e3:.1f} ms)"
         )
+        attention[label] = round(fused / own, 4)
+    write_result(
+        arguments.output,
+        threads=arguments.threads,
+        over_full=over_full,
+        fused_attention_over_ours=attention,
+    )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from torchvision.transforms import v2
 
 import samix
+from stepping import write_result
 
 CLASSES = 10
 
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--mixer", help="another Mixer for samix-p than the built-in one")
     parser.add_argument("--policy", nargs="+", default=["samix-p"], help="what is timed")
+    parser.add_argument("--output", type=Path, help="JSON file to write, with every round")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     images = torch.rand(arguments.batch, 3, arguments.size, arguments.size)
@@ -68,6 +71,15 @@ def main() -> None:
             f"{name:<32}{1e3 * middle:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  "
             f"{middle / base:5.2f} x CutMix"
         )
+    write_result(
+        arguments.output,
+        batch=arguments.batch,
+        size=arguments.size,
+        threads=arguments.threads,
+        milliseconds={
+            name: [round(1e3 * value, 3) for value in values] for name, values in seconds.items()
+        },
+    )
 
 
 if __name__ == "__main__":

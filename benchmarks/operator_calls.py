@@ -9,13 +9,16 @@ no time measured.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import samix
+from stepping import write_result
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "resnet18, small stem": {"backbone": "resnet18", "stem": "small"},
@@ -65,15 +68,21 @@ def calls(network: dict[str, Any], setting: dict[str, Any]) -> float:
 
 def main() -> None:
     """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    arguments = parser.parse_args()
     print(f"| | {' | '.join(NETWORKS)} |\n|---|{'---|' * len(NETWORKS)}")
     plain: dict[str, float] = {}
+    counts: dict[str, dict[str, float]] = {}
     for name, setting in SETTINGS.items():
         cells = []
         for label, network in NETWORKS.items():
             count = calls(network, setting)
             plain.setdefault(label, count)
+            counts.setdefault(label, {})[name] = count
             cells.append(f"{count:,.0f}, {count / plain[label]:.2f}")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    write_result(arguments.output, batch=BATCH, steps=STEPS, calls_of_a_mean_step=counts)
 
 
 if __name__ == "__main__":

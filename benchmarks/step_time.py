@@ -11,10 +11,8 @@ See docs/bench.md for how it is measured.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import torch
@@ -24,6 +22,7 @@ from samix.cli.bench_summary import print_costs, summary_sentence
 from samix.evaluation import CostOptions, Workload, measure_cost
 from samix.evaluation.embeddings import Machine
 from samix.policies import POLICIES
+from stepping import write_result
 
 CONFIGURATIONS = (
     Workload(backbone="resnet18", stem="small", image_size=32, batch_size=100),
@@ -87,9 +86,7 @@ def main() -> None:
         results.append(result)
         console.print(f"\n{work.backbone} ({work.method}), {work.image_size} px")
         print_costs(result, console)
-        if arguments.output:
-            document = {"date": date.today().isoformat(), "configurations": results}
-            arguments.output.write_text(json.dumps(document, indent=2) + "\n")
+        write_result(arguments.output, configurations=results)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""What every training loop of the benchmarks has in common."""
+"""What the benchmarks have in common."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +24,15 @@ def batches(count: int, batch: int, steps: int, generator: torch.Generator) -> I
         yield order[place * batch :][:batch]
 
 
-def learn(method: samix.SupervisedMethod, optimizer: Any, schedule: Any, *batch: Tensor) -> Tensor:
-    """Take one optimiser step on images and classes, under bfloat16 autocast; return the loss."""
-    with torch.autocast(batch[0].device.type, torch.bfloat16):
+def learn(
+    method: samix.SupervisedMethod,
+    optimizer: Any,
+    schedule: Any,
+    *batch: Tensor,
+    bfloat16: bool = True,
+) -> Tensor:
+    """Take one optimiser step on images and classes, in mixed precision; return the loss."""
+    with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=bfloat16):
         output = method(*batch)
     output.loss.backward()
     optimizer.step()
@@ -51,3 +60,10 @@ def ratios_in_turn(
             for name, values in ratios.items():
                 values.append(spent[name] / spent[base])
     return ratios
+
+
+def write_result(path: Path | None, **document: Any) -> None:
+    """Write what was measured, with its date and torch's version, as JSON; None writes nothing."""
+    if path is not None:
+        dated = {"date": date.today().isoformat(), "torch": torch.__version__, **document}
+        path.write_text(json.dumps(dated, indent=1) + "\n")

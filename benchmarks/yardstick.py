@@ -11,7 +11,9 @@ processes may share one output file; each takes the next cell that no other is a
 200 labels a class from the train files (4,500 in the cells of ``whole``), 200 other train photos of
 each for validation, the whole test set. A policy's alpha is chosen from one short list by the
 validation accuracy at seed 0, never by the test columns. Training and evaluation run under bfloat16
-autocast. "Equal wall time" gives the free policies as many epochs as SAMix's time allows.
+autocast; on a CPU without instructions for it that takes ten times as long, so that ``--precision
+32`` is better there, with an output file of its own: the rounding changes a cell as much as a seed
+does. "Equal wall time" gives the free policies as many epochs as SAMix's time allows.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import json
 import math
 import os
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -118,10 +120,10 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(network: torch.nn.Module, data: Part) -> float:
+def accuracy(network: torch.nn.Module, data: Part, *, bfloat16: bool = True) -> float:
     """Return the top-1 accuracy in per cent."""
     network.eval()
-    with torch.autocast(data[0].device.type, torch.bfloat16):
+    with torch.autocast(data[0].device.type, torch.bfloat16, enabled=bfloat16):
         hits = [
             network(normalise(x)).argmax(1).eq(y)
             for x, y in zip(*(part.split(500) for part in data), strict=True)
@@ -138,7 +140,9 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def run(cell: Cell, data: dict[str, Part], log: Path | None) -> dict[str, Any]:
+def run(
+    cell: Cell, data: dict[str, Part], log: Path | None, *, bfloat16: bool = True
+) -> dict[str, Any]:
     """Train one cell and return its row."""
     images, target = data["train"]
     batch, device = BATCH[cell.network], images.device
@@ -171,7 +175,7 @@ def run(cell: Cell, data: dict[str, Part], log: Path | None) -> dict[str, Any]:
     start, measured = clock(device), 0.0
     for step, pick in enumerate(batches(len(images), batch, steps, generator)):
         shown = augment(images[pick], generator)
-        loss = learn(method, optimizer, schedule, shown, target[pick])
+        loss = learn(method, optimizer, schedule, shown, target[pick], bfloat16=bfloat16)
         if (step + 1) % max(steps // 20, 1) == 0:
             pause = clock(device)
             values = {name: value.item() for name, value in method.signs_of_life(*probe).items()}
@@ -183,6 +187,7 @@ def run(cell: Cell, data: dict[str, Part], log: Path | None) -> dict[str, Any]:
         (log / f"{file_name(cell)}.json").write_text(json.dumps(signs, indent=1))
     average = method.average.module if method.average is not None else None
     early = signs[1]  # after 10 % of the steps
+    judged = partial(accuracy, bfloat16=bfloat16)
     return {
         "cell": cell.name,
         "policy": cell.policy,
@@ -192,10 +197,10 @@ def run(cell: Cell, data: dict[str, Part], log: Path | None) -> dict[str, Any]:
         "steps": steps,
         "options": json.dumps(cell.options, default=str),
         "seconds": round(seconds, 1),
-        "val": round(accuracy(method.encoder, data["val"]), 2),
-        "test": round(accuracy(method.encoder, data["test"]), 2),
-        "val_average": round(accuracy(average, data["val"]), 2) if average is not None else "",
-        "test_average": round(accuracy(average, data["test"]), 2) if average is not None else "",
+        "val": round(judged(method.encoder, data["val"]), 2),
+        "test": round(judged(method.encoder, data["test"]), 2),
+        "val_average": round(judged(average, data["val"]), 2) if average is not None else "",
+        "test_average": round(judged(average, data["test"]), 2) if average is not None else "",
         "mask_deviation_10": round(early["mask_deviation"], 3) if "mask_deviation" in early else "",
         "correlation_10": round(early["area_lam_correlation"], 3)
         if "mask_deviation" in early
@@ -239,10 +244,25 @@ def claim(folder: Path, cell: Any) -> IO[str] | None:
     return file
 
 
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which cells are run, and in which precision."""
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--from-seed", type=int, default=0, help="no cell of an earlier seed (0)")
+    parser.add_argument("--only", default="", help="cells whose name has these words")
+    parser.add_argument("--skip", default="", help="cells whose name has these words")
+    parser.add_argument("--precision", choices=["bf16", "32"], default="bf16", help="(bf16)")
+
+
+def wanted(arguments: argparse.Namespace, cell: Any) -> bool:
+    """Return whether a cell is among those that were asked for."""
+    skipped = arguments.skip and arguments.skip in cell.name
+    return arguments.only in cell.name and not skipped and cell.seed >= arguments.from_seed
+
+
 def next_cell(arguments: argparse.Namespace) -> tuple[Cell, IO[str]] | None:
     """Return a missing cell that no other process is at, with its lock."""
     for cell in planned(read_rows(arguments.output), arguments.groups, arguments.seeds):
-        if arguments.only not in cell.name or (arguments.skip and arguments.skip in cell.name):
+        if not wanted(arguments, cell):
             continue
         lock = claim(arguments.log, cell)
         if lock is None:
@@ -264,9 +284,7 @@ def main() -> None:
         "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
     )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/yardstick.csv"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", default="", help="cells whose name has these words")
-    parser.add_argument("--skip", default="", help="cells whose name has these words")
+    add_choices(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
     parser.add_argument("--log", type=Path, default=Path("runs/yardstick"))
@@ -279,7 +297,8 @@ def main() -> None:
 
     while (found := next_cell(arguments)) is not None:
         cell, lock = found
-        row = run(cell, photos(cell.seed, cell.labels), arguments.log)
+        data = photos(cell.seed, cell.labels)
+        row = run(cell, data, arguments.log, bfloat16=arguments.precision == "bf16")
         append(arguments.output, row)
         print(json.dumps(row), flush=True)
         lock.close()
