@@ -310,7 +310,7 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
         process = start(killed)
         while process.poll() is None:
             try:
-                process.wait(rng.uniform(0.3, 0.9) * took if kills < KILLS else 300)
+                process.wait(rng.uniform(0.25, 0.65) * took if kills < KILLS else 300)
             except subprocess.TimeoutExpired:  # noqa: PERF203
                 process.send_signal(signal.SIGKILL)
                 process.wait()

@@ -5,6 +5,7 @@ import pytest
 from samix.errors import InputError
 from samix.training import TrainConfig, from_dict
 from samix.training.config import resolve
+from samix.training.settings import emulation_notes
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,9 @@ def test_auto_precision_follows_the_processor(monkeypatch, capable, wanted):
     config = TrainConfig(data="demo", device="cpu", precision="auto")
     assert resolve(config).precision == wanted
     assert resolve(TrainConfig(data="demo", device="cpu")).precision == "32"
+    asked = resolve(TrainConfig(data="demo", device="cpu", precision="bf16"))
+    assert any("emulates" in note for note in emulation_notes(asked)) is not capable
+    assert emulation_notes(resolve(config)) == ()
 
 
 def test_goes_through_a_file_and_back():

@@ -31,7 +31,7 @@ from .config import PretrainConfig, TrainConfig, fill_rates
 from .initial import freeze, look_notes, mixer_notes, overlap_note, source_splits, start
 from .runs import RunFolder
 from .self_supervised import self_supervised_task
-from .settings import RunConfig
+from .settings import RunConfig, emulation_notes
 from .sources import joined, open_sources
 from .supervised import supervised_task
 from .task import Announce, Method, Task
@@ -116,6 +116,7 @@ def prepare(
         *shrunk,
         *queued,
         *process_notes(config, method),
+        *emulation_notes(config),
         *task.notes,
     )
     return Prepared(config, images, splits, task, steps, notes)

@@ -252,10 +252,7 @@ def choose_device(config: RunConfig) -> str:
 
 
 def choose_precision(config: RunConfig, device: str) -> Precision:
-    """Return the precision, with "auto" resolved for a device.
-
-    bfloat16 where the device has instructions for it, which then is quicker than float32: GPUs of
-    compute capability 8.0 and CPUs with AVX512-BF16 or AMX.
+    """Return the precision, with "auto" resolved for a device: bfloat16 where it is quicker.
 
     Args:
         config: Of the run.
@@ -263,9 +260,29 @@ def choose_precision(config: RunConfig, device: str) -> Precision:
     """
     if config.precision != "auto":
         return config.precision
+    return "bf16" if computes_bfloat16(device) else "32"
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Return whether a device has instructions for bfloat16, and is quicker in it than in float32.
+
+    GPUs of compute capability 8.0 and CPUs with AVX512-BF16 or AMX have. Others emulate it, which
+    takes a CPU several times as long as float32.
+
+    Args:
+        device: From :func:`choose_device`.
+    """
     if device.startswith("cuda"):
-        capable = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        features = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
-        capable = device == "cpu" and any(there() for there in features)
-    return "bf16" if capable else "32"
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    features = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+    return device == "cpu" and any(there() for there in features)
+
+
+def emulation_notes(config: RunConfig) -> tuple[str, ...]:
+    """Return what to tell where a run computes in a precision that its CPU only emulates."""
+    if config.precision != "bf16" or config.device != "cpu" or computes_bfloat16("cpu"):
+        return ()
+    return (
+        "This CPU has no instructions for bfloat16 and emulates it: steps take several times as "
+        "long as with --precision 32, which --precision auto would choose.",
+    )
