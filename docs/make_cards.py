@@ -32,7 +32,7 @@ LABELS = {
 }
 SMALL = (
     '"resnet18",\n    stem="small",\n'
-    '    model_kwargs={"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},'
+    '    model_kwargs={"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},'
 )
 VIT = (
     '"vit_tiny_patch16_224",\n    stem="small",\n    image_size=32,\n'

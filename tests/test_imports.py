@@ -94,7 +94,7 @@ for name in samix.__all__:
     getattr(samix, name)
 method = samix.create_method(
     "supervised", backbone="resnet18", num_classes=2, stem="small",
-    model_kwargs=dict(layers=(1, 1, 1, 1), channels=(4, 4, 4, 4)),
+    model_kwargs=dict(layers=(1, 1, 1, 1), channels=(8, 8, 8, 8)),
 )
 method(torch.randn(2, 3, 16, 16), torch.tensor([0, 1])).loss.backward()
 """

@@ -14,7 +14,7 @@ from .test_train import TINY, complaint, photos, somewhere_else  # noqa: F401
 DATA = "demo:photos_per_class=12,size=16"
 _MODEL = (
     "--backbone resnet18 --stem small --image-size 16 --model-kwargs layers=[1,1,1,1] "
-    "channels=[4,4,8,8]"
+    "channels=[8,8,8,8]"
 )
 MODEL = _MODEL.split()
 _QUICK = "--draws 2 --labels 10% 2 --epochs 1 --least-steps 2 --device cpu"
@@ -28,7 +28,7 @@ def weights() -> str:
 
     from samix import small_stem
 
-    model = timm.create_model("resnet18", layers=[1] * 4, channels=[4, 4, 8, 8], num_classes=10)
+    model = timm.create_model("resnet18", layers=[1] * 4, channels=[8, 8, 8, 8], num_classes=10)
     torch.save({"state_dict": small_stem(model).state_dict()}, "weights.pth")
     return "weights.pth"
 

@@ -23,7 +23,7 @@ from samix.training import TrainConfig, open_run, read_config
 from .test_train import TINY, complaint, somewhere_else  # noqa: F401
 
 NETWORK = {
-    "backbone": "resnet18", "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [4, 4, 8, 8]},
+    "backbone": "resnet18", "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
     "stem": "small", "image_size": 16, "device": "cpu",
 }  # fmt: skip
 POLICIES = ["none", "none-long", "mixup", "mixup-long", "samix-p", "samix"]

@@ -44,7 +44,7 @@ def planned(monkeypatch):
 DEMO = "demo:photos_per_class=20,size=16"
 WORDS = [
     DEMO, "--image-size", "16", "--stem", "small", "--batch-size",
-    "24", "--model-kwargs", "layers=[1,1,1,1]", "channels=[4,8,8,8]", "--backbone", "resnet18",
+    "24", "--model-kwargs", "layers=[1,1,1,1]", "channels=[8,8,8,8]", "--backbone", "resnet18",
     "--device", "cpu",
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from samix.presets import about_preset, load_preset, preset_names
 
 from .test_train import complaint, photos
 
-_NETWORK = "--image-size 16 --stem small --model-kwargs layers=[1,1,1,1] channels=[4,4,8,8]"
+_NETWORK = "--image-size 16 --stem small --model-kwargs layers=[1,1,1,1] channels=[8,8,8,8]"
 TINY = f"{_NETWORK} --epochs 1 --device cpu --batch-size 10".split()
 
 

@@ -17,7 +17,7 @@ from samix.errors import InputError
 from samix.presets import load_preset, preset_names
 
 _WORDS = (
-    "--image-size 16 --stem small --model-kwargs layers=[1,1,1,1] channels=[4,4,8,8] "
+    "--image-size 16 --stem small --model-kwargs layers=[1,1,1,1] channels=[8,8,8,8] "
     "--epochs 1 --device cpu"
 )
 TINY = _WORDS.split()

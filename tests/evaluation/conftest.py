@@ -12,7 +12,7 @@ from samix.networks import small_stem
 
 MAKE: dict[str, Any] = {
     "backbone": "resnet18",
-    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8]},
+    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
     "stem": "small",
     "image_size": 16,
 }

@@ -40,7 +40,7 @@ from samix.evaluation.progress import Quiet
 
 TINY = Workload(
     backbone="resnet18",
-    model_kwargs={"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8]},
+    model_kwargs={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
     stem="small",
     image_size=16,
     batch_size=4,

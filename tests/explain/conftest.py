@@ -15,7 +15,7 @@ TINY = {
     "data": "demo:photos_per_class=12,size=16",
     "image_size": 16,
     "backbone": "resnet18",
-    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8]},
+    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
     "stem": "small",
     "batch_size": 24,
     "epochs": 1,

@@ -116,7 +116,7 @@ def small(name, **options):
 
 VIT = {"depth": 2, "embed_dim": 16, "num_heads": 2}
 SWIN = {"depths": (1, 1), "embed_dim": 8, "num_heads": (1, 2), "window_size": 4}
-RESNET = {"layers": (1, 1, 1, 1), "channels": (4, 4, 4, 4)}
+RESNET = {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)}
 CONVNEXT = {"depths": (1, 1, 1, 1), "dims": (4, 8, 8, 8)}
 
 

@@ -19,7 +19,7 @@ from samix.policies import Evidence
 SMALL: dict[str, Any] = {
     "backbone": "resnet18",
     "stem": "small",
-    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
 }
 
 

@@ -26,7 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "frozen batch norm": {
         "backbone": "resnet18",
         "stem": "small",
-        "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+        "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
     },
 }
 

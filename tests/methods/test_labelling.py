@@ -17,7 +17,7 @@ from samix.networks import last_attention, tap_features, watched_attention
 RESNET: dict[str, Any] = {
     "backbone": "resnet18",
     "stem": "small",
-    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
 }
 VIT: dict[str, Any] = {
     "backbone": "vit_tiny_patch16_224",

@@ -13,7 +13,7 @@ from samix.policies import PretrainedPolicy
 NETWORK: dict[str, Any] = {
     "backbone": "resnet18",
     "stem": "small",
-    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
 }
 OPTIONS: dict[str, dict[str, Any]] = {"supervised": {"num_classes": 3}, "moco": {"queue_size": 16}}
 

@@ -27,7 +27,7 @@ VIT: dict[str, Any] = {
 RESNET: dict[str, Any] = {
     "backbone": "resnet18",
     "stem": "small",
-    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
 }
 # name: method, policy, further options, and whether batch statistics are frozen
 CASES: dict[str, tuple[str, str, dict[str, Any], bool]] = {

@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "backbone": "resnet18",
     "num_classes": 4,
     "stem": "small",
-    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
 }
 
 

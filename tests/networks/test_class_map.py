@@ -10,7 +10,7 @@ from torch import nn
 from samix.networks import class_shares, classifier_weight, create_backbone, final_map
 
 TINY: list[tuple[str, dict[str, Any]]] = [
-    ("resnet18", {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)}),
+    ("resnet18", {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)}),
     ("vit_tiny_patch16_224", {"embed_dim": 12, "depth": 2, "num_heads": 2}),
     ("swin_tiny_patch4_window7_224", {"embed_dim": 12, "depths": (1, 1), "num_heads": (2, 2)}),
     ("convnext_tiny", {"depths": (1, 1, 1, 1), "dims": (4, 8, 8, 16)}),

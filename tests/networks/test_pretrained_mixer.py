@@ -19,7 +19,7 @@ from samix.networks import Tap, is_pretrained_mixer, pretrained_mixer, tap_featu
 NETWORK: dict[str, Any] = {
     "backbone": "resnet18",
     "stem": "small",
-    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
 }
 
 

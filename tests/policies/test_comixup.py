@@ -108,7 +108,7 @@ def test_a_method_trains_with_it_and_refuses_what_knows_pairs_alone() -> None:
         "backbone": "resnet18",
         "num_classes": 4,
         "stem": "small",
-        "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)},
+        "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
     }
     torch.manual_seed(0)
     method = create_method("supervised", policy="co-mixup", **small)

@@ -74,7 +74,7 @@ def method(policy: Any, backbone: str = "resnet18", **model: Any) -> Any:
 
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
-    ("resnet18", {"layers": (1, 1, 1, 1), "channels": (4, 8, 8, 8)}),
+    ("resnet18", {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)}),
     ("vit_tiny_patch16_224", {"embed_dim": 12, "depth": 3, "num_heads": 2}),
     ("swin_tiny_patch4_window7_224", {"embed_dim": 12, "depths": (1, 1), "num_heads": (2, 2)}),
     ("convnext_tiny", {"depths": (1, 1, 1, 1), "dims": (4, 8, 8, 16)}),

@@ -18,7 +18,7 @@ from samix.training import PretrainConfig, TrainConfig, pretrain, train
 
 TINY = {
     "data": "demo:photos_per_class=12,size=16", "image_size": 16, "backbone": "resnet18",
-    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8]}, "stem": "small",
+    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}, "stem": "small",
     "batch_size": 24, "epochs": 1, "device": "cpu",
 }  # fmt: skip
 FEW = PictureOptions(pairs=2, photos=3)

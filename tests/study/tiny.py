@@ -11,7 +11,7 @@ from samix.study.opening import Opened, Wish, label_count, open_study
 
 DATA = "demo:photos_per_class=20,size=16"
 NETWORK: dict[str, Any] = {
-    "backbone": "resnet18", "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8]},
+    "backbone": "resnet18", "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
     "stem": "small", "image_size": 16, "batch_size": 48, "device": "cpu",
 }  # fmt: skip
 

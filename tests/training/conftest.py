@@ -22,7 +22,7 @@ TINY: dict[str, Any] = {
     "data": "demo:photos_per_class=20,size=16",
     "image_size": 16,
     "backbone": "resnet18",
-    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8], "drop_path_rate": 0.2},
+    "model_kwargs": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "drop_path_rate": 0.2},
     "stem": "small",
     "batch_size": 24,
     "epochs": 3,

@@ -176,7 +176,7 @@ def test_a_pre_trained_mixer_is_a_policy_of_a_run(
     """By a relative path, with a folder name of its own, and resumed as finished."""
     torch.manual_seed(0)
     make = {"backbone": "resnet18", "stem": "small"}
-    make["model_kwargs"] = {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 8]}
+    make["model_kwargs"] = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}
     method = create_method("supervised", num_classes=2, policy="samix", **make)
     mixer = pretrained_mixer(
         method.average.module, method.policy.mixer, method.tap, make=make, resolution=16

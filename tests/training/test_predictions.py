@@ -13,7 +13,7 @@ from samix.training import PretrainConfig, TrainConfig, pretrain, train
 
 SMALL = {
     "data": "demo:photos_per_class=12", "backbone": "resnet18", "stem": "small", "image_size": 32,
-    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (4, 4, 8, 8)}, "batch_size": 16,
+    "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)}, "batch_size": 16,
     "epochs": 2, "device": "cpu", "duplicates": "ignore",
 }  # fmt: skip
 

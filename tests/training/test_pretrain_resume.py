@@ -23,7 +23,7 @@ from .test_resume import Breaks, assert_same_run, rows_of
 Make = Callable[..., PretrainConfig]
 _WORDS = (
     "demo:photos_per_class=20,size=16 --image-size 16 --batch-size 24 --method-options "
-    "queue_size=64 --model-kwargs layers=[1,1,1,1] channels=[4,8,8,8] drop_path_rate=0.2 "
+    "queue_size=64 --model-kwargs layers=[1,1,1,1] channels=[8,8,8,8] drop_path_rate=0.2 "
     "--device cpu"
 )
 

@@ -42,7 +42,7 @@ def test_command_line_trains_samix_in_two_processes(tmp_path):
     output = tmp_path / "run"
     words = f"""
         -m samix train demo:photos_per_class=20,size=16 --image-size 16 --batch-size 24 --epochs 2
-        --model-kwargs layers=[1,1,1,1] channels=[4,8,8,8] --devices 2 --device cpu
+        --model-kwargs layers=[1,1,1,1] channels=[8,8,8,8] --devices 2 --device cpu
         --output {output}
     """.split()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -16,7 +16,7 @@ from samix.training.runs import open_run
 
 _WORDS = (
     "demo:photos_per_class=20,size=16 --preset small-resnet --image-size 16 --batch-size 24 "
-    "--model-kwargs layers=[1,1,1,1] channels=[4,8,8,8] drop_path_rate=0.2 --lr 0.05 --device cpu "
+    "--model-kwargs layers=[1,1,1,1] channels=[8,8,8,8] drop_path_rate=0.2 --lr 0.05 --device cpu "
     "--epochs 8"
 )
 _TIMES = {"seconds", "train_seconds", "images_per_second"}
