@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 import types
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -271,53 +273,99 @@ def test_engines_are_checked(monkeypatch):
 
 
 _GO_ON = """
+import multiprocessing
+import os
 import sys
+import traceback
 from pathlib import Path
-from samix.study.engine import open_engine, run_jobs
+import samix.study.engine as engines
+from samix.study import cells, concluding, grid
 from samix.study.folder import PocFolder, read_study
-from samix.study.grid import jobs_of
-from samix.study.concluding import write_tables
 
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
+fork = multiprocessing.get_context("fork")
+engines.get_context = lambda name: fork
+
+def go_on(path):
     study = read_study(path)
-    with open_engine("local", 2, "cpu") as engine:
-        run_jobs(path, jobs_of(study), engine, ended=lambda one: None, watch=lambda *a: None)
-    write_tables(PocFolder(path), study)
+    with engines.open_engine("local", 2, "cpu") as engine:
+        engines.run_jobs(
+            path, grid.jobs_of(study), engine, ended=lambda one: None, watch=lambda *a: None
+        )
+    concluding.write_tables(PocFolder(path), study)
+
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        try:
+            go_on(Path(line.strip()))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+
+
+class Studies:
+    """Goes on with studies in processes that are forked from one, which imported all at its start.
+
+    To import takes several times as long as to train here, so that most kills would strike there.
+    """
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _GO_ON],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def start(self, path: Path) -> int:
+        """Begin, and return the number of the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{path}\n".encode())
+        return self._number(300)
+
+    def ended(self, seconds: float) -> int | None:
+        """Return with what code the process ended, None where it goes on after so long."""
+        found, _, _ = select.select([self.process.stdout], [], [], seconds)
+        return self._number(0) if found else None
+
+    def _number(self, seconds: float) -> int:
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], seconds)[0]
+        return int(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process that others are forked from."""
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.mark.slow
 def test_killed_ten_times_and_resumed_is_equal(tmp_path):
     """SIGKILL of the first process at random moments; its workers end by themselves."""
-    script = tmp_path / "go_on.py"
-    script.write_text(_GO_ON)
     options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0,), "epochs": 12}
     whole = tmp_path / "whole"
     study = tiny_study(whole, **options)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def start(path: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, str(script), str(path)], env=environment)
-
-    began = time.monotonic()
-    assert start(whole).wait(300) == 0
-    took = time.monotonic() - began
-    rng, kills, rounds = random.Random(0), 0, 0
-    while kills < KILLS:  # a study that ends before is compared, and another one is begun
-        killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1
-        tiny_study(killed, **options)
-        process = start(killed)
-        while process.poll() is None:
-            try:
-                process.wait(rng.uniform(0.25, 0.65) * took if kills < KILLS else 300)
-            except subprocess.TimeoutExpired:  # noqa: PERF203
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                kills += 1
-                process = start(killed)
-        assert process.returncode == 0
-        for one, other in zip(tables(whole, study), tables(killed, study), strict=True):
-            pd.testing.assert_frame_equal(one, other)
-        written = [read_table(PocFolder(path).outcomes, "outcomes") for path in (whole, killed)]
-        pd.testing.assert_frame_equal(*written)
+    with closing(Studies()) as studies:
+        studies.start(whole)
+        began = time.monotonic()
+        assert studies.ended(300) == 0
+        took = time.monotonic() - began
+        rng, kills, rounds = random.Random(0), 0, 0
+        while kills < KILLS:  # a study that ends before is compared, and another one is begun
+            killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1
+            tiny_study(killed, **options)
+            pid = studies.start(killed)
+            while (code := studies.ended(rng.uniform(0.1, 0.9) * took)) is None:
+                if kills < KILLS:
+                    os.kill(pid, signal.SIGKILL)
+                    assert studies.ended(60) == -signal.SIGKILL
+                    kills += 1
+                    pid = studies.start(killed)
+            assert code == 0
+            for one, other in zip(tables(whole, study), tables(killed, study), strict=True):
+                pd.testing.assert_frame_equal(one, other)
+            written = [read_table(PocFolder(path).outcomes, "outcomes") for path in (whole, killed)]
+            pd.testing.assert_frame_equal(*written)
