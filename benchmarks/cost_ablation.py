@@ -212,9 +212,14 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     over_full: dict[str, dict[str, list[float]]] = {}
     attention: dict[str, float] = {}
+    found = {
+        "threads": arguments.threads,
+        "over_full": over_full,
+        "fused_attention_over_ours": attention,
+    }
     for name in arguments.names or NETWORKS:
         over_full[name] = measure(name, arguments.rounds)
-        write_result(arguments.output, threads=arguments.threads, over_full=over_full)
+        write_result(arguments.output, **found)
     print("\nattention alone, forward and backward")
     for label, shape in TOKENS.items():
         pairs = [
@@ -225,12 +230,7 @@ def main() -> None:
             f"{label}: scaled_dot_product_attention {fused / own:.2f} of ours ({own * 1e3:.1f} ms)"
         )
         attention[label] = round(fused / own, 4)
-    write_result(
-        arguments.output,
-        threads=arguments.threads,
-        over_full=over_full,
-        fused_attention_over_ours=attention,
-    )
+    write_result(arguments.output, **found)
 
 
 if __name__ == "__main__":

@@ -72,15 +72,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     print(f"| | {' | '.join(NETWORKS)} |\n|---|{'---|' * len(NETWORKS)}")
-    plain: dict[str, float] = {}
     counts: dict[str, dict[str, float]] = {}
     for name, setting in SETTINGS.items():
         cells = []
         for label, network in NETWORKS.items():
             count = calls(network, setting)
-            plain.setdefault(label, count)
             counts.setdefault(label, {})[name] = count
-            cells.append(f"{count:,.0f}, {count / plain[label]:.2f}")
+            cells.append(f"{count:,.0f}, {count / counts[label]['none']:.2f}")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
     write_result(arguments.output, batch=BATCH, steps=STEPS, calls_of_a_mean_step=counts)
 

@@ -279,7 +279,7 @@ import sys
 import traceback
 from pathlib import Path
 import samix.study.engine as engines
-from samix.study import cells, concluding, grid
+from samix.study import concluding, grid
 from samix.study.folder import PocFolder, read_study
 
 fork = multiprocessing.get_context("fork")
@@ -354,16 +354,19 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
         assert studies.ended(300) == 0
         took = time.monotonic() - began
         rng, kills, rounds = random.Random(0), 0, 0
+
+        def patience() -> float:
+            return rng.uniform(0.1, 0.9) * took if kills < KILLS else 300
+
         while kills < KILLS:  # a study that ends before is compared, and another one is begun
             killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1
             tiny_study(killed, **options)
             pid = studies.start(killed)
-            while (code := studies.ended(rng.uniform(0.1, 0.9) * took)) is None:
-                if kills < KILLS:
-                    os.kill(pid, signal.SIGKILL)
-                    assert studies.ended(60) == -signal.SIGKILL
-                    kills += 1
-                    pid = studies.start(killed)
+            while (code := studies.ended(patience())) is None:
+                os.kill(pid, signal.SIGKILL)
+                assert studies.ended(60) == -signal.SIGKILL
+                kills += 1
+                pid = studies.start(killed)
             assert code == 0
             for one, other in zip(tables(whole, study), tables(killed, study), strict=True):
                 pd.testing.assert_frame_equal(one, other)
