@@ -27,7 +27,7 @@ from torch import Tensor
 import samix
 from samix.methods import Cost
 from samix.mixing import MixPlan
-from samix.networks import Tap, in_fast_format
+from samix.networks import Tap, in_format
 from samix.networks.mixer import pair_attention
 from stepping import ratios_in_turn, write_result
 from yardstick import RESNET
@@ -48,7 +48,7 @@ def past_the_tap(method: Method) -> None:
 
     @torch.no_grad()
     def features(images: Tensor, tap: Tap) -> Tensor:
-        shown = in_fast_format(images)
+        shown = in_format(images, average.memory_format)
         maps = average.module.forward_intermediates(shown, indices=[tap.index], output_fmt="NCHW")
         found: Tensor = maps[1][0]
         return found
@@ -88,9 +88,13 @@ def one_mask(method: Method) -> None:
 @contextmanager
 def contiguous() -> Iterator[None]:
     """Images are not brought into channels-last."""
+
+    def unchanged(images: Tensor, memory_format: torch.memory_format) -> Tensor:
+        return images.contiguous()
+
     with ExitStack() as stack:
         for module in ("methods.supervised", "methods.mixed_pass", "networks.momentum"):
-            stack.enter_context(patch(f"samix.{module}.in_fast_format", Tensor.contiguous))
+            stack.enter_context(patch(f"samix.{module}.in_format", unchanged))
         yield
 
 

@@ -12,7 +12,7 @@ from captum.attr import LayerGradCam
 from timm.utils.attention_extract import AttentionExtract
 from torch import Tensor, nn
 
-from samix.networks import feature_info, in_fast_format
+from samix.networks import feature_info, in_format
 
 from .subject import Subject
 
@@ -157,8 +157,15 @@ class _GradCam:
     name = "Grad-CAM"
     asks = True
 
-    def __init__(self, watched: _Watched, layer: nn.Module, fields: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        watched: _Watched,
+        layer: nn.Module,
+        fields: tuple[int, int],
+        memory_format: torch.memory_format,
+    ) -> None:
         self.watched = watched
+        self.memory_format = memory_format
         self.fields = fields
         self.gradcam = LayerGradCam(watched, layer)
 
@@ -188,15 +195,17 @@ class _GradCam:
             last.norm1 = _TokensAsMap(last.norm1, watched.map, network.num_prefix_tokens, sides)
         else:
             return None
-        return cls(watched, layer, (int(sides[0]), int(sides[1])))
+        fields = (int(sides[0]), int(sides[1]))
+        return cls(watched, layer, fields, subject.memory_format)
 
     def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
         """Return the heat of some photos, see :class:`Looker`."""
         wish = wish.to(images.device)
         # in float32: low precision would leave a coarse map
+        shown = in_format(images, self.memory_format)
         with torch.enable_grad():
             heat = self.gradcam.attribute(
-                in_fast_format(images), additional_forward_args=(wish,), relu_attributions=True
+                shown, additional_forward_args=(wish,), relu_attributions=True
             )
         return stretched(cast(Tensor, heat), (images.shape[2], images.shape[3]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,8 @@ from samix.networks import (
     MomentumEncoder,
     Tap,
     create_backbone,
-    in_fast_format,
+    in_format,
+    settle_format,
     standardised,
     tap_features,
 )
@@ -71,6 +73,11 @@ class Subject:
         """Where the network is."""
         return next(self.network.parameters()).device
 
+    @cached_property
+    def memory_format(self) -> torch.memory_format:
+        """The format in which the network and its average take photos on the CPU."""
+        return settle_format(self.network)
+
     @property
     def mixes_by_looking(self) -> bool:
         """Whether masks come from a Mixer, which looks at the photos."""
@@ -106,7 +113,7 @@ class Subject:
             images: (B,3,S,S) from :meth:`look`, or mixes of them.
         """
         network = cast(Any, self.network)
-        features = network.forward_features(in_fast_format(images))
+        features = network.forward_features(in_format(images, self.memory_format))
         embedding = F.normalize(network.forward_head(features, pre_logits=True).float(), dim=1)
         if not self.classes:
             return embedding, None
@@ -125,7 +132,7 @@ class Subject:
         """
         needs = self.policy.traits.needs
         if "features" in needs and self.average is not None and self.tap is not None:
-            looked_at = in_fast_format(scaled(images, self.look_scale))
+            looked_at = in_format(scaled(images, self.look_scale), self.memory_format)
             return Evidence(features=tap_features(self.average, looked_at, self.tap))
         if not needs:
             return Evidence()

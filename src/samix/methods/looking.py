@@ -14,6 +14,7 @@ from samix.networks import (
     Tap,
     class_shares,
     classifier_weight,
+    in_format,
     last_attention,
     watched_attention,
 )
@@ -54,7 +55,8 @@ def look(
         classes = _classes(target, "activation")
         check_classes(classes, len(classifier_weight(average.module)))
         with torch.no_grad():
-            activation = class_shares(average.module, images, classes)
+            shown = in_format(images, average.memory_format)
+            activation = class_shares(average.module, shown, classes)
     if "attention" in wanted:
         place = last_attention(average.module)
         with torch.no_grad(), watched_attention(place) as seen:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from samix.mixing import MixPlan, blend, by_attention, mix_targets
 from samix.networks import (
     changed_at,
-    in_fast_format,
+    in_format,
     last_attention,
     stage_module,
     watched_attention,
@@ -17,7 +18,13 @@ from samix.networks import (
 from samix.policies import FeaturePolicy, Policy, RecursivePolicy
 
 
-def mixed_logits(encoder: nn.Module, policy: Policy, images: Tensor, plan: MixPlan) -> Tensor:
+def mixed_logits(
+    encoder: nn.Module,
+    policy: Policy,
+    images: Tensor,
+    plan: MixPlan,
+    memory_format: torch.memory_format,
+) -> Tensor:
     """Return the (B,K) logits of the mix.
 
     Args:
@@ -25,16 +32,19 @@ def mixed_logits(encoder: nn.Module, policy: Policy, images: Tensor, plan: MixPl
         policy: The one that made the plan.
         images: (B,3,H,W), unmixed.
         plan: Its plan.
+        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
     """
     if not policy.traits.mixes:
-        return cast(Tensor, encoder(in_fast_format(images)))
+        return cast(Tensor, encoder(in_format(images, memory_format)))
     if plan.stage is None or not isinstance(policy, FeaturePolicy):
-        return cast(Tensor, encoder(in_fast_format(blend(images, plan))))
+        return cast(Tensor, encoder(in_format(blend(images, plan), memory_format)))
     with changed_at(encoder, plan.stage, lambda features: policy.mix(features, plan)):
-        return cast(Tensor, encoder(in_fast_format(images)))
+        return cast(Tensor, encoder(in_format(images, memory_format)))
 
 
-def attended_logits(encoder: nn.Module, images: Tensor, plan: MixPlan) -> tuple[Tensor, MixPlan]:
+def attended_logits(
+    encoder: nn.Module, images: Tensor, plan: MixPlan, memory_format: torch.memory_format
+) -> tuple[Tensor, MixPlan]:
     """Return the (B,K) logits of the mix, and the plan with the label of the attention it got.
 
     What a guard repaired keeps the label that the guard gave it.
@@ -43,10 +53,11 @@ def attended_logits(encoder: nn.Module, images: Tensor, plan: MixPlan) -> tuple[
         encoder: A vision transformer from (B,3,H,W) to (B,K).
         images: (B,3,H,W), unmixed.
         plan: The plan.
+        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
     """
     place = last_attention(encoder)
     with watched_attention(place) as seen:
-        logits = cast(Tensor, encoder(in_fast_format(blend(images, plan))))
+        logits = cast(Tensor, encoder(in_format(blend(images, plan), memory_format)))
     attended = by_attention(plan, place.to_map(seen[-1]))
     if plan.repair is not None:
         attended = plan.relabel(plan.weight.where(plan.repair > 0, attended.weight))
@@ -54,7 +65,12 @@ def attended_logits(encoder: nn.Module, images: Tensor, plan: MixPlan) -> tuple[
 
 
 def recalled_logits(
-    encoder: nn.Module, policy: RecursivePolicy, images: Tensor, target: Tensor, plan: MixPlan
+    encoder: nn.Module,
+    policy: RecursivePolicy,
+    images: Tensor,
+    target: Tensor,
+    plan: MixPlan,
+    memory_format: torch.memory_format,
 ) -> Tensor:
     """Return the (B,K) logits of a mix that the policy is to remember for the next batch.
 
@@ -64,9 +80,10 @@ def recalled_logits(
         images: (B,3,H,W), unmixed.
         target: (B,) int64 classes.
         plan: Its plan.
+        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
     """
     mixed = blend(images, plan)
-    logits = cast(Tensor, encoder(in_fast_format(mixed)))
+    logits = cast(Tensor, encoder(in_format(mixed, memory_format)))
     policy.remember(mixed, mix_targets(target, plan, logits.shape[1]))
     return logits
 

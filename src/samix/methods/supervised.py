@@ -20,7 +20,7 @@ from samix.mixing import (
     check_smoothing,
     mix_targets,
 )
-from samix.networks import MomentumEncoder, Tap, find_tap, in_fast_format, momentum_decay
+from samix.networks import MomentumEncoder, Tap, find_tap, in_format, momentum_decay, settle_format
 from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy, RecursivePolicy
 
@@ -124,6 +124,7 @@ class SupervisedMethod(nn.Module):
         super().__init__()
         self.options = options or SupervisedOptions()
         self.encoder = encoder
+        self.memory_format = settle_format(encoder)
         self.policy = policy
         self.cost = find_cost(self.options.cost)
         self.guard, self.share = guard, MixShare()
@@ -169,22 +170,22 @@ class SupervisedMethod(nn.Module):
         self, images: Tensor, target: Tensor, plan: MixPlan | None
     ) -> tuple[Tensor, Tensor, dict[str, Tensor], MixPlan | None]:
         """Return the encoder's loss, its logits, the terms, and the plan with its final label."""
-        options = self.options
+        options, fast = self.options, self.memory_format
         if plan is None:
-            logits: Tensor = self.encoder(in_fast_format(images))
+            logits: Tensor = self.encoder(in_format(images, fast))
         elif isinstance(self.policy, RecursivePolicy):
-            logits = recalled_logits(self.encoder, self.policy, images, target, plan)
+            logits = recalled_logits(self.encoder, self.policy, images, target, plan, fast)
         elif self.label == "attention":
-            logits, plan = attended_logits(self.encoder, images, plan)
+            logits, plan = attended_logits(self.encoder, images, plan, fast)
         else:
-            logits = mixed_logits(self.encoder, self.policy, images, plan)
+            logits = mixed_logits(self.encoder, self.policy, images, plan, fast)
         loss = self._cross_entropy(logits, target, plan)
         terms = {"encoder": loss.detach()}
         if plan is not None and options.decoupled and self.policy.traits.mixes:
             apart = decoupled_loss(*class_candidates(logits, target, plan.index), plan.weight)
             loss, terms["decoupled"] = loss + options.decoupled * apart, apart.detach()
         if plan is not None and options.clean_branch:
-            clean = self._cross_entropy(self.encoder(in_fast_format(images)), target, None)
+            clean = self._cross_entropy(self.encoder(in_format(images, fast)), target, None)
             loss, terms["clean"] = loss + clean, clean.detach()
         return loss, logits, terms, plan
 

@@ -8,7 +8,6 @@ from .backbone import (
     feature_info,
     features_and_embedding,
     find_tap,
-    in_fast_format,
     tap_features,
     up_to_tap,
 )
@@ -23,6 +22,7 @@ from .built_in import (
 from .class_map import class_shares, classifier_weight, final_map
 from .compatibility import TOLERANCE
 from .freezing import pretrained_mixer
+from .memory_format import fast_format, in_format, settle_format
 from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
 from .mixer_card import card_facts
 from .momentum import MomentumEncoder, momentum_decay, update_average
@@ -54,11 +54,12 @@ __all__ = [
     "classifier_weight",
     "create_backbone",
     "embedding_width",
+    "fast_format",
     "feature_info",
     "features_and_embedding",
     "final_map",
     "find_tap",
-    "in_fast_format",
+    "in_format",
     "is_pretrained_mixer",
     "is_repository",
     "lam_polynomial",
@@ -69,6 +70,7 @@ __all__ = [
     "pair_attention",
     "pretrained_mixer",
     "read_configuration",
+    "settle_format",
     "small_stem",
     "spherical_k_means",
     "stage_module",

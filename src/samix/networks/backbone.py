@@ -187,20 +187,6 @@ def features_and_embedding(model: nn.Module, images: Tensor, tap: Tap) -> tuple[
     return maps[0], model.forward_head(final, pre_logits=True)  # type: ignore[operator]
 
 
-def in_fast_format(images: Tensor) -> Tensor:
-    """Return images in the memory format in which convolutions run fastest.
-
-    On the CPU this is channels last, also for weights in the default format; on other devices the
-    images stay as they are, and the format is the user's choice.
-
-    Args:
-        images: (B,C,H,W).
-    """
-    if images.device.type != "cpu":
-        return images
-    return images.contiguous(memory_format=torch.channels_last)
-
-
 def feature_info(model: nn.Module) -> list[dict[str, Any]]:
     """Return timm's list of the places where features can be read.
 

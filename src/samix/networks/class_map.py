@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import FeatureClassifier, in_fast_format
+from .backbone import FeatureClassifier
 
 
 def final_map(model: nn.Module, images: Tensor) -> Tensor:
@@ -20,7 +20,6 @@ def final_map(model: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ValueError: The model has no such map.
     """
-    images = in_fast_format(images)
     if isinstance(model, FeatureClassifier):
         return cast(Tensor, model.body(images)[0])
     network = cast(Any, model)

@@ -8,7 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .backbone import Tap, in_fast_format, tap_features
+from .backbone import Tap, tap_features
+from .memory_format import in_format, settle_format
 
 _WINDOW_SHARE = 0.015  # of the run
 _LEAST_WINDOW = 20  # steps
@@ -82,6 +83,7 @@ class MomentumEncoder(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.module = copy.deepcopy(encoder).requires_grad_(False).eval()
+        self.memory_format = settle_format(self.module)
 
     def train(self, mode: bool = True) -> MomentumEncoder:
         """Stay in eval mode: the average uses averaged batch statistics, never those of a batch."""
@@ -89,13 +91,13 @@ class MomentumEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return what the encoder would, with averaged weights."""
-        output: Tensor = self.module(in_fast_format(images))
+        output: Tensor = self.module(in_format(images, self.memory_format))
         return output
 
     @torch.no_grad()
     def features(self, images: Tensor, tap: Tap) -> Tensor:
         """Return the (B,C,h,w) feature map at a tap, without gradient."""
-        return tap_features(self.module, in_fast_format(images), tap)
+        return tap_features(self.module, in_format(images, self.memory_format), tap)
 
     def update(self, encoder: nn.Module, decay: float) -> None:
         """Move the average towards the encoder; see :func:`update_average`."""

@@ -14,8 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .backbone import Tap, create_backbone, in_fast_format, tap_features, up_to_tap
+from .backbone import Tap, create_backbone, tap_features, up_to_tap
 from .compatibility import TOLERANCE, distance, probe_masks
+from .memory_format import in_format, settle_format
 from .mixer import Mixer, MixerOptions
 from .mixer_card import card_text, licence_of, made_with
 from .standardise import standardised
@@ -77,6 +78,7 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
             model_kwargs=encoder.get("model_kwargs"),
         )
         self.encoder = up_to_tap(network, self.tap)
+        self.memory_format = settle_format(self.encoder)
         self.mixer = Mixer(channels, MixerOptions(**mixer))
         self.requires_grad_(False).eval()
 
@@ -114,7 +116,8 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
             )
         size = (self.resolution, self.resolution)
         small = F.interpolate(images.float(), size, mode="bilinear", antialias=True)
-        return tap_features(self.encoder, in_fast_format(standardised(small)), self.tap)
+        images = in_format(standardised(small), self.memory_format)
+        return tap_features(self.encoder, images, self.tap)
 
     def forward(self, images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
         """Return the mask of each pair.

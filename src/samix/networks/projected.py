@@ -7,7 +7,8 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Tap, features_and_embedding, in_fast_format
+from .backbone import Tap, features_and_embedding
+from .memory_format import in_format, settle_format
 
 
 class Projected(nn.Module):
@@ -22,14 +23,17 @@ class Projected(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.projector = projector
+        self.memory_format = settle_format(backbone)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the (B,P) output of the projector, not normalised."""
-        return cast(Tensor, self.projector(self.backbone(in_fast_format(images))))
+        images = in_format(images, self.memory_format)
+        return cast(Tensor, self.projector(self.backbone(images)))
 
     def look(self, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
         """Return the (B,C,h,w) features at a tap and the (B,P) output, in one pass."""
-        features, embedding = features_and_embedding(self.backbone, in_fast_format(images), tap)
+        images = in_format(images, self.memory_format)
+        features, embedding = features_and_embedding(self.backbone, images, tap)
         return features, cast(Tensor, self.projector(embedding))
 
 

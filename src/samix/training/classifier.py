@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from samix.data import View, eval_view
 from samix.data.views import Channels
 from samix.errors import InputError
 from samix.evaluation.weights import load_weights, read_weights
-from samix.networks import create_backbone
+from samix.networks import create_backbone, settle_format
 
 from .exporting import AVERAGE, MODEL, WEIGHTS
 from .initial import ARCHITECTURE
@@ -38,6 +39,11 @@ class Classifier:
     classes: tuple[str, ...]
     view: View
     average: bool
+
+    @cached_property
+    def memory_format(self) -> torch.memory_format:
+        """The format in which the network takes photos on the CPU."""
+        return settle_format(self.network)
 
     def to(self, device: torch.device | str) -> Classifier:
         """Return the classifier on a device."""

@@ -17,7 +17,7 @@ from samix.data import ImageSet, View
 from samix.data.verification import threaded
 from samix.errors import CorruptImageError, InputError
 from samix.evaluation import Machine
-from samix.networks import in_fast_format
+from samix.networks import in_format
 
 from .classifier import Classifier
 
@@ -182,9 +182,9 @@ def _judge(classifier: Classifier, photos: Tensor, machine: Machine) -> list[lis
         InputError: It is no number.
     """
     keys = np.zeros(len(photos), dtype=np.uint64)  # nothing in the view is random
-    batch = in_fast_format(classifier.view(photos, keys).to(machine.device))
+    batch = classifier.view(photos, keys).to(machine.device)
     with machine.precision():
-        logits = classifier.network(batch)
+        logits = classifier.network(in_format(batch, classifier.memory_format))
     if not bool(torch.isfinite(logits).all()):
         raise InputError(
             f"the model of '{classifier.path}' gives no finite numbers: its weights are damaged, "
