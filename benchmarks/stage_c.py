@@ -135,7 +135,8 @@ def draw(path: Path, masks: Masks, pairs: Pairs, data: Objects, count: int = 6) 
 
 def print_table(path: Path) -> None:
     """Print the finished rows as a markdown table, means over the seeds."""
-    rows = pd.read_csv(path, converters={"label": str, "options": str})
+    rows = pd.read_csv(path, dtype={"label": str, "options": str})
+    rows["label"] = rows["label"].fillna("")
     key = ["label", "data", "policy", "options", "steps"]
     print(
         "| set | policy | seeds | s | test | own | partner | difference | exchange: mean, largest, "
