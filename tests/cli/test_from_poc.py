@@ -87,7 +87,9 @@ def made(tmp_path_factory) -> Path:
     words += ["--method-options", "queue_size=32", "--output", str(runs / "samix-s3")]
     assert main(["pretrain", str(folder / "parts"), *words]) == 0
     (runs / "none-s3").mkdir()
-    (runs / "none-s3/model.json").write_text("{}")
+    model = json.loads((runs / "samix-s3/model.json").read_text())
+    model.pop("mixer")
+    (runs / "none-s3/model.json").write_text(json.dumps(model))
     return folder
 
 

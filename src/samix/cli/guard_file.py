@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from samix.errors import InputError
 from samix.guard import guard_options
+from samix.plain_yaml import read_yaml
 
 DEFAULT = "default"
 
@@ -26,15 +25,14 @@ def read_guard(word: str) -> dict[str, Any]:
         return {}
     path = Path(word).expanduser()
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path)
     except OSError as error:
         raise InputError(
             f"--guard '{word}' cannot be read ({error.strerror}); give a YAML file, or nothing "
             "for the defaults"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"--guard '{word}' is no YAML file ({reason})") from error
+    except ValueError as error:
+        raise InputError(f"--guard '{word}' is no YAML file of options ({error})") from error
     values = {} if values is None else values
     try:
         guard_options(values)

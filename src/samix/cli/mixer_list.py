@@ -8,7 +8,8 @@ from typing import Any
 
 from samix.errors import InputError
 from samix.networks import built_in_mixers, is_pretrained_mixer, read_configuration
-from samix.networks.pretrained_mixer import CONFIG, WEIGHTS
+from samix.networks.mixer_file import CONFIG, check_configuration
+from samix.networks.pretrained_mixer import WEIGHTS
 
 
 def run_mixer_list(chosen: argparse.Namespace) -> int:
@@ -43,9 +44,16 @@ def _print_mixer(name: str, folder: Path) -> None:
     record: dict[str, Any] = config.get("record") or {}
     weights = folder / WEIGHTS
     size = f"{weights.stat().st_size / 1e6:.2f} MB" if weights.is_file() else "weights are missing"
-    make = config["encoder"].get("backbone", "?")
     print(name)
-    print(f"  {size}; {make} up to tap {config['tap']}, looks at {config['resolution']} px")
+    try:
+        check_configuration(config)
+    except ValueError as error:
+        print(f"  cannot be used ({error})")
+        return
+    print(
+        f"  {size}; {config['encoder']['backbone']} up to tap {config['tap']}, looks at "
+        f"{config.get('resolution', 32)} px"
+    )
     data = record.get("data", ())
     for line in (data,) if isinstance(data, str) else data:
         print(f"  {line}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from samix.errors import InputError
+from samix.plain_yaml import parse_yaml
 
 
 def key_values(words: Sequence[str], name: str) -> dict[str, Any]:
@@ -28,6 +27,8 @@ def _pair(word: str, flag: str) -> tuple[str, Any]:
     if not equals or not name:
         raise InputError(f"{flag} expects KEY=VALUE, got '{word}'")
     try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"{flag} {name} has a value that cannot be read: '{value}'") from error
+        return name, parse_yaml(value)
+    except ValueError as error:
+        raise InputError(
+            f"{flag} {name} has a value that cannot be read: '{value}' ({error})"
+        ) from error

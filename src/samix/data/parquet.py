@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from PIL import Image
 from samix.data.collection import NO_LABEL, ImageSet, SplitName, natural_key, split_of
 from samix.data.pixels import decode
 from samix.errors import InputError
+from samix.plain_json import parse_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +117,10 @@ def _schema(file: Path) -> pa.Schema:
 def _features(schema: pa.Schema) -> dict[str, Any]:
     """Return what the Hugging Face metadata says about each column, or nothing."""
     raw = (schema.metadata or {}).get(b"huggingface")
-    features = json.loads(raw).get("info", {}).get("features", {}) if raw else {}
+    try:
+        features = parse_json(raw)["info"]["features"] if raw else {}
+    except (ValueError, KeyError, TypeError):
+        return {}  # the columns say what they are, too
     return features if isinstance(features, dict) else {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +17,9 @@ from torch import nn
 from samix.data.views import Channels
 from samix.errors import InputError
 from samix.networks import Standardised, create_backbone
+from samix.networks.described import create_described
 
+from .model_file import read_model
 from .weights import SUFFIXES, load_weights, read_weights
 
 _LEAST_SIZE = 8  # px, of photos as samix.data reads them
@@ -151,16 +152,14 @@ def _open_run(path: Path, average: bool) -> Encoder:
             f"the run '{path}' has no {weights.name}; "
             + ("leave --average out" if average else "train it again")
         )
+    model = read_model(described)
+    make = _Make(*(model[name] for name in ("backbone", "model_kwargs", "stem", "image_size")))
+    mean, std = _channels(model["mean"]), _channels(model["std"])
+    known = {name: model[name] for name in ("method", "policy")}
     try:
-        model = json.loads(described.read_text(encoding="utf-8"))
-        names = ("backbone", "model_kwargs", "stem", "image_size")
-        make = _Make(*(model[name] for name in names))
-        mean, std = _channels(model["mean"]), _channels(model["std"])
-        known = {name: model[name] for name in ("method", "policy")}
-        standardise = bool(model.get("standardise"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"'{described}' cannot be read ({error}); train the run again") from error
-    network = _built(make)
+        network = create_described(model, num_classes=0, weights=weights).eval()
+    except ValueError as error:
+        raise InputError(_first_line(error)) from error
     load_weights(network, read_weights(weights), f"'{weights}'")
     splits = path / "splits.csv"
     encoder = _encoder(
@@ -171,7 +170,7 @@ def _open_run(path: Path, average: bool) -> Encoder:
         known={"kind": "run", "source": str(path), **known, "average": average},
         splits=splits if splits.is_file() else None,
     )
-    return _standardising(encoder) if standardise else encoder
+    return _standardising(encoder) if model["standardise"] else encoder
 
 
 def _standardising(encoder: Encoder) -> Encoder:

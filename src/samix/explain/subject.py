@@ -19,16 +19,14 @@ from samix.methods import RIVALS, scaled
 from samix.methods.cost import find_cost
 from samix.methods.looking import look
 from samix.networks import (
-    Mixer,
-    MixerOptions,
     MomentumEncoder,
     Tap,
-    create_backbone,
     in_format,
     settle_format,
     standardised,
     tap_features,
 )
+from samix.networks.described import create_described, described_mixer
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
 from samix.training.exporting import AVERAGE, MIXER, WEIGHTS
 from samix.training.initial import ARCHITECTURE, Source, open_source
@@ -189,9 +187,8 @@ def open_subject(path: str | Path) -> tuple[Subject, Source]:
 
 def _network(source: Source, classes: int) -> nn.Module:
     """Return the run's network with fresh weights; the global random state stays as it is."""
-    make = {name: source.model[name] for name in ARCHITECTURE}
-    with torch.random.fork_rng(devices=[]):
-        return create_backbone(make.pop("backbone"), num_classes=classes, **make).eval()
+    weights = source.run.path / WEIGHTS
+    return create_described(source.model, num_classes=classes, weights=weights).eval()
 
 
 def _mixing(source: Source) -> tuple[Policy, nn.Module | None, Tap | None]:
@@ -203,8 +200,7 @@ def _mixing(source: Source) -> tuple[Policy, nn.Module | None, Tap | None]:
             options = {**RIVALS[name].policy_options, **options}
             name = RIVALS[name].policy
         return create_policy(name, **options), None, None
-    with torch.random.fork_rng(devices=[]):
-        mixer = Mixer(made["channels"], MixerOptions(**made["options"])).eval()
+    mixer = described_mixer(made["channels"], made["options"], source.run.path / MIXER).eval()
     try:
         mixer.load_state_dict(source.weights(MIXER))
     except RuntimeError as error:

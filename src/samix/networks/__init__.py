@@ -17,7 +17,6 @@ from .built_in import (
     is_pretrained_mixer,
     is_repository,
     open_mixer,
-    read_configuration,
 )
 from .class_map import class_shares, classifier_weight, final_map
 from .compatibility import TOLERANCE
@@ -25,6 +24,7 @@ from .freezing import pretrained_mixer
 from .memory_format import fast_format, in_format, settle_format
 from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
 from .mixer_card import card_facts
+from .mixer_file import read_configuration
 from .momentum import MomentumEncoder, momentum_decay, update_average
 from .pretrained_mixer import PretrainedMixer
 from .projected import Projected, embedding_width, unit

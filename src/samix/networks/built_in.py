@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from .pretrained_mixer import CONFIG, PretrainedMixer
+from .mixer_file import CONFIG, read_configuration
+from .pretrained_mixer import PretrainedMixer
 
 DEFAULT_MIXER = "cifar10-demo"
 """The built-in Mixer that is taken where none is named."""
@@ -75,13 +74,3 @@ def is_pretrained_mixer(folder: str | Path) -> bool:
 def is_repository(name: str) -> bool:
     """Say whether a name can be that of a repository on the Hugging Face hub."""
     return _REPOSITORY.fullmatch(name) is not None
-
-
-def read_configuration(folder: str | Path) -> dict[str, Any]:
-    """Return what a Mixer's folder says about it; nothing where it holds none."""
-    try:
-        content = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    known = isinstance(content, dict) and {"encoder", "mixer", "tap"} <= set(content)
-    return content if known else {}

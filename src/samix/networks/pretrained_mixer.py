@@ -16,14 +16,16 @@ from torch import Tensor, nn
 
 from .backbone import Tap, create_backbone, tap_features, up_to_tap
 from .compatibility import TOLERANCE, distance, probe_masks
+from .described import built_small
 from .memory_format import in_format, settle_format
 from .mixer import Mixer, MixerOptions
 from .mixer_card import card_text, licence_of, made_with
+from .mixer_file import CONFIG, check_configuration, read_configuration
 from .standardise import standardised
 
 FORMAT = 1
 """Version of the folder; another one is refused."""
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WEIGHTS = "model.safetensors"
 _TAGS = ("data-augmentation", "mixup", "samix")
 
 
@@ -32,7 +34,9 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
 
     ``save_pretrained(folder)``, ``from_pretrained(folder or repository)`` and ``push_to_hub`` are
     those of huggingface_hub; a local folder needs no network. Loading refuses a folder of another
-    version, with other shapes or another checksum, and one whose compatibility test fails.
+    version, with other shapes or another checksum, and one whose compatibility test fails. Of the
+    encoder only a plain timm name and options that can do no harm are taken, see
+    :func:`samix.networks.described.check_model_options`.
 
     Weights stay in the precision that they have when the module is cast to a lower one: a mask
     needs the digits.
@@ -67,8 +71,10 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
                 f"format: expected {FORMAT}, which this version of samix reads, got {format}; "
                 "install the version that wrote the folder"
             )
-        if not isinstance(record, dict | None):
-            raise TypeError(f"record: expected names and values, got {record!r}")
+        check_configuration(
+            {"encoder": encoder, "tap": tap, "channels": channels, "mixer": mixer,
+             "resolution": resolution, "record": record}
+        )  # fmt: skip
         self.tap, self.resolution, self.record = Tap(tap, channels), resolution, record or {}
         network = create_backbone(
             encoder["backbone"],
@@ -166,6 +172,27 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
         self._hub_mixin_config = self.config
 
     @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **options: Any
+    ) -> PretrainedMixer:
+        """Load a Mixer; see the class.
+
+        Args:
+            pretrained_model_name_or_path: A folder, or the "owner/name" of a repository.
+            **options: As huggingface_hub takes them, such as ``revision``.
+
+        Raises:
+            ValueError: There is none, or it cannot be used.
+        """
+        source = str(pretrained_model_name_or_path)
+        if Path(source).is_dir() and not read_configuration(source):
+            raise ValueError(f"'{source}' is no Mixer of samix: it has no {CONFIG} of one")
+        try:
+            return super().from_pretrained(source, **options)
+        except (RecursionError, TypeError, AttributeError) as error:
+            raise ValueError(f"'{source}' is no Mixer of samix: {error}") from error
+
+    @classmethod
     def _from_pretrained(
         cls,
         *,
@@ -194,9 +221,16 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
             )
         known = {k: v for k, v in options.items() if k not in ("map_location", "strict")}
         try:
-            model = cls(**known)
-        except (KeyError, TypeError, AttributeError) as error:
+            check_configuration(known)
+        except ValueError as error:
             raise ValueError(f"'{model_id}' is no Mixer of samix: {error}") from error
+        wanted = (known.get("record") or {}).get("sha256")
+        if not file.is_file() or checksum(file) != wanted:
+            raise ValueError(
+                f"'{file}' is damaged or of another Mixer: its checksum is not that in {CONFIG}; "
+                "fetch or export it again"
+            )
+        model = built_small(lambda: cls(**known), f"'{model_id}' is no Mixer of samix: it", file)
         model._fill(file)
         return model
 
@@ -206,11 +240,6 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
         Raises:
             ValueError: They do not, or the masks that they give are not those that are stored.
         """
-        if not file.is_file() or checksum(file) != self.record.get("sha256"):
-            raise ValueError(
-                f"'{file}' is damaged or of another Mixer: its checksum is not that in {CONFIG}; "
-                "fetch or export it again"
-            )
         try:
             self.load_state_dict(load_file(file))
         except (RuntimeError, SafetensorError) as error:

@@ -37,6 +37,7 @@ from samix.training import (
 )
 from samix.training.predictions import PREDICTIONS
 from samix.training.sources import joined, open_sources
+from samix.within import within
 
 from .folder import PocFolder, read_cell, write_cell
 from .grid import Cell, Job
@@ -84,7 +85,8 @@ def run_job(path: str, job: Job) -> Ended:
     """
     folder = PocFolder(Path(path))
     folder.locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.locks / f"{job.folder.replace('/', '.')}.lock"):
+    lock = within(folder.path, f"locks/{job.folder.replace('/', '.')}.lock")
+    with FileLock(lock):
         try:
             return _run(folder, job)
         except OSError as error:
@@ -122,7 +124,7 @@ def _run(folder: PocFolder, job: Job) -> Ended:
     }
     answers = _supervised(run, job) if job.command == "train" else _probed(folder, run, job)
     for unneeded in ("checkpoints", "tensorboard"):
-        shutil.rmtree(run / unneeded, ignore_errors=True)
+        shutil.rmtree(within(run, unneeded), ignore_errors=True)
     first: dict[str, Any] = {}
     for cell, outcomes in answers:
         test = outcomes[outcomes["part"] == "test"]
@@ -159,7 +161,7 @@ def config_of(folder: PocFolder, job: Job) -> RunConfig:
 
 def _train(folder: PocFolder, job: Job) -> TrainResult:
     config = config_of(folder, job)
-    run = Path(config.output or "")
+    run = within(folder.path, job.folder)
     if (run / "config.yaml").is_file():
         _same_plan(read_config(open_run(run)), config, run)
         return resume(run)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from samix.data import ImageSet, Splits, open_images, read_splits
+from samix.errors import InputError
+from samix.plain_json import read_json
 from samix.report.poc_page import write_poc_report
 from samix.training.runs import write_json
 from samix.training.task import Announce
@@ -95,4 +96,9 @@ def conclude(
 
 
 def _health(folder: PocFolder) -> dict[str, Any]:
-    return dict(json.loads(folder.health.read_text(encoding="utf-8")))
+    try:
+        return read_json(folder.health)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"'{folder.health}' cannot be read ({error}); remove it to look at the photos again"
+        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from samix.errors import InputError
+from samix.evaluation.model_file import read_model
+from samix.plain_json import read_json
 from samix.training.exporting import MODEL
 
 from .candidates import ERROR, Limits
@@ -62,6 +63,18 @@ def final_of(path: str | Path) -> Final:
     """
     folder = PocFolder(Path(path).expanduser().absolute())
     study, findings = read_study(path), _read_findings(folder, path)
+    try:
+        return _final(folder, study, findings)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"'{folder.findings}' does not hold what a study finds ({error!r}). {AGAIN}"
+        ) from error
+
+
+def _final(folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, Any]) -> Final:
+    """Return the training that follows; see :func:`final_of`."""
     verdict = findings["verdict"]
     recommended = _is_recommended(verdict["kind"], folder)
     mode = str(verdict["mode"])
@@ -93,13 +106,15 @@ def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
             f"poc --resume --output {named}"
         )
     try:
-        findings = json.loads(folder.findings.read_text(encoding="utf-8"))
+        findings = read_json(folder.findings)
         version = findings["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"'{folder.findings}' cannot be read ({type(error).__name__})") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"'{folder.findings}' cannot be read ({error})") from error
     if version != VERSION:
-        raise InputError(f"'{folder.findings}' has version {version}, expected {VERSION}. {AGAIN}")
-    return dict(findings)
+        raise InputError(
+            f"'{folder.findings}' has version {version!r:.40}, expected {VERSION}. {AGAIN}"
+        )
+    return findings
 
 
 def _is_recommended(kind: str, folder: PocFolder) -> bool:
@@ -163,11 +178,12 @@ def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) ->
     for name in ("lr", "mixer_lr"):
         if train.get(name) is not None:
             train[name] *= _FROM_TRAINED
-    model = json.loads((run / MODEL).read_text(encoding="utf-8"))
+    model = read_model(run / MODEL)
     base = base_of(job.cells[0].policy)
     epochs = int(plan["epochs"][str(max(plan["labels"]))])
     mixes = {"policy": base, "policy_options": dict(plan["options"].get(base, {}))}
-    if "mixer" in model and base == "samix":  # its Mixer too, with its form and its alpha
+    if base == "samix" and model.get("mixer") is not None:
+        # its Mixer too, with its form and its alpha
         mixes = {"policy": str(run), "policy_options": {}}
     return {
         **train, **mixes, "init": str(run), "epochs": epochs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+import pyarrow.parquet as pq
 
 from samix.errors import InputError
+from samix.plain_json import read_json
+from samix.plain_yaml import dump_yaml, read_yaml
 from samix.training.runs import write_json, write_text
+from samix.within import check_links, within
 
 from .grid import Cell, cells_of
+from .plan_file import check_study
 from .tables import CELLS
 from .trained import AGAIN, VERSION
 
 CELL_FILE = "cell.json"
 CELL_OUTCOMES = "outcomes.parquet"
+_MOST_ROWS = 10**8
 MORE = ("status", "reason", "memory_mb", "folder", "guard_accepted", "epochs")
 
 
@@ -82,14 +86,15 @@ class PocFolder:
 
 def write_study(folder: PocFolder, study: Mapping[str, Any]) -> None:
     """Write poc.yaml."""
-    write_text(folder.study, yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True))
+    write_text(folder.study, dump_yaml(dict(study)))
 
 
 def read_study(path: str | Path) -> dict[str, Any]:
     """Read poc.yaml.
 
     Raises:
-        InputError: There is none, it cannot be read, or is of another version.
+        InputError: There is none, it cannot be read, is of another version, names what no study is
+            planned with, or its folder has links to others.
     """
     folder = PocFolder(Path(path).expanduser())
     if not folder.study.is_file():
@@ -97,13 +102,21 @@ def read_study(path: str | Path) -> dict[str, Any]:
             f"'{path}' is no folder of samix poc (it has no poc.yaml); give the --output of one"
         )
     try:
-        study = yaml.safe_load(folder.study.read_text(encoding="utf-8"))
-        version = study["version"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"'{folder.study}' cannot be read ({type(error).__name__})") from error
-    if version != VERSION:
-        raise InputError(f"'{folder.study}' has version {version}, expected {VERSION}. {AGAIN}")
-    return dict(study)
+        study = read_yaml(folder.study)
+        if not isinstance(study, dict) or "version" not in study:
+            raise ValueError("it names no version")
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{folder.study}' cannot be read ({error})") from error
+    if study["version"] != VERSION:
+        raise InputError(
+            f"'{folder.study}' has version {study['version']!r:.40}, expected {VERSION}. {AGAIN}"
+        )
+    try:
+        check_study(study)
+    except ValueError as error:
+        raise InputError(f"'{folder.study}' cannot be used: {error}") from error
+    check_links(folder.path)
+    return study
 
 
 def write_cell(
@@ -117,7 +130,7 @@ def write_cell(
         outcomes: One row a judged photo; None where the cell failed.
         record: Columns of its row in the table of cells.
     """
-    path = folder.path / cell.folder
+    path = within(folder.path, cell.folder)
     path.mkdir(parents=True, exist_ok=True)
     if outcomes is not None:
         write_table(path / CELL_OUTCOMES, outcomes)
@@ -134,14 +147,37 @@ def read_cell(folder: PocFolder, cell: Cell) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        record = read_json(path)
+        if record.get("version") == VERSION:
+            _check_record(record, cell)
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"'{path}' cannot be read ({type(error).__name__}); remove it to train the cell again"
+            f"'{path}' cannot be read ({error}); remove it to train the cell again"
         ) from error
     if record.get("version") != VERSION:
-        raise InputError(f"'{path}' has version {record.get('version')}, expected {VERSION}")
+        raise InputError(f"'{path}' has version {record.get('version')!r:.40}, expected {VERSION}")
     return record
+
+
+def _check_record(record: Mapping[str, Any], cell: Cell) -> None:
+    """Refuse the record of another cell, and values of another kind.
+
+    Raises:
+        ValueError: It is one.
+    """
+    for name, value in cell.to_dict().items():
+        if record.get(name) != value:
+            raise ValueError(f"it is of another cell: {name} {record.get(name)!r:.40}")
+    if record.get("status") not in ("finished", "failed"):
+        raise ValueError(f"status: expected finished or failed, got {record.get('status')!r:.40}")
+    for name in ("seconds", "steps", "epochs", "memory_mb", "guard_accepted", "accuracy"):
+        value = record.get(name)
+        if not isinstance(value, int | float | None):
+            raise ValueError(f"{name}: expected a number, got {value!r:.40}")
+    if not isinstance(record.get("alive"), bool | None):
+        raise ValueError(f"alive: expected true or false, got {record['alive']!r:.40}")
+    if not isinstance(record.get("reason"), str | None):
+        raise ValueError(f"reason: expected a text, got {record['reason']!r:.40}")
 
 
 def check_cells(folder: PocFolder, study: Mapping[str, Any]) -> None:
@@ -169,8 +205,11 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
         InputError: It cannot be read, or is of another version.
     """
     try:
+        rows = pq.read_metadata(path).num_rows
+        if rows > _MOST_ROWS:
+            raise ValueError(f"it has {rows:,} rows, at most {_MOST_ROWS:,} are read")
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise InputError(f"the table of {what} '{path}' cannot be read ({error})") from error
     version = table.attrs.get("version")
     if version != VERSION:
@@ -188,7 +227,7 @@ def collect(folder: PocFolder, study: Mapping[str, Any]) -> tuple[pd.DataFrame, 
     for cell in cells_of(study):
         record = read_cell(folder, cell) or {"status": "missing", "reason": "", **cell.to_dict()}
         if record["status"] == "finished":
-            parts.append(pd.read_parquet(folder.path / cell.folder / CELL_OUTCOMES))
+            parts.append(read_table(folder.path / cell.folder / CELL_OUTCOMES, "outcomes"))
         rows.append({**record, "folder": cell.folder})
     cells = pd.DataFrame(rows)
     for name in (*CELLS, *MORE):

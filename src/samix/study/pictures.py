@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from samix.errors import InputError
+from samix.plain_json import read_json
+from samix.within import within
 
 from .tables import MODES
 from .wording_pictures import no_captum_words, no_run_words
@@ -105,12 +107,13 @@ def read_pictures(poc: str | Path) -> list[Row]:
     """
     file = Path(poc) / FOLDER / RECORD
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_json(file)
         version, rows = found["version"], found["pictures"]
+        for row in rows:
+            if "file" in row:
+                within(file.parent, row["file"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"'{file}' cannot be read ({type(error).__name__}); run samix poc again."
-        ) from error
+        raise InputError(f"'{file}' cannot be read ({error}); run samix poc again.") from error
     if version != VERSION:
         raise InputError(
             f"'{file}' has version {version}, expected {VERSION}; run samix poc again."

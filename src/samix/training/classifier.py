@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +11,13 @@ import torch
 from torch import nn
 
 from samix.data import View, eval_view
-from samix.data.views import Channels
 from samix.errors import InputError
+from samix.evaluation.model_file import read_model
 from samix.evaluation.weights import load_weights, read_weights
-from samix.networks import create_backbone, settle_format
+from samix.networks import settle_format
+from samix.networks.described import create_described
 
 from .exporting import AVERAGE, MODEL, WEIGHTS
-from .initial import ARCHITECTURE
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,15 @@ def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
             f"'{path}' is a run of samix pretrain, which knows no classes; train a classifier from "
             f"it: samix train DATA --init {path}"
         )
+    if model["classes"] is None:
+        raise InputError(f"'{folder / MODEL}' names no classes; train the run again")
+    if not weights.is_file():
+        raise InputError(f"the run '{path}' has no {weights.name}; train it again")
     try:
-        classes = tuple(str(name) for name in model["classes"])
-        view = _view(model)
-        network = _network(model, len(classes))
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        classes = tuple(model["classes"])
+        view = eval_view(model["image_size"], mean=tuple(model["mean"]), std=tuple(model["std"]))
+        network = create_described(model, num_classes=len(classes), weights=weights).eval()
+    except ValueError as error:
         raise InputError(
             f"'{folder / MODEL}' cannot be used ({' '.join(str(error).split())}); train the run "
             "again"
@@ -97,26 +99,4 @@ def _read_model(folder: Path, named: str | Path) -> dict[str, Any]:
             else "give the run folder of a finished 'samix train'"
         )
         raise InputError(f"'{named}' has no {MODEL}; {remedy}")
-    try:
-        model = json.loads(described.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{described}' cannot be read ({error}); train the run again") from error
-    if not isinstance(model, dict):
-        raise InputError(f"'{described}' does not describe a model; train the run again")
-    return model
-
-
-def _view(model: Mapping[str, Any]) -> View:
-    def channels(values: Sequence[float]) -> Channels:
-        red, green, blue = (float(value) for value in values)
-        return red, green, blue
-
-    size = int(model["image_size"])
-    return eval_view(size, mean=channels(model["mean"]), std=channels(model["std"]))
-
-
-def _network(model: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the network with fresh weights; the global random state stays as it is."""
-    make = {name: model[name] for name in ARCHITECTURE}
-    with torch.random.fork_rng(devices=[]):
-        return create_backbone(make.pop("backbone"), num_classes=classes, **make).eval()
+    return read_model(described)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -12,6 +12,7 @@ from samix.errors import InputError
 from samix.methods.labelling import Label
 from samix.mixing import Pairing
 
+from .plain_values import fits, kind_words, plain_kinds
 from .settings import (
     RunConfig,
     check_at_least,
@@ -19,6 +20,7 @@ from .settings import (
     check_share,
     choose_device,
     choose_precision,
+    flag_of,
     whole_path,
 )
 
@@ -178,10 +180,15 @@ def from_dict(values: Mapping[str, Any], kind: type[Config] = TrainConfig) -> Co
     Raises:
         InputError: An unknown name or a value outside its range.
     """
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - known)
+    known = plain_kinds(kind)
+    unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(f"unknown setting '{unknown[0]}'; expected one of {', '.join(known)}")
+    for name, value in values.items():
+        if not fits(value, known[name]):
+            raise InputError(
+                f"{flag_of(name)} must be {kind_words(known[name])}, got {value!r:.80}"
+            )
     return kind(**values)
 
 

@@ -66,9 +66,15 @@ def open_control(config: TrainConfig) -> Control | None:
             )
     if not run.metrics.is_file() or not run.history.is_file():
         raise InputError(f"--control '{config.control}' is not finished; finish it first")
-    rows = pd.read_csv(run.history)
-    looked = rows.dropna(subset=[CHOSEN_BY])
-    progress = (looked["step"] / rows["step"].iloc[-1]).tolist()
+    try:
+        rows = pd.read_csv(run.history, usecols=["step", CHOSEN_BY], dtype=float)
+        looked = rows.dropna(subset=[CHOSEN_BY])
+        progress = (looked["step"] / rows["step"].iloc[-1]).tolist()
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(
+            f"--control '{config.control}': '{run.history}' cannot be read ({error}); give a "
+            "finished run"
+        ) from error
     best = looked[CHOSEN_BY].cummax().tolist()
     return Control(str(run.path), tuple(progress), tuple(best), config.control_margin)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from samix.data import ImageSet, Splits, check_splits, read_splits
 from samix.data.groups import read_table
 from samix.errors import InputError
+from samix.evaluation.model_file import read_model
 from samix.evaluation.weights import read_weights
 from samix.methods import RIVALS
 from samix.networks import built_in_mixers, is_pretrained_mixer, update_average
@@ -78,10 +79,7 @@ def open_source(path: str | Path, flag: str) -> Source:
         raise InputError(
             f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with --resume"
         )
-    try:
-        model = json.loads(described.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"'{described}' cannot be read ({error}); train the run again") from error
+    model = read_model(described)
     run = open_run(path)
     return Source(run, flag, read_config(run), model)
 

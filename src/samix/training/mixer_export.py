@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +14,9 @@ from samix._version import __version__
 from samix.data.groups import read_table
 from samix.errors import InputError
 from samix.evaluation.weights import load_weights
-from samix.networks import (
-    Mixer,
-    MixerOptions,
-    PretrainedMixer,
-    Tap,
-    create_backbone,
-    pretrained_mixer,
-)
+from samix.networks import PretrainedMixer, Tap, pretrained_mixer
+from samix.networks.described import create_described, described_mixer
+from samix.plain_json import read_json
 
 from .config import PretrainConfig
 from .exporting import AVERAGE, MIXER
@@ -53,16 +47,24 @@ def mixer_of_run(path: str | Path, *, licence: str | None = None) -> PretrainedM
         )
     metrics = _metrics(source)
     make = {name: source.model[name] for name in ARCHITECTURE}
-    with torch.random.fork_rng(devices=[]):
-        encoder = create_backbone(make["backbone"], num_classes=0, **_without(make, "backbone"))
-        mixer = Mixer(made["channels"], MixerOptions(**made["options"]))
+    try:
+        encoder = create_described(make, num_classes=0, weights=source.run.path / AVERAGE)
+        mixer = described_mixer(made["channels"], made["options"], source.run.path / MIXER)
+    except ValueError as error:
+        raise InputError(f"{source.name} cannot be used: {error}; train it again") from error
     load_weights(encoder, source.weights(AVERAGE), f"'{source.run.path / AVERAGE}'")
     try:
         mixer.load_state_dict(source.weights(MIXER))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"the Mixer of {source.name} has another form ({reason})") from error
-    record = {**_record(source, metrics), **({} if licence is None else {"licence": licence})}
+    try:
+        found = _record(source, metrics)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"'{source.run.metrics}' does not hold what a run writes ({error!r}); train it again"
+        ) from error
+    record = {**found, **({} if licence is None else {"licence": licence})}
     tap = Tap(made["tap"], made["channels"])
     resolution = source.config.image_size
     return pretrained_mixer(encoder, mixer, tap, make=make, resolution=resolution, record=record)
@@ -81,7 +83,7 @@ def _metrics(source: Source) -> dict[str, Any]:
     """
     file = source.run.metrics
     try:
-        metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        metrics = read_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"'{file}' cannot be read ({type(error).__name__}); resume it") from error
     if metrics.get("status") != "finished":
@@ -174,7 +176,3 @@ def _remarks(source: Source, metrics: dict[str, Any]) -> Iterator[str]:
             "Its encoder learned from photos normalised as a whole set; here each photo is "
             "standardised by itself, which it sees a little differently."
         )
-
-
-def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}

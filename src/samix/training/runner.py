@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from samix.data import write_splits
+from samix.errors import InputError
+from samix.plain_json import read_json
+from samix.within import check_links
 
 from .building import check_names
 from .checkpoints import check_checkpoint, read_checkpoint
@@ -120,6 +122,7 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
         return TrainResult(run, "finished", metrics)
     check_launch(config)
     check_names(config)
+    check_links(run.path)
     prepared = prepare(config, rank=outer_rank() or 0, run=run, announce=display.work)
     notes = dict.fromkeys((*read_notes(run), *prepared.notes))
     prepared = replace(prepared, notes=tuple(notes))
@@ -183,8 +186,13 @@ def _epochs_done(prepared: Prepared, run: RunFolder) -> int:
 def _finished(run: RunFolder) -> dict[str, Any] | None:
     if not run.metrics.is_file():
         return None
-    metrics: dict[str, Any] = json.loads(run.metrics.read_text(encoding="utf-8"))
-    return metrics if metrics["status"] == "finished" else None
+    try:
+        metrics = read_json(run.metrics)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"'{run.metrics}' cannot be read ({error}); remove it to go on with the run"
+        ) from error
+    return metrics if metrics.get("status") == "finished" else None
 
 
 def _diverged(prepared: Prepared, run: RunFolder, reason: str) -> str:

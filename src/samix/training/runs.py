@@ -17,9 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from samix.errors import InputError
+from samix.plain_yaml import dump_yaml, read_yaml
 
 from .config import CONFIGS, from_dict
 from .settings import RunConfig
@@ -148,7 +147,7 @@ def write_config(
         "notes": list(notes),
         "config": config.to_dict(),
     }
-    write_text(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    write_text(run.config, dump_yaml(content))
 
 
 def read_config(run: RunFolder) -> RunConfig:
@@ -158,19 +157,17 @@ def read_config(run: RunFolder) -> RunConfig:
         InputError: The file is not one of ours.
     """
     try:
-        content = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        content = read_yaml(run.config)
         # runs before samix pretrain did not say what they were
         return from_dict(content["config"], CONFIGS[content.get("kind", "train")])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(
-            f"'{run.config}' cannot be read ({type(error).__name__}); start a new run"
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"'{run.config}' cannot be read ({error}); start a new run") from error
 
 
 def read_notes(run: RunFolder) -> tuple[str, ...]:
     """Return what the user was told when a run began; its configuration must be readable."""
-    content = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    return tuple(content.get("notes", ()))
+    notes = read_yaml(run.config).get("notes") or ()
+    return tuple(map(str, notes)) if isinstance(notes, list) else ()
 
 
 def write_history(run: RunFolder, rows: Sequence[Mapping[str, float]]) -> None:

@@ -12,9 +12,14 @@ import torch
 from samix.data import DuplicateUse
 from samix.errors import InputError
 from samix.methods import COSTS, DEFAULT_COST
+from samix.networks.described import MOST_PIXELS, check_model_options
 
 Optimizer = Literal["sgd", "adamw"]
 Precision = Literal["32", "bf16", "16", "auto"]
+_MOST = {
+    "image_size": MOST_PIXELS, "batch_size": 2**24, "epochs": 10**7, "accumulate": 2**24,
+    "devices": 1024, "nodes": 2**16, "workers": 1024, "seed": 2**62,
+}  # fmt: skip
 AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
 
@@ -40,7 +45,8 @@ class RunConfig:
         batch_size: Photos in an optimiser step's batch over all processes; None is the default.
         shrink_batch: Reduce a batch size that is larger than the data instead of refusing it.
         backbone: Name of a timm model.
-        model_kwargs: Further arguments of ``timm.create_model``.
+        model_kwargs: Further arguments of ``timm.create_model``, of those in
+            :data:`samix.networks.described.OPTIONS`, so that others can open the run safely.
         pretrained: Start from timm's weights.
         stem: "small" for images of up to 64 pixels.
         tap: Where the Mixer reads; None is the default of :func:`samix.networks.find_tap`.
@@ -130,6 +136,12 @@ class RunConfig:
             "validate_every",
         )  # fmt: skip
         check_at_least(self, 0, "seed", "workers")
+        for name, most in _MOST.items():
+            _check_at_most(self, most, name)
+        try:
+            check_model_options(self.model_kwargs)
+        except ValueError as error:
+            raise InputError(str(error).replace("model_kwargs", "--model-kwargs", 1)) from error
         _check_ranges(self)
         if self.splits is not None and self.group_by is not None:
             raise InputError(
@@ -180,6 +192,13 @@ def check_at_least(config: RunConfig, least: int, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and value < least:
             raise InputError(f"{flag_of(name)} must be at least {least}, got {value}")
+
+
+def _check_at_most(config: RunConfig, most: int, name: str) -> None:
+    """Refuse a field above a number."""
+    value = getattr(config, name)
+    if value is not None and value > most:
+        raise InputError(f"{flag_of(name)} must be at most {most}, got {value}")
 
 
 def check_choice(config: RunConfig, name: str, known: tuple[str | None, ...]) -> None:

@@ -1,0 +1,130 @@
+"""What poc.yaml may hold: the names and numbers that a study is planned with, and nothing else.
+
+Policies and modes are parts of paths that are written and removed, so that a study of a stranger
+must not choose them freely.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from samix.policies import POLICIES
+from samix.training import PretrainConfig, TrainConfig
+
+from .grid import SELF_SUPERVISED, base_of, jobs_of
+from .tables import MODES
+
+# what the plan says of each training, and what would lead it to other folders
+_SET_BY_THE_PLAN = {
+    "output", "splits", "policy", "policy_options", "epochs", "seed", "init", "control",
+    "mixer_from", "more_data", "preset", "final", "download", "nodes",
+}  # fmt: skip
+_MOST_LISTED = 1000
+_MOST_EPOCHS = 10**7
+
+
+def check_study(study: Mapping[str, Any]) -> None:
+    """Refuse a study with names that are not known, and with numbers that are none.
+
+    Args:
+        study: What poc.yaml holds.
+
+    Raises:
+        ValueError: It holds something else; the message names it.
+    """
+    try:
+        _check_plan(study["plan"])
+        _check_settings("train", study["train"], TrainConfig)
+        if study.get("pretrain") is not None or SELF_SUPERVISED in study["plan"]["modes"]:
+            _check_settings("pretrain", study["pretrain"], PretrainConfig)
+        _check_data(study["data"])
+        _check_prices(study.get("prices") or {})
+        jobs_of(study)
+    except KeyError as error:
+        raise ValueError(f"it has no {error}") from error
+    except (TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(f"it does not hold a plan ({error})") from error
+
+
+def _check_plan(plan: Mapping[str, Any]) -> None:
+    for mode in _listed(plan, "modes"):
+        _known("mode", mode, MODES)
+    for mode, names in plan["policies"].items():
+        _known("mode", mode, MODES)
+        for name in names:
+            _known("policy", base_of(name) if isinstance(name, str) else name, tuple(POLICIES))
+    for seed in _listed(plan, "seeds"):
+        _whole("seed", seed, 0, 2**62)
+    for name in ("labels", "long_labels"):
+        for count in _listed(plan, name):
+            _whole(name, count, 1, 2**62)
+    for share in _listed(plan, "fractions"):
+        _number("fractions", share)
+    for count, epochs in plan["epochs"].items():
+        _whole(f"epochs of {count!r:.40}", epochs, 1, _MOST_EPOCHS)
+    _whole("pretrain_epochs", plan["pretrain_epochs"], 1, _MOST_EPOCHS)
+    _number("budget_seconds", plan.get("budget_seconds", 0.0))
+    for mode, factors in plan["long"].items():
+        for name, factor in factors.items():
+            if not 0 < _number(f"long: {mode}: {name}", factor) <= _MOST_LISTED:
+                raise ValueError(f"long: expected factors up to {_MOST_LISTED}, got {factor!r:.80}")
+
+
+def _check_settings(
+    what: str, settings: Mapping[str, Any], kind: type[TrainConfig] | type[PretrainConfig]
+) -> None:
+    """Refuse settings that are not those of a training inside a study."""
+    known = sorted({field.name for field in fields(kind)} - _SET_BY_THE_PLAN)
+    for name in settings:
+        if name not in known:
+            raise ValueError(
+                f"{what}: {name!r:.80} is no setting of a study; expected some of "
+                f"{', '.join(known)}"
+            )
+    for name in ("data", "device"):
+        if not isinstance(settings[name], str):
+            raise ValueError(f"{what}: {name}: expected a text, got {settings[name]!r:.80}")
+
+
+def _check_data(data: Mapping[str, Any]) -> None:
+    if not isinstance(data["name"], str):
+        raise ValueError(f"data: name: expected a text, got {data['name']!r:.80}")
+    for name in ("classes", "good", "notes"):
+        texts = data.get(name) or []
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"data: {name}: expected a list of texts, got {texts!r:.80}")
+
+
+def _check_prices(prices: Mapping[str, Any]) -> None:
+    for name, value in prices.items():
+        if name != "currency":
+            _number(f"prices: {name}", value)
+        elif not isinstance(value, str):
+            raise ValueError(f"prices: currency: expected a text, got {value!r:.80}")
+
+
+def _listed(plan: Mapping[str, Any], name: str) -> Sequence[Any]:
+    values = plan[name]
+    if not isinstance(values, list) or len(values) > _MOST_LISTED:
+        raise ValueError(f"{name}: expected a list of at most {_MOST_LISTED}, got {values!r:.80}")
+    return values
+
+
+def _known(what: str, name: object, known: Sequence[str]) -> None:
+    if name not in known:
+        raise ValueError(f"{what} {name!r:.80} is unknown; expected one of {', '.join(known)}")
+
+
+def _whole(what: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{what}: expected a whole number from {least}, got {value!r:.80}")
+
+
+def _number(what: str, value: object) -> float:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if not plain or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"{what}: expected a number, got {value!r:.80}")
+    return float(value)  # type: ignore[arg-type]
