@@ -21,7 +21,9 @@ from yardstick import load_cifar
 SIDE = 64  # px of a photo with a pasted object or a drawn defect
 OBJECT = 32  # px, longer side of a pasted object: an ellipse of 16 to 20 % of the photo
 TILE_SIDE = 96  # px; smaller ones lose the blowholes
-SETS = ("pasted", "demo", "tiles")
+SETS = ("pasted", "demo", "tiles", "four", "few-demo")
+FOUR = {"airplane": 0, "automobile": 1, "frog": 6, "horse": 7}  # classes that are learned quickly
+FEW = 24  # photos of a class of "few-demo", two of each part
 _CHUNK = 1000
 
 
@@ -76,14 +78,19 @@ def load(name: str, folder: Path, seed: int) -> dict[str, Objects]:
     """Return "train" and "test" of a set by its name, and "val" where there is enough for one.
 
     Args:
-        name: One of :data:`SETS`.
-        folder: With cifar10/ and magnetic-tile/; "demo" needs none.
+        name: One of :data:`SETS`; "four" is "pasted" with the classes of :data:`FOUR`, "few-demo"
+            is "demo" with :data:`FEW` photos of each class to learn from.
+        folder: With cifar10/ and magnetic-tile/; the demo needs none.
         seed: Chooses the photos, their objects' places, and the parts of either side.
     """
     if name == "pasted":
         return pasted_objects(folder / "cifar10", seed)
+    if name == "four":
+        return {side: _four(part) for side, part in load("pasted", folder, seed).items()}
     if name == "demo":
         return demo_defects(seed)
+    if name == "few-demo":
+        return demo_defects(seed, {"train": FEW, "val": 200, "test": 400})
     if name == "tiles":
         return tile_defects(folder / "magnetic-tile", seed)
     raise ValueError(f"name: expected one of {', '.join(SETS)}, got {name!r}")
@@ -164,10 +171,26 @@ def _band(count: int, waves: Tensor, generator: torch.Generator) -> Tensor:
     return (noise / (2 * noise.std((1, 2), keepdim=True)).clamp_min(1e-6)).clamp(-1, 1)
 
 
-def demo_defects(seed: int, per_class: int = 200) -> dict[str, Objects]:
-    """Return photos of the demo; test and val show other parts than train."""
-    parts = {"train": 3 * seed + 7000, "val": 3 * seed + 7001, "test": 3 * seed + 7002}
-    return {name: _drawn(DemoOptions(per_class, size=SIDE, seed=s)) for name, s in parts.items()}
+def _four(data: Objects) -> Objects:
+    """Return the photos of four classes alone."""
+    numbers = torch.tensor(list(FOUR.values()))
+    chosen = torch.isin(data.target, numbers)
+    target = torch.searchsorted(numbers, data.target[chosen])
+    return Objects(data.images[chosen], data.regions[chosen], target, tuple(FOUR))
+
+
+def demo_defects(seed: int, per_class: dict[str, int] | None = None) -> dict[str, Objects]:
+    """Return photos of the demo; test and val show other parts than train.
+
+    Args:
+        seed: Chooses the parts.
+        per_class: Photos of each class by side; None takes 200 for each.
+    """
+    counts = per_class or dict.fromkeys(("train", "val", "test"), 200)
+    return {
+        name: _drawn(DemoOptions(count, size=SIDE, seed=7000 + 3 * seed + number))
+        for number, (name, count) in enumerate(counts.items())
+    }
 
 
 def _drawn(options: DemoOptions) -> Objects:

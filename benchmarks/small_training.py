@@ -40,8 +40,10 @@ def make_method(
     ).to(memory_format=torch.channels_last)
 
 
-def train(method: samix.SupervisedMethod, data: Objects, steps: int, seed: int) -> float:
-    """Train for so many steps of 64; return the seconds of processor time.
+def train(
+    method: samix.SupervisedMethod, data: Objects, steps: int, seed: int, batch: int = BATCH
+) -> float:
+    """Train for so many steps; return the seconds of processor time.
 
     SGD 0.1 with Nesterov momentum, weight decay 5e-4, warm-up of a twentieth, cosine to zero. On
     photos with and without defects, rare classes are drawn more often (weight count^-0.5).
@@ -58,8 +60,8 @@ def train(method: samix.SupervisedMethod, data: Objects, steps: int, seed: int) 
     chance = count.float()[data.target] ** -0.5
     method.train()
     begin = time.process_time()
-    for pick in batches(len(data), BATCH, steps, generator):
-        chosen = pick if even else torch.multinomial(chance, BATCH, generator=generator)
+    for pick in batches(len(data), batch, steps, generator):
+        chosen = pick if even else torch.multinomial(chance, batch, generator=generator)
         images, regions = augmented(data, chosen, generator)
         if isinstance(method.policy, Oracle):
             method.policy.regions = regions

@@ -145,7 +145,7 @@ def test_photos_and_regions_move_alike(generator: torch.Generator) -> None:
 
 
 def test_the_demos_defects_have_pixels_and_good_parts_have_none() -> None:
-    data = demo_defects(0, per_class=1)["test"]
+    data = demo_defects(0, {"test": 1})["test"]
     empty = data.regions.flatten(1).amax(1) == 0
     assert [data.classes[i] for i in data.target[empty]] == ["good"]
 
