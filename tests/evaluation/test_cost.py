@@ -40,11 +40,23 @@ from samix.evaluation.progress import Quiet
 
 TINY = Workload(
     backbone="resnet18",
-    model_kwargs={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]},
+    model_kwargs={"layers": [1, 1, 1, 1], "channels": [16, 16, 16, 16]},
     stem="small",
     image_size=16,
     batch_size=4,
 )
+
+
+class Tried(Quiet):
+    """Keeps what was shown."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def work(self, what: str, done: int, total: int) -> None:
+        self.names.append(what)
+
+
 METHODS = ("supervised", "moco", "simclr", "byol", "mocov3")
 linux = pytest.mark.skipif(platform.system() != "Linux", reason="needs /proc of Linux")
 
@@ -243,6 +255,23 @@ def test_what_is_measured_follows_device_and_choice():
     assert options.names("cuda") == ("plain", "none")
     assert replace(options, channels_last=False).names("cpu") == ("plain", "none")
     assert replace(options, channels_last=True).names("cuda:1")[1] == "plain channels-last"
+
+
+def test_channels_last_is_not_measured_where_samix_does_not_use_it():
+    narrow = replace(TINY, model_kwargs={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]})
+    options = CostOptions(workload=narrow, settings=("none",), steps=2, memory=False)
+    assert options.names("cpu") == ("plain", "none")
+    result = measure_cost(options)
+    assert "plain channels-last" not in result["rows"]
+    assert any("No plain channels-last" in note for note in result["notes"])
+    for asked in ({"channels_last": True}, {"settings": ("plain channels-last",)}):
+        with pytest.raises(InputError, match="is not measured with resnet18 on the CPU"):
+            measure_cost(replace(options, **asked))
+    on_gpu = replace(options, channels_last=True)
+    assert on_gpu.names("cuda")[1] == "plain channels-last"
+    tried = Tried()
+    refuse_unusable(on_gpu.names("cuda"), narrow, tried)  # on the CPU, whatever the device
+    assert tried.names == ["trying plain", "trying none"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ A setting is one of:
   mixco, i-mix ...          a rival, with a self-supervised --method
 
 'NAME+clean' also trains on the unmixed images. Plain training is always measured: a loop
-without samix, on the CPU also in the memory format channels-last, which samix uses there.
+without samix, on the CPU also in the memory format channels-last where samix uses it.
 No photos are needed: images are random, and reading photos is not part of the numbers.
 It takes as long as 35 steps of each setting; --steps 8 is enough for a first look.
 """

@@ -53,7 +53,7 @@ class CostOptions:
         threads: Of torch on the CPU; None leaves them as they are.
         memory: Whether peak memory is measured; None does where it can be.
         channels_last: Whether plain training is also measured in this memory format; None does on
-            the CPU, where samix uses it. On other devices True runs samix's methods in it too.
+            the CPU where samix uses it. On other devices True runs samix's methods in it too.
     """
 
     workload: Workload = field(default_factory=Workload)
@@ -72,7 +72,8 @@ class CostOptions:
 
     def names(self, device: str) -> tuple[str, ...]:
         """Return everything that is measured on a device, plain training first."""
-        both = device == "cpu" if self.channels_last is None else self.channels_last
+        wanted = self.channels_last
+        both = device == "cpu" and self.workload.fast if wanted is None else wanted
         first = (PLAIN, PLAIN_CHANNELS_LAST) if both else (PLAIN,)
         return tuple(dict.fromkeys((*first, *parse_settings(self.settings, self.workload.method))))
 
@@ -105,6 +106,7 @@ def measure_cost(
     if unmeasured and options.memory:
         raise InputError(f"--memory cannot be had: {unmeasured}; leave it out")
     workload = options.workload
+    _refuse_unsafe(names, workload, machine)
     with _settled(options, machine):
         refuse_unusable(names, workload, progress)
         memory: dict[str, Memory] = {}
@@ -129,7 +131,7 @@ def measure_cost(
         "machine": described,
         "faster_plain": quick,
         "rows": rows,
-        "notes": _notes(options, unmeasured, rows),
+        "notes": _notes(options, machine.device, unmeasured, rows),
     }
 
 
@@ -159,6 +161,15 @@ def _memory(
     return memory
 
 
+def _refuse_unsafe(names: Sequence[str], workload: Workload, machine: Machine) -> None:
+    """Refuse channels-last on the CPU with a network that is not known to be safe in it."""
+    if machine.device == "cpu" and PLAIN_CHANNELS_LAST in names and not workload.fast:
+        raise InputError(
+            f"'{PLAIN_CHANNELS_LAST}' is not measured with {workload.backbone} on the CPU: layers "
+            "as narrow as some of it have crashed torch in that format; leave it out"
+        )
+
+
 def _in_channels_last(options: CostOptions, machine: Machine) -> bool:
     """Say whether samix's methods are put into channels-last; on the CPU they do it themselves."""
     return bool(options.channels_last) and machine.device != "cpu"
@@ -178,11 +189,16 @@ def _settled(options: CostOptions, machine: Machine) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _notes(options: CostOptions, unmeasured: str | None, rows: Rows) -> list[str]:
+def _notes(options: CostOptions, device: str, unmeasured: str | None, rows: Rows) -> list[str]:
     """Return sentences that the reader of the numbers must know."""
     notes = []
     if unmeasured:
         notes.append(f"No memory: {unmeasured}.")
+    if PLAIN_CHANNELS_LAST not in rows and options.channels_last is None and device == "cpu":
+        notes.append(
+            f"No {PLAIN_CHANNELS_LAST}: some layers are so narrow that it is not known to be safe "
+            "on the CPU, and samix does not use it here."
+        )
     if options.steps < LEAST_STEPS:
         notes.append(
             f"Only {options.steps} steps of each were measured; take at least {LEAST_STEPS} before "

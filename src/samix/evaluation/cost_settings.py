@@ -173,6 +173,8 @@ def refuse_unusable(settings: Sequence[str], workload: Workload, progress: Progr
         InputError: One cannot be trained so.
     """
     small = replace(workload, batch_size=2)
+    if not workload.fast:  # as safe as plain training on the device, but not on the CPU
+        settings = [setting for setting in settings if setting != PLAIN_CHANNELS_LAST]
     for number, setting in enumerate(settings):
         progress.work(f"trying {setting}", number, len(settings))
         step = create_step(setting, small, Machine())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from samix.errors import InputError
 from samix.methods import METHODS
-from samix.networks import create_backbone
+from samix.networks import create_backbone, fast_format
 from samix.policies import nearest
 
 from .embeddings import Machine
@@ -77,6 +78,16 @@ class Workload:
             image_size=self.image_size,
             model_kwargs=self.model_kwargs,
         )
+
+    @cached_property
+    def fast(self) -> bool:
+        """Whether samix runs the network in channels-last on the CPU; a fresh one is looked at.
+
+        Raises:
+            InputError: It cannot be created.
+        """
+        with torch.random.fork_rng(devices=[]), told(self, "the network"):
+            return fast_format(self.create_backbone()) is torch.channels_last
 
     def inputs(self, device: str, *, channels_last: bool = False) -> tuple[Any, ...]:
         """Return random images and classes, or a pair of random views, on a device.

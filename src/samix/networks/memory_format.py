@@ -7,26 +7,25 @@ network gets is decided once, when something that runs it is made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
 LEAST_CHANNELS = 16
-"""Input channels per group from which a convolution is known to be safe in channels-last."""
+"""Input channels per group from which any convolution is known to be safe in channels-last."""
+_STEM_CHANNELS = 3
 
 
 def fast_format(network: nn.Module) -> torch.memory_format:
     """Return the memory format in which a network runs fast and safely on the CPU.
 
-    Channels-last where no convolution has 2 to 15 input channels per group, but for the stem of
-    three; torch's default format elsewhere, and where it is not known what a module computes with
-    its weights.
+    Channels-last where no convolution has 2 to 15 input channels per group, but for a stem that
+    reads three with a kernel larger than one pixel; torch's default format elsewhere, and where it
+    is not known what a module computes with narrow weights.
 
     Args:
         network: Any module; nothing in it is changed or run.
     """
-    safe = all(_is_safe(channels, wanted) for channels, wanted in _convolutions(network))
+    safe = all(_is_safe(module) for module in network.modules())
     return torch.channels_last if safe else torch.contiguous_format
 
 
@@ -59,13 +58,14 @@ def in_format(images: Tensor, memory_format: torch.memory_format) -> Tensor:
     return images.contiguous(memory_format=memory_format)
 
 
-def _convolutions(network: nn.Module) -> Iterator[tuple[int, bool]]:
-    """Yield input channels per group of each convolution, and whether it can be the stem."""
-    for module in network.modules():
-        for parameter in module.parameters(recurse=False):
-            if parameter.ndim == 4:
-                yield parameter.shape[1], isinstance(module, nn.Conv2d) and module.groups == 1
-
-
-def _is_safe(channels: int, plain: bool) -> bool:
-    return channels == 1 or channels >= LEAST_CHANNELS or (channels == 3 and plain)
+def _is_safe(module: nn.Module) -> bool:
+    """Say whether what a module computes with its own weights is safe in channels-last."""
+    if isinstance(module, nn.ConvTranspose2d):
+        return False
+    if not isinstance(module, nn.Conv2d):
+        own = module.parameters(recurse=False)
+        return all(weights.shape[1] >= LEAST_CHANNELS for weights in own if weights.ndim == 4)
+    channels = module.in_channels // module.groups
+    depthwise = channels == 1 and module.groups > 1
+    stem = channels == _STEM_CHANNELS and module.groups == 1 and min(module.kernel_size) > 1
+    return channels >= LEAST_CHANNELS or depthwise or stem
