@@ -11,5 +11,13 @@ class InputError(ValueError):
     """
 
 
-class CorruptImageError(InputError):
-    """A photo that cannot be read or decoded; the message names it and the reason."""
+class UnreadableImageError(InputError):
+    """A photo that is not read; the message names it and the reason."""
+
+
+class CorruptImageError(UnreadableImageError):
+    """A photo that cannot be read or decoded."""
+
+
+class LargeImageError(UnreadableImageError):
+    """A photo that has more pixels than may be read, or than fit into memory."""

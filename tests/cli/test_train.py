@@ -130,7 +130,7 @@ def test_corrupt_photos_are_named_counted_and_skipped_when_asked(capsys):
     for word in ("3 of 24", "part1_3.png", "part2_4.png", "part0_0.png", "--skip-corrupt"):
         assert word in said
     assert main(["train", "photos", *TINY, "--policy", "mixup", "--skip-corrupt"]) == 0
-    assert "3 corrupt photos" in capsys.readouterr().out
+    assert "3 photos that cannot be read" in capsys.readouterr().out
     assert len(Path("runs/photos-mixup/splits.csv").read_text().splitlines()) == 1 + 21
 
 

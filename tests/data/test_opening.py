@@ -77,7 +77,7 @@ def damage(root: Path) -> None:
 def test_corrupt_photos_are_named_and_counted(make_folder: Make) -> None:
     root = make_folder({"a": 4, "b": 4})
     damage(root)
-    with pytest.raises(InputError, match="4 of 12 photos are corrupt") as caught:
+    with pytest.raises(InputError, match="4 of 12 photos cannot be used") as caught:
         open_images(root)
     assert "a/zero.png" in str(caught.value)
     assert "a/cut.png" in str(caught.value)
@@ -100,7 +100,7 @@ def test_all_photos_corrupt(make_folder: Make) -> None:
     root = make_folder({"a": 1, "b": 1})
     for file in root.rglob("*.png"):
         file.write_bytes(b"")
-    with pytest.raises(InputError, match="all 2 photos"):
+    with pytest.raises(InputError, match="none of the 2 photos"):
         open_images(root, skip_corrupt=True)
 
 
@@ -119,7 +119,7 @@ def test_verification_is_remembered_until_a_file_changes(
     assert find_corrupt(replace(images, read=unreadable), files) == {}
     whole = files[1].read_bytes()
     files[1].write_bytes(whole[:20])
-    with pytest.raises(InputError, match=f"1 of 4 photos are corrupt: photo '{images.keys[1]}'"):
+    with pytest.raises(InputError, match=f"1 of 4 photos cannot be used: photo '{images.keys[1]}'"):
         open_images(root)
     assert list(find_corrupt(replace(images, read=unreadable), files)) == [1]
 

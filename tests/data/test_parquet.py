@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from samix.data import open_images
 from samix.errors import InputError
@@ -99,7 +101,7 @@ def test_broken_file_is_named(tmp_path: Path) -> None:
 def test_corrupt_photos_are_counted(tmp_path: Path, encoded: Encoded) -> None:
     photos = [encoded(0), b"", None, encoded(1)]
     write(tmp_path / "train.parquet", photos, [0, 1, 0, 1], ["cat", "dog"])
-    with pytest.raises(InputError, match=r"2 of 4 photos are corrupt: photo 'train.parquet#1'"):
+    with pytest.raises(InputError, match=r"2 of 4 photos cannot be used: photo 'train.parquet#1'"):
         open_images(tmp_path)
     images = open_images(tmp_path, skip_corrupt=True)
     assert images.skipped == ("train.parquet#1", "train.parquet#2")
@@ -113,3 +115,107 @@ def test_too_large_files_are_refused(
     monkeypatch.setattr("samix.data.parquet.MEMORY_LIMIT", 10)
     with pytest.raises(InputError, match="unpack them into class folders"):
         open_images(tmp_path)
+
+
+def repeated(path: Path, one: bytes, count: int, **options: Any) -> None:
+    """Write a file that is small and unpacks to many times its size: one photo again and again."""
+    photos = pa.array([one] * count, pa.binary())
+    pq.write_table(pa.table({"image": photos, "label": [0, 1] * (count // 2)}), path, **options)
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_row_group_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, encoded: Encoded, monkeypatch: pytest.MonkeyPatch, dictionary: bool
+) -> None:
+    one = encoded(0)
+    monkeypatch.setattr("samix.data.parquet._SMALL_SET", 5000 * len(one))
+    repeated(tmp_path / "a.parquet", one, 10000, use_dictionary=dictionary, compression="zstd")
+    assert 2 * (tmp_path / "a.parquet").stat().st_size < 5000 * len(one)
+    with pytest.raises(InputError, match=r"a row group of '.*a\.parquet' unpacks to at least"):
+        open_images(tmp_path)
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_what_unpacks_to_too_much_is_read_by_row_groups(
+    tmp_path: Path, encoded: Encoded, monkeypatch: pytest.MonkeyPatch, dictionary: bool
+) -> None:
+    one = encoded(0)
+    monkeypatch.setattr("samix.data.parquet._SMALL_SET", 50 * len(one))
+    monkeypatch.setattr("samix.data.parquet._UNPACKED", 0)
+    options = {"use_dictionary": dictionary, "compression": "zstd"}
+    repeated(tmp_path / "a.parquet", one, 200, row_group_size=20, **options)
+    images = open_images(tmp_path)
+    assert len(images) == 200
+    assert images.encoded is not None
+    for position in (0, 199, 19, 20, 100):
+        assert images.encoded(position) == one
+    kept = images.read.kept  # type: ignore[attr-defined]
+    assert kept.full
+    held = sum(group.nbytes for group in kept._groups.values())
+    assert 20 * len(one) <= held <= 50 * len(one)
+    again = pickle.loads(pickle.dumps(images))
+    assert not again.read.kept._groups
+    assert again.encoded(42) == one
+
+
+def test_all_photos_stay_in_memory_where_they_fit(tmp_path: Path, encoded: Encoded) -> None:
+    photos = [encoded(i) for i in range(5)]
+    write(tmp_path / "train.parquet", photos, [0, 1, 0, 1, 0], ["cat", "dog"])
+    kept = open_images(tmp_path).read.kept  # type: ignore[attr-defined]
+    assert not kept.full
+    assert len(kept._groups) == 3
+
+
+def test_memory_of_a_file_that_unpacks_to_much(tmp_path: Path, encoded: Encoded) -> None:
+    one = encoded(0, size=580)  # about a MB
+    photos = pa.DictionaryArray.from_arrays(pa.array([0] * 400), pa.array([one], pa.binary()))
+    table = pa.table({"image": photos, "label": [0, 1] * 200})
+    pq.write_table(table, tmp_path / "a.parquet", store_schema=False)
+    assert (tmp_path / "a.parquet").stat().st_size < 2 * len(one)
+    before = pa.total_allocated_bytes()
+    pool = pa.default_memory_pool()
+    with pytest.raises(InputError, match="write smaller row groups"):
+        open_images(tmp_path)
+    assert pool.max_memory() - before < 350 * 2**20  # of 400 MB
+    assert pa.total_allocated_bytes() - before < 2**20
+
+
+def test_columns_nested_too_deep_are_refused(tmp_path: Path, encoded: Encoded) -> None:
+    kind = pa.int64()
+    for _ in range(20):
+        kind = pa.list_(kind)
+    table = pa.table({"image": pa.array([encoded(0)], pa.binary()), "x": pa.array([None], kind)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"column 'x' of '.*' is nested \d+ levels deep, expected"):
+        open_images(tmp_path)
+
+
+def test_labels_must_be_one_value_a_photo(tmp_path: Path, encoded: Encoded) -> None:
+    write(tmp_path / "a.parquet", [encoded(0), encoded(1)], [[0, 1], [1]], None)
+    with pytest.raises(InputError, match=r"column 'label' of '.*' holds list<.*>, expected one"):
+        open_images(tmp_path)
+
+
+def test_more_rows_than_photos_can_be_named_are_refused(
+    tmp_path: Path, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.parquet", [encoded(0), encoded(1)], [0, 1], None)
+    monkeypatch.setattr("samix.data.parquet.MOST_ROWS", 1)
+    with pytest.raises(InputError, match="hold 2 rows, expected at most 1; give"):
+        open_images(tmp_path)
+
+
+def test_photos_in_columns_of_several_names_are_refused(tmp_path: Path, encoded: Encoded) -> None:
+    repeated(tmp_path / "a.parquet", encoded(0), 2)
+    write(tmp_path / "b.parquet", [encoded(0), encoded(1)], [0, 1], None)
+    with pytest.raises(InputError, match=r"have photos in 'image' and in 'image\.bytes'; give"):
+        open_images(tmp_path)
+
+
+def test_a_large_photo_in_a_table_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (1500, 1000)).save(buffer, "PNG")
+    repeated(tmp_path / "a.parquet", buffer.getvalue(), 2)
+    assert len(open_images(tmp_path)) == 2
+    with pytest.raises(InputError, match=r"photo 'a.parquet#0' has 1500 x 1000 px"):
+        open_images(tmp_path, max_megapixels=1)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from samix.data import open_images
 from samix.data.checking import Check, check_images
+from samix.data.pixels import MAX_MEGAPIXELS
 from samix.report.page import write_page
 from samix.training import Terminal
 from samix.training.runs import write_json
@@ -64,6 +65,7 @@ def _look(given: Mapping[str, Any], display: Terminal) -> Check:
         images = open_images(
             given["data"],
             need_labels=False,
+            max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
             skip_corrupt=True,
             root=given.get("data_root"),
             download=given.get("download", False),

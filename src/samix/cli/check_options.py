@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_command, add_option, add_switch
+from .options import add_command, add_limit, add_option, add_switch
 
 _CHECK = """\
 Look at photos before anything is learned from them: class balance, sizes, corrupt files,
@@ -46,6 +46,7 @@ def add_check(commands: Any) -> None:
     add_option(data, "data", words, metavar="DATA")
     add_option(data, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(data, "--download", "let timm names fetch their data")
+    add_limit(data)
     add_option(
         data,
         "--group-by",

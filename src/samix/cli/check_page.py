@@ -238,7 +238,7 @@ class _Strips:
 
     def _picture(self, photo: int) -> bytes:
         if photo not in self._pictures:
-            image = self.found.images.read(photo).copy()
+            image = self.found.images.read_for(photo, 2 * _SIDE).copy()
             image.thumbnail((2 * _SIDE, 2 * _SIDE), Image.Resampling.LANCZOS)
             pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
             small = max(image.size) < _SIDE // 2

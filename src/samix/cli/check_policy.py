@@ -13,6 +13,7 @@ from rich.console import Console
 
 from samix.checking import Photos, PolicyCheck, check_with, cut_batches
 from samix.data import ImageSet, open_images
+from samix.data.pixels import MAX_MEGAPIXELS
 from samix.data.views import check_size
 from samix.errors import InputError
 from samix.mixing import draw_index, step_generator
@@ -126,6 +127,7 @@ def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
     return open_images(
         given.get("data", "demo"),
         need_labels=False,
+        max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
         skip_corrupt=given.get("skip_corrupt", False),
         root=given.get("data_root"),
         download=given.get("download", False),

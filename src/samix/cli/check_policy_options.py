@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_command, add_option, add_switch
+from .options import add_command, add_option, add_reading, add_switch
 
 _CHECK_POLICY = """\
 Prove on your own photos that a mixing transform does what its labels say: that the label
@@ -87,6 +87,6 @@ def add_check_policy(commands: Any) -> None:
     )
     add_option(data, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(data, "--download", "let timm names fetch their data")
-    add_switch(data, "--skip-corrupt", "leave out photos that cannot be read, instead of stopping")
+    add_reading(data)
     output = parser.add_argument_group("output")
     add_option(output, "--json", "also write what was found to this file", metavar="FILE")

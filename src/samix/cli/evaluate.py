@@ -33,7 +33,10 @@ from .output import chosen_machine, create_folder, how_to_repeat, result_folder
 from .values import key_values
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
-_DATA = {"data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt"}
+_DATA = {
+    "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
+    "max_megapixels": "max_megapixels",
+}  # fmt: skip
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_command, add_option, add_switch
+from .options import add_command, add_option, add_reading, add_switch
 from .run_options import add_duplicates
 
 _EVALUATE = """\
@@ -86,7 +86,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     add_option(group, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(group, "--download", "let timm names fetch their data")
-    add_switch(group, "--skip-corrupt", "leave out photos that cannot be read")
+    add_reading(group)
     add_option(
         group,
         "--group-by",

@@ -30,6 +30,7 @@ from .summary import say
 
 _DATA = {
     "data": "data", "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
+    "max_megapixels": "max_megapixels",
 }  # fmt: skip
 _SHOWN = ("part", "photos", "pairs", "seed")
 _PACKAGES = ("torch", "timm", "captum", "scikit-learn")

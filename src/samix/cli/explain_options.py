@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_command, add_option, add_switch
+from .options import add_command, add_option, add_reading, add_switch
 
 _EXPLAIN = """\
 Show what a run has learned, on test photos that it has never seen: where the network
@@ -45,7 +45,7 @@ def add_explain(commands: Any) -> None:
     add_option(group, "--data", "where the run's photos are (where they were)", metavar="DATA")
     add_option(group, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(group, "--download", "let timm names fetch their data")
-    add_switch(group, "--skip-corrupt", "leave out photos that cannot be read")
+    add_reading(group)
     part = "part of the run's photos that is explained: test, val or train (test)"
     add_option(group, "--part", part, metavar="PART")
     group = parser.add_argument_group("what is shown")

@@ -16,6 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from samix.data import ImageSet, open_images
+from samix.data.pixels import MAX_MEGAPIXELS
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.networks import (
@@ -82,7 +83,7 @@ def look(mixer: PretrainedMixer, images: ImageSet, *, seed: int = 0) -> Looks:
         raise InputError(f"--data '{images.name}' has {len(images)} photo; a pair needs two")
     pairs = _pairs(images, seed)
     first, second = (
-        torch.stack([squeeze(images.read(i), _SIZE) for i in side]).float() / 255
+        torch.stack([squeeze(images.read_for(i, _SIZE), _SIZE) for i in side]).float() / 255
         for side in zip(*pairs, strict=True)
     )
     swept = torch.linspace(0, 1, _SWEPT)
@@ -138,6 +139,7 @@ def _photos(given: Mapping[str, Any], console: Console) -> ImageSet:
         return open_images(
             given.get("data", _DEMO),
             need_labels=False,
+            max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
             progress=lambda done, total: display.work("checking photos", done, total),
         )
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_command, add_option
+from .options import add_command, add_limit, add_option
 from .run_options import RunWords, add_cost, add_machine, add_network, add_photos, add_training
 
 _MIXER = """\
@@ -157,6 +157,7 @@ def _add_inspect(actions: Any) -> None:
     name = "name of a Mixer in the package ('samix mixer list'), folder, or owner/name on the hub"
     add_option(group, "mixer", name, metavar="NAME|FOLDER")
     add_option(group, "--data", "photos to mix (the built-in 'demo')", metavar="DATA")
+    add_limit(group)
     add_option(group, "--output", "picture to write (mixer-NAME.png)", metavar="FILE.png")
     add_option(group, "--seed", "seed of the choice of photos (0)", type=int, metavar="N")
 

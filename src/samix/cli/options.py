@@ -47,3 +47,22 @@ def add_option(group: Any, flag: str, meaning: str, **options: Any) -> None:
 def add_switch(group: Any, flag: str, meaning: str) -> None:
     """Add an option that is on or, with --no- before its name, off."""
     group.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)
+
+
+def add_reading(
+    group: Any, skip: str = "leave out photos that cannot be read, instead of stopping"
+) -> None:
+    """Add what becomes of photos that are corrupt or very large.
+
+    Args:
+        group: From ``add_argument_group``.
+        skip: What is said about ``--skip-corrupt``.
+    """
+    add_switch(group, "--skip-corrupt", skip)
+    add_limit(group)
+
+
+def add_limit(group: Any) -> None:
+    """Add how large a photo may be."""
+    largest = "largest photo that is read, in millions of pixels (200); each takes 4 to 8 MB"
+    add_option(group, "--max-megapixels", largest, type=int, metavar="N")

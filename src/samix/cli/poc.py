@@ -38,8 +38,8 @@ _BUDGET, _DEMO_BUDGET = "2h", "9m"
 _KEPT_SEEDS = 2  # that are trained whatever the time
 _LATE = 0.97  # of the budget; then no further seed begins a training
 _PHOTOS = (
-    "data_root", "download", "skip_corrupt", "group_by", "duplicates", "splits", "val_fraction",
-    "test_fraction",
+    "data_root", "download", "skip_corrupt", "max_megapixels", "group_by", "duplicates", "splits",
+    "val_fraction", "test_fraction",
 )  # fmt: skip
 _NETWORK = (
     "backbone", "model_kwargs", "pretrained", "stem", "tap", "image_size", "batch_size", "lr",

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from samix.data.pixels import MAX_MEGAPIXELS
 from samix.data.unsorted import open_unsorted
 from samix.errors import InputError
 from samix.networks.classifier_onnx import write_classifier_onnx
@@ -58,7 +59,8 @@ def _predict(
 ) -> None:
     """Judge the photos, and print what came of it."""
     machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
-    images = open_unsorted(given["photos"])
+    limit = given.get("max_megapixels", MAX_MEGAPIXELS)
+    images = open_unsorted(given["photos"], max_megapixels=limit)
     output = _output(given, classifier.path, images.name)
     display = Terminal(console)
     what = "1 photo" if len(images) == 1 else f"{len(images)} photos"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_command, add_option, add_switch
+from .options import add_command, add_option, add_reading, add_switch
 
 _PREDICT = """\
 Say what is on photos: one row of a CSV file a photo, with path, class and confidence.
@@ -46,7 +46,7 @@ def add_predict(commands: Any) -> None:
     average = "the momentum average of the network (the encoder, which validation chose)"
     add_option(group, "--average", average, action="store_true")
     skip = "leave out photos that cannot be read, and count them, instead of stopping"
-    add_switch(group, "--skip-corrupt", skip)
+    add_reading(group, skip)
     group = parser.add_argument_group("output")
     output = "CSV file to write (RUN/predictions-PHOTOS.csv)"
     add_option(group, "--output", output, metavar="FILE")

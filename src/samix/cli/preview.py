@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from samix.data import ImageSet, open_images
+from samix.data.pixels import MAX_MEGAPIXELS
 from samix.data.views import check_size
 from samix.errors import InputError
 from samix.guard import Guard
@@ -191,6 +192,7 @@ def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
         images = open_images(
             given["data"],
             need_labels=False,
+            max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
             skip_corrupt=given.get("skip_corrupt", False),
             root=given.get("data_root"),
             download=given.get("download", False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_command, add_option, add_switch
+from .options import add_command, add_option, add_reading, add_switch
 
 _PREVIEW = """\
 Look at mixes before any training: the same pairs of photos under several policies, with
@@ -116,4 +116,4 @@ def _add_photos(group: Any) -> None:
     add_switch(group, "--show-masks", "outlines of the defects (where masks are given)")
     add_option(group, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(group, "--download", "let timm names fetch their data")
-    add_switch(group, "--skip-corrupt", "leave out photos that cannot be read, instead of stopping")
+    add_reading(group)

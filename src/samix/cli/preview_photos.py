@@ -100,7 +100,9 @@ def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) ->
     side = size or _side(images, positions)
     photos, regions = [], []
     for position in positions:
-        photo = images.read(position)
+        # a mask is compared with the size of its photo, which only the whole photo has
+        whole = images.read_mask is not None
+        photo = images.read(position) if whole else images.read_for(position, side)
         photos.append(squeeze(photo, side))
         regions.append(_region(images, position, photo.size, side))
     known = [region for region in regions if region is not None]
@@ -139,7 +141,7 @@ def _side(images: ImageSet, positions: Sequence[int]) -> int:
     """Return the longest side of the photos, at most 224 px and at least 8."""
     longest = 8
     for position in positions:
-        longest = max(longest, *images.read(position).size)
+        longest = max(longest, *images.read_for(position, _LARGEST).size)
         if longest >= _LARGEST:
             return _LARGEST
     return longest

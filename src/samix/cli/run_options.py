@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from .options import add_option, add_switch
+from .options import add_option, add_reading, add_switch
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def add_photos(group: Any, *, image_size: str = "224") -> None:
     """Add which photos are taken and how they are split; ``image_size`` is the default's word."""
     add_option(group, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(group, "--download", "let timm names fetch their data")
-    add_switch(group, "--skip-corrupt", "leave out photos that cannot be read, instead of stopping")
+    add_reading(group)
     add_option(
         group,
         "--group-by",

@@ -25,7 +25,10 @@ HOST = "127.0.0.1"
 _FIRST_PORT = 7860
 _PORTS = 100  # that are tried
 _PACKAGES = ("gradio", "fastapi", "uvicorn")
-_DATA = {"data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt"}
+_DATA = {
+    "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
+    "max_megapixels": "max_megapixels",
+}  # fmt: skip
 
 
 def run_ui(chosen: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import add_command, add_option, add_switch
+from .options import add_command, add_option, add_reading, add_switch
 
 _UI = """\
 A page in your browser: drop in two photos, move lam, choose policies, and see mask, mix,
@@ -40,7 +40,7 @@ def add_ui(commands: Any) -> None:
     add_option(group, "--data", data, metavar="DATA")
     add_option(group, "--data-root", "folder of the data for timm names", metavar="DIR")
     add_switch(group, "--download", "let timm names fetch their data")
-    add_switch(group, "--skip-corrupt", "leave out photos that cannot be read, instead of stopping")
+    add_reading(group)
     policy = "a further policy: folder of a run or of a pre-trained Mixer; may be repeated"
     add_option(group, "--policy", policy, action="append", metavar="RUN")
     add_option(group, "--poc", "folder of a samix poc, whose report is shown", metavar="POC")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from PIL import Image
 
@@ -18,6 +18,26 @@ Progress = Callable[[int, int], None]
 NO_LABEL = -1
 
 _Result = TypeVar("_Result")
+
+
+@runtime_checkable
+class ReducedReader(Protocol):
+    """A reader of photos that can make a very large one smaller while it reads it."""
+
+    def reduced(self, index: int, side: int) -> Image.Image:
+        """Return the photo at a position; see :meth:`ImageSet.read_for`."""
+
+
+def read_reduced(read: ReadPhoto, index: int, side: int) -> Image.Image:
+    """Read a photo for a small copy; see :meth:`ImageSet.read_for`.
+
+    Args:
+        read: Any reader; what it has no smaller form of is read in full.
+        index: Position of the photo.
+        side: Side of the copy in px.
+    """
+    return read.reduced(index, side) if isinstance(read, ReducedReader) else read(index)
+
 
 _SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
@@ -42,10 +62,10 @@ class ImageSet:
         targets: One class position a photo; -1 where there is no label.
         given_split: "train", "val" or "test" where the data says so, otherwise None.
         given_group: The part that the photo shows where the data says so, otherwise None.
-        read: Photo of a position as 8-bit RGB; picklable; raises CorruptImageError.
+        read: Photo of a position as 8-bit RGB; picklable; raises UnreadableImageError.
         read_mask: Defect pixels of a position (mode "L", 255 is defect), or None for a photo
             without a mask; None as a whole where the data has no masks.
-        skipped: Keys of corrupt photos that were left out.
+        skipped: Keys of photos that cannot be read and were left out.
         encoded: Photo of a position as it is stored, such as a JPEG file; picklable; raises
             CorruptImageError; None as a whole where photos are not stored one by one.
     """
@@ -79,6 +99,21 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def read_for(self, index: int, side: int) -> Image.Image:
+        """Read a photo for a copy that fits into a square of a side.
+
+        Photos of up to 33 megapixels are read in full, as :attr:`read` does. Larger ones may come
+        reduced to a fraction of their size, with both sides at least three times as long as asked.
+
+        Args:
+            index: Position of the photo.
+            side: Side of the copy in px.
+
+        Raises:
+            UnreadableImageError: The photo cannot be read.
+        """
+        return read_reduced(self.read, index, side)
+
     def subset(self, indices: Sequence[int]) -> ImageSet:
         """Return the photos at some positions as an image set of their own.
 
@@ -95,7 +130,7 @@ class ImageSet:
             targets=tuple(self.targets[i] for i in chosen),
             given_split=tuple(self.given_split[i] for i in chosen),
             given_group=tuple(self.given_group[i] for i in chosen),
-            read=_Chosen(self.read, chosen),
+            read=_ChosenPhotos(self.read, chosen),
             read_mask=None if self.read_mask is None else _Chosen(self.read_mask, chosen),
             encoded=None if self.encoded is None else _Chosen(self.encoded, chosen),
         )
@@ -110,6 +145,14 @@ class _Chosen(Generic[_Result]):
 
     def __call__(self, index: int) -> _Result:
         return self.read(self.indices[index])
+
+
+@dataclass(frozen=True)
+class _ChosenPhotos(_Chosen[Image.Image]):
+    """A reader of the photos at some positions of another reader."""
+
+    def reduced(self, index: int, side: int) -> Image.Image:
+        return read_reduced(self.read, self.indices[index], side)
 
 
 def split_of(word: str) -> SplitName | None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from samix.data.collection import ImageSet, Progress
+from samix.data.pixels import ORDINARY, strips
+from samix.data.room import kept_room
 from samix.data.verification import threaded
 
 SMALL, LARGE = 32, 64  # px, sides of the grey copies
@@ -53,8 +55,9 @@ def take_fingerprints(images: ImageSet, *, progress: Progress | None = None) -> 
     pixels: list[str] = []
 
     def look(index: int) -> tuple[NDArray[np.uint8], tuple[int, int], str]:
-        photo = images.read(index)
-        return small_grey(photo, side), photo.size, _pixel_hash(photo)
+        with kept_room():  # equal photos are equal in every pixel: large ones are read in full
+            photo = images.read(index)
+            return small_grey(photo, side), photo.size, _pixel_hash(photo)
 
     for i, (copy, measures, digest) in enumerate(threaded(look, len(images), progress)):
         grey[i], size[i] = copy, measures
@@ -98,11 +101,12 @@ def equal_photos(pixels: Sequence[str] | NDArray[np.str_]) -> list[list[int]]:
 def _side(images: ImageSet) -> int:
     """Return the side of the copies: small where most photos are."""
     step = max(1, len(images) // _SAMPLED)
-    shorter = [min(images.read(i).size) for i in range(0, len(images), step)]
+    shorter = [min(images.read_for(i, LARGE).size) for i in range(0, len(images), step)]
     return SMALL if median(shorter) <= _SMALL_PHOTO else LARGE
 
 
 def _pixel_hash(photo: Image.Image) -> str:
     digest = hashlib.sha256(f"{photo.size}\0".encode())
-    digest.update(photo.tobytes())
+    for _, strip in strips(photo, most=ORDINARY):
+        digest.update(strip.tobytes())
     return digest.hexdigest()[:32]

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from samix.data.collection import NO_LABEL, ImageSet, SplitName, natural_key, split_of
-from samix.data.pixels import decode
+from samix.data.pixels import MAX_MEGAPIXELS, decode
 from samix.errors import CorruptImageError, InputError
 
 IMAGE_SUFFIXES = frozenset(
@@ -29,10 +29,17 @@ class FolderReader:
 
     root: str
     keys: tuple[str, ...]
+    max_megapixels: int = MAX_MEGAPIXELS
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
-        return decode(os.path.join(self.root, self.keys[index]), self.keys[index])
+        return self.reduced(index)
+
+    def reduced(self, index: int, side: int | None = None) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px; None is in full."""
+        key = self.keys[index]
+        path = os.path.join(self.root, key)
+        return decode(path, key, side=side, max_megapixels=self.max_megapixels)
 
     def encoded(self, index: int) -> bytes:
         """Return the file at a position."""
@@ -49,11 +56,15 @@ class MaskReader:
 
     root: str
     paths: tuple[str | None, ...]
+    max_megapixels: int = MAX_MEGAPIXELS
 
     def __call__(self, index: int) -> Image.Image | None:
         """Return the defect pixels at a position, or None where there is no mask file."""
         path = self.paths[index]
-        return None if path is None else decode(os.path.join(self.root, path), path).convert("L")
+        if path is None:
+            return None
+        whole = os.path.join(self.root, path)
+        return decode(whole, path, max_megapixels=self.max_megapixels).convert("L")
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,9 @@ class _Found:
     split: SplitName | None
 
 
-def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
+def open_folder(
+    root: Path, *, need_labels: bool = True, max_megapixels: int = MAX_MEGAPIXELS
+) -> ImageSet:
     """List the photos of a folder without opening them.
 
     Understood are `class/photo`, `train/class/photo` (with `val`, `valid` or `validation`, and
@@ -76,6 +89,7 @@ def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
     Args:
         root: An existing folder.
         need_labels: Refuse a folder without class folders.
+        max_megapixels: Larger photos are not read.
 
     Returns:
         The photos in natural order of their paths.
@@ -103,7 +117,7 @@ def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
     classes = sorted({f.label for f in found if f.label is not None}, key=natural_key)
     number = {label: i for i, label in enumerate(classes)}
     keys = tuple(f.key for f in found)
-    reader = FolderReader(str(root), keys)
+    reader = FolderReader(str(root), keys, max_megapixels)
     return ImageSet(
         name=root.resolve().name,
         classes=tuple(classes),
@@ -113,7 +127,7 @@ def open_folder(root: Path, *, need_labels: bool = True) -> ImageSet:
         given_group=(None,) * len(found),
         read=reader,
         encoded=reader.encoded,
-        read_mask=_masks(root, keys) if prefix else None,
+        read_mask=_masks(root, keys, max_megapixels) if prefix else None,
     )
 
 
@@ -197,8 +211,8 @@ def _level(root: Path, prefix: str, split: SplitName | None, need_labels: bool) 
     return found
 
 
-def _masks(root: Path, keys: tuple[str, ...]) -> MaskReader:
+def _masks(root: Path, keys: tuple[str, ...], max_megapixels: int) -> MaskReader:
     """Pair each photo `images/a/b.jpg` with the mask `masks/a/b.*` where there is one."""
     stems = {os.path.splitext(path)[0]: f"masks/{path}" for path in photos_below(root / "masks")}
     paths = tuple(stems.get(os.path.splitext(key.removeprefix("images/"))[0]) for key in keys)
-    return MaskReader(str(root), paths)
+    return MaskReader(str(root), paths, max_megapixels)

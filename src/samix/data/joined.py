@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from PIL import Image
 
-from samix.data.collection import NO_LABEL, ImageSet, ReadPhoto
+from samix.data.collection import NO_LABEL, ImageSet, ReadPhoto, read_reduced
 from samix.data.splits import Splits
 
 Source = tuple[str, ImageSet]
@@ -27,6 +27,11 @@ class _Readers:
         """Return the photo at a position."""
         at = bisect_right(self.starts, index) - 1
         return self.readers[at](index - self.starts[at])
+
+    def reduced(self, index: int, side: int) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px."""
+        at = bisect_right(self.starts, index) - 1
+        return read_reduced(self.readers[at], index - self.starts[at], side)
 
 
 def join_images(sources: Sequence[Source]) -> ImageSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from samix.data.collection import ImageSet, Progress
 from samix.data.demo import open_demo
 from samix.data.folder import open_folder
 from samix.data.parquet import open_parquet
+from samix.data.pixels import MAX_MEGAPIXELS, check_limit
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.data.verification import find_corrupt
 from samix.errors import InputError
 
 LeftOut = Callable[[str, str], None]
 
-_NAMED = 3  # how many corrupt photos a message names
+_NAMED = 3  # how many unreadable photos a message names
 
 
 def open_images(
@@ -25,6 +26,7 @@ def open_images(
     *,
     need_labels: bool = True,
     skip_corrupt: bool = False,
+    max_megapixels: int = MAX_MEGAPIXELS,
     root: str | Path | None = None,
     download: bool = False,
     progress: Progress | None = None,
@@ -39,11 +41,14 @@ def open_images(
             "hfds/owner/name".
         need_labels: Refuse a set without labels or with one class only. Without it a flat folder
             of photos is understood.
-        skip_corrupt: Leave corrupt photos out (`ImageSet.skipped` names them), not refuse them.
+        skip_corrupt: Leave out photos that cannot be read (`ImageSet.skipped` names them), not
+            refuse them.
+        max_megapixels: Photos of more million pixels are not read. A photo takes up to 4 bytes a
+            pixel while it is decoded, and as much again where it is turned or no plain RGB.
         root: Folder of the data for timm names.
         download: Let timm names fetch data that is not there yet.
         progress: Called with (done, total) while photos are verified.
-        left_out: Called with key and reason of each corrupt photo that is left out.
+        left_out: Called with key and reason of each photo that is left out.
 
     Returns:
         The image set.
@@ -51,9 +56,14 @@ def open_images(
     Raises:
         InputError: The data cannot be used; the message says why and what to do.
     """
-    images, files = _find(spec, need_labels, None if root is None else Path(root), download)
+    check_limit(max_megapixels)
+    folder = None if root is None else Path(root)
+    images, files = _find(spec, need_labels, folder, download, max_megapixels)
     if files is not None:
-        images = _verified(images, files, skip_corrupt, progress, left_out)
+        files = list(files)
+        bad = find_corrupt(images, files or None, max_megapixels=max_megapixels, progress=progress)
+        if bad:
+            images = _without(images, bad, skip_corrupt, left_out)
     if need_labels:
         check_labels(images)
     return images
@@ -77,7 +87,7 @@ def check_labels(images: ImageSet) -> None:
 
 
 def _find(
-    spec: str | Path, need_labels: bool, root: Path | None, download: bool
+    spec: str | Path, need_labels: bool, root: Path | None, download: bool, max_megapixels: int
 ) -> tuple[ImageSet, Iterable[Path] | None]:
     """Return the unverified set and the files behind it, or None where nothing can be corrupt."""
     name = "" if isinstance(spec, Path) else spec.strip()
@@ -89,16 +99,17 @@ def _find(
     path = Path(spec).expanduser()
     if not path.exists():
         if name.partition("/")[0] in PREFIXES:
-            return open_timm(name, root=root, download=download), ()
+            limit = max_megapixels
+            return open_timm(name, root=root, download=download, max_megapixels=limit), ()
         raise InputError(_missing(str(spec), path))
     try:
-        return _on_disk(path, need_labels)
+        return _on_disk(path, need_labels, max_megapixels)
     except PermissionError as error:
         msg = f"'{error.filename}' may not be read; change its permissions"
         raise InputError(msg) from error
 
 
-def _on_disk(path: Path, need_labels: bool) -> tuple[ImageSet, Iterable[Path]]:
+def _on_disk(path: Path, need_labels: bool, max_megapixels: int) -> tuple[ImageSet, Iterable[Path]]:
     if path.is_file():
         if path.suffix != ".parquet":
             msg = f"'{path}' is a file; give the folder that holds the photos"
@@ -107,9 +118,9 @@ def _on_disk(path: Path, need_labels: bool) -> tuple[ImageSet, Iterable[Path]]:
     else:
         root, tables = path, sorted(path.rglob("*.parquet"))
     if tables:
-        images = open_parquet(root, tables)
+        images = open_parquet(root, tables, max_megapixels=max_megapixels)
     else:
-        images = open_folder(path, need_labels=need_labels)
+        images = open_folder(path, need_labels=need_labels, max_megapixels=max_megapixels)
         tables = [Path(root, key) for key in images.keys]
     return images, tables
 
@@ -122,31 +133,26 @@ def _missing(spec: str, path: Path) -> str:
     return f"no such folder or image set: '{spec}'; {guess}"
 
 
-def _verified(
-    images: ImageSet,
-    files: Iterable[Path],
-    skip_corrupt: bool,
-    progress: Progress | None,
-    left_out: LeftOut | None,
+def _without(
+    images: ImageSet, bad: Mapping[int, str], skip_corrupt: bool, left_out: LeftOut | None
 ) -> ImageSet:
-    """Decode every photo; refuse or leave out the corrupt ones."""
-    files = list(files)
-    corrupt = find_corrupt(images, files or None, progress=progress)
-    if not corrupt:
-        return images
+    """Refuse or leave out the photos that cannot be read; ``bad`` has the reason of each."""
     if not skip_corrupt:
-        first = "; ".join(list(corrupt.values())[:_NAMED])
-        more = "" if len(corrupt) <= _NAMED else f" and {len(corrupt) - _NAMED} more"
+        first = "; ".join(list(bad.values())[:_NAMED])
+        more = "" if len(bad) <= _NAMED else f" and {len(bad) - _NAMED} more"
         msg = (
-            f"{len(corrupt)} of {len(images)} photos are corrupt: {first}{more}; "
-            "repair them or leave them out with --skip-corrupt"
+            f"{len(bad)} of {len(images)} photos cannot be used: {first}{more}; "
+            "repair what is corrupt, or leave it out with --skip-corrupt"
         )
         raise InputError(msg)
-    if len(corrupt) == len(images):
-        msg = f"all {len(images)} photos of '{images.name}' are corrupt; nothing is left to use"
+    if len(bad) == len(images):
+        first = next(iter(bad.values()))
+        msg = (
+            f"none of the {len(images)} photos of '{images.name}' can be used: {first}; repair them"
+        )
         raise InputError(msg)
     if left_out is not None:
-        for index, reason in corrupt.items():
+        for index, reason in bad.items():
             left_out(images.keys[index], reason)
-    kept = images.subset([i for i in range(len(images)) if i not in corrupt])
-    return replace(kept, skipped=tuple(images.keys[i] for i in corrupt))
+    kept = images.subset([i for i in range(len(images)) if i not in bad])
+    return replace(kept, skipped=tuple(images.keys[i] for i in bad))

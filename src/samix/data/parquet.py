@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,41 +13,83 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from samix.data.collection import NO_LABEL, ImageSet, SplitName, natural_key, split_of
-from samix.data.pixels import decode
+from samix.data.parquet_groups import (
+    MOST_ROWS,
+    GroupCache,
+    packed_size,
+    read_metadata,
+    unpack_group,
+)
+from samix.data.pixels import MAX_MEGAPIXELS, decode
 from samix.errors import InputError
 from samix.plain_json import parse_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MEMORY_LIMIT = 8 * 2**30  # bytes of encoded photos that are kept in memory
+# Photos hardly get smaller when they are packed: what unpacks to more than this multiple of its
+# files is read by row groups, of which few stay in memory.
+_UNPACKED = 2
+_SMALL_SET = 2**28  # bytes that any set may unpack to
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 
 
 @dataclass(frozen=True)
 class ParquetReader:
-    """Reads photos of several parquet files by position; the encoded bytes stay in memory."""
+    """Reads photos of several parquet files by position; encoded bytes stay in memory if they fit.
+
+    Attributes:
+        root: The folder that files are relative to.
+        files: The files.
+        starts: Position of the first photo of each file.
+        groups: File and number of each row group.
+        group_starts: Position of the first photo of each row group.
+        column: Path of the column of photos.
+        kept: Row groups in memory.
+        max_megapixels: Larger photos are not read.
+    """
 
     root: str
     files: tuple[str, ...]
     starts: tuple[int, ...]
+    groups: tuple[tuple[int, int], ...]
+    group_starts: tuple[int, ...]
     column: str
+    kept: GroupCache = field(compare=False)
+    max_megapixels: int = MAX_MEGAPIXELS
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
-        file, row = self._place(index)
-        return decode(self.encoded(index), f"{file}#{row}")
+        return self.reduced(index)
+
+    def reduced(self, index: int, side: int | None = None) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px; None is in full."""
+        at = bisect_right(self.starts, index) - 1
+        key = f"{self.files[at]}#{index - self.starts[at]}"
+        return decode(self.encoded(index), key, side=side, max_megapixels=self.max_megapixels)
 
     def encoded(self, index: int) -> bytes:
         """Return the encoded photo at a position; empty where there is none."""
-        file, row = self._place(index)
-        data: bytes | None = _encoded(str(Path(self.root, file)), self.column)[row].as_py()
-        return b"" if data is None else data
+        at = bisect_right(self.group_starts, index) - 1
+        data: Any = self._group(at)[index - self.group_starts[at]].as_py()
+        if isinstance(data, dict):
+            data = data["bytes"]
+        return b"" if data is None else bytes(data)
 
-    def _place(self, index: int) -> tuple[str, int]:
-        """Return the file and the row of a position."""
-        at = bisect_right(self.starts, index) - 1
-        return self.files[at], index - self.starts[at]
+    def keep(self) -> None:
+        """Read row groups into memory until it is full, so that forked workers share them."""
+        for at in range(len(self.groups)):
+            self._group(at)
+            if self.kept.full:
+                return
+
+    def _group(self, at: int) -> pa.ChunkedArray:
+        number, group = self.groups[at]
+        path = Path(self.root, self.files[number])
+        unpack = partial(unpack_group, path, self.column, group, self.kept.limit)
+        return self.kept.get(at, unpack)
 
 
 @dataclass(frozen=True)
@@ -58,16 +100,22 @@ class _Labels:
     values: list[Any]
 
 
-def open_parquet(root: Path, files: list[Path]) -> ImageSet:
+def open_parquet(
+    root: Path, files: list[Path], *, max_megapixels: int = MAX_MEGAPIXELS
+) -> ImageSet:
     """List the photos of parquet files.
 
     The photo column is a struct with `bytes` (or plain binary), the label column holds positions
     whose class names stand in the file's metadata, or class names. The split comes from the file
     name: `train-00000-of-00001.parquet`.
 
+    Photos stay in memory as they are encoded, up to twice the size of the files and up to
+    MEMORY_LIMIT. What unpacks to more is read by row groups, each of which must fit.
+
     Args:
         root: The folder that keys are relative to.
         files: The parquet files below it.
+        max_megapixels: Larger photos are not read.
 
     Returns:
         The photos in the order of files and rows.
@@ -77,20 +125,28 @@ def open_parquet(root: Path, files: list[Path]) -> ImageSet:
             about their classes.
     """
     ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
-    total = sum(file.stat().st_size for file in ordered)
-    if total > MEMORY_LIMIT:
-        msg = (
-            f"parquet files in '{root}' hold {total / 2**30:.1f} GiB, more than the "
-            f"{MEMORY_LIMIT / 2**30:.0f} GiB kept in memory; unpack them into class folders"
-        )
-        raise InputError(msg)
+    limit = _memory_for(sum(file.stat().st_size for file in ordered))
     names = tuple(file.relative_to(root).as_posix() for file in ordered)
-    schemas = [_schema(file) for file in ordered]
-    column = _photo_column(ordered[0], schemas[0])
-    counts = [len(_encoded(str(file), column)) for file in ordered]
-    labels = [_labels(file, schema) for file, schema in zip(ordered, schemas, strict=True)]
+    metadata = [read_metadata(file) for file in ordered]
+    counts = [one.num_rows for one in metadata]
+    if sum(counts) > MOST_ROWS:
+        msg = f"parquet files in '{root}' hold {sum(counts)} rows, expected at most {MOST_ROWS}"
+        raise InputError(f"{msg}; give the folder of fewer files")
+    schemas = [one.schema.to_arrow_schema() for one in metadata]
+    found = [_photo_column(file, one) for file, one in zip(ordered, schemas, strict=True)]
+    column = found[0]
+    other = next((name for name in found if name != column), None)
+    if other is not None:
+        msg = f"parquet files in '{root}' have photos in '{column}' and in '{other}'"
+        raise InputError(f"{msg}; give the folder of one set")
+    labels = [
+        _labels(file, schema, one, limit)
+        for file, schema, one in zip(ordered, schemas, metadata, strict=True)
+    ]
     classes, targets = _numbered(root, labels, counts)
-    reader = ParquetReader(str(root), names, tuple(accumulate(counts, initial=0))[:-1], column)
+    reader = _reader(root, names, metadata, column, GroupCache(limit), max_megapixels)
+    if sum(_packed(one, column) for one in metadata) <= limit:
+        reader.keep()
     return ImageSet(
         name=root.resolve().name,
         classes=classes,
@@ -103,15 +159,39 @@ def open_parquet(root: Path, files: list[Path]) -> ImageSet:
     )
 
 
-def _schema(file: Path) -> pa.Schema:
-    import pyarrow as pa  # noqa: PLC0415 - only image sets in parquet need it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+def _memory_for(size: int) -> int:
+    """Return how many bytes the photos of files of a size in bytes may take."""
+    return min(MEMORY_LIMIT, max(_SMALL_SET, _UNPACKED * size))
 
-    try:
-        return pq.read_schema(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        msg = f"'{file}' is not a readable parquet file ({error}); fetch it again"
-        raise InputError(msg) from error
+
+def _packed(metadata: pq.FileMetaData, column: str) -> int:
+    """Return how many bytes a column of a file has before it is decoded."""
+    return sum(packed_size(metadata, column, group) for group in range(metadata.num_row_groups))
+
+
+def _reader(
+    root: Path,
+    names: tuple[str, ...],
+    metadata: list[pq.FileMetaData],
+    column: str,
+    kept: GroupCache,
+    max_megapixels: int,
+) -> ParquetReader:
+    """Return the reader of the photos of some files."""
+    groups = tuple(
+        (file, group) for file, one in enumerate(metadata) for group in range(one.num_row_groups)
+    )
+    rows = [metadata[file].row_group(group).num_rows for file, group in groups]
+    return ParquetReader(
+        root=str(root),
+        files=names,
+        starts=tuple(accumulate((one.num_rows for one in metadata), initial=0))[:-1],
+        groups=groups,
+        group_starts=tuple(accumulate(rows, initial=0))[:-1],
+        column=column,
+        kept=kept,
+        max_megapixels=max_megapixels,
+    )
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -126,12 +206,13 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
 
 def _photo_column(file: Path, schema: pa.Schema) -> str:
     """Return the path of the column that holds encoded photos."""
-    for field in schema:
-        kind = str(field.type)
-        if kind.startswith("struct") and "bytes: " in kind:
-            return f"{field.name}.bytes"
-        if kind in {"binary", "large_binary"}:
-            return str(field.name)
+    for one in schema:
+        kind = one.type
+        inner = kind.get_field_index("bytes") if str(kind).startswith("struct") else -1
+        if inner >= 0 and _is_binary(kind.field(inner).type):
+            return f"{one.name}.bytes"
+        if _is_binary(kind):
+            return str(one.name)
     columns = ", ".join(schema.names)
     msg = (
         f"'{file}' has no column of encoded photos, only {columns}; expected a struct with "
@@ -140,27 +221,13 @@ def _photo_column(file: Path, schema: pa.Schema) -> str:
     raise InputError(msg)
 
 
-@cache
-def _encoded(file: str, column: str) -> Any:
-    """Return the encoded photos of one file; kept, so that forked workers share them."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    try:
-        table = pq.read_table(file, columns=[column])
-    except (OSError, pa.ArrowInvalid) as error:
-        msg = f"'{file}' is not a readable parquet file ({error}); fetch it again"
-        raise InputError(msg) from error
-    photos = table.column(0)
-    if pa.types.is_struct(photos.type):
-        photos = pc.struct_field(photos, "bytes")
-    return photos.cast(pa.large_binary()).combine_chunks()
+def _is_binary(kind: pa.DataType) -> bool:
+    return str(kind) in {"binary", "large_binary"}
 
 
-def _labels(file: Path, schema: pa.Schema) -> _Labels | None:
+def _labels(file: Path, schema: pa.Schema, metadata: pq.FileMetaData, limit: int) -> _Labels | None:
     """Read the label column of one file, or None where it has none."""
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - only image sets in parquet need it
 
     features = _features(schema)
     named = [
@@ -169,7 +236,15 @@ def _labels(file: Path, schema: pa.Schema) -> _Labels | None:
     name = next((n for n in (*_LABEL_COLUMNS, *named) if n in schema.names), None)
     if name is None:
         return None
-    values = pq.read_table(file, columns=[name]).column(0).to_pylist()
+    kind = schema.field(name).type
+    if pa.types.is_nested(kind):
+        msg = f"column '{name}' of '{file}' holds {kind}, expected one number or name a photo"
+        raise InputError(f"{msg}; write such a column, or name this one otherwise")
+    values: list[Any] = []
+    texts: dict[Any, Any] = {}  # a name that comes again is one object
+    for group in range(metadata.num_row_groups):
+        for part in unpack_group(file, name, group, limit).chunks:
+            values += (texts.setdefault(value, value) for value in part.to_pylist())
     names = features.get(name, {}).get("names") if name in named else None
     if isinstance(names, dict):
         names = [names[position] for position in sorted(names, key=int)]

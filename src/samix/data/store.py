@@ -45,7 +45,7 @@ class PhotoStore:
         return torch.stack([self._read(i) for i in index.tolist()])
 
     def keep(self, progress: Progress | None = None) -> None:
-        """Read all photos into memory."""
+        """Read all photos into memory, which takes :attr:`need` bytes."""
         kept = torch.empty(len(self), 3, self.size, self.size, dtype=torch.uint8)
         known = kept_photos(self.images, self.size)
         new = [i for i, at in enumerate(self.indices) if at not in known]
@@ -55,7 +55,8 @@ class PhotoStore:
         for i, photo in zip(
             new, threaded(lambda n: self._read(new[n]), len(new), progress), strict=True
         ):
-            kept[i] = known[self.indices[i]] = photo
+            kept[i] = photo
+            known[self.indices[i]] = kept[i]  # the same memory
         self.kept = kept
 
     @property
@@ -64,4 +65,4 @@ class PhotoStore:
         return len(self) * 3 * self.size**2
 
     def _read(self, index: int) -> Tensor:
-        return squeeze(self.images.read(self.indices[index]), self.size)
+        return squeeze(self.images.read_for(self.indices[index], self.size), self.size)

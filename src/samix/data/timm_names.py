@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from samix.data.collection import NO_LABEL, ImageSet, SplitName, split_of
-from samix.data.pixels import decode, to_rgb
+from samix.data.pixels import MAX_MEGAPIXELS, decode, to_rgb
 from samix.errors import InputError
 
 PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
@@ -38,15 +38,21 @@ class TimmReader:
     sources: tuple[Any, ...]
     starts: tuple[int, ...]
     keys: tuple[str, ...]
+    max_megapixels: int = MAX_MEGAPIXELS
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
+        return self.reduced(index)
+
+    def reduced(self, index: int, side: int | None = None) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px; None is in full."""
         at = bisect_right(self.starts, index) - 1
         source, row = self.sources[at], index - self.starts[at]
         if not hasattr(source, "reader"):
             return to_rgb(source[row][0])
         # Not source[row]: that would put another photo in the place of a corrupt one.
-        return decode(self.encoded(index), self.keys[index])
+        key, limit = self.keys[index], self.max_megapixels
+        return decode(self.encoded(index), key, side=side, max_megapixels=limit)
 
     def encoded(self, index: int) -> bytes:
         """Return the encoded photo at a position; only of sets that have a reader."""
@@ -56,13 +62,20 @@ class TimmReader:
             return data
 
 
-def open_timm(name: str, *, root: Path | None = None, download: bool = False) -> ImageSet:
+def open_timm(
+    name: str,
+    *,
+    root: Path | None = None,
+    download: bool = False,
+    max_megapixels: int = MAX_MEGAPIXELS,
+) -> ImageSet:
     """Open an image set by its timm name.
 
     Args:
         name: "torch/" and a torchvision name, or "hfds/" and a Hugging Face name or folder.
         root: Folder that holds the data; needed for "torch/", the cache folder for "hfds/".
         download: Fetch "torch/" data that is not there yet.
+        max_megapixels: Larger photos are not read.
 
     Returns:
         The photos of all splits that the set has.
@@ -78,7 +91,8 @@ def open_timm(name: str, *, root: Path | None = None, download: bool = False) ->
     sources = tuple(source for _, source in parts)
     counts = [len(source) for source in sources]
     keys = tuple(f"{s}#{i}" for (s, _), c in zip(parts, counts, strict=True) for i in range(c))
-    reader = TimmReader(sources, tuple(accumulate(counts, initial=0))[:-1], keys)
+    starts = tuple(accumulate(counts, initial=0))[:-1]
+    reader = TimmReader(sources, starts, keys, max_megapixels)
     return ImageSet(
         name=name,
         classes=_class_names(sources[0]),

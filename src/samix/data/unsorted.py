@@ -12,7 +12,7 @@ from PIL import Image
 
 from samix.data.collection import NO_LABEL, ImageSet, natural_key
 from samix.data.folder import IMAGE_SUFFIXES, has_mask_tree, photos_below
-from samix.data.pixels import decode
+from samix.data.pixels import MAX_MEGAPIXELS, check_limit, decode
 from samix.errors import InputError
 
 
@@ -21,13 +21,19 @@ class FileReader:
     """Reads photos from files by position."""
 
     files: tuple[str, ...]
+    max_megapixels: int = MAX_MEGAPIXELS
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
-        return decode(self.files[index], self.files[index])
+        return self.reduced(index)
+
+    def reduced(self, index: int, side: int | None = None) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px; None is in full."""
+        file = self.files[index]
+        return decode(file, file, side=side, max_megapixels=self.max_megapixels)
 
 
-def open_unsorted(words: Sequence[str]) -> ImageSet:
+def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet:
     """List photos without labels, without opening them.
 
     A folder is searched at any depth, in natural order of the paths; its subfolders mean nothing.
@@ -36,6 +42,7 @@ def open_unsorted(words: Sequence[str]) -> ImageSet:
 
     Args:
         words: Folders and files, in the wanted order; one that comes again is taken once.
+        max_megapixels: Larger photos are not read.
 
     Returns:
         The photos, each with the path that leads to it from here as its key; no classes.
@@ -43,6 +50,7 @@ def open_unsorted(words: Sequence[str]) -> ImageSet:
     Raises:
         InputError: Nothing was given, or something is not there, may not be read or holds no photo.
     """
+    check_limit(max_megapixels)
     if not words:
         raise InputError("no photos were given; name a folder of photos, or files")
     files = tuple(dict.fromkeys(file for word in words for file in _files_of(word)))
@@ -53,7 +61,7 @@ def open_unsorted(words: Sequence[str]) -> ImageSet:
         targets=(NO_LABEL,) * len(files),
         given_split=(None,) * len(files),
         given_group=(None,) * len(files),
-        read=FileReader(files),
+        read=FileReader(files, max_megapixels),
     )
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from samix.data.collection import ImageSet, Progress
-from samix.errors import CorruptImageError
+from samix.data.pixels import MAX_MEGAPIXELS
+from samix.errors import UnreadableImageError
 
 _Result = TypeVar("_Result")
 _CHUNK = 64
+_SIDE = 32  # px: decoding for a copy of that side shows whether a photo is whole
 
 
 def threaded(
@@ -49,7 +51,11 @@ def threaded(
 
 
 def find_corrupt(
-    images: ImageSet, files: Iterable[Path] | None = None, *, progress: Progress | None = None
+    images: ImageSet,
+    files: Iterable[Path] | None = None,
+    *,
+    max_megapixels: int = MAX_MEGAPIXELS,
+    progress: Progress | None = None,
 ) -> dict[int, str]:
     """Decode every photo and report those that cannot be read.
 
@@ -58,20 +64,23 @@ def find_corrupt(
         files: The files that hold them. Where they are given, the outcome is kept in the user's
             cache folder, and of the same files (path, size, time of change) only the corrupt
             photos are decoded again.
+        max_megapixels: What the photos were opened with: a record holds for one limit.
         progress: Called with (done, total) now and then.
 
     Returns:
-        The reason for each corrupt photo by position.
+        The reason for each photo that cannot be read, by position.
     """
 
     def reason(index: int) -> str | None:
         try:
-            images.read(index)
-        except CorruptImageError as error:
+            images.read_for(index, _SIDE)
+        except UnreadableImageError as error:
             return str(error)
         return None
 
-    record = None if files is None else cache_folder() / "verified" / f"{_print(files)}.json"
+    record = None
+    if files is not None:
+        record = cache_folder() / "verified" / f"{_print(files, max_megapixels)}.json"
     if record is not None and record.is_file():
         with contextlib.suppress(OSError, ValueError):  # an unreadable record is made again
             suspects = [int(index) for index in json.loads(record.read_text())]
@@ -95,9 +104,9 @@ def cache_folder() -> Path:
     return Path(own) if own else Path(base, "samix")
 
 
-def _print(files: Iterable[Path]) -> str:
+def _print(files: Iterable[Path], max_megapixels: int) -> str:
     """Return a fingerprint of some files from their paths, sizes and times of change."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{max_megapixels}\n".encode())
     for file in files:
         try:
             status = file.stat()

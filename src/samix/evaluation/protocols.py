@@ -116,4 +116,6 @@ def _largest_share(photos: Photos, part: str) -> float:
 
 
 def _skipped(data: ImageSet) -> tuple[str, ...]:
-    return (f"{len(data.skipped)} corrupt photos are left out.",) if data.skipped else ()
+    return (
+        (f"{len(data.skipped)} photos that cannot be read are left out.",) if data.skipped else ()
+    )

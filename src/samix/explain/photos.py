@@ -77,7 +77,7 @@ class RunPhotos:
         return self.classes[target] if target >= 0 else ""
 
     def _photo(self, position: int) -> Tensor:
-        return squeeze(self.images.read(position), self.size)
+        return squeeze(self.images.read_for(position, self.size), self.size)
 
 
 def open_photos(
@@ -88,6 +88,7 @@ def open_photos(
     root: str | None = None,
     download: bool = False,
     skip_corrupt: bool = False,
+    max_megapixels: int | None = None,
     progress: Progress | None = None,
 ) -> RunPhotos:
     """Open the photos of a run, each in the part that the run had it in.
@@ -98,15 +99,17 @@ def open_photos(
         data: Where its photos are now; None takes what the run's config.yaml says.
         root: Folder of the data for timm names; None takes that of the run.
         download: Let timm names fetch data.
-        skip_corrupt: Leave corrupt photos out.
+        skip_corrupt: Leave out photos that cannot be read.
+        max_megapixels: Photos of more million pixels are not read; None takes that of the run.
         progress: Called with (done, total) while photos are verified.
 
     Raises:
         InputError: The data is not there, is not that of the run, or has other classes.
     """
     config = source.config
+    limit = config.max_megapixels if max_megapixels is None else max_megapixels
     if data is None:
-        images = _own_images(source, skip_corrupt or config.skip_corrupt, progress)
+        images = _own_images(source, skip_corrupt or config.skip_corrupt, limit, progress)
     elif len(data_of(config)) > 1:
         raise InputError(
             f"the run '{source.run.path}' learned from {len(data_of(config))} sets of photos, "
@@ -117,6 +120,7 @@ def open_photos(
             data,
             need_labels=bool(subject.classes),
             skip_corrupt=skip_corrupt,
+            max_megapixels=limit,
             root=root or config.data_root,
             download=download,
             progress=progress,
@@ -124,11 +128,13 @@ def open_photos(
     classes, targets = _classes(subject, images)
     parts, notes = _parts(source.run.splits, images, targets, labelled=bool(subject.classes))
     if images.skipped:
-        notes = (*notes, f"{len(images.skipped)} corrupt photos are left out.")
+        notes = (*notes, f"{len(images.skipped)} photos that cannot be read are left out.")
     return RunPhotos(images, classes, targets, parts, subject.image_size, notes)
 
 
-def _own_images(source: Source, skip_corrupt: bool, progress: Progress | None) -> ImageSet:
+def _own_images(
+    source: Source, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
+) -> ImageSet:
     """Open what the run learned from, or say that it has moved."""
     moved = [
         data for data in data_of(source.config) if Path(data).is_absolute() and not _there(data)
@@ -137,9 +143,7 @@ def _own_images(source: Source, skip_corrupt: bool, progress: Progress | None) -
         raise InputError(
             f"the photos of the run are no longer at '{moved[0]}'; say where they are with --data"
         )
-    config = source.config
-    if skip_corrupt and not config.skip_corrupt:
-        config = replace(config, skip_corrupt=True)
+    config = replace(source.config, skip_corrupt=skip_corrupt, max_megapixels=max_megapixels)
     return joined(open_sources(config, progress=progress))
 
 

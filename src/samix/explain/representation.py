@@ -174,7 +174,9 @@ def _two_views(
     plain = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     view = train_view(subject.image_size, mean=plain[0], std=plain[1])
     index = torch.arange(len(positions)).numpy()
-    stored = torch.stack([view.load(photos.images.read(at)) for at in positions])
+    stored = torch.stack(
+        [view.load(photos.images.read_for(at, view.load_size)) for at in positions]
+    )
     seen = []
     for epoch in (0, 1):
         views = view(stored, random_keys(seed, epoch, index))

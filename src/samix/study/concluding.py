@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from samix.data import ImageSet, Splits, open_images, read_splits
+from samix.data.pixels import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.plain_json import read_json
 from samix.report.poc_page import write_poc_report
@@ -45,7 +46,10 @@ def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, 
     """
     train = study["train"]
     images = open_images(
-        train["data"], skip_corrupt=train.get("skip_corrupt", False), root=train.get("data_root")
+        train["data"],
+        skip_corrupt=train.get("skip_corrupt", False),
+        max_megapixels=train.get("max_megapixels", MAX_MEGAPIXELS),
+        root=train.get("data_root"),
     )
     return images, read_splits(folder.splits, images)
 
@@ -87,6 +91,7 @@ def conclude(
     pictures = draw_pictures(
         folder.path, policy=findings["verdict"]["policy"], data=train["data"],
         root=train.get("data_root"), skip_corrupt=train.get("skip_corrupt", False),
+        max_megapixels=train.get("max_megapixels"),
     )  # fmt: skip
     announce("drawing pictures", 1, 1)
     write_poc_report(

@@ -145,6 +145,7 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
     images = open_images(
         config.data,
         skip_corrupt=config.skip_corrupt,
+        max_megapixels=config.max_megapixels,
         root=config.data_root,
         download=config.download,
         progress=lambda done, total: announce("checking photos", done, total),
@@ -201,7 +202,7 @@ def _train_settings(
     chosen: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the settings of supervised training, those that were chosen before the others."""
-    names = ("data", "data_root", "skip_corrupt", "duplicates")
+    names = ("data", "data_root", "skip_corrupt", "max_megapixels", "duplicates")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names}
     small = _median_side(images) < _SMALL
     if device == "cpu":
@@ -225,8 +226,8 @@ def _train_settings(
 def _pretrain_settings(train: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of self-supervised training on the same network."""
     kept = (
-        "data", "data_root", "skip_corrupt", "duplicates", "model_kwargs", "image_size",
-        "backbone", "stem", "cost", "device", "guard", "pretrained", "tap",
+        "data", "data_root", "skip_corrupt", "max_megapixels", "duplicates", "model_kwargs",
+        "image_size", "backbone", "stem", "cost", "device", "guard", "pretrained", "tap",
     )  # fmt: skip
     settings = {name: train[name] for name in kept if name in train}
     return {
@@ -239,5 +240,5 @@ def _pretrain_settings(train: Mapping[str, Any]) -> dict[str, Any]:
 def _median_side(images: ImageSet) -> float:
     """Return the median of the smaller sides of some photos in px."""
     step = max(1, len(images) // _LOOKED)
-    sides = sorted(min(images.read(i).size) for i in range(0, len(images), step))
+    sides = sorted(min(images.read_for(i, _SMALL).size) for i in range(0, len(images), step))
     return float(sides[len(sides) // 2])

@@ -60,6 +60,7 @@ def draw_pictures(
     root: str | None = None,
     download: bool = False,
     skip_corrupt: bool = False,
+    max_megapixels: int | None = None,
 ) -> list[Row]:
     """Draw the pictures of a PoC into its folder, and write pictures.json.
 
@@ -75,7 +76,8 @@ def draw_pictures(
         data: Where the photos are now; None takes what the runs say.
         root: Folder of the data for timm names.
         download: Let timm names fetch data.
-        skip_corrupt: Leave corrupt photos out.
+        skip_corrupt: Leave out photos that cannot be read.
+        max_megapixels: Photos of more million pixels are not read; None takes what the runs say.
 
     Returns:
         The rows of pictures.json as :func:`read_pictures` returns them.
@@ -88,6 +90,7 @@ def draw_pictures(
     runs = find_runs(poc, (BASELINE, policy, FULL))
     given: dict[str, Any] = {
         "data": data, "root": root, "download": download, "skip_corrupt": skip_corrupt,
+        "max_megapixels": max_megapixels,
     }  # fmt: skip
     rows = _drawn(poc, runs, policy, options, given)
     folder.mkdir(parents=True, exist_ok=True)

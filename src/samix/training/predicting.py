@@ -15,7 +15,7 @@ from torch import Tensor
 
 from samix.data import ImageSet, View
 from samix.data.verification import threaded
-from samix.errors import CorruptImageError, InputError
+from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
 from samix.networks import in_format
 
@@ -33,7 +33,7 @@ class PredictOptions:
 
     Attributes:
         probabilities: Also write the softmax of each class.
-        skip_corrupt: Leave corrupt photos out, instead of refusing them all.
+        skip_corrupt: Leave out photos that cannot be read, instead of refusing them all.
         batch_size: Photos that are judged at once, at least 1.
     """
 
@@ -54,7 +54,7 @@ class Predicted:
         photos: Number of photos that were judged.
         counts: Photos of each class.
         confidence: Mean confidence of those photos; None for a class that none is in.
-        skipped: The corrupt photos that were left out, with the reason of each.
+        skipped: The photos that cannot be read and were left out, with the reason of each.
     """
 
     photos: int
@@ -167,8 +167,8 @@ def _read(view: View, images: ImageSet, at: Sequence[int]) -> list[Tensor | str]
 
     def one(place: int) -> Tensor | str:
         try:
-            return view.load(images.read(at[place]))
-        except CorruptImageError as error:
+            return view.load(images.read_for(at[place], view.load_size))
+        except UnreadableImageError as error:
             return str(error)
 
     return list(threaded(one, len(at), chunk=_CHUNK))

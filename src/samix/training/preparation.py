@@ -288,7 +288,7 @@ def _skipped_note(images: ImageSet) -> tuple[str, ...]:
     if not images.skipped:
         return ()
     named = ", ".join(images.skipped[:3])
-    return (f"{len(images.skipped)} corrupt photos are left out ({named}).",)
+    return (f"{len(images.skipped)} photos that cannot be read are left out ({named}).",)
 
 
 def _named(announce: Announce | None, what: str) -> Callable[[int, int], None] | None:

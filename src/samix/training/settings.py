@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 
 from samix.data import DuplicateUse
+from samix.data.pixels import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.methods import COSTS, DEFAULT_COST
 from samix.networks.described import MOST_PIXELS, check_model_options
@@ -33,7 +34,8 @@ class RunConfig:
         preset: Name of the preset that the values came from, for the record.
         data_root: Folder of the data for timm names.
         download: Let timm names fetch data.
-        skip_corrupt: Leave corrupt photos out instead of refusing them.
+        skip_corrupt: Leave out photos that cannot be read, instead of refusing them.
+        max_megapixels: Photos of more million pixels are not read.
         group_by: Regular expression or CSV that says which photos belong together.
         duplicates: "group" keeps near-duplicates on one side of a new split, "ignore" does not look
             for them; see :func:`samix.data.keep_together`.
@@ -89,6 +91,7 @@ class RunConfig:
     data_root: str | None = None
     download: bool = False
     skip_corrupt: bool = False
+    max_megapixels: int = MAX_MEGAPIXELS
     group_by: str | None = None
     duplicates: DuplicateUse = "group"
     splits: str | None = None

@@ -42,6 +42,7 @@ def open_sources(
         raise InputError(f"DATA '{twice}' is given twice; name each set once")
     options: dict[str, Any] = {
         "skip_corrupt": config.skip_corrupt,
+        "max_megapixels": config.max_megapixels,
         "root": config.data_root,
         "download": config.download,
     }
