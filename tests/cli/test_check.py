@@ -186,7 +186,7 @@ def test_bad_input_is_refused_in_one_sentence(capsys):
         assert named.lower() in complaint(["check", *words], capsys).lower()
     for path in Path("photos").rglob("*.png"):
         path.write_bytes(b"")
-    assert "all 4 photos" in complaint(["check", "photos"], capsys)
+    assert "none of the 4 photos" in complaint(["check", "photos"], capsys)
     assert not Path("runs").exists()
 
 

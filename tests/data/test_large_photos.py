@@ -139,7 +139,7 @@ def test_a_large_jpeg_differs_little_after_draft_mode(orientation: int) -> None:
     small = squeeze(decode(data, "a", side=48), 48).int()
     whole = squeeze(in_one_piece(data), 48).int()
     apart = (small - whole).abs()
-    assert apart.max() <= 16  # of 255, at the edges of the stripes; docs/data.md says so
+    assert apart.max() <= 16  # of 255, at the edges of the stripes; docs/photos.md says so
     assert apart.float().mean() <= 1.1
 
 
