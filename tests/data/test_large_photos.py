@@ -14,15 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from torch import Tensor
 
+from samix.cli import main
 from samix.data import ImageSet, join_images, open_images
 from samix.data.fingerprints import take_fingerprints
 from samix.data.pixels import GAP, ORDINARY, decode, to_rgb
 from samix.data.room import ROOM, kept_room, room_for
+from samix.data.store import PhotoStore
 from samix.data.unsorted import open_unsorted
 from samix.data.verification import find_corrupt
 from samix.data.views import squeeze
 from samix.errors import CorruptImageError, InputError, LargeImageError
+from samix.training.config import TrainConfig
+from samix.training.sources import open_sources
 
 ORIENTATION = 0x0112
 HEIGHT, WIDTH = 60, 83
@@ -358,3 +363,41 @@ def test_memory_of_a_large_photo(tmp_path: Path) -> None:
     taken = {name: said.get() for name in cases}
     assert all(taken[name] < most for name, (_, most) in cases.items()), taken
     assert taken["c.png"] >= side**2 * 2 // 2**20 - 10  # what is decoded is seen
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("train", "pretrain", "evaluate", "poc", "predict", "preview", "explain", "check"),
+        *("check-policy", "ui", "mixer train", "mixer inspect"),
+    ],
+)
+def test_every_command_that_reads_photos_has_the_limit(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    assert "--max-megapixels" in capsys.readouterr().out
+
+
+def test_a_run_reads_with_its_own_limit(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("1", (1500, 1000)).save(tmp_path / name / "0.png")
+    assert len(open_sources(TrainConfig(data=str(tmp_path)))[0][1]) == 2
+    with pytest.raises(InputError, match="--max-megapixels 2"):
+        open_sources(TrainConfig(data=str(tmp_path), max_megapixels=1))
+
+
+def test_photos_in_memory_take_what_was_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = open_images("demo:photos_per_class=4,size=16")
+    known: dict[int, Tensor] = {}
+    monkeypatch.setattr("samix.data.store.kept_photos", lambda images, size: known)
+    store = PhotoStore(images, range(5), 16)
+    need = store.need
+    store.keep()
+    assert store.kept is not None
+    assert store.kept.untyped_storage().nbytes() == need
+    memory = {photo.untyped_storage().data_ptr() for photo in known.values()}
+    assert memory == {store.kept.untyped_storage().data_ptr()}  # no copy beside it
+    assert sorted(known) == [0, 1, 2, 3, 4]
