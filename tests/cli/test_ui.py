@@ -1,17 +1,13 @@
 from __future__ import annotations
 
+import io
+import mimetypes
 import os
 import random
-import re
-import signal
 import socket
-import subprocess
-import sys
-import time
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -21,7 +17,8 @@ from PIL import Image
 from samix.cli import main, ui
 from samix.cli.ui_cards import cards, message
 from samix.cli.ui_mix import Pair, mix_pair, open_shown, policies_for_pairs
-from samix.cli.ui_photos import another_pair, class_of, offered, read_photo
+from samix.cli.ui_photos import Offer, class_of, lies_inside, offer
+from samix.cli.ui_uploads import Limits, TooMuchError, Uploads
 from samix.data import open_images
 from samix.errors import InputError
 from samix.mixing import draw_lam
@@ -134,32 +131,141 @@ def test_words_of_the_user_stay_words():
 
 def test_photos_to_choose_from():
     images = SimpleNamespace(
-        targets=(0,) * 100 + (1,) * 3 + (-1,), classes=("good", "crack"),
+        targets=(0,) * 100 + (1,) * 3 + (-1,), classes=("good", "crack"), name="photos",
         keys=tuple(f"{i}.png" for i in range(104)),
     )  # fmt: skip
-    some = offered(images, most=10)
-    assert len(some) == 10
-    assert list(some) == sorted(some)
-    assert {100, 101, 102, 103} <= set(some)
-    assert offered(images) == tuple(range(104))
+    some, outside = offer(images, None, most=10)
+    assert outside == 0
+    assert len(some.positions) == 10
+    assert list(some.positions) == sorted(some.positions)
+    assert {100, 101, 102, 103} <= set(some.positions)
+    assert offer(images, None)[0].positions == tuple(range(104))
     assert [class_of(images, i) for i in (0, 100, 103)] == ["good", "crack", ""]
     rng = random.Random(0)
     for _ in range(20):
-        first, second = another_pair(images, some, rng)
+        first, second = some.another_pair(rng)
         assert images.targets[first] != images.targets[second]
-    assert another_pair(images, (5,), rng) == (5, 5)
-    assert set(another_pair(images, (5, 6), rng)) == {5, 6}
+    assert Offer(images, (5,)).another_pair(rng) == (5, 5)
+    assert set(Offer(images, (5, 6)).another_pair(rng)) == {5, 6}
 
 
-def test_a_photo_that_was_dropped_in():
-    Path("broken.png").write_bytes(b"no photo")
+def outside(name: str) -> Path:
+    """A photo beside the folder that the page is about."""
+    Path("elsewhere").mkdir(exist_ok=True)
+    noise(9).save(f"elsewhere/{name}")
+    return Path("elsewhere", name).resolve()
+
+
+def test_links_that_lead_out_of_the_folder_are_not_offered_and_not_followed_later():
+    photos("photos", classes=("crack", "good"), count=2)
+    Path("photos/crack/out.png").symlink_to(outside("secret.png"))
+    Path("photos/crack/in.png").symlink_to(Path("photos/good/part0_1.png").resolve())
+    Path("photos/good/deeper").symlink_to(Path("elsewhere").resolve())
+    images = open_images("photos")
+    found, left_out = offer(images, Path("photos").resolve())
+    keys = [key for key, _ in found.choices()]
+    assert left_out == 2
+    assert len(keys) == 5
+    assert "crack/in.png" in keys
+    with pytest.raises(InputError, match="is not in the list"):
+        found.read(images.keys.index("crack/out.png"))
+    photo, name = found.read(images.keys.index("good/part0_0.png"))
+    assert (photo.mode, name) == ("RGB", "good")
+    Path("photos/good/part0_0.png").unlink()
+    Path("photos/good/part0_0.png").symlink_to(outside("secret.png"))
+    with pytest.raises(InputError, match=r"'good/part0_0.png' leads out of the folder"):
+        found.read(images.keys.index("good/part0_0.png"))
+    with pytest.raises(InputError, match="all 1 photos of 'photos' are links"):
+        offer(images.subset([images.keys.index("crack/out.png")]), Path("photos").resolve())
+
+
+def test_tables_of_photos_that_are_links_out_of_the_folder_are_not_offered():
+    Path("photos").mkdir()
+    Path("photos/a.parquet").touch()
+    Path("b.parquet").touch()
+    Path("photos/b.parquet").symlink_to(Path("b.parquet").resolve())
+    root = Path("photos").resolve()
+    assert lies_inside(root, "a.parquet#12")
+    assert not lies_inside(root, "b.parquet#12")
+    assert not lies_inside(root, "../b.parquet#12")
+    assert lies_inside(None, "anything")
+
+
+@pytest.fixture
+def uploads() -> Uploads:
+    Path("uploads").mkdir()
+    return Uploads(Path("uploads"), Limits(photo_bytes=2000, pixels=500, kept=3, kept_bytes=5000))
+
+
+def png(image: Image.Image) -> io.BytesIO:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer
+
+
+def test_a_photo_that_was_dropped_in(uploads):
+    small = Image.fromarray(np.full((4, 4), 65535, np.uint16))
+    there = uploads.add(png(small))
+    assert there.is_relative_to(uploads.folder)
+    assert uploads.read(str(there), "original").getpixel((0, 0)) == (255, 255, 255)
+    with pytest.raises(TooMuchError, match="more than 0 MiB"):
+        uploads.add(png(noise(0).resize((400, 400))))
+    with pytest.raises(TooMuchError, match="more than 0 million pixels"):
+        uploads.add(png(Image.new("L", (40, 40))))
+    for no_photo in (b"", b"no photo", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe"):
+        with pytest.raises(InputError, match="the file is no photo"):
+            uploads.add(io.BytesIO(no_photo))
+    there.write_bytes(png(noise(0).resize((20, 20))).getvalue()[:500])
     with pytest.raises(InputError, match="photo 'original' cannot be read") as told:
-        read_photo("broken.png", "original")
+        uploads.read(str(there), "original")
     assert "choose another photo" in str(told.value)
-    assert "broken.png" not in str(told.value)
-    sixteen = np.full((4, 4), 65535, np.uint16)
-    Image.fromarray(sixteen).save("deep.png")
-    assert read_photo("deep.png", "original").getpixel((0, 0)) == (255, 255, 255)
+    assert str(there) not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
+def test_every_kind_of_photo_may_be_dropped_in(uploads, kind):
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), "orange").save(buffer, kind)
+    there = uploads.add(buffer)
+    assert uploads.read(str(there), "original").size == (16, 16)
+    assert mimetypes.guess_type(there)[0].startswith("image/")  # a browser shows it
+
+
+def test_a_photo_of_two_pictures_as_cameras_make_them_may_be_dropped_in(uploads):
+    buffer = io.BytesIO()
+    first, second = (Image.new("RGB", (16, 16), name) for name in ("orange", "grey"))
+    first.save(buffer, "MPO", save_all=True, append_images=[second])
+    assert uploads.add(buffer).suffix == ".jpeg"
+
+
+def test_the_oldest_photos_are_removed(uploads):
+    names = []
+    for index in range(5):
+        names.append(uploads.add(png(Image.new("L", (8, 8), index))))
+        os.utime(names[-1], (index, index))
+    uploads.tidy()
+    assert [name.exists() for name in names] == [False, False, True, True, True]
+    assert [name.parent.exists() for name in names] == [False, False, True, True, True]
+    names[4].write_bytes(bytes(4990))
+    uploads.tidy()
+    assert [name.exists() for name in names[2:]] == [False, False, True]
+
+
+def test_only_files_below_a_folder_are_found(uploads):
+    there = uploads.add(png(Image.new("L", (8, 8))))
+    secret = outside("secret.png")
+    link = uploads.folder / "link.png"
+    link.symlink_to(secret)
+    (uploads.folder / "circle").symlink_to(uploads.folder / "circle")
+    assert uploads.find(str(there)) == there
+    no_files = ("", "\0", f"{there}\0", str(uploads.folder), str(there.parent), f"{there}.png")
+    links = (str(link), f"{uploads.folder}/circle")
+    out = (str(secret), f"{uploads.folder}/../elsewhere/secret.png", f"{uploads.folder}2/x.png")
+    for path in (*no_files, *links, *out, "elsewhere/secret.png", f"file://{there}"):
+        with pytest.raises(InputError, match="not among those that were dropped in"):
+            uploads.find(path)
+        with pytest.raises(InputError, match="drop it in again"):
+            uploads.read(path, "original")
 
 
 @pytest.fixture
@@ -195,6 +301,12 @@ def test_bad_options_are_refused_in_one_sentence(extra, capsys):
     Path("poc/poc.yaml").write_text("version: 1")
     assert "has no report.html" in (text := said("--poc", "poc"))
     assert "samix poc --resume --output poc" in text
+    Path("elsewhere.html").write_text("a report")
+    Path("poc/report.html").symlink_to(Path("elsewhere.html").resolve())
+    assert "a link that leads out of the folder" in said("--poc", "poc")
+    Path("only").mkdir()
+    Path("only/out.png").symlink_to(outside("secret.png"))
+    assert "all 1 photos of 'only' are links" in said("--data", "only")
     assert "--data" in said("--dta", "x")
 
 
@@ -207,73 +319,31 @@ def test_help_says_that_nothing_leaves_the_machine(capsys):
         assert word in text
 
 
-def get(url: str, **headers: str) -> tuple[int, dict[str, str], str]:
-    try:
-        with urlopen(Request(url, headers=headers), timeout=20) as answer:
-            return answer.status, dict(answer.headers), answer.read().decode()
-    except HTTPError as error:
-        return error.code, dict(error.headers), ""
-
-
-@pytest.mark.slow
-def test_the_page_is_served_here_alone_and_ctrl_c_ends_it():
-    """The whole command, with a listener on every connection that it makes."""
-    pytest.importorskip("gradio", reason="the extra ui is not installed")
-    Path("poc").mkdir()
-    Path("poc/poc.yaml").write_text("version: 1")
-    Path("poc/report.html").write_text("<!doctype html><title>r</title><p>The report.")
-    code = (
-        "import sys\n"
-        "sys.addaudithook(lambda event, args: event == 'socket.connect' and "
-        "print('CONNECTED', args[1], file=sys.stderr, flush=True))\n"
-        "from samix.cli import main\n"
-        "sys.exit(main(['ui', '--data', 'demo:photos_per_class=2,size=16', '--poc', 'poc']))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    try:
-        line = process.stdout.readline()
-        url = re.search(r"http://127\.0\.0\.1:\d+", line).group()
-        status, headers, page = get(url)
-        assert status == 200
-        assert "default-src 'self'" in headers["content-security-policy"]
-        assert not re.search(r"<(?:script|link)[^>]+https?://(?!127)", page)
-        assert "fonts.googleapis" not in page
-        assert '"analytics_enabled":false' in page.replace(" ", "")
-        status, headers, report = get(f"{url}/report")
-        assert (status, "The report." in report) == (200, True)
-        assert "default-src 'none'" in headers["content-security-policy"]
-        assert get(url, Host="elsewhere.example")[0] == 400
-        assert get(f"{url}/docs")[0] == 404
-        time.sleep(1)
-    finally:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert "Ended." in out
-    assert "CONNECTED" not in err
-    assert "Traceback" not in err
-
-
 def test_a_page_is_made_of_what_is_there():
     pytest.importorskip("gradio", reason="the extra ui is not installed")
     from samix.cli import ui_page
     from samix.cli.ui_context import Context
     from samix.cli.ui_page import build_page, see
 
-    noise(0).save("a.png")
-    noise(1).save("b.png")
-    both = ("a.png", "b.png")
-    assert "Drop in two photos" in see((None, "b.png"), ("", ""), 0.5, 0, ["mixup"])
-    assert "at least one policy" in see(both, ("", ""), 0.5, 0, [])
-    text = see(both, ("crack", ""), 0.25, None, ["mixup", "cutmix"])
+    Path("uploads").mkdir()
+    uploads = Uploads(Path("uploads"))
+    images = open_images("demo:photos_per_class=2,size=16")
+    context = Context(("mixup", "cutmix"), uploads, offer(images, None)[0])
+    both = tuple(str(uploads.add(png(noise(seed)))) for seed in range(2))
+
+    def seen(files=both, classes=("", ""), lam=0.5, seed=0, names=("mixup",)) -> str:
+        return see(context, files, classes, lam, seed, names)
+
+    assert "Drop in two photos" in seen((None, both[1]))
+    assert "at least one policy" in seen(names=[])
+    text = seen(classes=("crack", ""), lam=0.25, seed=None, names=["mixup", "cutmix", "mixup"])
     assert text.count("<article>") == 2
     assert "75 % partner, 25 % crack" in text
-    Path("a.png").write_bytes(b"")
-    assert "cannot be read" in see(both, ("", ""), 0.5, 0, ["mixup"])
-    config = build_page(Context(("mixup",), open_images("demo:photos_per_class=2,size=16")))
+    assert "policy 'fmix' is not offered" in unescape(seen(names=["mixup", "fmix"]))
+    assert "not among those that were dropped in" in seen((both[0], str(outside("secret.png"))))
+    Path(both[0]).write_bytes(b"")
+    assert "the file is no photo" in seen()
+    config = build_page(context)
     labels = [part["props"].get("label") for part in config.get_config_file()["components"]]
     assert {"original from demo", "policies", "partner"} <= set(labels)
     # gradio writes a stub beside the module of each component that is derived from its own

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -20,11 +22,17 @@ from samix.training import Terminal
 from .summary import say
 from .ui_context import Context
 from .ui_mix import open_shown, policies_for_pairs
+from .ui_photos import Offer, offer
+from .ui_uploads import Uploads, inside
 
 HOST = "127.0.0.1"
 _FIRST_PORT = 7860
 _PORTS = 100  # that are tried
 _PACKAGES = ("gradio", "fastapi", "uvicorn")
+_ADDRESS = (
+    "The address is the key to the page: whoever has it sees what you see, so keep it to yourself. "
+    "Ctrl-C ends the page."
+)
 _DATA = {
     "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
     "max_megapixels": "max_megapixels",
@@ -44,18 +52,17 @@ def run_ui(chosen: argparse.Namespace) -> int:
     _check_packages()
     console = Console(highlight=False)
     further = tuple(dict.fromkeys(given.get("policy", ())))
-    context = Context(
-        policies=(*policies_for_pairs(), *further),
-        images=_photos(given, Terminal(console)),
-        report=_report(given["poc"]) if "poc" in given else None,
-    )
+    offered = _offer(given, console)
+    report = _report(given["poc"]) if "poc" in given else None
     open_shown(further)  # what cannot mix is refused now, not in the page
-    with _bound(given.get("port")) as there, tempfile.TemporaryDirectory() as folder:
-        _keep_private(folder)
-        from .ui_server import create_app, serve  # noqa: PLC0415 - it needs the extra
+    with _bound(given.get("port")) as there, _private_folder() as folder:
+        from .ui_server import create_app, new_token, serve  # noqa: PLC0415 - it needs the extra
 
-        app = create_app(context)
-        say(console, f"Look at: http://{HOST}:{there.getsockname()[1]}   (Ctrl-C ends it)")
+        policies = (*policies_for_pairs(), *further)
+        token = new_token()
+        app = create_app(Context(policies, Uploads(folder), offered, report), token)
+        say(console, f"Look at: http://{HOST}:{there.getsockname()[1]}/{token}/")
+        say(console, _ADDRESS)
         serve(app, there)
     say(console, "Ended.")
     return 0
@@ -82,25 +89,50 @@ def _is_there(package: str) -> bool:
         return False
 
 
-def _keep_private(folder: str) -> None:
-    """Switch off what gradio would send or keep, before it is imported.
+@contextlib.contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Yield a folder for the photos that are dropped in; it is removed at the end, however it ends.
 
-    Args:
-        folder: For the photos that are dropped in; it is removed at the end.
+    gradio is told to use it before it is imported, and not to send or keep anything.
     """
-    os.environ |= {
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_SHARE": "False",
-        "GRADIO_RUN_HISTORY": "False",
-        "GRADIO_TEMP_DIR": folder,
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
+    ends = signal.signal(signal.SIGTERM, _end)
+    try:
+        with tempfile.TemporaryDirectory(prefix="samix-ui-") as name:
+            folder = Path(name).resolve()
+            os.environ |= {
+                "GRADIO_ANALYTICS_ENABLED": "False",
+                "GRADIO_SHARE": "False",
+                "GRADIO_RUN_HISTORY": "False",
+                "GRADIO_TEMP_DIR": str(folder),
+                "HF_HUB_DISABLE_TELEMETRY": "1",
+            }
+            yield folder
+    finally:
+        signal.signal(signal.SIGTERM, ends)
 
 
-def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet | None:
-    """Return the photos to choose from."""
+def _end(number: int, _: Any) -> NoReturn:
+    """End as a signal asks, by way of all that cleans up."""
+    raise SystemExit(128 + number)
+
+
+def _offer(given: Mapping[str, Any], console: Console) -> Offer | None:
+    """Return the photos to choose from, and say which links are not followed."""
     if "data" not in given:
         return None
+    images = _photos(given, Terminal(console))
+    named = Path(given["data"]).expanduser()
+    folder = named.parent if named.is_file() else named
+    is_demo = given["data"].strip().partition(":")[0] == "demo"
+    root = folder.resolve() if folder.exists() and not is_demo else None
+    found, outside = offer(images, root)
+    if outside:
+        say(console, f"Not offered: {outside} photos whose links lead out of '{named}'.")
+    return found
+
+
+def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet:
+    """Return all photos that were named."""
     try:
         return open_images(
             given["data"],
@@ -118,7 +150,7 @@ def _report(path: str) -> Path:
     Raises:
         InputError: There is none.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = Path(path).expanduser().resolve()
     page = folder / "report.html"
     if not (folder / "poc.yaml").is_file():
         raise InputError(
@@ -129,6 +161,11 @@ def _report(path: str) -> Path:
         raise InputError(
             f"--poc '{path}' has no {page.name}: the study is not finished; go on with samix poc "
             f"--resume --output {path}"
+        )
+    if inside(folder, page) is None:
+        raise InputError(
+            f"--poc '{path}': {page.name} is a link that leads out of the folder, which the page "
+            "does not follow; give the folder that holds the report"
         )
     return page
 

@@ -10,8 +10,9 @@ _UI = """\
 A page in your browser: drop in two photos, move lam, choose policies, and see mask, mix,
 label and what the guard says side by side.
 
-The page is served on this machine alone (127.0.0.1). Nothing is sent anywhere: no
-telemetry, no upload, no share link, no fonts or scripts from elsewhere. Ctrl-C ends it.
+The page is served on this machine alone (127.0.0.1), to whoever has the address that is
+printed: it holds a random token. Nothing is sent anywhere: no telemetry, no upload, no
+share link, no fonts or scripts from elsewhere. Ctrl-C ends it.
 """
 _EXAMPLES = """\
 examples:

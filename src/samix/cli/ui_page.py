@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from samix.errors import InputError
 
 from .ui_cards import cards, message
 from .ui_context import Context
+from .ui_inputs import TEXT
 from .ui_mix import Pair, mix_pair, open_shown
-from .ui_photos import another_pair, choices, class_of, offered, read_photo
+from .ui_photos import Offer
 
 _SIDES = ("original", "partner")
 _FIRST = ("mixup", "cutmix", "samix-p")
 _FONT = ("system-ui", "Hiragino Sans", "Noto Sans CJK JP", "Meiryo", "sans-serif")
 _MONO = ("ui-monospace", "Consolas", "monospace")
+_NO_PHOTOS = "Drop in two photos, or choose them from the list."
 _LEAD = (
     "Two photos, one `lam` (the share of the original), one seed: what each policy makes of "
     "them. Nothing leaves this machine."
 )
 
 _REPORT = (
-    "<p><a href='/report' target='_blank'>Open it in a tab of its own</a></p>"
-    "<iframe src='/report' title='report of the study' style='width:100%;height:80vh;"
-    "border:1px solid var(--border-color-primary)'></iframe>"
+    "<p><a href='report' target='_blank' rel='noopener'>Open it in a tab of its own</a></p>"
+    "<iframe src='report' title='report of the study' sandbox='allow-scripts allow-popups' "
+    "style='width:100%;height:80vh;border:1px solid var(--border-color-primary)'></iframe>"
 )
 
 
 def file_of(payload: Any) -> str | None:
-    """Return the file of a photo that was dropped in; gradio has checked that it may be read."""
+    """Return where a photo lies that was dropped in; what it may be is asked when it is read."""
     return None if payload is None else str(payload.path)
 
 
@@ -61,6 +62,7 @@ def build_page(context: Context) -> Any:
 
 
 def see(
+    context: Context,
     files: tuple[str | None, str | None],
     classes: tuple[str, str],
     lam: float,
@@ -70,6 +72,7 @@ def see(
     """Return the cards of a pair of photos, or one sentence that says what is missing.
 
     Args:
+        context: The policies and the photos that may be asked for.
         files: Where both photos lie.
         classes: What they show.
         lam: Share of the original.
@@ -77,15 +80,18 @@ def see(
         names: Of the policies.
     """
     if files[0] is None or files[1] is None:
-        return message("Drop in two photos, or choose them from the list.")
+        return message(_NO_PHOTOS)
     if not names:
         return message("Choose at least one policy.")
     try:
+        other = next((name for name in names if name not in context.policies), None)
+        if other is not None:
+            raise InputError(f"policy '{other}' is not offered; choose one of the list")
         original, partner = (
-            read_photo(file or "", what) for file, what in zip(files, _SIDES, strict=True)
+            context.uploads.read(file or "", what) for file, what in zip(files, _SIDES, strict=True)
         )
         pair = Pair(original, partner, classes, float(lam), int(seed or 0))
-        return cards(mix_pair(pair, open_shown(names)))
+        return cards(mix_pair(pair, open_shown(tuple(dict.fromkeys(names)))))
     except InputError as error:
         return message(str(error))
 
@@ -102,20 +108,22 @@ def _mixes(context: Context) -> None:
                     elem_classes="photo",
                 )  # fmt: skip
                 image.preprocess = file_of  # read as samix reads photos, not by gradio
-                word = gr.Textbox(label=f"class of the {side}", placeholder=side, max_lines=1)
+                word = gr.Textbox(
+                    label=f"class of the {side}", placeholder=side, max_lines=1, max_length=TEXT
+                )
                 sides.append((image, word))
                 lists.append(_list(context, side))
-    button = gr.Button("Another pair", visible=context.images is not None)
+    button = gr.Button("Another pair", visible=context.offer is not None)
     with gr.Row():
         lam = gr.Slider(0, 1, value=0.5, step=0.01, label="lam: share of the original")
         seed = gr.Number(value=0, precision=0, minimum=0, label="seed: places of boxes and blobs")
     first = [name for name in context.policies if name in _FIRST]
     names = gr.CheckboxGroup(list(context.policies), value=first, label="policies")
-    found = gr.HTML(message("Drop in two photos, or choose them from the list."))
+    found = gr.HTML(message(_NO_PHOTOS))
     inputs = [sides[0][0], sides[1][0], sides[0][1], sides[1][1], lam, seed, names]
     gr.on(
         [one.change for one in inputs],
-        lambda a, b, first, second, *rest: see((a, b), (first, second), *rest),
+        lambda a, b, first, second, *rest: see(context, (a, b), (first, second), *rest),
         inputs, found, trigger_mode="always_last", show_progress="hidden", api_name=False,
     )  # fmt: skip
     _connect(context, sides, lists, button)
@@ -123,12 +131,12 @@ def _mixes(context: Context) -> None:
 
 def _list(context: Context, side: str) -> Any:
     """Return the list of photos, where there are some."""
-    if context.images is None:
+    if context.offer is None:
         return None
-    there = choices(context.images, offered(context.images))
-    label = f"{side} from {context.images.name}"
-    if len(there) < len(context.images):
-        label += f" ({len(there)} of {len(context.images)} photos)"
+    there, images = context.offer.choices(), context.offer.images
+    label = f"{side} from {images.name}"
+    if len(there) < len(images):
+        label += f" ({len(there)} of {len(images)} photos)"
     return gr.Dropdown(there, value=None, label=label)
 
 
@@ -136,32 +144,29 @@ def _connect(
     context: Context, sides: Sequence[tuple[Any, Any]], lists: Sequence[Any], button: Any
 ) -> None:
     """Let the lists and the button fill in photos and classes."""
-    images = context.images
-    if images is None:
+    offer = context.offer
+    if offer is None:
         return
+
+    def chosen(position: int | None) -> tuple[Any, str]:
+        context.uploads.tidy()  # what is shown is kept among them, too
+        return (None, "") if position is None else _read(offer, position)
+
     for (image, word), one in zip(sides, lists, strict=True):
-        one.input(_chosen(images), one, [image, word], show_progress="hidden", api_name=False)
+        one.input(chosen, one, [image, word], show_progress="hidden", api_name=False)
     rng = random.Random()  # noqa: S311 - which photos are shown
-    positions = offered(images)
 
     def draw() -> tuple[Any, ...]:
-        first, second = another_pair(images, positions, rng)
-        read = _chosen(images)
-        return (first, second, *read(first), *read(second))
+        first, second = offer.another_pair(rng)
+        return (first, second, *chosen(first), *chosen(second))
 
     outputs = [*lists, *sides[0], *sides[1]]
     button.click(draw, None, outputs, show_progress="hidden", api_name=False)
 
 
-def _chosen(images: Any) -> Callable[[int | None], tuple[Image.Image | None, str]]:
-    """Return what fills in a photo of the list, and its class."""
-
-    def read(position: int | None) -> tuple[Image.Image | None, str]:
-        if position is None:
-            return None, ""
-        try:
-            return images.read(position), class_of(images, position)
-        except InputError as error:
-            raise gr.Error(str(error)) from error
-
-    return read
+def _read(offer: Offer, position: int) -> tuple[Any, str]:
+    """Return a photo of the list and its class; what is wrong is shown in the page."""
+    try:
+        return offer.read(position)
+    except InputError as error:
+        raise gr.Error(str(error), print_exception=False) from error
