@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "samix"
-BASE = {"errors", "plain_json", "plain_yaml", "shown", "within"}  # import only each other
+BASE = {
+    "errors",
+    "plain_csv",
+    "plain_json",
+    "plain_yaml",
+    "shown",
+    "within",
+}  # import only each other
 ALLOWED = {
     "mixing": set(),
     "networks": {"plain_json"},

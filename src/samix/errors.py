@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from .shown import shown
+
 
 class InputError(ValueError):
     """Input of a user that cannot be used.
 
     The message is one sentence that names the offending value and says what to do. The command
-    line prints it without a traceback and exits with code 2.
+    line prints it without a traceback and exits with code 2. Names that it quotes are those of
+    files, so that it is escaped as :func:`samix.shown.shown` does.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shown(message, lines=True))
 
 
 class UnreadableImageError(InputError):

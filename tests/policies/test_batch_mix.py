@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -103,3 +104,29 @@ def test_what_cannot_be_mixed_is_refused():
         samix.BatchMix("mixup")(*batch())
     with pytest.raises(TypeError, match="images: expected floating point"):
         samix.BatchMix("mixup", 6)(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4))
+
+
+def test_threads_do_not_repeat_a_draw() -> None:
+    mixes = samix.BatchMix("mixup", num_classes=2, seed=3)
+    photos, target = torch.rand(2, 3, 4, 4), torch.tensor([0, 1])
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda _: mixes(photos, target)[1][0, 0].item(), range(200)))
+    assert mixes.step == 200
+    assert len(set(done)) == 200
+    again = samix.BatchMix("mixup", num_classes=2, seed=3)
+    assert sorted(again(photos, target)[1][0, 0].item() for _ in range(200)) == sorted(done)
+
+
+def test_a_copy_in_another_process_goes_on_where_it_was() -> None:
+    mixes = samix.BatchMix("mixup", num_classes=2)
+    photos, target = torch.rand(2, 3, 4, 4), torch.tensor([0, 1])
+    mixes(photos, target)
+    for other in (pickle.loads(pickle.dumps(mixes)), copy.deepcopy(mixes)):
+        assert other.step == 1
+        assert torch.equal(other(photos, target)[0], at_step(1)(photos, target)[0])
+
+
+def at_step(step: int) -> samix.BatchMix:
+    mixes = samix.BatchMix("mixup", num_classes=2)
+    mixes.step = step
+    return mixes

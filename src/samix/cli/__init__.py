@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from samix.errors import InputError
+from samix.shown import shown
 
 _EXTRA = {
     "lightning", "torchmetrics", "tensorboard", "numpy", "pandas", "pyarrow", "matplotlib", "rich",
@@ -65,5 +66,5 @@ def run_command(name: str, chosen: object) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"samix: {' '.join(message.split())}", file=sys.stderr)
+    print(f"samix: {shown(' '.join(message.split()))}", file=sys.stderr)
     return code

@@ -8,9 +8,10 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from samix.report.cost import short_number
+
+from .summary import cell, say
 
 
 def print_costs(record: Mapping[str, Any], console: Console) -> None:
@@ -25,11 +26,11 @@ def print_costs(record: Mapping[str, Any], console: Console) -> None:
     console.print()
     if "estimate" in record:
         plan = record["estimate"]
-        console.print(f"{plan['images']:,} images, {plan['epochs']:,} epochs, training alone:")
+        say(console, f"{plan['images']:,} images, {plan['epochs']:,} epochs, training alone:")
         console.print(_estimate(record["estimate"]))
         console.print()
     for text in (record["summary"], *record["notes"]):
-        console.print(Text(text), soft_wrap=True)
+        say(console, text)
 
 
 def summary_sentence(result: Mapping[str, Any]) -> str:
@@ -80,7 +81,7 @@ def _costs(record: Mapping[str, Any]) -> Table:
             cells.append(f"{row['time_ratio_to_faster_plain']:.2f}")
         if remembered:
             cells += [short_number(row["mebibytes"]), f"{row['memory_ratio']:.2f}"]
-        table.add_row(Text(name), *cells)
+        table.add_row(cell(name), *cells)
     return table
 
 
@@ -96,7 +97,7 @@ def _estimate(plan: Mapping[str, Any]) -> Table:
         cells = [short_number(run["hours"])]
         cells += [f"{run['money']:,.2f}"] if priced else []
         cells += [short_number(run["kilowatt_hours"])] if powered else []
-        table.add_row(Text(name), *cells)
+        table.add_row(cell(name), *cells)
     return table
 
 
@@ -105,5 +106,5 @@ def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("")
     for heading in headings:
-        table.add_column(Text(heading), justify="right", no_wrap=True)
+        table.add_column(cell(heading), justify="right", no_wrap=True)
     return table

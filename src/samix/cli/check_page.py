@@ -11,6 +11,7 @@ from PIL import Image
 from samix.data.checking import TEST_SHARE, Check, imbalance, size_facts
 from samix.data.together import large_notes
 from samix.report.page import Section, State, Strip, Table, Thumb, image_png
+from samix.shown import shown
 
 from .check_summary import duplicate_lines, judged_words, needed_line, warnings_of
 
@@ -29,7 +30,7 @@ def lead_of(found: Check) -> str:
         if problems
         else "Nothing was found that makes results on these photos untrustworthy."
     )
-    return "\n".join([verdict, *problems, *duplicate_lines(found)])
+    return "\n".join(map(shown, [verdict, *problems, *duplicate_lines(found)]))
 
 
 def facts_of(found: Check) -> list[tuple[str, str]]:
@@ -54,7 +55,7 @@ def check_sections(found: Check) -> list[Section]:
     notes = warnings_of(found)
     sections = [
         _classes(found),
-        Section("Notes", "\n".join(notes)) if notes else None,
+        Section("Notes", "\n".join(map(shown, notes))) if notes else None,
         _corrupt(found),
         strips.section(
             "Near-duplicates between given parts",

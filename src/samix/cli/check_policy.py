@@ -23,7 +23,7 @@ from samix.training.runs import write_json
 from .check_policy_named import open_named
 from .output import how_to_repeat
 from .preview_photos import candidates, choose, read_photos
-from .summary import say
+from .summary import say, say_lines
 from .values import key_values
 
 _PHOTOS = 32
@@ -67,7 +67,7 @@ def run_check_policy(chosen: argparse.Namespace) -> int:
 
 def _print(found: PolicyCheck, console: Console) -> None:
     width = min(shutil.get_terminal_size().columns, 100)
-    say(console, found.text(max(width, 40)))
+    say_lines(console, found.text(max(width, 40)))
     say(console, "")
     done = [result for result in found.results if result.verdict != "not applicable"]
     if found.passed:

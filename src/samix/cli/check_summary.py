@@ -20,7 +20,7 @@ from samix.data.checking import (
 from samix.data.duplicates import MOST_PHOTOS
 from samix.data.together import large_notes
 
-from .summary import say
+from .summary import cell, say
 
 _MOST_PAIRS = 10_000  # in the record
 _SHOWN_CLASSES = 12
@@ -185,7 +185,7 @@ def _print_classes(found: Check, console: Console) -> None:
     for count in classes[:_SHOWN_CLASSES]:
         parts = f"{count.test_parts:,}" if given else f"~{count.test_parts:,}"
         table.add_row(
-            count.name, f"{count.photos:,}", f"{count.parts:,}", parts, judged_words(count)
+            cell(count.name), f"{count.photos:,}", f"{count.parts:,}", parts, judged_words(count)
         )
     console.print(table)
     if len(classes) > _SHOWN_CLASSES:

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from samix.data import open_images
 from samix.errors import InputError
@@ -30,6 +29,7 @@ from samix.training.progress import clock
 from samix.training.runs import write_json
 
 from .output import chosen_machine, create_folder, how_to_repeat, result_folder
+from .summary import cell, say
 from .values import key_values
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
@@ -130,7 +130,7 @@ def _print(record: Mapping[str, Any], output: Path, console: Console) -> None:
     """Print a table of the accuracies, and where to look."""
     photos = record["data"]["photos"]
     console.print()
-    _say(
+    say(
         console,
         f"{photos['train']} labelled photos to learn from, {photos['val']} to choose on, "
         f"{photos['test']} test; accuracy:",
@@ -141,14 +141,14 @@ def _print(record: Mapping[str, Any], output: Path, console: Console) -> None:
     for heading in ("accuracy", "balanced"):
         table.add_column(heading, justify="right")
     for row in _rows(record):
-        table.add_row(*row)
+        table.add_row(*map(cell, row))
     console.print(table)
     for note in record["notes"]:
         if note.startswith("Warning"):
-            _say(console, note)
-    _say(console, f"Done in {clock(record['seconds']['all'])}.")
-    _say(console, f"All numbers: {output / 'evaluation.json'}")
-    _say(console, f"Figure:      {output / 'evaluation.png'}")
+            say(console, note)
+    say(console, f"Done in {clock(record['seconds']['all'])}.")
+    say(console, f"All numbers: {output / 'evaluation.json'}")
+    say(console, f"Figure:      {output / 'evaluation.png'}")
 
 
 def _rows(record: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -182,7 +182,3 @@ def _spread(values: Mapping[str, Any]) -> str:
     if values["spread"] is None:
         return f"{values['mean']:.1%}"
     return f"{values['mean']:.1%} ± {100 * values['spread']:.1f}"
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(Text(text), soft_wrap=True)

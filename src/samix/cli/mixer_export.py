@@ -15,6 +15,7 @@ from rich.console import Console
 
 from samix.errors import InputError
 from samix.networks.onnx_file import ONNX, OnnxMismatchError, write_onnx
+from samix.shown import shown
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
 
 from .output import result_folder
@@ -43,7 +44,7 @@ def run_mixer_export(chosen: argparse.Namespace) -> int:
             write_onnx(mixer, partial / ONNX)
         partial.replace(output)
     except OnnxMismatchError as error:
-        print(f"samix: {error}", file=sys.stderr)
+        print(f"samix: {shown(str(error))}", file=sys.stderr)
         return 1
     except OSError as error:
         raise InputError(

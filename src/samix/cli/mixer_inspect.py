@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from torch import Tensor
 
 from samix.data import ImageSet, open_images
@@ -32,7 +31,7 @@ from samix.report.mixer import Looks, draw_mixer
 from samix.training import Terminal
 
 from .mixer_train import FOLDER
-from .summary import say
+from .summary import cell, say
 
 _PAIRS = 4
 _SIZE = 128  # px, of the photos that are drawn
@@ -122,11 +121,11 @@ def _print_card(mixer: PretrainedMixer, source: str, console: Console) -> None:
     rows = card_facts(mixer.config, sum(p.numel() for p in parameters))
     size = sum(p.numel() * p.element_size() for p in parameters) / 1e6
     for name, value in rows:
-        table.add_row(name, Text(f"{value} ({size:.2f} MB)" if name == "Weights" else value))
-    table.add_row("Checksum", Text(f"ok (SHA-256 {mixer.record['sha256'][:16]}...)"))
+        table.add_row(name, cell(f"{value} ({size:.2f} MB)" if name == "Weights" else value))
+    table.add_row("Checksum", cell(f"ok (SHA-256 {mixer.record['sha256'][:16]}...)"))
     apart = mixer.compatibility()
     passed = f"passed: masks of 3 pairs differ by {apart:.1g} from the stored ones, at most "
-    table.add_row("Compatibility", Text(f"{passed}{TOLERANCE} is allowed"))
+    table.add_row("Compatibility", cell(f"{passed}{TOLERANCE} is allowed"))
     default = " (built in; samix-p takes it)" if source == DEFAULT_MIXER else ""
     built_in = " (built in)" if source in built_in_mixers() else ""
     say(console, f"Mixer {source}{default or built_in}")

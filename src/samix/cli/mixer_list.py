@@ -10,6 +10,7 @@ from samix.errors import InputError
 from samix.networks import built_in_mixers, is_pretrained_mixer, read_configuration
 from samix.networks.mixer_file import CONFIG, check_configuration
 from samix.networks.pretrained_mixer import WEIGHTS
+from samix.shown import shown
 
 
 def run_mixer_list(chosen: argparse.Namespace) -> int:
@@ -30,7 +31,7 @@ def run_mixer_list(chosen: argparse.Namespace) -> int:
     if not top.is_dir():
         raise InputError(f"there is no folder '{chosen.folder}'; give one to look in")
     found = sorted(file.parent for file in top.rglob(CONFIG) if is_pretrained_mixer(file.parent))
-    print(f"\nBelow '{top}' (take one with --policy FOLDER):\n")
+    print(f"\nBelow '{shown(str(top))}' (take one with --policy FOLDER):\n")
     for folder in found:
         _print_mixer(str(folder), folder)
     if not found:
@@ -44,22 +45,26 @@ def _print_mixer(name: str, folder: Path) -> None:
     record: dict[str, Any] = config.get("record") or {}
     weights = folder / WEIGHTS
     size = f"{weights.stat().st_size / 1e6:.2f} MB" if weights.is_file() else "weights are missing"
-    print(name)
+    _line(name)
     try:
         check_configuration(config)
     except ValueError as error:
-        print(f"  cannot be used ({error})")
+        _line(f"  cannot be used ({error})")
         return
-    print(
+    _line(
         f"  {size}; {config['encoder']['backbone']} up to tap {config['tap']}, looks at "
         f"{config.get('resolution', 32)} px"
     )
     data = record.get("data", ())
     for line in (data,) if isinstance(data, str) else data:
-        print(f"  {line}")
-    print(
+        _line(f"  {line}")
+    _line(
         f"  {record.get('objective', 'objective not stated')}; labels: "
         f"{record.get('labels', 'not stated')}; {record.get('date', 'no date')}"
     )
     for remark in record.get("remarks", ()):
-        print(f"  {remark}")
+        _line(f"  {remark}")
+
+
+def _line(text: str) -> None:
+    print(shown(text))

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from samix.networks import is_pretrained_mixer
 from samix.networks.onnx_file import ONNX, OnnxMismatchError, write_onnx
+from samix.shown import shown
 from samix.training import PretrainConfig, TrainResult, from_dict, pretrain
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
 from samix.training.settings import whole_path
@@ -44,7 +45,7 @@ def run_mixer_train(chosen: argparse.Namespace) -> int:
             partial(_show, writing=writing),
         )
     except OnnxMismatchError as error:
-        print(f"samix: {error}", file=sys.stderr)
+        print(f"samix: {shown(str(error))}", file=sys.stderr)
         return 1
 
 

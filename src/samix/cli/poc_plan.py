@@ -13,7 +13,7 @@ from samix.study.grid import LONG
 from samix.study.wording import WHAT
 from samix.training.progress import clock
 
-from .summary import say
+from .summary import cell, say
 
 
 def print_plan(study: Mapping[str, Any], console: Console) -> None:
@@ -66,7 +66,7 @@ def _timings(plan: Mapping[str, Any]) -> Table:
             best = {policy: t.get("best") or t["step"] for policy, t in timings.items()}
             step = 1000 * timings[name]["step"]
             cells.append(f"{step:.0f} ms  x{best[name] / best['none']:.2f}")
-        table.add_row(name, *cells)
+        table.add_row(cell(name), *cells)
     return table
 
 

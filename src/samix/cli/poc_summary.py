@@ -14,7 +14,7 @@ from samix.study.folder import PocFolder
 from samix.training import Display
 from samix.training.progress import clock
 
-from .summary import say
+from .summary import cell, say
 
 _RISKS = 6  # that are shown
 
@@ -69,7 +69,7 @@ def _table(findings: Mapping[str, Any], mode: str, labels: int) -> Table:
         )
         multiple = "" if row["multiple"] is None else f"x{row['multiple']:.2f}"
         table.add_row(
-            row["policy"], f"{100 * row['score']:.1f}{_range(row, '', 100.0, '.1f')}", gain,
+            cell(row["policy"]), f"{100 * row['score']:.1f}{_range(row, '', 100.0, '.1f')}", gain,
             multiple, str(row["seeds"]),
         )  # fmt: skip
     return table

@@ -11,20 +11,20 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from samix.data.pixels import MAX_MEGAPIXELS
 from samix.data.unsorted import open_unsorted
 from samix.errors import InputError
 from samix.networks.classifier_onnx import write_classifier_onnx
 from samix.networks.onnx_file import OnnxMismatchError
+from samix.shown import shown
 from samix.training import Terminal
 from samix.training.classifier import Classifier, open_classifier
 from samix.training.predicting import Predicted, PredictOptions, predict
 
 from .mixer_export import check_onnx
 from .output import chosen_machine
-from .summary import say
+from .summary import cell, say
 
 _SETTINGS = ("probabilities", "skip_corrupt", "batch_size")
 _SHOWN_CLASSES = 20
@@ -45,7 +45,7 @@ def run_predict(chosen: argparse.Namespace) -> int:
     console = Console(highlight=False)
     classifier = open_classifier(given["run"], average=given.get("average", False))
     if "onnx" in given and (problem := _export(classifier, Path(given["onnx"]).expanduser())):
-        print(f"samix: {problem}", file=sys.stderr)
+        print(f"samix: {shown(problem)}", file=sys.stderr)
         return 1
     if given["photos"]:
         _predict(classifier, given, options, console)
@@ -153,7 +153,7 @@ def _print(said: Predicted, output: Path, console: Console) -> None:
     for name in found[:_SHOWN_CLASSES]:
         count, confidence = said.counts[name], said.confidence[name]
         share = f"{count / said.photos:.1%}"
-        table.add_row(Text(name), str(count), share, f"{confidence:.3f}")
+        table.add_row(cell(name), str(count), share, f"{confidence:.3f}")
     console.print(table)
     if len(found) > _SHOWN_CLASSES:
         say(console, f"and {len(found) - _SHOWN_CLASSES} more classes")

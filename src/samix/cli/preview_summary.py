@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from samix._version import __version__
 from samix.report.mix_rows import MixRow, Photos
@@ -17,7 +16,7 @@ from samix.report.preview import PolicyMixes
 
 from .output import how_to_repeat
 from .preview_verdicts import LABEL_NOISE
-from .summary import say
+from .summary import cell, say, say_lines
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def facts_of(found: Look) -> list[tuple[str, str]]:
 
 def print_look(found: Look, output: Path, console: Console) -> None:
     """Print a line a policy and where to look."""
-    say(console, lead_of(found))
+    say_lines(console, lead_of(found))
     known = found.policies[0].defects is not None
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("policy", "lam from", "label uses", "area off lam"):
@@ -115,7 +114,7 @@ def print_look(found: Look, output: Path, console: Console) -> None:
         cells = [policy.name, policy.draw, policy.label_text, f"{policy.area_from_lam:.2f}"]
         cells += [f"{policy.noisy} of {policy.defects}"] * known
         cells += [f"{len(policy.repaired)} of {len(policy.rows)}"] * guarded
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*map(cell, cells))
     console.print(table)
     say(console, f"Page:    {output / 'preview.html'}")
     say(console, f"Picture: {output / 'preview.png'}")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from samix.errors import InputError
 from samix.presets import load_preset
+from samix.shown import shown
 from samix.training import (
     Display,
     Terminal,
@@ -55,7 +56,7 @@ def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
         else:
             result = start(given, display)
     except TrainingDivergedError as error:
-        print(f"samix: {error}", file=sys.stderr)
+        print(f"samix: {shown(str(error))}", file=sys.stderr)
         return 1
     finally:
         display.rest()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from samix.shown import shown
 from samix.training import TrainResult
 from samix.training.guarding import guard_line
 from samix.training.progress import clock
@@ -99,5 +100,16 @@ def mixer_line(mixer: dict[str, Any]) -> str:
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line that the terminal may wrap but that is not changed otherwise."""
-    console.print(Text(text), soft_wrap=True)
+    """Print a line that the terminal may wrap; names in it cannot do more than be read."""
+    console.print(cell(text), soft_wrap=True)
+
+
+def say_lines(console: Console, text: str) -> None:
+    """Print a text of several lines, as :func:`say` prints one."""
+    for line in text.split("\n"):
+        say(console, line)
+
+
+def cell(text: str) -> Text:
+    """Return a text for a table, in which nothing is obeyed: no markup, no control character."""
+    return Text(shown(text))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from samix.data.collection import ImageSet
 from samix.errors import InputError
+from samix.plain_csv import name_of
 
 
 def find_groups(images: ImageSet, group_by: str | None) -> tuple[str | None, ...]:
@@ -78,17 +79,18 @@ def _from_csv(images: ImageSet, path: Path) -> tuple[str, ...]:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read a CSV file that must have some columns.
+    """Read a CSV file that must have some columns, with names as :mod:`samix.plain_csv` has them.
 
     Raises:
         InputError: The file is missing, not text, or lacks a column.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            text = file.read()
     except OSError as error:
         msg = f"'{path}' cannot be read ({error.strerror})"
         raise InputError(msg) from error
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         rows = list(reader)
     except csv.Error as error:
@@ -98,4 +100,4 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if lacking:
         msg = f"'{path}' lacks the column '{lacking[0]}'; expected {', '.join(columns)}"
         raise InputError(msg)
-    return [{column: row[column] or "" for column in columns} for row in rows]
+    return [{column: name_of(row[column] or "") for column in columns} for row in rows]

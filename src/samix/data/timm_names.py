@@ -18,6 +18,7 @@ from samix.errors import InputError
 
 PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
 _STREAMS = ("hfids", "tfds", "wds")
+_NO_SCRIPTS = 4  # the version of datasets from which on sets cannot bring programs
 # The splits that torchvision has, under the word that timm asks for them with.
 _TORCH_SPLITS: dict[str, dict[str, SplitName]] = {
     "cifar10": {"train": "train", "test": "test"},
@@ -141,6 +142,11 @@ def _open_hfds(name: str, root: Path | None) -> list[tuple[SplitName, Any]]:
     except ImportError as error:
         msg = f"'{name}' needs the package 'datasets'; run: pip install datasets"
         raise InputError(msg) from error
+    if _major(datasets.__version__) < _NO_SCRIPTS:
+        raise InputError(
+            f"'{name}' needs datasets {_NO_SCRIPTS}, got {datasets.__version__}, which would run "
+            "programs that a set brings; run: pip install -U datasets"
+        )
     try:
         there = datasets.get_dataset_split_names(name.partition("/")[2])
         parts = [
@@ -155,6 +161,12 @@ def _open_hfds(name: str, root: Path | None) -> list[tuple[SplitName, Any]]:
         msg = f"'{name}' has no train, validation or test split, only {', '.join(there)}"
         raise InputError(msg)
     return parts
+
+
+def _major(version: str) -> int:
+    """Return the first number of a version, 0 where it has none."""
+    first = version.partition(".")[0]
+    return int(first) if first.isdigit() else 0
 
 
 def _class_names(source: Any) -> tuple[str, ...]:

@@ -60,6 +60,13 @@ class GuardOptions:
             raise ValueError(f"plausibility: expected a number in (0, 1), got {self.plausibility}")
         if self.range is not None:
             _check_share("range", self.range, above=True)
+        if not isinstance(self.visibility, bool):
+            raise TypeError(f"visibility: expected true or false, got {self.visibility!r}")
+        if not all(isinstance(name, str) for name in self.good):
+            raise TypeError(
+                f"good: expected names of classes, got {list(self.good)!r}; put names that look "
+                "like numbers or yes and no between quotes"
+            )
         check_word("saliency", self.saliency, get_args(Saliency))
         if isinstance(self.tries, bool) or not isinstance(self.tries, int) or self.tries < 1:
             raise ValueError(f"tries: expected a whole number of at least 1, got {self.tries!r}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from typing import Any
 
 import torch.distributed as dist
 from torch import Tensor
@@ -22,7 +24,7 @@ class BatchMix:
     that it is given as it is, takes batches of odd size, and draws lam per sample.
 
     Every draw is a function of (seed, step, rank): ``step`` counts the calls, and is to be set
-    where a run is taken up again.
+    where a run is taken up again. Calls from several threads each have a step of their own.
 
     Args:
         policy: A name in :data:`samix.POLICIES` or a policy, of those that need nothing but the
@@ -57,6 +59,7 @@ class BatchMix:
         self._clean = replace(self._mixes, policy=create_policy("none"), pairing="any")
         self.seed = seed
         self.step = 0
+        self._counting = threading.Lock()
         self.mixup_enabled = True
 
     @property
@@ -90,7 +93,16 @@ class BatchMix:
             (B,C,H,W) images, and (B,K) float32 soft targets on the device of the target.
         """
         rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-        generator = step_generator(self.seed, self.step, rank)
-        self.step += 1
+        with self._counting:
+            step = self.step
+            self.step += 1
+        generator = step_generator(self.seed, step, rank)
         kind = self._mixes if self.mixup_enabled else self._clean
         return kind.mix(images, target, generator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process has; it counts for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_counting"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _counting=threading.Lock())

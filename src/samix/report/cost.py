@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .saving import save
+from .saving import save, tick_name
 
 _COLOURS = {"plain": "#a9a9a9", "rule": "#3b6ea8", "learned": "#d1731f"}
 _LINE = "#333333"
@@ -62,7 +62,7 @@ def draw_cost(path: str | Path, result: Mapping[str, Any], *, title: str = "") -
     colours = [_COLOURS[row["kind"]] for row in rows.values()]
     for at, panel in zip(axes, panels, strict=True):
         _draw(at, panel, colours)
-    axes[0].set_yticks(range(len(rows)), [_escaped(name) for name in rows])
+    axes[0].set_yticks(range(len(rows)), [tick_name(name) for name in rows])
     axes[0].invert_yaxis()
     save(figure, path)
 
@@ -144,8 +144,3 @@ def _cost_of(run: Mapping[str, Any], currency: str) -> str:
 
 def _beside(ratio: float, absolute: float) -> str:
     return f"{ratio:.2f}  ({short_number(absolute)})"
-
-
-def _escaped(name: str) -> str:
-    """Return a name in which nothing is read as mathematics."""
-    return name.replace("$", r"\$")

@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
+from samix.shown import shown
+
 from .explain_data import Confusion, Explanation
 from .page import Figure, Section
-from .saving import save
+from .saving import save, tick_name
 
 READ_CONFUSION = (
     "Above, photos: each row says what photos of a class are taken for; a dark diagonal is good. "
@@ -124,8 +126,8 @@ def _write(axes: Axes, row: int, column: int, words: str, value: float) -> None:
 def _label(
     axes: Axes, rows: list[str], columns: list[str], down: str, across: str, title: str
 ) -> None:
-    axes.set_xticks(range(len(columns)), [_plain(_short(name)) for name in columns])
-    axes.set_yticks(range(len(rows)), [_plain(name) for name in rows])
+    axes.set_xticks(range(len(columns)), [tick_name(_short(name)) for name in columns])
+    axes.set_yticks(range(len(rows)), [tick_name(name) for name in rows])
     axes.tick_params(labelsize=8.5, length=0)
     if len(columns) > 7:
         axes.tick_params(axis="x", rotation=40)
@@ -135,9 +137,5 @@ def _label(
 
 
 def _short(name: str) -> str:
+    name = shown(name)
     return name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…"
-
-
-def _plain(name: str) -> str:
-    """Return a name in which nothing is read as mathematics."""
-    return name.replace("$", r"\$")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .saving import save
+from .saving import save, tick_name
 
 _NAMES = {
     "accepted": "accepted",
@@ -77,8 +77,9 @@ def _draw_pairs(figure: Figure, axes: Axes, summary: Mapping[str, Any], classes:
     top = max(float(np.nanmax(share)), 1.0)
     shown = axes.imshow(share, cmap="YlOrBr", vmin=0, vmax=top)
     figure.colorbar(shown, ax=axes, shrink=0.8, label="% not accepted as planned")
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(classes)), classes)
+    names = [tick_name(name) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), names)
     axes.set_xlabel("partner")
     axes.set_ylabel("original")
     if len(classes) > _MOST_CLASSES:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from samix.mixing import MixPlan, blend
+from samix.shown import shown
 
 from .saving import save
 
@@ -84,7 +85,8 @@ def _numbers(plan: MixPlan, number: int) -> str:
 
 
 def short(label: str, width: int = 16) -> str:
-    """Return a label that fits above a picture."""
+    """Return a label that fits above a picture, in which nothing is obeyed."""
+    label = shown(label)
     return label if len(label) <= width else f"{label[: width - 1]}…"
 
 

@@ -8,12 +8,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
+
+from samix.shown import shown
 
 State = Literal["ok", "changed", "bad"]
 
@@ -101,6 +104,22 @@ class Section:
     parts: Sequence[Figure | Table | Strip] = ()
 
 
+class Lines(str):
+    """A text of several lines on purpose."""
+
+
+def legible(value: Any) -> Any:
+    """Return a value of a template as it may be shown: names in it are those of files.
+
+    Args:
+        value: Text is escaped as :func:`samix.shown.shown` does, the ends of lines too but in
+            :class:`Lines` and in markup that is made already.
+    """
+    if isinstance(value, Markup):
+        return Markup(shown(value, lines=True))  # noqa: S704 - no character of markup is added
+    return shown(value, lines=isinstance(value, Lines)) if isinstance(value, str) else value
+
+
 def write_page(
     path: str | Path,
     title: str,
@@ -126,7 +145,9 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=legible,
     )
+    environment.filters["lines"] = Lines
     environment.filters["uri"] = _uri
     environment.tests["number"] = _is_number
     environment.tests["figure"] = lambda part: isinstance(part, Figure)

@@ -14,7 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from samix.errors import InputError
+from samix.shown import shown
 
+from .page import Lines, legible
 from .poc_first import first_of
 from .poc_parts import Chart, Code, Facts, Grid, Picture, Points
 from .poc_sections import sections_of
@@ -75,9 +77,14 @@ def write_poc_report(
 def _environment(lang: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("samix.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=legible,
     )  # fmt: skip
-    environment.filters |= {"say": _say(lang), "uri": _uri, "one": lambda v: _one(v, lang)}
+    environment.filters |= {
+        "lines": Lines,
+        "say": _say(lang),
+        "uri": _uri,
+        "one": lambda v: _one(v, lang),
+    }
     environment.globals |= {"word": word, "mark_path": mark_path}
     for name, kind in _KINDS.items():
         environment.tests[name] = _is(kind)
@@ -92,7 +99,7 @@ def _say(lang: str) -> Callable[[Any, str], Markup]:
     """Return a filter that writes words in the languages of the page, escaped."""
 
     def say(value: Any, tag: str = "span") -> Markup:
-        told = both(value)
+        told = _legible(value)
         if lang != "both":
             return escape(_one(told, lang))
         if told.en == told.ja:
@@ -105,9 +112,15 @@ def _say(lang: str) -> Callable[[Any, str], Markup]:
     return say
 
 
+def _legible(value: Any) -> Both:
+    """Return words with the names in them as they may be shown."""
+    told = both(value)
+    return Both(shown(told.en), shown(told.ja))
+
+
 def _one(value: Any, lang: str) -> str:
     """Return words for a place that holds no markup: one language, or both beside each other."""
-    told: Both = both(value)
+    told = _legible(value)
     if lang == "both":
         return told.en if told.en == told.ja else f"{told.en} / {told.ja}"
     return told.ja if lang == "ja" else told.en

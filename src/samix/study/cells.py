@@ -22,6 +22,7 @@ from samix.evaluation.embeddings import Machine, Photos, embed
 from samix.evaluation.linear import Labelled, fit_probe
 from samix.evaluation.progress import Quiet
 from samix.evaluation.source import open_encoder
+from samix.plain_csv import name_of
 from samix.training import (
     PretrainConfig,
     RunConfig,
@@ -190,7 +191,11 @@ def _supervised(run: Path, job: Job) -> Iterator[tuple[Cell, pd.DataFrame]]:
     """Return what the classifier said."""
     cell = job.cells[0]
     kept = {"path": str, "split": str, "group": str, "target": str, "predicted": str}
-    said = pd.read_csv(run / PREDICTIONS, dtype=kept, keep_default_na=False)
+    said = pd.read_csv(
+        run / PREDICTIONS, dtype=kept, keep_default_na=False, encoding_errors="backslashreplace"
+    )
+    for name in kept:
+        said[name] = said[name].map(name_of)
     said = said.rename(columns={"path": "photo", "split": "part"})
     yield cell, _answers(cell, said)
 
@@ -228,12 +233,12 @@ def _probed(folder: PocFolder, run: Path, job: Job) -> Iterator[tuple[Cell, pd.D
 def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) -> pd.DataFrame:
     """Return one row a photo of a part."""
     positions: tuple[int, ...] = getattr(splits, part)
-    names = images.classes
+    names = [_in_letters(name) for name in images.classes]
     said = pd.DataFrame(
         {
-            "photo": [images.keys[i] for i in positions],
+            "photo": [_in_letters(images.keys[i]) for i in positions],
             "part": part,
-            "group": [splits.groups[i] or images.keys[i] for i in positions],
+            "group": [_in_letters(splits.groups[i] or images.keys[i]) for i in positions],
             "target": [names[images.targets[i]] for i in positions],
             "predicted": [names[k] for k in probabilities.argmax(1).tolist()],
         }
@@ -241,6 +246,11 @@ def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) ->
     for k, name in enumerate(names):
         said[f"p_{name}"] = probabilities[:, k].double().numpy()
     return said
+
+
+def _in_letters(name: str) -> str:
+    """Return a name with broken letters escaped, which a table of parquet cannot hold."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _answers(cell: Cell, said: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from samix._version import __version__
 from samix.networks import MomentumEncoder, Tap
 from samix.policies import LearnedPolicy
 
-from .runs import RunFolder, write_text
+from .runs import RunFolder, write_json
 
 MODEL = "model.json"
 WEIGHTS = "model.safetensors"
@@ -115,7 +114,7 @@ def write_model(
         "policy": config.policy,
         **({} if mixer is None else {"mixer": mixer}),
     }
-    write_text(path / MODEL, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_json(path / MODEL, content)
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:

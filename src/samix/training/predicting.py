@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from samix.data.verification import threaded
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
 from samix.networks import in_format
+from samix.plain_csv import NameWriter
 
 from .classifier import Classifier
 
@@ -116,7 +116,7 @@ def _write(
 ) -> Predicted:
     """Write all rows, and count."""
     classes = classifier.classes
-    writer = csv.writer(file, lineterminator="\n")
+    writer = NameWriter(file)
     columns = [f"p_{name}" for name in classes] if options.probabilities else []
     writer.writerow(("path", "class", "confidence", *columns))
     counts, sums = [0] * len(classes), [0.0] * len(classes)
@@ -128,7 +128,7 @@ def _write(
                 best = max(range(len(row)), key=row.__getitem__)
                 counts[best] += 1
                 sums[best] += row[best]
-                writer.writerow((key, classes[best], *_numbers(row, best, options)))
+                writer.writerow((key, classes[best]), _numbers(row, best, options))
         if progress is not None:
             progress(done, len(images))
     if len(corrupt) == len(images):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from samix.data import ImageSet, Splits
+from samix.plain_csv import NameWriter
 
 from .runs import write_text
 
@@ -28,7 +28,7 @@ def write_predictions(
         probabilities: By part, (N,K) of its photos in their order, each row with sum 1.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = NameWriter(text)
     classes = images.classes
     writer.writerow(
         ("path", "split", "group", "target", "predicted", *(f"p_{name}" for name in classes))
@@ -40,6 +40,6 @@ def write_predictions(
             group = splits.groups[i] or images.keys[i]
             numbers = (f"{value:.6g}" for value in row)
             writer.writerow(
-                (images.keys[i], part, group, classes[images.targets[i]], said, *numbers)
+                (images.keys[i], part, group, classes[images.targets[i]], said), numbers
             )
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), errors="surrogateescape")

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from samix.shown import shown
+
 _REFRESH = 0.5  # seconds between two changes of the bar
 
 
@@ -54,14 +56,14 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Show a sentence that stays, above the bar."""
-        self.console.print(Text(text), soft_wrap=True)
+        self.console.print(Text(shown(text)), soft_wrap=True)
 
     def work(self, what: str, done: int, total: int) -> None:
         """Move the bar."""
         now = time.monotonic()
         if not self.console.is_terminal or (now - self._shown < _REFRESH and done < total):
             return
-        self._shown = now
+        self._shown, what = now, shown(what)
         if self._bar is None:
             self._bar = Progress(
                 BarColumn(bar_width=24),

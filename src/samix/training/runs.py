@@ -181,14 +181,24 @@ def write_history(run: RunFolder, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file of plain values; a number that is not finite becomes null."""
-    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+    """Write a JSON file of plain values; a number that is not finite becomes null.
+
+    Broken letters of file names are written as JSON escapes them.
+    """
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False)
+    write_text(path, f"{text}\n", errors="backslashreplace")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears as a whole or not at all."""
+def write_text(path: Path, text: str, *, errors: str = "strict") -> None:
+    """Write a file that appears as a whole or not at all.
+
+    Args:
+        path: Of the file.
+        text: What it holds.
+        errors: What becomes of letters that UTF-8 does not know, as in :func:`open`.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors=errors)
     partial.replace(path)
 
 
