@@ -23,6 +23,7 @@ PAGES = {
     "README.ja.md": "ja.md",
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "benchmarks/results/README.md": "measurements.md",
     "examples": "examples/index.md",
 }

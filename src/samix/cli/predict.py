@@ -21,6 +21,7 @@ from samix.shown import shown
 from samix.training import Terminal
 from samix.training.classifier import Classifier, open_classifier
 from samix.training.predicting import Predicted, PredictOptions, predict
+from samix.within import check_links
 
 from .mixer_export import check_onnx
 from .output import chosen_machine
@@ -114,6 +115,7 @@ def _output(given: Mapping[str, Any], run: Path, name: str) -> Path:
         path = Path(given["output"]).expanduser()
         _check_new(path, "--output")
         return path
+    check_links(run)
     word = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "photos"
     names = (f"predictions-{word}{f'-{n}' if n > 1 else ''}.csv" for n in range(1, 10**6))
     return next(path for each in names if not (path := run / each).exists())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from torch import Tensor, nn
 from samix.errors import InputError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".bin")
+DAMAGED = (
+    OSError, RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError,
+    struct.error, MemoryError,
+)  # fmt: skip
+"""What torch.load raises of a file that it cannot read, beside pickle.UnpicklingError."""
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
@@ -41,7 +47,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"'{path}' holds more than tensors, or is damaged, and is not read, since that could "
             "run code; save its state dict alone, e.g. as .safetensors"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
+    except (*DAMAGED, SafetensorError) as error:
         raise InputError(f"'{path}' is damaged or not a file of weights") from error
     state = _unwrapped(content)
     if not state:

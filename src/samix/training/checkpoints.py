@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 import torch
 
 from samix.errors import InputError
+from samix.evaluation.weights import DAMAGED
 
 from .preparation import Prepared
 from .runs import RunFolder
@@ -57,12 +58,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+    except (*DAMAGED, pickle.UnpicklingError) as error:
         reason = "not there" if not os.path.exists(path) else "damaged or not a checkpoint"
         raise InputError(
             f"checkpoint '{path}' is {reason}; start a new run with another --output"
         ) from error
-    if not isinstance(checkpoint, dict) or not {"samix", "state_dict"} <= set(checkpoint):
+    parts = ("samix", "state_dict")
+    if not isinstance(checkpoint, dict) or not all(
+        isinstance(checkpoint.get(name), Mapping) for name in parts
+    ):
         raise InputError(f"checkpoint '{path}' was not written by samix train; start a new run")
     return checkpoint
 

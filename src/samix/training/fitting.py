@@ -14,6 +14,7 @@ import torch.distributed as dist
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod
 
 from .checkpoints import check_checkpoint, checkpoint_record, read_checkpoint
@@ -102,7 +103,12 @@ def _keys_of_encoder(prepared: Prepared) -> bool:
 
 def history_of(checkpoint: dict[str, Any]) -> list[dict[str, float]]:
     """Return the rows of the history that a checkpoint carries."""
-    return list(checkpoint["callbacks"][EpochKeeper.__qualname__]["rows"])
+    try:
+        return [dict(row) for row in checkpoint["callbacks"][EpochKeeper.__qualname__]["rows"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "the checkpoint of the run has no history; start a new run with another --output"
+        ) from error
 
 
 def _set_epoch(prepared: Prepared, epoch: int) -> None:
