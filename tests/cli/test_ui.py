@@ -320,7 +320,6 @@ def test_help_says_that_nothing_leaves_the_machine(capsys):
 
 
 def test_a_page_is_made_of_what_is_there():
-    pytest.importorskip("gradio", reason="the extra ui is not installed")
     from samix.cli import ui_page
     from samix.cli.ui_context import Context
     from samix.cli.ui_page import build_page, see

@@ -25,8 +25,6 @@ from PIL import Image
 from samix.cli.ui_uploads import Limits, Uploads
 from samix.data import open_images
 
-pytest.importorskip("gradio", reason="the extra ui is not installed; pip install 'samix[ui]'")
-
 pytestmark = pytest.mark.slow
 SECRET = b"nobody but its owner reads this"
 JSON = "application/json"
