@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "samix"
-BASE = {
-    "errors",
-    "plain_csv",
-    "plain_json",
-    "plain_yaml",
-    "shown",
-    "within",
-}  # import only each other
+BASE = {  # import only each other
+    "errors", "files", "plain_csv", "plain_json", "plain_yaml", "shown", "stopping", "within",
+}  # fmt: skip
 ALLOWED = {
     "mixing": set(),
     "networks": {"plain_json"},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from signal import Signals
 
 from samix.errors import InputError
 from samix.shown import shown
+from samix.stopping import ENDING, exit_code, signal_of, stop_on_signals
 
 _EXTRA = {
     "lightning", "torchmetrics", "tensorboard", "numpy", "pandas", "pyarrow", "matplotlib", "rich",
@@ -25,11 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `samix`; None takes those of the process.
 
     Returns:
-        0 on success, 1 when the work failed, 2 on bad input, 130 when it was interrupted.
+        0 on success, 1 when the work failed, 2 on bad input, 128 and the number of the signal when
+        one stopped it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
     from .parser import create_parser  # noqa: PLC0415 - the parser needs nothing else of samix
 
     chosen = create_parser().parse_args(arguments)
+    with stop_on_signals(ENDING, at_once=True):
+        return _answer(chosen)
+
+
+def _answer(chosen: argparse.Namespace) -> int:
+    """Run a command, and make one sentence of what it cannot do."""
     try:
         return run_command(chosen.command, chosen)
     except InputError as error:
@@ -47,8 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"pip install 'samix[{extra}]'",
             2,
         )
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    except KeyboardInterrupt as error:
+        number = signal_of(error)
+        return _complain(f"interrupted by {Signals(number).name}", exit_code(number))
 
 
 def run_command(name: str, chosen: object) -> int:

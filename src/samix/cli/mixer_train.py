@@ -32,7 +32,7 @@ def run_mixer_train(chosen: argparse.Namespace) -> int:
     """Train or resume, take the Mixer out, and print a summary.
 
     Returns:
-        0, 1 when the loss diverged, 130 when the run was interrupted.
+        As :func:`samix.cli.running.run_or_resume`.
     """
     given = {k: v for k, v in vars(chosen).items() if k != "action"}
     writing = {name: given.pop(name) for name in _WRITING if name in given}

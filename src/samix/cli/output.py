@@ -17,8 +17,8 @@ import torch
 from samix._version import __version__
 from samix.errors import InputError
 from samix.evaluation import Machine
+from samix.files import write_text
 from samix.training import TrainConfig
-from samix.training.runs import write_text
 from samix.training.settings import AUTOCAST, choose_device, choose_precision
 
 _MACHINE = ("device", "precision")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ from rich.console import Console
 
 from samix.data import ImageSet, Splits, write_splits
 from samix.errors import InputError
+from samix.files import sweep
 from samix.study.cells import Ended, StudyStoppedError
 from samix.study.concluding import conclude, write_tables
 from samix.study.engine import ENGINES, Engine, open_engine, run_jobs
-from samix.study.folder import PocFolder, check_cells, read_study, write_study
+from samix.study.folder import PocFolder, check_cells, is_unbegun, read_study, write_study
 from samix.study.grid import jobs_of
 from samix.study.opening import FRACTIONS, POLICY_NAMES, Wish, open_study
 from samix.study.planning import plan_study
 from samix.study.tables import MODES
 from samix.training import Terminal
+from samix.training.lock import LOCK, only_process
 from samix.training.progress import clock
 
 from .guard_file import read_guard
@@ -56,10 +59,11 @@ def run_poc(chosen: argparse.Namespace) -> int:
     """Plan, train, judge and report, or go on with that.
 
     Returns:
-        0, 1 where nothing could be trained or the disk is full, 130 when interrupted.
+        0, 1 where nothing could be trained or the disk is full.
 
     Raises:
         InputError: An option, the photos or the folder cannot be used.
+        KeyboardInterrupt: A signal asked to stop.
     """
     begun = time.monotonic()
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
@@ -163,24 +167,25 @@ def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int
 
 def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     wish = _wish(given)
-    path = result_folder(given, f"poc-{Path(wish.data).name}").absolute()
+    path = _new_folder(given, wish)
     folder = PocFolder(path)
     display.work("opening the photos", 0, 1)
     opened = open_study(wish, display.work)
     for note in opened.notes:
         display.say(note)
-    with open_engine(given.get("engine", "local"), given.get("workers"), opened.device) as engine:
-        create_folder(path)
-        with _removed_if_unused(folder):
-            planned = plan_study(wish, opened, engine, path / "trials", display.work, begun=begun)
-            repeat = how_to_repeat("torch", "torchvision", "timm", "lightning", "numpy")
-            prices = {key: given[name] for name, key in _PRICES.items() if name in given}
-            study = {
-                **planned, "prices": prices, **repeat, "machine": machine_words(),
-                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            }  # fmt: skip
-            write_splits(folder.splits, opened.images, opened.splits)
-            write_study(folder, study)
+    with (
+        _created(folder),
+        open_engine(given.get("engine", "local"), given.get("workers"), opened.device) as engine,
+    ):
+        planned = plan_study(wish, opened, engine, folder.trials, display.work, begun=begun)
+        repeat = how_to_repeat("torch", "torchvision", "timm", "lightning", "numpy")
+        prices = {key: given[name] for name, key in _PRICES.items() if name in given}
+        study = {
+            **planned, "prices": prices, **repeat, "machine": machine_words(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }  # fmt: skip
+        write_splits(folder.splits, opened.images, opened.splits)
+        write_study(folder, study)
         display.rest()
         print_plan(study, display.console)
         deadline = begun + _LATE * wish.budget
@@ -198,28 +203,55 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     study = read_study(given["output"])
     folder = PocFolder(Path(given["output"]).expanduser().absolute())
     check_cells(folder, study)
-    prices = {key: given[name] for name, key in _PRICES.items() if name in given}
-    if prices:
-        study["prices"] = {**(study.get("prices") or {}), **prices}
-        write_study(folder, study)
     budget = study["plan"]["budget_seconds"]
     if "budget" in given:
         budget = duration(given["budget"])
     device = study["train"]["device"]
-    with open_engine(given.get("engine", "local"), given.get("workers"), device) as engine:
+    with (
+        _only(folder),
+        open_engine(given.get("engine", "local"), given.get("workers"), device) as engine,
+    ):
+        prices = {key: given[name] for name, key in _PRICES.items() if name in given}
+        if prices:
+            study["prices"] = {**(study.get("prices") or {}), **prices}
+            write_study(folder, study)
         return _train(folder, study, engine, display, given, deadline=begun + _LATE * budget)
 
 
+def _new_folder(given: Mapping[str, Any], wish: Wish) -> Path:
+    """Return the folder of a new study, in which perhaps another one was planned and cut off."""
+    if "output" in given and is_unbegun(path := Path(given["output"]).expanduser()):
+        return path.absolute()
+    return result_folder(given, f"poc-{Path(wish.data).name}").absolute()
+
+
 @contextmanager
-def _removed_if_unused(folder: PocFolder) -> Iterator[None]:
-    """Take the folder away again where no study came into being; it was new or empty."""
-    try:
+def _only(folder: PocFolder) -> Iterator[None]:
+    """Keep other processes from working on a study, and sweep up what a killed one left."""
+    with only_process(folder.path, "study"):
+        for place in (folder.path, folder.pictures):
+            sweep(place)
         yield
-    except BaseException:
-        folder.splits.unlink(missing_ok=True)
-        if folder.path.is_dir() and not any(folder.path.iterdir()):
-            folder.path.rmdir()
-        raise
+
+
+@contextmanager
+def _created(folder: PocFolder) -> Iterator[None]:
+    """Create the folder, and take it away again where no study came into being."""
+    create_folder(folder.path)
+    try:
+        with _only(folder):
+            if not is_unbegun(folder.path):
+                raise InputError(f"--output '{folder.path}' exists already; choose another folder")
+            if folder.trials.is_dir():  # of a process that was killed
+                shutil.rmtree(folder.trials)
+            yield
+    finally:
+        if is_unbegun(folder.path):
+            shutil.rmtree(folder.trials, ignore_errors=True)
+            for made in (folder.splits, folder.path / LOCK):
+                made.unlink(missing_ok=True)
+            with suppress(OSError):  # of a folder that cannot be removed, such as a mounted one
+                folder.path.rmdir()
 
 
 def _train(
@@ -245,20 +277,39 @@ def _train(
         print_ended(result, int(last["done"]) + 1, int(last["all"]), display)
         last["done"] += 1
 
+    keep = study["plan"]["seeds"][:_KEPT_SEEDS]
     try:
-        run_jobs(
-            folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline,
-            keep=study["plan"]["seeds"][:_KEPT_SEEDS],
-        )  # fmt: skip
+        run_jobs(folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline, keep=keep)
+        display.rest()
+        return _conclude(folder, study, display, given, how, photos)
     except KeyboardInterrupt:
         display.rest()
         say(display.console, f"Interrupted; what is finished is kept. Go on with: {how}")
-        return 130
+        raise  # so that workers end at once
     except StudyStoppedError as error:
         display.rest()
         say(display.console, f"Stopped: {error} with: {how}")
         return 1
-    display.rest()
+
+
+def _conclude(
+    folder: PocFolder,
+    study: Mapping[str, Any],
+    display: Terminal,
+    given: Mapping[str, Any],
+    how: str,
+    photos: tuple[ImageSet, Splits] | None,
+) -> int:
+    """Judge and report.
+
+    Args:
+        folder: Of the study.
+        study: What poc.yaml holds.
+        display: Where to show progress.
+        given: Options by name, only those that were given.
+        how: The command that goes on.
+        photos: Where they have been opened already.
+    """
     counts = write_tables(folder, study)
     if counts["finished"] == 0:
         say(display.console, f"No training has finished. Try again with: {how}")
@@ -266,6 +317,8 @@ def _train(
     if counts["missing"]:
         say(display.console, f"{counts['missing']} answers are missing, for want of time. Train "
             f"them with: {how}")  # fmt: skip
+    if counts["failed"]:
+        say(display.console, f"{counts['failed']} answers failed. Try them again with: {how}")
     lang = given.get("lang", "both")
     findings = conclude(folder, study, display.work, lang=lang, photos=photos)
     display.rest()

@@ -16,7 +16,7 @@ def run_pretrain(chosen: argparse.Namespace) -> int:
     """Pre-train or resume, and print a summary.
 
     Returns:
-        0, 1 when the loss diverged, 130 when the run was interrupted.
+        As :func:`samix.cli.running.run_or_resume`.
     """
     return run_or_resume(
         chosen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,15 +13,18 @@ from rich.console import Console
 from samix.errors import InputError
 from samix.presets import load_preset
 from samix.shown import shown
+from samix.stopping import exit_code
 from samix.training import (
     Display,
     Terminal,
     TrainingDivergedError,
     TrainResult,
+    WorkerDiedError,
     open_run,
     read_config,
     resume,
 )
+from samix.training.runs import is_unbegun
 from samix.training.settings import whole_path
 
 from .guard_file import read_guard
@@ -44,10 +48,11 @@ def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
         show: Prints the summary.
 
     Returns:
-        0, 1 when the loss diverged, 130 when the run was interrupted.
+        0, 1 when the loss diverged or a process died, 128 and the number of the signal when the run
+        was stopped by one.
     """
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
-    resuming = bool(given.pop("resume", False))
+    resuming = bool(given.pop("resume", False)) and not _is_to_begin(given)
     console = Console(highlight=False)
     display = Terminal(console)
     try:
@@ -55,14 +60,14 @@ def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
             result = resume(check_resumed(given, chosen.command), display=display)
         else:
             result = start(given, display)
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, WorkerDiedError) as error:
         print(f"samix: {shown(str(error))}", file=sys.stderr)
         return 1
     finally:
         display.rest()
     if result.status != "worker":
         show(result, console)
-    return 130 if result.status == "interrupted" else 0
+    return 0 if result.stopped_by is None else exit_code(result.stopped_by)
 
 
 def options_over_preset(
@@ -151,6 +156,14 @@ def check_resumed(given: Mapping[str, Any], command: str) -> str:
                 "leave it out to resume, or start a new run"
             )
     return str(given["output"])
+
+
+def _is_to_begin(given: Mapping[str, Any]) -> bool:
+    """Say whether the run that is to go on has not begun yet, and all is there to begin it."""
+    if "data" not in given or "output" not in given:
+        return False
+    path = Path(given["output"]).expanduser()
+    return not path.exists() or is_unbegun(path)
 
 
 def _is_demo(data: str) -> bool:

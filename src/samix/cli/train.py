@@ -17,7 +17,7 @@ def run_train(chosen: argparse.Namespace) -> int:
     """Train or resume, and print a summary.
 
     Returns:
-        0, 1 when the loss diverged, 130 when the run was interrupted.
+        As :func:`samix.cli.running.run_or_resume`.
     """
     if "from_poc" in chosen:
         from .train_final import run_final  # noqa: PLC0415 - it needs the packages of a study

@@ -31,7 +31,7 @@ def run_final(chosen: argparse.Namespace) -> int:
     """Train the model that a study recommends, and print a summary.
 
     Returns:
-        0, 1 when the loss diverged, 130 when the run was interrupted.
+        As :func:`samix.cli.running.run_or_resume`.
 
     Raises:
         InputError: The study or an option cannot be used.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samix.data.verification import cache_folder
+from samix.files import whole_file
 
 _VERSION = 2  # of the method: another one does not read what this one wrote
 
@@ -45,8 +45,7 @@ def write_record(path: Path, record: Record) -> None:
     """Write a record, as a whole or not at all; a cache that cannot be written is passed over."""
     with contextlib.suppress(OSError):  # without a record the search is made again
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
+        with whole_file(path) as partial, partial.open("wb") as file:
             np.savez_compressed(
                 file,
                 **_flat("groups", record.groups),
@@ -56,7 +55,6 @@ def write_record(path: Path, record: Record) -> None:
                 mirrored=record.mirrored,
                 size=record.size,
             )
-        partial.replace(path)
 
 
 def read_record(path: Path) -> Record | None:

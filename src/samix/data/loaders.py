@@ -18,6 +18,7 @@ from samix.data.splits import Splits
 from samix.data.store import PhotoStore
 from samix.data.views import View
 from samix.errors import InputError
+from samix.stopping import leave_to_the_first_process
 
 Batch = tuple[Tensor, Tensor]
 DEFAULT_BATCH_SIZE = 100
@@ -217,6 +218,7 @@ def _loader(
         persistent_workers=workers > 0,
         collate_fn=as_it_is,
         generator=worker_generator(loading.seed),
+        worker_init_fn=leave_to_the_first_process,
     )
 
 

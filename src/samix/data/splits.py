@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from samix.data.collection import NO_LABEL, ImageSet, SplitName
 from samix.data.groups import find_groups, read_table
 from samix.errors import InputError
+from samix.files import whole_file
 from samix.plain_csv import NameWriter
 
 _SIDES: tuple[SplitName, ...] = ("train", "val", "test")
@@ -236,13 +236,14 @@ def write_splits(path: str | Path, images: ImageSet, splits: Splits) -> None:
     Photos in no part are written as "unused". The file appears as a whole or not at all.
     """
     side_of = {i: side for side in _SIDES for i in getattr(splits, side)}
-    partial = Path(f"{path}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with (
+        whole_file(path) as partial,
+        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         writer = NameWriter(file)
         writer.writerow(("path", "split", "group"))
         for i, key in enumerate(images.keys):
             writer.writerow((key, side_of.get(i, "unused"), splits.groups[i] or ""))
-    partial.replace(path)
 
 
 def read_splits(path: str | Path, images: ImageSet) -> Splits:

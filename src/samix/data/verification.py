@@ -14,6 +14,7 @@ from typing import TypeVar
 from samix.data.collection import ImageSet, Progress
 from samix.data.pixels import MAX_MEGAPIXELS
 from samix.errors import UnreadableImageError
+from samix.files import write_text
 
 _Result = TypeVar("_Result")
 _CHUNK = 64
@@ -91,9 +92,7 @@ def find_corrupt(
     if record is not None:
         with contextlib.suppress(OSError):  # without a record the photos are decoded again
             record.parent.mkdir(parents=True, exist_ok=True)
-            partial = record.with_suffix(f".{os.getpid()}")
-            partial.write_text(json.dumps(list(corrupt)))
-            partial.replace(record)
+            write_text(record, json.dumps(list(corrupt)))
     return corrupt
 
 

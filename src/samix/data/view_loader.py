@@ -13,6 +13,7 @@ from samix.data.loaders import Loading, as_it_is, keep_photos
 from samix.data.sampling import EpochSampler, random_keys, worker_generator
 from samix.data.store import PhotoStore
 from samix.data.two_views import TwoViews
+from samix.stopping import leave_to_the_first_process
 
 ViewBatch = tuple[Tensor, Tensor]
 
@@ -83,5 +84,6 @@ def build_view_loader(
         persistent_workers=workers > 0,
         collate_fn=as_it_is,
         generator=worker_generator(loading.seed),
+        worker_init_fn=leave_to_the_first_process,
     )
     return loader, notes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
+from samix.files import write_text
 from samix.shown import shown
 
 State = Literal["ok", "changed", "bad"]
@@ -155,9 +155,7 @@ def write_page(
     text = environment.get_template("page.html").render(
         title=title, sections=sections, lead=lead, facts=facts, language=language
     )
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(Path(path), text)
 
 
 def image_png(image: Tensor, *, side: int | None = None, smooth: bool = True) -> bytes:

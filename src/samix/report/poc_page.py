@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from samix.errors import InputError
+from samix.files import write_text
 from samix.shown import shown
 
 from .page import Lines, legible
@@ -68,10 +68,8 @@ def write_poc_report(
         style=Markup(style), script=Markup(script),  # noqa: S704 - files of this package
         policy=_security(style, script),
     )  # fmt: skip
-    partial = Path(f"{path}.{os.getpid()}.partial")
     # a file name of broken letters must not stop the report
-    partial.write_bytes(text.encode("utf-8", errors="replace"))
-    partial.replace(path)
+    write_text(Path(path), text, errors="replace")
 
 
 def _environment(lang: str) -> Environment:

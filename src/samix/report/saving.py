@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from samix.files import whole_file
 from samix.shown import shown
 
 
@@ -18,9 +18,8 @@ def save(figure: Figure, path: str | Path) -> None:
     """
     for text in figure.findobj(Text):
         text.set_text(shown(text.get_text(), lines=True))
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def tick_name(name: str) -> str:

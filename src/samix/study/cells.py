@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import platform
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,9 @@ from samix.evaluation.embeddings import Machine, Photos, embed
 from samix.evaluation.linear import Labelled, fit_probe
 from samix.evaluation.progress import Quiet
 from samix.evaluation.source import open_encoder
+from samix.files import sweep
 from samix.plain_csv import name_of
+from samix.stopping import Interrupted
 from samix.training import (
     PretrainConfig,
     RunConfig,
@@ -82,7 +85,7 @@ def run_job(path: str, job: Job) -> Ended:
 
     Raises:
         StudyStoppedError: The disk is full.
-        KeyboardInterrupt: Ctrl-C was pressed.
+        Interrupted: A signal asked to stop.
     """
     folder = PocFolder(Path(path))
     folder.locks.mkdir(parents=True, exist_ok=True)
@@ -104,13 +107,16 @@ def run_job(path: str, job: Job) -> Ended:
 
 
 def _run(folder: PocFolder, job: Job) -> Ended:
+    for own in {job.folder, *(cell.folder for cell in job.cells)}:
+        sweep(folder.path / own)
     known = [read_cell(folder, cell) for cell in job.cells]
     if all(record is not None and record["status"] == _FINISHED for record in known):
         return _ended(job, known[0] or {})
     with _peak_memory() as peak:
         result = _train(folder, job)
     if result.status != _FINISHED or result.metrics is None:
-        raise KeyboardInterrupt  # a worker is not interrupted, this process was
+        # a worker is not interrupted, this process was
+        raise Interrupted(result.stopped_by or signal.SIGINT)
     metrics, run = result.metrics, result.run.path
     mixer, guard = metrics["mixer"], metrics["guard"]
     record = {
@@ -166,8 +172,6 @@ def _train(folder: PocFolder, job: Job) -> TrainResult:
     if (run / "config.yaml").is_file():
         _same_plan(read_config(open_run(run)), config, run)
         return resume(run)
-    if run.is_dir():
-        shutil.rmtree(run)  # killed before it had begun, or failed
     return pretrain(config) if isinstance(config, PretrainConfig) else train(_as_train(config))
 
 

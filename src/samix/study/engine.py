@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -28,7 +28,7 @@ import torch
 from samix.data.loaders import CACHE_BUDGET
 from samix.data.reuse import reuse_photos
 from samix.errors import InputError
-from samix.training.interrupt import stop_on_interrupt
+from samix.stopping import ENDING, Interrupted, end_with_parent, exit_code, stop_on_signals
 
 from .cells import Ended, run_job
 from .folder import PocFolder, write_cell
@@ -184,18 +184,22 @@ def _ray(workers: int | None, device: str) -> Iterator[Engine]:
 
 
 def _begin_worker(parent: int, threads: int, stop: Event) -> None:
-    """Prepare a worker: its threads, and that it ends with the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what happens then
+    """Prepare a worker: its threads, and that it ends with the process that started it.
+
+    Ctrl-C reaches it, too, but the first process decides what happens then. What ends a process
+    ends it at once: its training goes on from the last checkpoint whatever happens.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
     torch.set_num_threads(threads)
     reuse_photos(CACHE_BUDGET)
+    end_with_parent(parent, stop.wait)
 
-    def watch() -> None:
-        while not stop.wait(_TICK):
-            if os.getppid() != parent:
-                break
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(exit_code(number))
 
 
 def run_jobs(
@@ -222,13 +226,13 @@ def run_jobs(
 
     Raises:
         StudyStoppedError: Nothing more can be trained.
-        KeyboardInterrupt: Ctrl-C was pressed.
+        Interrupted: A signal asked to stop.
     """
     waiting = list(jobs)
     running: dict[Future[Any], Job] = {}
     deaths: dict[str, int] = {}
     pace = Pace(jobs, engine.workers)
-    with stop_on_interrupt() as stop:
+    with stop_on_signals() as stop:
         while waiting or running:
             while waiting and len(running) < engine.workers:
                 job = waiting.pop(0)
@@ -238,10 +242,10 @@ def run_jobs(
                     continue
                 pace.begun(job)
                 running[engine.submit(run_job, str(path), job)] = job
-            # noted and not raised where it strikes: what raises in a callback is swallowed there
-            if stop.made:
-                raise KeyboardInterrupt
             died = _collect(running, engine, pace, ended)
+            # noted and not raised where it strikes: what raises in a callback is swallowed there
+            if stop.number is not None:
+                raise Interrupted(stop.number)
             if died:
                 if engine.renew():
                     died += running.values()
@@ -283,7 +287,7 @@ def _tried(
         if deaths[job.folder] < _TRIES:
             again.append(job)
             continue
-        reason = "its process died, probably for want of memory"
+        reason = f"its process died {_TRIES} times, probably for want of memory"
         for cell in job.cells:
             write_cell(PocFolder(path), cell, None, {"status": "failed", "reason": reason})
         pace.finished(job)

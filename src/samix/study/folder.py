@@ -12,9 +12,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from samix.errors import InputError
+from samix.files import whole_file, write_text
 from samix.plain_json import read_json
 from samix.plain_yaml import dump_yaml, read_yaml
-from samix.training.runs import write_json, write_text
+from samix.training.lock import is_half_made
+from samix.training.runs import write_json
 from samix.within import check_links, within
 
 from .grid import Cell, cells_of
@@ -79,9 +81,21 @@ class PocFolder:
         return self.path / "report.html"
 
     @property
+    def trials(self) -> Path:
+        """Folder of the short trainings before the study; it is gone when they are over."""
+        return self.path / "trials"
+
+    @property
     def locks(self) -> Path:
         """Folder of locks: no training is run by two processes at once."""
         return self.path / "locks"
+
+
+def is_unbegun(path: Path) -> bool:
+    """Say whether a folder holds nothing of a study, but perhaps what was made before it began."""
+    folder = PocFolder(path)
+    made = (folder.trials, folder.locks, folder.splits, path / ".writable")
+    return is_half_made(path, folder.study, frozenset(part.name for part in made))
 
 
 def write_study(folder: PocFolder, study: Mapping[str, Any]) -> None:
@@ -97,6 +111,11 @@ def read_study(path: str | Path) -> dict[str, Any]:
             planned with, or its folder has links to others.
     """
     folder = PocFolder(Path(path).expanduser())
+    if is_unbegun(folder.path):
+        raise InputError(
+            f"the study in '{path}' was stopped while it was planned; start it with the same "
+            "command without --resume"
+        )
     if not folder.study.is_file():
         raise InputError(
             f"'{path}' is no folder of samix poc (it has no poc.yaml); give the --output of one"
@@ -193,9 +212,8 @@ def check_cells(folder: PocFolder, study: Mapping[str, Any]) -> None:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table that appears as a whole or not at all, with its version."""
     table.attrs["version"] = VERSION
-    partial = path.with_name(f"{path.name}.partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        table.to_parquet(partial, index=False)
 
 
 def read_table(path: Path, what: str) -> pd.DataFrame:

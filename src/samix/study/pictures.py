@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from samix.errors import InputError
+from samix.files import whole_file
 from samix.plain_json import read_json
 from samix.within import within
 
@@ -186,6 +186,5 @@ def _said(part: str, words: Words) -> Row:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file that appears as a whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(content)

@@ -1,7 +1,7 @@
 """Training runs from a configuration to a run folder: the only place that imports lightning."""
 
 from .config import PretrainConfig, TrainConfig, from_dict
-from .interrupt import TrainingDivergedError
+from .interrupt import TrainingDivergedError, WorkerDiedError
 from .progress import Display, Silent, Terminal
 from .runner import TrainResult, pretrain, resume, train
 from .runs import RunFolder, open_run, read_config
@@ -17,6 +17,7 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "TrainingDivergedError",
+    "WorkerDiedError",
     "from_dict",
     "open_run",
     "pretrain",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from samix.errors import InputError
 from samix.evaluation.weights import DAMAGED
+from samix.files import whole_file
 
 from .preparation import Prepared
 from .runs import RunFolder
@@ -39,15 +43,30 @@ def save_checkpoints(trainer: pl.Trainer, run: RunFolder, *, best: bool) -> None
     Each appears as a whole or not at all; best before last, so that a run that is killed between
     the two repeats this epoch and writes the same best again. Called by every process.
     """
-    partial = run.last.with_suffix(".partial")
-    trainer.save_checkpoint(partial, weights_only=False)
-    if trainer.is_global_zero:
-        if best:
-            copied = run.best.with_suffix(".partial")
-            shutil.copyfile(partial, copied)
-            copied.replace(run.best)
-        partial.replace(run.last)
+    files = whole_file(run.last) if trainer.is_global_zero else nullcontext(run.last)
+    with files as partial:
+        trainer.save_checkpoint(partial, weights_only=False)
+        if best and trainer.is_global_zero:
+            with whole_file(run.best) as copied:
+                shutil.copyfile(partial, copied)
     trainer.strategy.barrier("checkpoints are written")
+
+
+class PlainFiles(TorchCheckpointIO):
+    """Writes checkpoints where they belong, and as the umask says.
+
+    Lightning writes them to the folder for temporary files, for the user alone, and moves them; a
+    process that is killed meanwhile leaves them there.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint; a full disk is an OSError, which it is not where torch writes."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with open(path, "wb") as file:
+            file.write(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from samix._version import __version__
+from samix.files import whole_file
 from samix.networks import MomentumEncoder, Tap
 from samix.policies import LearnedPolicy
 
@@ -119,7 +119,6 @@ def write_model(
 
 def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, on the CPU, each with memory of its own."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
-    save_file(tensors, partial, metadata={"format": "pt"})
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata={"format": "pt"})

@@ -16,9 +16,10 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod
+from samix.stopping import StopRequest
 
-from .checkpoints import check_checkpoint, checkpoint_record, read_checkpoint
-from .interrupt import StopRequest
+from .checkpoints import PlainFiles, check_checkpoint, checkpoint_record, read_checkpoint
+from .interrupt import told_apart
 from .keeper import EpochKeeper
 from .module import MethodModule
 from .preparation import Prepared
@@ -43,8 +44,9 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
         stop: Heeded at each step.
 
     Raises:
-        TrainingInterrupted: The user stopped it.
+        TrainingInterrupted: Somebody stopped it.
         TrainingDivergedError: The loss is no number any more.
+        WorkerDiedError: A process that reads photos died.
         InputError: The checkpoint cannot be used.
     """
     config = prepared.config
@@ -62,7 +64,7 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
     keeper = EpochKeeper(prepared, run, display, stop)
     shown = EpochProgress(display, config.epochs, config.processes)
     try:
-        with _quiet(), torch.random.fork_rng(devices=[]):
+        with _quiet(), torch.random.fork_rng(devices=[]), told_apart(stop):
             trainer = pl.Trainer(
                 **_machine(config),
                 precision=_PRECISION[config.precision],
@@ -80,6 +82,8 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 enable_checkpointing=False,
+                plugins=[PlainFiles()],
+                default_root_dir=run.path,  # a checkpoint that lies where we stand is not read
             )
             trainer.fit(
                 module,

@@ -10,9 +10,11 @@ import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
 
+from samix.stopping import StopRequest
+
 from .checkpoints import save_checkpoints
 from .guarding import guard_row
-from .interrupt import StopRequest, TrainingDivergedError
+from .interrupt import TrainingDivergedError, heed
 from .life import first_look, life_sentence
 from .module import CHECK_EVERY, MethodModule
 from .preparation import Prepared
@@ -32,7 +34,7 @@ class EpochKeeper(pl.Callback):
         prepared: The run.
         run: Where to write.
         display: Where to say so.
-        stop: Whether the user asked to stop.
+        stop: Whether somebody asked to stop.
     """
 
     def __init__(
@@ -54,8 +56,12 @@ class EpochKeeper(pl.Callback):
         self.rows = list(state_dict["rows"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock: lightning does not announce the first epoch of a resumed run."""
+        """Start the clock: lightning does not announce the first epoch of a resumed run.
+
+        Lightning's handler of SIGTERM, which ends a run without a word, has come over ours by now.
+        """
         self._begin = time.monotonic()
+        self.stop.hold()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -65,7 +71,7 @@ class EpochKeeper(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Heed a wish to stop."""
-        self.stop.check()
+        heed(self.stop)
 
     def on_train_batch_end(
         self,

@@ -12,9 +12,10 @@ import torch
 import torch.multiprocessing as mp
 
 from samix.errors import InputError
+from samix.stopping import StopRequest, end_with_parent, stop_on_signals
 
 from .fitting import fit
-from .interrupt import TrainingDivergedError, TrainingInterrupted, stop_on_interrupt
+from .interrupt import TrainingDivergedError, TrainingInterrupted, WorkerDiedError
 from .preparation import prepare
 from .progress import Display, Silent, Terminal
 from .runs import RunFolder
@@ -53,33 +54,41 @@ def check_launch(config: RunConfig) -> None:
         )
 
 
-def fit_in_processes(config: RunConfig, run: RunFolder, display: Display) -> None:
+def fit_in_processes(
+    config: RunConfig, run: RunFolder, display: Display, stop: StopRequest
+) -> None:
     """Train in ``config.devices`` new processes on this machine and wait for them.
 
     Args:
         config: Resolved.
         run: Its folder, with the splits in it.
         display: A terminal is shared with the first process.
+        stop: Is passed on to them.
 
     Raises:
         TrainingInterrupted, TrainingDivergedError, InputError: As in :func:`fit`.
-        RuntimeError: A process died.
+        WorkerDiedError: A process died.
     """
     display.rest()
     context = mp.get_context("spawn")
     outcomes = context.SimpleQueue()
-    arguments = (config, run, _free_port(), isinstance(display, Terminal), outcomes)
-    with stop_on_interrupt() as stop:
-        workers = cast(Any, mp).start_processes(
-            _work, arguments, nprocs=config.devices, join=False, start_method="spawn"
-        )
-        found = _wait(workers, outcomes, stop)
+    show = isinstance(display, Terminal)
+    arguments = (config, run, _free_port(), os.getpid(), show, outcomes)
+    workers = cast(Any, mp).start_processes(
+        _work, arguments, nprocs=config.devices, join=False, start_method="spawn"
+    )
+    found = _wait(workers, outcomes, stop)
+    if stop.number is not None and [kind for kind, _ in found.values()] != (
+        ["finished"] * config.devices
+    ):
+        raise TrainingInterrupted(stop.number)
     _raise(found, config.devices)
 
 
 def _work(local_rank: int, config: RunConfig, run: RunFolder, port: int, *rest: Any) -> None:
     """Be one of the processes; how it ended goes into the queue."""
-    show, outcomes = rest
+    parent, show, outcomes = rest
+    end_with_parent(parent)  # none goes on alone and writes where a resumed run writes
     os.environ.update(
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
@@ -90,25 +99,22 @@ def _work(local_rank: int, config: RunConfig, run: RunFolder, port: int, *rest: 
     if config.device == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // config.devices))
     display: Display = Terminal() if show and local_rank == 0 else Silent()
-    with stop_on_interrupt(escalate=False) as stop:
+    with stop_on_signals(escalate=False) as stop:
         try:
             fit(prepare(config, rank=local_rank, run=run), run, display, stop)
             outcomes.put((local_rank, "finished", ""))
-        except TrainingInterrupted:
-            outcomes.put((local_rank, "interrupted", ""))
+        except TrainingInterrupted as error:
+            outcomes.put((local_rank, "interrupted", str(error.number)))
         except TrainingDivergedError as error:
             outcomes.put((local_rank, "diverged", str(error)))
         except InputError as error:
             outcomes.put((local_rank, "input", str(error)))
         except Exception as error:
-            # one process that stops breaks the connections of the others
-            kind = "interrupted" if stop.made else "failed"
-            outcomes.put((local_rank, kind, f"{type(error).__name__}: {error}"))
-            if not stop.made:
-                raise
+            outcomes.put((local_rank, "failed", f"{type(error).__name__}: {error}"))
+            raise
 
 
-def _wait(workers: Any, outcomes: Any, stop: Any) -> dict[int, tuple[str, str]]:
+def _wait(workers: Any, outcomes: Any, stop: StopRequest) -> dict[int, tuple[str, str]]:
     """Wait for all processes, pass a wish to stop on, and end those that hang."""
     found: dict[int, tuple[str, str]] = {}
     passed_on, deadline = False, None
@@ -120,7 +126,7 @@ def _wait(workers: Any, outcomes: Any, stop: Any) -> dict[int, tuple[str, str]]:
                 passed_on = True
                 for process in workers.processes:
                     if process.is_alive():
-                        os.kill(process.pid, signal.SIGINT)
+                        os.kill(process.pid, signal.SIGTERM)
             dead = [p for p in workers.processes if not p.is_alive()]
             if dead and deadline is None:
                 deadline = time.monotonic() + _GRACE
@@ -149,10 +155,10 @@ def _raise(found: dict[int, tuple[str, str]], processes: int) -> None:
     if "diverged" in by_kind:
         raise TrainingDivergedError(by_kind["diverged"])
     if "interrupted" in by_kind:
-        raise TrainingInterrupted
+        raise TrainingInterrupted(int(by_kind["interrupted"]))
     if len(found) < processes or "failed" in by_kind:
         reason = by_kind.get("failed", "killed, perhaps for lack of memory")
-        raise RuntimeError(
+        raise WorkerDiedError(
             f"{processes - sum(k == 'finished' for k, _ in found.values())} of {processes} "
             f"processes ended early ({reason}); go on with --resume"
         )

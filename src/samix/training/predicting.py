@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from samix.data import ImageSet, View
 from samix.data.verification import threaded
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
+from samix.files import whole_file
 from samix.networks import in_format
 from samix.plain_csv import NameWriter
 
@@ -92,17 +92,16 @@ def predict(
         InputError: A photo is corrupt, the network gives no numbers, or the file cannot be written.
     """
     options, machine = options or PredictOptions(), machine or Machine()
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with (
+            whole_file(path) as partial,
+            partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
             said = _write(classifier, images, file, options, machine, progress)
-        partial.replace(path)
     except OSError as error:
         raise InputError(
             f"'{path}' cannot be written ({error.strerror}); choose another --output"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return said
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from samix.data import ImageSet, Splits
+from samix.files import write_text
 from samix.plain_csv import NameWriter
-
-from .runs import write_text
 
 PREDICTIONS = "predictions.csv"
 

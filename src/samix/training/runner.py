@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import Signals
 from typing import Any, Literal
 
 from samix.data import write_splits
 from samix.errors import InputError
 from samix.plain_json import read_json
+from samix.stopping import StopRequest, stop_on_signals
 from samix.within import check_links
 
 from .building import check_names
@@ -17,14 +20,15 @@ from .config import PretrainConfig, TrainConfig, resolve
 from .finish import finish
 from .fitting import fit, history_of
 from .initial import adopt
-from .interrupt import TrainingDivergedError, TrainingInterrupted, stop_on_interrupt
+from .interrupt import TrainingDivergedError, TrainingInterrupted, readers_named
 from .launch import check_launch, fit_in_processes, outer_rank
 from .preparation import Prepared, prepare
 from .progress import Display, Silent
 from .runs import (
     RunFolder,
-    create_run,
+    created_run,
     free_output,
+    only_run,
     open_run,
     read_config,
     read_notes,
@@ -42,11 +46,13 @@ class TrainResult:
         run: Its folder.
         status: "finished", "interrupted", or "worker" in a process that is not the first.
         metrics: What metrics.json holds; None where not even one epoch was finished.
+        stopped_by: Number of the signal that interrupted it; None where none did.
     """
 
     run: RunFolder
     status: Literal["finished", "interrupted", "worker"]
     metrics: dict[str, Any] | None
+    stopped_by: int | None = None
 
 
 def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult:
@@ -62,6 +68,7 @@ def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult
     Raises:
         InputError: Something the user gave cannot be used.
         TrainingDivergedError: The loss was no finite number any more.
+        WorkerDiedError: A process that worked for the run died.
     """
     return _begin(config, _display(display))
 
@@ -79,6 +86,7 @@ def pretrain(config: PretrainConfig, *, display: Display | None = None) -> Train
     Raises:
         InputError: Something the user gave cannot be used.
         TrainingDivergedError: The loss was no finite number any more.
+        WorkerDiedError: A process that worked for the run died.
     """
     return _begin(config, _display(display))
 
@@ -92,12 +100,12 @@ def _begin(config: RunConfig, display: Display) -> TrainResult:
     rank = outer_rank() or 0
     path = free_output(config) if rank == 0 else Path(config.output or "runs")
     prepared = prepare(config, rank=rank, announce=display.work)
-    run = RunFolder(path)
-    if rank == 0:
-        run = create_run(path)
+    if rank > 0:
+        return _go(prepared, RunFolder(path), display)
+    with created_run(path) as run:
         write_splits(run.splits, prepared.images, prepared.splits)
         write_config(run, prepared.config, prepared.images.classes, prepared.notes)
-    return _go(prepared, run, display)
+        return _go(prepared, run, display)
 
 
 def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
@@ -111,8 +119,10 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
         display: Where to show progress; None shows nothing.
 
     Raises:
-        InputError: The folder is no run, or its data or checkpoint changed.
+        InputError: The folder is no run, its data or checkpoint changed, or another process works
+            on it.
         TrainingDivergedError: The loss was no finite number any more.
+        WorkerDiedError: A process that worked for the run died.
     """
     display = _display(display)
     run = open_run(path)
@@ -123,10 +133,11 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
     check_launch(config)
     check_names(config)
     check_links(run.path)
-    prepared = prepare(config, rank=outer_rank() or 0, run=run, announce=display.work)
-    notes = dict.fromkeys((*read_notes(run), *prepared.notes))
-    prepared = replace(prepared, notes=tuple(notes))
-    return _go(prepared, run, display)
+    rank = outer_rank() or 0
+    with only_run(run) if rank == 0 else nullcontext():
+        prepared = prepare(config, rank=rank, run=run, announce=display.work)
+        notes = dict.fromkeys((*read_notes(run), *prepared.notes))
+        return _go(replace(prepared, notes=tuple(notes)), run, display)
 
 
 def _display(wanted: Display | None) -> Display:
@@ -140,18 +151,31 @@ def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
     display.say(_opening(prepared, run))
     for note in prepared.notes:
         display.say(note)
-    status: Literal["finished", "interrupted"] = "finished"
     try:
-        if _epochs_done(prepared, run) < prepared.config.epochs:
-            _fit(prepared, run, display)
-    except TrainingInterrupted:
-        status = "interrupted"
-    except TrainingDivergedError as error:
-        raise TrainingDivergedError(_diverged(prepared, run, str(error))) from error
+        with stop_on_signals() as stop:
+            stopped_by = _fit(prepared, run, display, stop)
+            stop.at_once = True  # judging can be cut off anywhere
+            return _finish(prepared, run, display, stopped_by)
+    except KeyboardInterrupt:
+        display.rest()
+        display.say(f"Cut off; go on with --resume --output {run.path}")
+        raise
+
+
+def _finish(
+    prepared: Prepared, run: RunFolder, display: Display, stopped_by: int | None
+) -> TrainResult:
+    """Judge what there is."""
     if (outer_rank() or 0) > 0:
-        return TrainResult(run, "worker", None)
-    metrics = finish(prepared, run, display, status) if run.last.is_file() else None
-    return TrainResult(run, status, metrics)
+        return TrainResult(run, "worker", None, stopped_by)
+    status: Literal["finished", "interrupted"] = "finished"
+    if stopped_by is not None:
+        status = "interrupted"
+        display.rest()
+        display.say(f"Stopped by {Signals(stopped_by).name}.")
+    with readers_named():
+        metrics = finish(prepared, run, display, status) if run.last.is_file() else None
+    return TrainResult(run, status, metrics, stopped_by)
 
 
 def _opening(prepared: Prepared, run: RunFolder) -> str:
@@ -166,12 +190,20 @@ def _opening(prepared: Prepared, run: RunFolder) -> str:
     )
 
 
-def _fit(prepared: Prepared, run: RunFolder, display: Display) -> None:
-    if prepared.config.processes > 1 and outer_rank() is None:
-        fit_in_processes(prepared.config, run, display)
-        return
-    with stop_on_interrupt() as stop:
-        fit(prepared, run, display, stop)
+def _fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest) -> int | None:
+    """Train what is left to train; return the number of the signal that stopped it."""
+    try:
+        if _epochs_done(prepared, run) == prepared.config.epochs:
+            return None
+        if prepared.config.processes > 1 and outer_rank() is None:
+            fit_in_processes(prepared.config, run, display, stop)
+        else:
+            fit(prepared, run, display, stop)
+    except TrainingInterrupted as error:
+        return error.number
+    except TrainingDivergedError as error:
+        raise TrainingDivergedError(_diverged(prepared, run, str(error))) from error
+    return None
 
 
 def _epochs_done(prepared: Prepared, run: RunFolder) -> int:

@@ -11,18 +11,22 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from samix.errors import InputError
+from samix.files import sweep, write_text
 from samix.plain_yaml import dump_yaml, read_yaml
 
 from .config import CONFIGS, from_dict
+from .lock import is_half_made, only_process
 from .settings import RunConfig
 
+_WRITABLE = ".writable"  # is written and removed to see whether that can be done
 _PACKAGES = ("samix", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
 
 
@@ -86,7 +90,8 @@ def free_output(config: RunConfig) -> Path:
     """Return the folder that the run will use, which does not exist yet.
 
     Raises:
-        InputError: The given folder exists with something in it, or is a file.
+        InputError: The given folder exists with something in it, or is a file. A folder whose
+            making was cut off is taken as an empty one.
     """
     if config.output is None:
         word = re.sub(r"[^A-Za-z0-9]+", "-", Path(config.data).name).strip("-") or "data"
@@ -94,29 +99,67 @@ def free_output(config: RunConfig) -> Path:
         names = (f"{stem}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
         return next(path for name in names if not (path := Path(name)).exists())
     path = Path(config.output).expanduser()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not is_unbegun(path):
         raise InputError(
             f"run folder '{path}' exists already; choose another --output, or go on with --resume"
         )
     return path
 
 
-def create_run(path: Path) -> RunFolder:
-    """Create the run folder.
+def is_unbegun(path: Path) -> bool:
+    """Say whether a folder holds nothing of a run, but perhaps what was made before it began."""
+    run = RunFolder(path)
+    names = frozenset({run.last.parent.name, run.splits.name, _WRITABLE})
+    return is_half_made(path, run.config, names) and not any(run.last.parent.glob("*.ckpt"))
+
+
+@contextmanager
+def created_run(path: Path) -> Iterator[RunFolder]:
+    """Create the run folder, for this process alone.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: It cannot be written, or another process has begun a run in it.
     """
     run = RunFolder(path)
+    with _told(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with only_run(run):
+        if run.config.exists():
+            raise InputError(
+                f"run folder '{path}' exists already; choose another --output, or go on with "
+                "--resume"
+            )
+        with _told(path):
+            run.last.parent.mkdir(exist_ok=True)
+            write_text(run.path / _WRITABLE, "")
+            (run.path / _WRITABLE).unlink()
+        yield run
+
+
+@contextmanager
+def only_run(run: RunFolder) -> Iterator[None]:
+    """Keep other processes from working on a run, and sweep up what one that was killed left.
+
+    Raises:
+        InputError: Another process works on it, or it cannot be written.
+    """
+    with ExitStack() as stack:
+        with _told(run.path):
+            stack.enter_context(only_process(run.path, "run"))
+            sweep(run.path)
+            sweep(run.last.parent)
+        yield
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say of a run folder that it cannot be written."""
     try:
-        run.last.parent.mkdir(parents=True, exist_ok=True)
-        write_text(run.path / ".writable", "")
-        (run.path / ".writable").unlink()
+        yield
     except OSError as error:
         raise InputError(
             f"run folder '{path}' cannot be written ({error.strerror}); choose another --output"
         ) from error
-    return run
 
 
 def open_run(path: str | Path) -> RunFolder:
@@ -126,6 +169,11 @@ def open_run(path: str | Path) -> RunFolder:
         InputError: It is none.
     """
     run = RunFolder(Path(path).expanduser())
+    if is_unbegun(run.path):
+        raise InputError(
+            f"the run in '{path}' was stopped before it had begun; start it with the same command "
+            "without --resume, or with everything that it was started with"
+        )
     if not run.config.is_file():
         raise InputError(
             f"'{path}' is not a run folder (it has no config.yaml); give the --output of an "
@@ -187,19 +235,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """
     text = json.dumps(_finite(content), indent=2, ensure_ascii=False)
     write_text(path, f"{text}\n", errors="backslashreplace")
-
-
-def write_text(path: Path, text: str, *, errors: str = "strict") -> None:
-    """Write a file that appears as a whole or not at all.
-
-    Args:
-        path: Of the file.
-        text: What it holds.
-        errors: What becomes of letters that UTF-8 does not know, as in :func:`open`.
-    """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8", errors=errors)
-    partial.replace(path)
 
 
 def _short(value: float) -> str:

@@ -1,0 +1,86 @@
+"""Files that appear as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PARTIAL = re.compile(r".+\.\d+\.partial|(?:last|best)\.partial")
+
+
+def partial_of(path: Path) -> Path:
+    """Return the name under which this process writes what will be called otherwise."""
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give the name to write a file under; it gets its own name once it is written.
+
+    It may be read by whom the umask says, whoever writes it, and is on the disk before an older one
+    is replaced, so that a power cut leaves the one or the other. Where writing fails nothing is
+    left behind.
+
+    Args:
+        path: Of the file.
+    """
+    target = Path(path)
+    partial = partial_of(target)
+    try:
+        partial.write_bytes(b"")
+        mode = partial.stat().st_mode
+        yield partial
+        if partial.stat().st_mode != mode:
+            partial.chmod(stat.S_IMODE(mode))
+        _sync(partial)
+        partial.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str, *, errors: str = "strict") -> None:
+    """Write a text file as a whole or not at all.
+
+    Args:
+        path: Of the file.
+        text: What it holds.
+        errors: What becomes of letters that UTF-8 does not know, as in :func:`open`.
+    """
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors=errors)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed left half written, in this folder alone.
+
+    Args:
+        folder: In which no other process writes.
+    """
+    if not folder.is_dir():
+        return
+    for left in folder.iterdir():
+        if not is_partial(left.name):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def is_partial(name: str) -> bool:
+    """Say whether a name is one of :func:`partial_of`."""
+    return _PARTIAL.fullmatch(name) is not None
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
