@@ -168,7 +168,7 @@ def same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other) or (one != one and other != other)
+    return repr(one) == repr(other)  # which nan and NA are, too
 
 
 def read_checkpoint(path: Path) -> Any:

@@ -17,7 +17,8 @@ from samix.cli import main
 from samix.cli import poc as command
 from samix.cli.poc import duration
 from samix.errors import InputError
-from samix.study.folder import read_study
+from samix.study.folder import PocFolder, read_study
+from samix.training.lock import LOCK
 from tests.study.tiny import tiny_study
 
 
@@ -87,28 +88,49 @@ def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
 
 @pytest.mark.slow
 def test_interrupted_and_resumed(tmp_path):
+    """SIGTERM to the first process alone, then Ctrl-C, which reaches the whole group."""
     poc = tmp_path / "poc"
     study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=10)
     words = [sys.executable, "-m", "samix", "poc", "--resume", "--output", str(poc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 200
-    while not list(poc.glob("cells/*/*/cell.json")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    said, complaint = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"Go on with: samix poc --resume --output {poc}" in said
-    assert "Traceback" not in complaint
-    assert 1 <= len(list(poc.glob("cells/*/*/cell.json"))) < 8
+    for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
+        before = len(list(poc.glob("cells/*/*/cell.json")))
+        process = subprocess.Popen(
+            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 200
+        while len(list(poc.glob("cells/*/*/cell.json"))) == before:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        send(process.pid, number)
+        said, complaint = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert f"Go on with: samix poc --resume --output {poc}" in said
+        assert complaint == f"samix: interrupted by {signal.Signals(number).name}\n"
+        assert before < len(list(poc.glob("cells/*/*/cell.json"))) < 8
     assert read_study(poc) == study
     assert main(["poc", "--resume", "--output", str(poc), "--lang", "en"]) == 0
     assert len(list(poc.glob("cells/*/*/cell.json"))) == 8
+
+
+def test_a_study_that_was_cut_off_while_it_was_planned_can_begin_anew(tmp_path, capsys):
+    folder = PocFolder(tmp_path / "poc")
+    with pytest.raises(FileNotFoundError), command._created(folder):
+        (folder.trials / "supervised" / "none").mkdir()  # anything that fails
+    assert not folder.path.exists()
+    (folder.trials / "supervised").mkdir(parents=True)  # as after SIGKILL
+    (folder.path / LOCK).touch()
+    (folder.path / "splits.csv.7.partial").touch()
+    assert main(["poc", "--resume", "--output", str(folder.path)]) == 2
+    assert "was stopped while it was planned" in capsys.readouterr().err
+    with command._created(folder):
+        assert {path.name for path in folder.path.iterdir()} == {LOCK}
+        folder.study.touch()
+    assert folder.path.exists()
+    with pytest.raises(InputError, match="exists already"), command._created(folder):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,29 +44,6 @@ def test_broken_and_resumed_with_any_number_of_workers(
     assert "method.queue.keys" in state
     assert state["method.queue._extra_state"].tolist() == [3 * 72 % 64, 3 * 72]
     assert_same_run(whole.run.path, Path(str(broken.output)))
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_is_equal_bit_for_bit(tmp_path: Path) -> None:
-    output, whole = tmp_path / "run", tmp_path / "whole"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
-    words = ("--preset", "quick", "--epochs", "12")
-    process = subprocess.Popen(command(output, *words), text=True, **quiet)
-    deadline = time.monotonic() + 300
-    while not (output / "history.csv").exists() or len(rows_of(output)) < 2:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (output / "metrics.json").exists()
-    assert len(rows_of(output)) < 12
-    config = read_config(open_run(output))
-    assert (config.command, config.preset) == ("pretrain", "quick")
-    assert resume(output).status == "finished"
-    pretrain(replace(config, output=str(whole)))
-    assert_same_run(whole, output)
 
 
 @pytest.mark.slow

@@ -22,12 +22,14 @@ _WORDS = (
 _TIMES = {"seconds", "train_seconds", "images_per_second"}
 
 
-def start(output: Path) -> subprocess.Popen[str]:
+def start(output: Path, workers: int = 0) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "samix", "train", *_WORDS.split(), "--output", str(output)]
+    words += ["--workers", str(workers)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def wait_for_epochs(process: subprocess.Popen[str], output: Path, epochs: int) -> None:
@@ -71,34 +73,27 @@ def undisturbed(tmp_path_factory) -> Path:
     return output
 
 
-def test_killed_and_resumed_is_equal_bit_for_bit(undisturbed, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "workers", "code"), [(signal.SIGINT, 0, 130), (signal.SIGTERM, 2, 143)]
+)
+def test_a_signal_stops_cleanly_and_the_run_can_be_resumed(
+    undisturbed, tmp_path, number, workers, code
+):
+    """The signal goes to the whole group, with the processes that read photos, which go on."""
     output = tmp_path / "run"
-    process = start(output)
-    wait_for_epochs(process, output, 2)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert len(rows_of(output)) < 8
-    assert not (output / "metrics.json").exists()
-    torch.set_num_threads(1)
-    torch.rand(7)  # another state of the global generator must not matter
-    result = resume(output)
-    assert result.status == "finished"
-    assert result.metrics["cost"]["seconds"] < 60
-    assert_same_run(undisturbed, output)
-
-
-def test_interrupt_stops_cleanly_and_can_be_resumed(undisturbed, tmp_path):
-    output = tmp_path / "run"
-    process = start(output)
+    process = start(output, workers)
     wait_for_epochs(process, output, 1)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)
     out, err = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in err + out
     assert f"samix train --resume --output {output}" in out
     assert '"status": "interrupted"' in (output / "metrics.json").read_text()
     torch.set_num_threads(1)
-    assert resume(output).metrics["epochs"] == {"done": 8, "planned": 8}
+    torch.rand(7)  # another state of the global generator must not matter
+    result = resume(output)
+    assert result.metrics["epochs"] == {"done": 8, "planned": 8}
+    assert result.metrics["cost"]["seconds"] < 60
     assert_same_run(undisturbed, output)
 
 

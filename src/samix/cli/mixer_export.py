@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from samix.errors import InputError
+from samix.files import partial_of
 from samix.networks.onnx_file import ONNX, OnnxMismatchError, write_onnx
 from samix.shown import shown
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
@@ -37,7 +37,7 @@ def run_mixer_export(chosen: argparse.Namespace) -> int:
     check_onnx(given)
     output = result_folder(given, "mixer")
     mixer = mixer_of_run(given["run"], licence=given.get("licence"))
-    partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
+    partial = partial_of(output)
     try:
         mixer.save_pretrained(partial)
         if given.get("onnx"):

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from samix.files import partial_of
 from samix.networks import is_pretrained_mixer
 from samix.networks.onnx_file import ONNX, OnnxMismatchError, write_onnx
 from samix.shown import shown
@@ -90,7 +91,9 @@ def _write(run: Path, folder: Path, writing: Mapping[str, Any], console: Console
     """Write the Mixer of a run, and as ONNX, each where it is not there yet."""
     mixer = mixer_of_run(run, licence=writing.get("licence"))
     if not is_pretrained_mixer(folder):
-        mixer.save_pretrained(folder)
+        partial = partial_of(folder)
+        mixer.save_pretrained(partial)
+        partial.replace(folder)
     for remark in mixer_remarks(mixer):
         say(console, remark)
     if writing.get("onnx") and not (folder / ONNX).is_file():

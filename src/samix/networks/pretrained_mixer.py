@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 import torch
@@ -166,7 +167,11 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
         ``save_pretrained`` then writes the configuration and the card.
         """
         tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
-        save_file(tensors, save_directory / WEIGHTS, metadata={"format": "pt"})
+        weights = save_directory / WEIGHTS
+        weights.write_bytes(b"")  # may be read by whom the umask says, which safetensors changes
+        mode = S_IMODE(weights.stat().st_mode)
+        save_file(tensors, weights, metadata={"format": "pt"})
+        weights.chmod(mode)
         self.record["sha256"] = checksum(save_directory / WEIGHTS)
         self.record["compatibility"] = probe_masks(self, next(self.parameters()).device)
         self._hub_mixin_config = self.config
