@@ -108,7 +108,7 @@ def run_job(path: str, job: Job) -> Ended:
 
 def _run(folder: PocFolder, job: Job) -> Ended:
     for own in {job.folder, *(cell.folder for cell in job.cells)}:
-        sweep(folder.path / own)
+        sweep(within(folder.path, own))
     known = [read_cell(folder, cell) for cell in job.cells]
     if all(record is not None and record["status"] == _FINISHED for record in known):
         return _ended(job, known[0] or {})
@@ -172,6 +172,8 @@ def _train(folder: PocFolder, job: Job) -> TrainResult:
     if (run / "config.yaml").is_file():
         _same_plan(read_config(open_run(run)), config, run)
         return resume(run)
+    if run.is_dir():
+        shutil.rmtree(run)  # killed before it had begun, or failed
     return pretrain(config) if isinstance(config, PretrainConfig) else train(_as_train(config))
 
 
