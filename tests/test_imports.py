@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
 
 SOURCE = Path(__file__).parents[1] / "src" / "samix"
 BASE = {  # import only each other
@@ -103,3 +108,57 @@ method(torch.randn(2, 3, 16, 16), torch.tensor([0, 1])).loss.backward()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+"""Packages whose module has another name."""
+NEEDS = {
+    "networks": {"ssl", "onnx"}, "methods": {"ssl"}, "data": {"train", "ssl"},
+    "evaluation": {"train", "ssl"}, "report": {"train"}, "presets": {"train"},
+    "training": {"train"}, "explain": {"explain"}, "study": {"poc"}, "cli": {"train", "ui"},
+    "plain_yaml.py": {"train"},
+}  # fmt: skip
+"""The extras that the commands of a folder need; other folders have the core alone."""
+ON_DEMAND = {"datasets"}
+"""Named with a remedy where it is missing: for one form of data."""
+
+
+def declared(extra: str | None = None) -> set[str]:
+    """The distributions that the core, or an extra with what it draws in, asks for."""
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())["project"]
+    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    names: set[str] = set()
+    for line in lines:
+        own = re.fullmatch(r"samix\[(.+)\]", line)
+        if own:
+            names |= set().union(*(declared(part) for part in own[1].split(",")))
+        else:
+            names.add(re.split(r"[\[<>=!~ ;]", line)[0].lower().replace("_", "-"))
+    return names
+
+
+needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib is of Python 3.11")
+
+
+@needs_toml
+def test_every_package_that_is_imported_is_declared_where_it_is_needed() -> None:
+    """Not left to what another package happens to bring."""
+    seen = set()
+    for file in SOURCE.rglob("*.py"):
+        folder = file.relative_to(SOURCE).parts[0]
+        allowed = declared().union(*(declared(extra) for extra in NEEDS.get(folder, ())))
+        for name in {name.split(".")[0] for name in imports_of(file)}:
+            if name in sys.stdlib_module_names or name in ("samix", *ON_DEMAND):
+                continue
+            package = DISTRIBUTIONS.get(name, name).lower().replace("_", "-")
+            assert package in allowed, f"{file} imports {name}, which {folder} does not declare"
+            seen.add(package)
+    assert {"torch", "pillow", "safetensors", "huggingface-hub", "lightning"} <= seen
+
+
+@needs_toml
+def test_every_package_has_a_floor() -> None:
+    text = (SOURCE.parents[1] / "pyproject.toml").read_text()
+    project = tomllib.loads(text)["project"]
+    for line in chain(project["dependencies"], *project["optional-dependencies"].values()):
+        assert ">=" in line or line.startswith("samix["), line
