@@ -22,9 +22,7 @@ from samix.networks import (
     Projected,
     Tap,
     find_tap,
-    in_format,
     momentum_decay,
-    tap_features,
     unit,
 )
 from samix.objectives import Candidates, cluster_candidates
@@ -307,9 +305,8 @@ class SelfSupervisedMethod(nn.Module):
             found, output = self._averaged.look(images, tap)
             return Seen(images, found, unit(output))
         if features and tap is not None:
-            network = self._averaged
-            looked_at = in_format(scaled(images, self.cost.look_scale), network.memory_format)
-            return Seen(images, tap_features(network.backbone, looked_at, tap), None)
+            looked_at = scaled(images, self.cost.look_scale)
+            return Seen(images, self._averaged.features(looked_at, tap), None)
         return Seen(images, None, unit(self._averaged(images)) if key else None)
 
     def _evidence(self, query: Seen, key: Seen) -> Evidence:

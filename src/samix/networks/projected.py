@@ -7,7 +7,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Tap, features_and_embedding
+from .backbone import Tap, features_and_embedding, tap_features
 from .memory_format import in_format, settle_format
 
 
@@ -29,6 +29,10 @@ class Projected(nn.Module):
         """Return the (B,P) output of the projector, not normalised."""
         images = in_format(images, self.memory_format)
         return cast(Tensor, self.projector(self.backbone(images)))
+
+    def features(self, images: Tensor, tap: Tap) -> Tensor:
+        """Return the (B,C,h,w) features at a tap; a timm model is run no further than there."""
+        return tap_features(self.backbone, in_format(images, self.memory_format), tap)
 
     def look(self, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
         """Return the (B,C,h,w) features at a tap and the (B,P) output, in one pass."""
