@@ -89,7 +89,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "four-background": ("four", EVEN, 1500),
     "four-without": ("four", ("oracle", "oracle, even", *RIVALS), 1500),
     "four-long": ("four", (*FIRST, *CLEAN, "none"), 6000),
-    "demo": ("few-demo", (*FIRST, *CLEAN, "none"), 600),
+    "demo": ("few-demo", (*FIRST, *CLEAN, "none"), 400),
     "tiles": ("tiles", (*FIRST, *CLEAN, "none"), 500),
     "ten": ("pasted", (*FIRST, *CLEAN, "none"), 6000),
 }

@@ -90,7 +90,7 @@ def load(name: str, folder: Path, seed: int) -> dict[str, Objects]:
     if name == "demo":
         return demo_defects(seed)
     if name == "few-demo":
-        return demo_defects(seed, {"train": FEW, "val": 200, "test": 400})
+        return demo_defects(seed, {"train": FEW, "val": 50, "test": 300})
     if name == "tiles":
         return tile_defects(folder / "magnetic-tile", seed)
     raise ValueError(f"name: expected one of {', '.join(SETS)}, got {name!r}")
