@@ -7,8 +7,8 @@ Every policy has the same pipeline (``small_training.py``): the ten-layer ResNet
 learning rate and schedule, and with "+ clean" the same clean images beside its mixes. The oracle is
 told the objects' places (``oracle_policy.py``): 1 on the own object, 0 on the partner's, lam on
 both; the background has the one weight that makes the area lam wherever that is possible; the label
-is lam. "even" always has lam 0.5; "one background" takes that of either photo whole, with
-probability lam, instead of mixing both. Groups are lists of cells; a finished cell is a row, and a
+is lam. "even" always has lam 0.5; "or mixup" mixes as mixup where either photo has no object; "one
+background" takes that of either photo whole, with probability lam, instead of mixing both. Groups are lists of cells; a finished cell is a row, and a
 second run skips it. Everything is judged on test photos, "val" is there to choose by.
 """
 
@@ -36,6 +36,7 @@ OUTPUT = Path("benchmarks/results/oracle.csv")
 ORACLES: dict[str, dict[str, Any]] = {
     "oracle": {},
     "oracle, even": {"alpha": 1e6},
+    "oracle or mixup": {"fallback": True},
     "oracle, one background": {"background": "one"},
     "oracle, even, one background": {"alpha": 1e6, "background": "one"},
 }
@@ -83,14 +84,15 @@ def row_of(data: str, policies: tuple[str, ...], steps: int, seeds: range) -> li
 
 CLEAN = tuple(f"{name} + clean" for name in RIVALS)
 FIRST = ("oracle + clean", "oracle, even + clean")
+DEFECTS = (*FIRST, "oracle or mixup + clean", *CLEAN, "none")
 EVEN = ("oracle, even, one background + clean", "oracle, one background + clean")
 GROUPS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "four": ("four", (*FIRST, *CLEAN, "none"), 1500),
     "four-background": ("four", EVEN, 1500),
     "four-without": ("four", ("oracle", "oracle, even", *RIVALS), 1500),
     "four-long": ("four", (*FIRST, *CLEAN, "none"), 6000),
-    "demo": ("few-demo", (*FIRST, *CLEAN, "none"), 400),
-    "tiles": ("tiles", (*FIRST, *CLEAN, "none"), 500),
+    "demo": ("few-demo", DEFECTS, 400),
+    "tiles": ("tiles", DEFECTS, 500),
     "ten": ("pasted", (*FIRST, *CLEAN, "none"), 6000),
 }
 """Set, policies and steps of each group."""

@@ -61,13 +61,17 @@ class Oracle:
         alpha: Parameter of Beta(alpha, alpha); a very large one makes every label half and half.
         background: "lam" mixes it so that the area is lam; "one" takes the original's with
             probability lam, and otherwise the partner's.
+        fallback: Mix a pair as mixup does where either photo has no object, such as a good part: a
+            defect that is shown whole would contradict the share of "good" in the label.
     """
 
     traits = Traits(label="lam", reads_pixels=True)
     name = "oracle"
 
-    def __init__(self, *, alpha: float = 1.0, background: Background = "lam") -> None:
-        self.alpha, self.background = alpha, background
+    def __init__(
+        self, *, alpha: float = 1.0, background: Background = "lam", fallback: bool = False
+    ) -> None:
+        self.alpha, self.background, self.fallback = alpha, background, fallback
         self.regions: Tensor | None = None
 
     def plan(
@@ -94,4 +98,8 @@ class Oracle:
         else:
             whose = draw_uniform(len(images), generator=generator, device=images.device) < lam
             mask = pasted_mask(regions, regions[index], lam, whose)
+        if self.fallback:
+            there = regions.flatten(1).amax(1) > 0
+            both = (there & there[index]).view(-1, 1, 1, 1)
+            mask = torch.where(both, mask, lam.view(-1, 1, 1, 1))
         return MixPlan(lam, index, mask, lam)

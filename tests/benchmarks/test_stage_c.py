@@ -120,6 +120,14 @@ def test_the_oracle_needs_the_regions_of_its_batch() -> None:
     assert torch.equal(plan.mask[pairs.regions > 0], torch.ones(36))
 
 
+def test_the_oracle_may_mix_as_mixup_where_an_object_is_missing() -> None:
+    oracle = Oracle(fallback=True)
+    oracle.regions = torch.cat([box(0, 0), box(5, 5), torch.zeros(1, 1, *SIZE)])
+    plan = oracle.plan(torch.zeros(3, 3, *SIZE), index=torch.tensor([1, 0, 0]))
+    assert torch.equal(plan.mask[:2][oracle.regions[:2] > 0], torch.ones(18))
+    assert torch.equal(plan.mask[2], plan.lam[2].expand(1, *SIZE))
+
+
 def pasted(count: int, seed: int = 0) -> Objects:
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator)
