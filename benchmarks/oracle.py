@@ -8,8 +8,9 @@ learning rate and schedule, and with "+ clean" the same clean images beside its 
 told the objects' places (``oracle_policy.py``): 1 on the own object, 0 on the partner's, lam on
 both; the background has the one weight that makes the area lam wherever that is possible; the label
 is lam. "even" always has lam 0.5; "or mixup" mixes as mixup where either photo has no object; "one
-background" takes that of either photo whole, with probability lam, instead of mixing both. Groups are lists of cells; a finished cell is a row, and a
-second run skips it. Everything is judged on test photos, "val" is there to choose by.
+background" takes that of either photo whole, with probability lam, instead of mixing both. Groups
+are lists of cells; a finished cell is a row, and a second run skips it. Everything is judged on
+test photos, "val" is there to choose by.
 """
 
 from __future__ import annotations
