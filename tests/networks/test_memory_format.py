@@ -177,7 +177,7 @@ def test_images_of_another_device_stay_as_they_are() -> None:
         ("swin_tiny_patch4_window7_224", LAST),
         ("densenet121", LAST),
         ("resnext50_32x4d", DEFAULT),  # four channels per group
-        ("regnetx_002", DEFAULT),
+        ("mnasnet_small", DEFAULT),
         ("efficientnet_b0", DEFAULT),  # squeezed to four
         ("mobilenetv3_small_050", DEFAULT),
         ("gernet_s", DEFAULT),  # a stem of 13
