@@ -15,7 +15,7 @@ from .test_train import complaint, somewhere_else  # noqa: F401
 
 _TINY = (
     "bench --backbone resnet18 --stem small --image-size 16 --model-kwargs layers=[1,1,1,1] "
-    "channels=[8,8,8,8] --batch-size 4 --steps 2 --warmup 1 --threads 1 --device cpu"
+    "channels=[16,16,16,16] --batch-size 4 --steps 2 --warmup 1 --threads 1 --device cpu"
 )
 TINY = _TINY.split()
 QUICK = [*TINY, "--no-memory", "--settings", "none"]

@@ -48,8 +48,9 @@ def run_bench(chosen: argparse.Namespace) -> int:
     output = result_folder(given, f"bench-{options.workload.backbone}")
     console = Console(highlight=False)
     display = Terminal(console)
+    opening = _opening(options, machine, output)  # refuses a network that cannot be created
     create_folder(output)
-    display.say(_opening(options, machine, output))
+    display.say(opening)
     try:
         result = measure_cost(options, machine=machine, progress=display)
     except BaseException:
