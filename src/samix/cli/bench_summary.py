@@ -8,6 +8,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from samix.report.cost import short_number
 
@@ -106,5 +107,5 @@ def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("")
     for heading in headings:
-        table.add_column(cell(heading), justify="right", no_wrap=True)
+        table.add_column(Text(heading), justify="right", no_wrap=True)  # of our own, with line ends
     return table
