@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F
 
 from samix import area_loss, eta_balanced_loss, global_loss, local_loss, soft_cross_entropy
-from samix.objectives import area_lam_correlation, attention_entropy, within_mask_deviation
+from samix.objectives import (
+    area_lam_correlation,
+    attention_entropy,
+    exchange_correlation,
+    partner_change,
+    within_mask_deviation,
+)
 
 
 def case(batch: int = 6, classes: int = 5) -> tuple[torch.Tensor, ...]:
@@ -143,3 +149,16 @@ def test_signs_of_life_of_known_masks() -> None:
     uniform, sharp = torch.full((1, 4, 4), 0.25), torch.eye(4).unsqueeze(0)
     assert attention_entropy(uniform).item() == pytest.approx(1.0)
     assert attention_entropy(sharp).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_exchange_and_change_of_partner() -> None:
+    mask = torch.rand(4, 1, 6, 6)
+    assert exchange_correlation(mask, 1.0 - mask).item() == pytest.approx(1.0, abs=1e-5)
+    assert exchange_correlation(mask, mask).item() == pytest.approx(-1.0, abs=1e-5)
+    flat = torch.full((4, 1, 6, 6), 0.3)
+    assert exchange_correlation(flat, 1.0 - flat).item() == pytest.approx(0.0, abs=1e-3)
+    many = torch.rand(64, 1, 32, 32)
+    assert exchange_correlation(many, torch.rand(64, 1, 32, 32)).abs() < 0.05
+    assert partner_change(mask, mask).item() == 0.0
+    assert partner_change(many, torch.rand(64, 1, 32, 32)).item() == pytest.approx(1.0, abs=0.05)
+    assert partner_change(flat, flat).item() == 0.0

@@ -7,18 +7,19 @@ arXiv 2103.13027.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .area import logit_with_mean
+
 _EPS = 1e-5  # of the normalisation, as in torch's norms
-_LAST_GAIN = 0.3  # of the last layer: structure from the first step, but little
-_LAM_EPS = 1e-3  # bounds the wanted mean; below lam_margin the mask is constant anyway
-_ROUNDS, _SHIFTS = 4, 12  # of the search for a shift; 12^4 parts of the first bracket
-_LEAST_SLOPE = 1e-2  # of the mean over the shift, where all sigmoids are near 0 or 1
+_LIMIT = 8.0  # of a logit before it is shifted: no mask is sharper than can be shifted exactly
+_LAST_GAIN = 0.03  # of the last layer: a little structure from the first step
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,14 @@ class MixerOptions:
     """What can be chosen about a Mixer.
 
     Attributes:
+        form: "saliency" gives each place of an image a worth of its own, and shows whichever of
+            both images is worth more there; "attention" compares each place of one image with all
+            places of the other, with five times the weights. None is "attention" with the start
+            "paper", which has no other, and "saliency" otherwise.
         start: "mixup" starts close to a constant mask of lam and learns to depart from it; "paper"
-            is the form of the paper and its public implementation: batch norm in the value branch,
-            weights from N(0, 0.01), lam only as a scaling of the features.
+            is the form of the paper and its public implementation: attention that does not know
+            which image is which, batch norm in the value branch, weights from N(0, 0.01), lam only
+            as a scaling of the features.
         value: "nonlinear" (SAMix) or "linear" (AutoMix).
         lam_embedding: Scale the features by lam (1 + r(lam)).
         lam_curve: k of the polynomial r, or None for r(lam) = lam.
@@ -36,6 +42,7 @@ class MixerOptions:
         lam_margin: Where lam or 1 - lam is at most this, the mask is constant.
     """
 
+    form: Literal["saliency", "attention"] | None = None
     start: Literal["mixup", "paper"] = "mixup"
     value: Literal["nonlinear", "linear"] = "nonlinear"
     lam_embedding: bool = True
@@ -45,6 +52,7 @@ class MixerOptions:
 
     def __post_init__(self) -> None:
         choices = {
+            "form": ("saliency", "attention", None),
             "start": ("mixup", "paper"),
             "value": ("nonlinear", "linear"),
             "upsample": ("bilinear", "nearest"),
@@ -52,6 +60,11 @@ class MixerOptions:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {allowed}, got {getattr(self, name)!r}")
+        if self.start == "paper" and self.form == "saliency":
+            raise ValueError(
+                "form: expected 'attention' or None with start 'paper', whose Mixer attends, got "
+                "'saliency'"
+            )
         for name in ("lam_margin", "lam_curve"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, int | float):
@@ -60,6 +73,11 @@ class MixerOptions:
             raise ValueError(f"lam_curve: expected a number above -1/3, got {self.lam_curve}")
         if not 0.0 <= self.lam_margin < 0.5:
             raise ValueError(f"lam_margin: expected a number in [0, 0.5), got {self.lam_margin}")
+
+    @property
+    def attends(self) -> bool:
+        """Whether the Mixer has an attention."""
+        return self.form == "attention" or self.start == "paper"
 
 
 def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
@@ -77,35 +95,6 @@ def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
     return (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 / 3)
 
 
-def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
-    """Shift logits so that their sigmoids have a wanted mean over the last dimension.
-
-    ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by search without gradient, in rounds
-    that try some shifts of a bracket at once and keep a part of it, then one Newton step, which
-    carries the gradient of the implicit function.
-
-    Args:
-        logit: (B,1,N).
-        mean: (B,1,1) in [0, 1]; values nearer to an end than 0.001 count as that.
-    """
-    mean = mean.clamp(_LAM_EPS, 1.0 - _LAM_EPS)
-    with torch.no_grad():
-        # at the ends of this bracket every sigmoid is at most, or at least, the wanted mean
-        wanted = torch.logit(mean)
-        low = wanted - logit.amax(dim=-1, keepdim=True)
-        width = wanted - logit.amin(dim=-1, keepdim=True) - low
-        tried = torch.arange(1, _SHIFTS, dtype=logit.dtype, device=logit.device).view(1, -1, 1)
-        for _ in range(_ROUNDS):
-            width = width / _SHIFTS
-            shifted = torch.addcmul(low, width, tried) + logit
-            found = shifted.sigmoid_().mean(dim=-1, keepdim=True)
-            low = low + width * (found < mean).sum(1, keepdim=True)
-        shift = low + width / 2
-    share = torch.sigmoid(logit + shift)
-    slope = (share * (1.0 - share)).mean(dim=-1, keepdim=True).detach().clamp_min(_LEAST_SLOPE)
-    return logit + shift - (share.mean(dim=-1, keepdim=True) - mean) / slope
-
-
 def pair_attention(query: Tensor, key: Tensor) -> Tensor:
     """Return ``softmax(query^T key / sqrt(d))``, in float32 also for inputs of low precision.
 
@@ -120,6 +109,34 @@ def pair_attention(query: Tensor, key: Tensor) -> Tensor:
     return scores.softmax(dim=-1)
 
 
+class _Projected(NamedTuple):
+    """An image under the maps of the attention, (B,N,D) each.
+
+    Attributes:
+        query_first: Its part in the query where it is the one that looks.
+        query_second: Its part in the query where it is looked at.
+        key_first: Its part in the key where it is the one that looks.
+        key_second: Its part in the key where it is looked at.
+        hidden: Under the first layer of the value branch.
+    """
+
+    query_first: Tensor
+    query_second: Tensor
+    key_first: Tensor
+    key_second: Tensor
+    hidden: Tensor
+
+    def looks_at(
+        self, seen: _Projected, query_bias: Tensor | None, key_bias: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return query and key, (B,D,N) each, where this image looks at another one."""
+        query = self.query_first + seen.query_second
+        key = self.key_first + seen.key_second
+        query = query if query_bias is None else query + query_bias
+        key = key if key_bias is None else key + key_bias
+        return query.transpose(1, 2), key.transpose(1, 2)
+
+
 def _wide(values: Tensor) -> Tensor:
     """Return values of low precision as float32."""
     return values if values.dtype.itemsize >= 4 else values.float()
@@ -128,14 +145,27 @@ def _wide(values: Tensor) -> Tensor:
 class Mixer(nn.Module):
     """Computes the mask of a pair from the features of both images and lam.
 
-    ``mask = 1 - sigmoid(up(attention(original, partner) value(partner) + c))``. The query and the
-    key each see both images, the value describes the partner, as in the public implementation,
-    which likewise computes the partner's mask first. c makes the area lam.
+    ``mask = sigmoid(up(g(original, partner)) + c)``, where c makes the area of the mask lam, and g
+    says at each place how much more the original is worth showing than its partner:
 
-    Deviations from the paper, because a Mixer of its form did not come alive in 750 steps (see
-    ``MixerOptions.start`` for that form): features are normalised per sample, with no statistics of
-    the batch; lam enters after that; the logits of the mask are shifted until its area (before the
-    upsampling) is lam, so that the Mixer starts as mixup and decides about structure, not area.
+    The size of g is at most 8 (``8 tanh(g / 8)``).
+
+    - form "saliency": ``g = s(original) - s(partner)`` with a value s of each place alone;
+    - form "attention": ``g = t(partner, original) - t(original, partner)`` with
+      ``t(a, b) = attention(a, b) value(b)``, where query and key each see both images and the value
+      describes the second, as in the public implementation.
+
+    Exchanging the images exchanges the mask, ``mask(a, b, lam) + mask(b, a, 1 - lam) = 1``: g
+    changes its sign, and so does c.
+
+    Deviations from the paper: its Mixer has the second term of the attention alone, so that it does
+    not know which image is the original, and did not come alive in 750 steps (see
+    ``MixerOptions.start`` for that form). Here features are normalised per sample, with no
+    statistics of the batch; lam enters after that; the logits are shifted at the size of the image
+    until the area is lam, so that the Mixer starts as mixup and decides about structure, not area.
+
+    A Mixer stays in float32 when the model around it is cast to a lower precision: a mask needs the
+    digits.
 
     Args:
         channels: Channels C of the feature map.
@@ -147,18 +177,22 @@ class Mixer(nn.Module):
         self.channels = channels
         self.options = options or MixerOptions()
         width = max(channels // 2, 1)
-        self.query = nn.Conv1d(2 * channels, width, 1)
-        self.key = nn.Conv1d(2 * channels, width, 1)
+        if self.options.attends:
+            self.query = nn.Conv1d(2 * channels, width, 1)
+            self.key = nn.Conv1d(2 * channels, width, 1)
         self.value = self._value_branch(width)
+        if self._dtype.itemsize < 4:  # of the default dtype
+            self.float()
         self._initialise()
 
     def _value_branch(self, width: int) -> nn.Sequential:
-        if self.options.value == "linear":
-            return nn.Sequential(nn.Conv1d(self.channels, 1, 1))
         paper = self.options.start == "paper"
+        # a bias of the last layer would cancel in a difference
+        if self.options.value == "linear":
+            return nn.Sequential(nn.Conv1d(self.channels, 1, 1, bias=paper))
         norm = [nn.BatchNorm1d(width)] if paper else []
         return nn.Sequential(
-            nn.Conv1d(self.channels, width, 1), *norm, nn.ELU(), nn.Conv1d(width, 1, 1)
+            nn.Conv1d(self.channels, width, 1), *norm, nn.ELU(), nn.Conv1d(width, 1, 1, bias=paper)
         )
 
     def _initialise(self) -> None:
@@ -168,9 +202,21 @@ class Mixer(nn.Module):
                 nn.init.normal_(layer.weight, std=0.01)
             else:
                 nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(cast(Tensor, layer.bias))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
         if self.options.start == "mixup":
             nn.init.xavier_uniform_(layers[-1].weight, gain=_LAST_GAIN)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Mixer:
+        """Move to a device, or to a wider precision, but never to a lower one."""
+
+        def moved(value: Tensor) -> Tensor:
+            new = fn(value)
+            lower = new.dtype.itemsize < value.dtype.itemsize
+            return value.to(new.device) if lower else new
+
+        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def train(self, mode: bool = True) -> Mixer:
         """Switch the mode; a frozen Mixer stays in eval mode, with the statistics that it has."""
@@ -189,52 +235,108 @@ class Mixer(nn.Module):
             size: Height and width of the mask in pixels.
 
         Returns:
-            (B,1,H,W) in [0, 1], weight of the original; float32, float64 for float64 features.
-        """
-        lam = lam.to(_wide(features).dtype).view(-1, 1, 1, 1)
-        with torch.autocast(features.device.type, enabled=False):
-            attention, value = self.attend(features, partner, lam)
-            logit = torch.bmm(value, attention.transpose(1, 2))
-            if self.options.start == "mixup":
-                logit = logit_with_mean(logit, 1.0 - lam.flatten(1).unsqueeze(2))
-            logit = logit.view(-1, 1, *features.shape[2:])
-            logit = F.interpolate(logit, size, mode=self.options.upsample)
-            mask = 1.0 - torch.sigmoid(logit)
-        extreme = torch.minimum(lam, 1.0 - lam) <= self.options.lam_margin
-        return torch.where(extreme, lam, mask)
+            (B,1,H,W) in [0, 1], weight of the original; float32, or float64 for a Mixer in float64.
+            Its area is lam, but in the paper's form.
 
-    def attend(self, features: Tensor, partner: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the attention (B,N,N) of original on partner and the partner's value (B,1,N).
+        Raises:
+            ValueError: The features have another number of channels than the Mixer was made for.
+        """
+        self._check(features)
+        lam = lam.to(self._dtype).view(-1, 1, 1)
+        with torch.autocast(features.device.type, enabled=False):
+            logit = self._logit(features, partner, lam).view(-1, 1, *features.shape[2:])
+            if self.options.start == "mixup":
+                logit = _LIMIT * torch.tanh(logit / _LIMIT)
+            logit = F.interpolate(logit, size, mode=self.options.upsample).flatten(2)
+            if self.options.start == "mixup":
+                logit = logit_with_mean(logit, lam)
+            mask = torch.sigmoid(logit)
+        extreme = torch.minimum(lam, 1.0 - lam) <= self.options.lam_margin
+        return torch.where(extreme, lam, mask).view(-1, 1, *size)
+
+    @torch.no_grad()
+    def attention(self, features: Tensor, partner: Tensor, lam: Tensor) -> Tensor | None:
+        """Return how much each place of the originals looks at each of the partners'.
 
         Args:
             features: (B,C,h,w) of the originals, N = h * w.
             partner: (B,C,h,w) of the partners.
-            lam: (B,1,1,1) float32.
+            lam: (B,) in [0, 1], weight of the original.
+
+        Returns:
+            (B,N,N), rows sum to 1; None for the form without attention.
         """
+        if not self.options.attends:
+            return None
+        self._check(features)
+        lam = lam.to(self._dtype).view(-1, 1, 1)
+        with torch.autocast(features.device.type, enabled=False):
+            first, second = self._attending(features, partner, lam)
+            return pair_attention(*first.looks_at(second, self.query.bias, self.key.bias))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self._first_value().weight.dtype
+
+    def _check(self, features: Tensor) -> None:
         if features.shape[1] != self.channels:
             raise ValueError(
                 f"features: expected {self.channels} channels as the Mixer was made for, got "
                 f"{features.shape[1]}; is it the tap that it was trained on?"
             )
-        first_gain: float | Tensor = 1.0
-        second_gain: float | Tensor = 1.0
-        if self.options.lam_embedding:
-            scale = lam_polynomial(lam.flatten(1).unsqueeze(1), self.options.lam_curve)
-            first_gain, second_gain = 1.0 + scale, 2.0 - scale
-        query_of_first, query_of_second = self.query.weight.squeeze(2).chunk(2, dim=1)
-        key_of_second, key_of_first = self.key.weight.squeeze(2).chunk(2, dim=1)
-        value = cast(nn.Conv1d, self.value[0])
-        query, key = self._project(features, first_gain, query_of_first, key_of_first)
-        more_query, more_key, hidden = self._project(
-            partner, second_gain, query_of_second, key_of_second, value.weight.squeeze(2)
+
+    def _logit(self, features: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+        """Return how much more each place of the original is worth, (B,1,N); lam is (B,1,1)."""
+        if not self.options.attends:
+            own, other = self._gains(lam)
+            weight = self._first_value().weight.squeeze(2)
+            (hidden,) = self._project(features, own, weight)
+            (partner_hidden,) = self._project(partner, other, weight)
+            return self._worth(hidden) - self._worth(partner_hidden)
+        first, second = self._attending(features, partner, lam)
+        logit = -self._transport(first, second)
+        if self.options.start == "paper":
+            return logit
+        return logit + self._transport(second, first)
+
+    def _transport(self, looking: _Projected, seen: _Projected) -> Tensor:
+        """Return ``attention(looking, seen) value(seen)``, (B,1,N)."""
+        query, key = looking.looks_at(seen, self.query.bias, self.key.bias)
+        return torch.bmm(self._worth(seen.hidden), pair_attention(query, key).transpose(1, 2))
+
+    def _attending(
+        self, features: Tensor, partner: Tensor, lam: Tensor
+    ) -> tuple[_Projected, _Projected]:
+        """Return what the attention needs of both images."""
+        weights = (
+            *self.query.weight.squeeze(2).chunk(2, dim=1),
+            *reversed(self.key.weight.squeeze(2).chunk(2, dim=1)),
+            self._first_value().weight.squeeze(2),
         )
-        query = query + more_query + cast(Tensor, self.query.bias)
-        key = key + more_key + cast(Tensor, self.key.bias)
-        hidden = (hidden + cast(Tensor, value.bias)).transpose(1, 2)
-        return pair_attention(query.transpose(1, 2), key.transpose(1, 2)), self.value[1:](hidden)
+        own, other = self._gains(lam)
+        return (
+            _Projected(*self._project(features, own, *weights)),
+            _Projected(*self._project(partner, other, *weights)),
+        )
+
+    def _gains(self, lam: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Return what lam multiplies the features of the original and of the partner with."""
+        if not self.options.lam_embedding:
+            return None, None
+        scale = lam_polynomial(lam, self.options.lam_curve)
+        return 1.0 + scale, 2.0 - scale
+
+    def _first_value(self) -> nn.Conv1d:
+        return cast(nn.Conv1d, self.value[0])
+
+    def _worth(self, hidden: Tensor) -> Tensor:
+        """Return the value (B,1,N) of what came out of the first layer of the value branch."""
+        bias = self._first_value().bias
+        worth: Tensor = self.value[1:]((hidden if bias is None else hidden + bias).transpose(1, 2))
+        return worth
 
     def _project(
-        self, features: Tensor, gain: float | Tensor, *weights: Tensor
+        self, features: Tensor, gain: Tensor | None, *weights: Tensor
     ) -> tuple[Tensor, ...]:
         """Return features, normalised per sample and times a gain, under several linear maps.
 
@@ -244,19 +346,21 @@ class Mixer(nn.Module):
 
         Args:
             features: (B,C,h,w), N = h * w.
-            gain: (B,1,1) or a number.
+            gain: (B,1,1), or None for 1.
             *weights: (M,C) each.
 
         Returns:
             (B,N,M) each.
         """
-        tokens = _wide(features).flatten(2).transpose(1, 2)
         weight = torch.cat(weights)
+        tokens = features.to(weight.dtype).flatten(2).transpose(1, 2)
         output = F.linear(tokens, weight)
         if self.options.start != "paper":
             variance, mean = torch.var_mean(tokens, dim=(1, 2), correction=0, keepdim=True)
-            output = (output - mean * weight.sum(1)) * (gain * (variance + _EPS).rsqrt())
-        else:
+            scale = (variance + _EPS).rsqrt()
+            scale = scale if gain is None else scale * gain
+            output = (output - mean * weight.sum(1)) * scale
+        elif gain is not None:
             output = output * gain
         sizes = [part.shape[0] for part in weights]
         return torch.split_with_sizes(output, sizes, dim=2)

@@ -12,7 +12,14 @@ from .candidates import (
 from .contrastive import hard_negatives, mixed_regression, nt_xent, separate_loss, shared_content
 from .decoupled import decoupled_loss
 from .eta_balanced import eta_balanced_loss, global_loss, local_loss
-from .mask import area_lam_correlation, area_loss, attention_entropy, within_mask_deviation
+from .mask import (
+    area_lam_correlation,
+    area_loss,
+    attention_entropy,
+    exchange_correlation,
+    partner_change,
+    within_mask_deviation,
+)
 from .supervised import soft_cross_entropy
 
 __all__ = [
@@ -25,12 +32,14 @@ __all__ = [
     "cluster_candidates",
     "decoupled_loss",
     "eta_balanced_loss",
+    "exchange_correlation",
     "global_loss",
     "hard_negatives",
     "local_loss",
     "mixed_regression",
     "nt_xent",
     "pair_candidates",
+    "partner_change",
     "queue_candidates",
     "separate_loss",
     "shared_content",

@@ -6,6 +6,8 @@ import math
 
 from torch import Tensor
 
+_FLAT = 1e-8  # variance over the pixels of a mask that counts as none
+
 
 def area_loss(mask: Tensor, lam: Tensor, margin: float = 0.1) -> Tensor:
     """Keep each mask's area near its lam, and reward structure within the mask.
@@ -37,6 +39,43 @@ def area_lam_correlation(mask: Tensor, lam: Tensor) -> Tensor:
     area, lam = area - area.mean(), lam - lam.mean()
     scale = (area.square().sum() * lam.square().sum()).sqrt()
     return (area * lam).sum() / scale.clamp_min(1e-12)
+
+
+def exchange_correlation(mask: Tensor, exchanged: Tensor) -> Tensor:
+    """Return whether exchanging the images exchanges the mask, a scalar in [-1, 1].
+
+    Pearson's correlation, over the pixels of each mask and all masks of a batch, of ``mask(a, b)``
+    with ``1 - mask(b, a)``: 1 where the Mixer knows which image is which, 0 where it does not care,
+    and also where masks are flat.
+
+    Args:
+        mask: (B,1,H,W) of the pairs.
+        exchanged: (B,1,H,W) of the same pairs with original and partner exchanged, and 1 - lam.
+    """
+    first, second = _centred(mask), -_centred(exchanged)
+    scale = (first.square().sum() * second.square().sum()).sqrt()
+    return (first * second).sum() / scale.clamp_min(_FLAT * mask.numel())
+
+
+def partner_change(mask: Tensor, other: Tensor) -> Tensor:
+    """Return how much another partner changes a mask, a scalar of at least 0.
+
+    ``mean Var(mask - other) / (mean Var(mask) + mean Var(other))`` over pixels: 0 where the partner
+    does not matter, 1 where both masks have nothing in common; 0 also for flat masks.
+
+    Args:
+        mask: (B,1,H,W) of the pairs.
+        other: (B,1,H,W) of the same originals and lam, with other partners.
+    """
+    first, second = _centred(mask), _centred(other)
+    total = first.square().sum() + second.square().sum()
+    return (first - second).square().sum() / total.clamp_min(_FLAT * mask.numel())
+
+
+def _centred(mask: Tensor) -> Tensor:
+    """Return each mask less its area, (B,H*W)."""
+    flat = mask.flatten(1)
+    return flat - flat.mean(1, keepdim=True)
 
 
 def attention_entropy(attention: Tensor) -> Tensor:
