@@ -23,9 +23,11 @@ SMALL: dict[str, Any] = {
 }
 
 
-def supervised(cost: str | Cost) -> SupervisedMethod:
+def supervised(cost: str | Cost, **options: Any) -> SupervisedMethod:
     torch.manual_seed(0)
-    method = create_method("supervised", num_classes=4, policy="samix", cost=cost, **SMALL)
+    method = create_method(
+        "supervised", num_classes=4, policy="samix", cost=cost, **SMALL, **options
+    )
     assert isinstance(method, SupervisedMethod)
     return method
 
@@ -47,20 +49,21 @@ def test_fast_is_the_default_and_full_the_paper_s_way() -> None:
     torch.manual_seed(0)
     default = create_method("supervised", num_classes=4, policy="samix", **SMALL)
     assert isinstance(default, SupervisedMethod)
-    batch, target = images(), torch.arange(8) % 4
+    batch, target = images(64), torch.arange(64) % 4
     loss = default(batch, target).loss
     assert torch.equal(loss, supervised("fast")(batch, target).loss)
     assert not torch.equal(loss, supervised("full")(batch, target).loss)
 
 
-@pytest.mark.parametrize(("batch", "wanted"), [(100, 25), (9, 3), (4, 2), (2, 2), (1, 1)])
+@pytest.mark.parametrize(("batch", "wanted"), [(100, 25), (64, 16), (40, 16), (9, 9), (1, 1)])
 def test_part_of_the_batch(batch: int, wanted: int) -> None:
+    """A share, but never fewer than 16 images, nor more than there are."""
     assert Cost(mixer_share=0.25).mixer_part(batch) == wanted
 
 
 def test_the_encoder_learns_the_same_at_any_share() -> None:
     """Only the Mixer's loss and gradient change."""
-    batch, target = images(), torch.arange(8) % 4
+    batch, target = images(32), torch.arange(32) % 4
     found = {}
     for name in ("full", "fast"):
         method = supervised(name)
@@ -81,8 +84,8 @@ def test_the_encoder_learns_the_same_at_any_share() -> None:
 
 
 def test_the_mixer_s_part_against_an_independent_calculation() -> None:
-    method = supervised(Cost(mixer_share=0.5, look_scale=0.5)).eval()
-    batch, target = images(), torch.arange(8) % 4
+    method = supervised(Cost(mixer_share=0.5, look_scale=0.5), teacher_statistics="averaged").eval()
+    batch, target = images(32), torch.arange(32) % 4
     generator = copy.deepcopy(method.counter).next_generator()
     step = method(batch, target)
     assert method.average is not None
@@ -90,10 +93,10 @@ def test_the_mixer_s_part_against_an_independent_calculation() -> None:
     small = batch.unflatten(2, (8, 2)).unflatten(4, (8, 2)).mean((3, 5))
     features = tap_features(method.average.module, small, method.tap)
     first = method.policy.plan(batch, evidence=Evidence(features), generator=generator)
-    half = batch[:4]
-    second = method.policy.plan(half, evidence=Evidence(features[:4]), generator=generator)
+    half = batch[:16]
+    second = method.policy.plan(half, evidence=Evidence(features[:16]), generator=generator)
     logits = method.average(blend(half, second))
-    wanted = eta_balanced_loss(logits, target[:4], target[:4][second.index], second.lam, 0.5)
+    wanted = eta_balanced_loss(logits, target[:16], target[:16][second.index], second.lam, 0.5)
     assert step.terms["mixer"].item() == pytest.approx(wanted.item(), abs=1e-5)
     assert step.plan is not None
     assert torch.allclose(step.plan.mask, first.mask, atol=1e-5)

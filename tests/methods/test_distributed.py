@@ -27,6 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "backbone": "resnet18",
         "stem": "small",
         "model_kwargs": {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)},
+        "teacher_statistics": "averaged",  # those of a batch would be of each half
     },
 }
 

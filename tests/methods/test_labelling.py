@@ -51,7 +51,7 @@ def test_the_label_can_be_area_or_lam() -> None:
 
 
 def test_the_label_can_be_how_much_is_seen_of_both() -> None:
-    made, (images, target) = make(label="saliency"), batch()
+    made, (images, target) = make(label="saliency", teacher_statistics="averaged"), batch()
     step = made(images, target)
     assert made.average is not None
     features = tap_features(made.average.module, images, made.tap)

@@ -76,3 +76,68 @@ def test_the_momentum_encoder_stays_in_eval_mode_and_takes_no_gradient() -> None
     assert torch.equal(average.module[1].running_mean, before)  # type: ignore[index]
     assert images.grad is not None
     assert encoder[0].weight.grad is None
+
+
+def images_and_network(momentum: float = 0.1) -> tuple[torch.Tensor, nn.Sequential]:
+    torch.manual_seed(0)
+    encoder = nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, momentum=momentum), nn.Flatten(), nn.Linear(16, 2)
+    )
+    return 5.0 + torch.randn(8, 3, 2, 2), encoder
+
+
+def test_fresh_statistics_are_not_judged_by() -> None:
+    """Until the averaged ones fit, the statistics of the batch are used, and nothing is changed."""
+    images, encoder = images_and_network()
+    average = MomentumEncoder(encoder)
+    assert average.uses_batch
+    before = {name: value.clone() for name, value in average.state_dict().items()}
+    wanted = encoder.train()(images)  # also moves the encoder's own statistics
+    assert torch.allclose(average(images), wanted, atol=1e-6)
+    assert not any(module.training for module in average.module.modules())
+    for name, value in average.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert torch.isfinite(average(images[:1])).all()  # one image has no statistics of a batch
+
+
+def test_the_average_judges_by_its_own_statistics_once_they_fit() -> None:
+    images, encoder = images_and_network()
+    average = MomentumEncoder(encoder)
+    steps = 0
+    while average.uses_batch:
+        encoder.train()(images)
+        average.update(encoder, 0.9)
+        steps += 1
+        assert steps < 1000
+    assert 40 < steps < 200  # 0.9^44 is 1 %, in the encoder's statistics alone
+    wanted = average.module.eval()(images)
+    assert torch.equal(average(images), wanted)
+    # what is left is part of the state: a resumed run goes on as it would have
+    resumed = MomentumEncoder(images_and_network()[1])
+    assert resumed.uses_batch
+    resumed.load_state_dict(average.state_dict())
+    assert not resumed.uses_batch
+
+
+def test_trained_statistics_are_judged_by_at_once() -> None:
+    images, encoder = images_and_network()
+    for _ in range(60):
+        encoder.train()(images)
+    assert not MomentumEncoder(encoder).uses_batch
+    # and where a copy of fresh ones is replaced by a trained network
+    fresh = MomentumEncoder(images_and_network()[1])
+    fresh.update(encoder, 0.0)
+    assert not fresh.uses_batch
+
+
+def test_statistics_can_be_chosen() -> None:
+    images, encoder = images_and_network()
+    assert not MomentumEncoder(encoder, statistics="averaged").uses_batch
+    always = MomentumEncoder(encoder, statistics="batch")
+    for _ in range(60):
+        encoder.train()(images)
+        always.update(encoder, 0.0)
+    assert always.uses_batch
+    with pytest.raises(ValueError, match="teacher_statistics: expected one of auto, averaged"):
+        MomentumEncoder(encoder, statistics="old")  # type: ignore[arg-type]
+    assert not MomentumEncoder(nn.Linear(2, 2)).uses_batch

@@ -48,7 +48,7 @@ def test_the_mixers_have_the_form_of_their_papers() -> None:
 
 def mixer_loss(policy: str, turn: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The Mixer's loss in a step, and its cross-entropy and likeness by hand."""
-    made, (images, target) = make(policy, cost="full"), batch()
+    made, (images, target) = make(policy, cost="full", teacher_statistics="averaged"), batch()
     for _ in range(turn):
         made(images, target)
     generator = copy.deepcopy(made.counter).next_generator()

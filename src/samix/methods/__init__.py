@@ -1,5 +1,6 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
+from .clean import CLEAN_BRANCHES, CleanBranch, find_clean
 from .cost import COSTS, DEFAULT_COST, Cost, scaled
 from .factory import METHODS, create_method
 from .gather import has_local_statistics
@@ -12,11 +13,13 @@ from .supervised import SupervisedMethod, SupervisedOptions
 from .views import check_views
 
 __all__ = [
+    "CLEAN_BRANCHES",
     "COSTS",
     "DEFAULT_COST",
     "METHODS",
     "RIVALS",
     "SELF_SUPERVISED",
+    "CleanBranch",
     "Cost",
     "Rival",
     "SelfSupervisedMethod",
@@ -27,6 +30,7 @@ __all__ = [
     "check_views",
     "create_method",
     "create_self_supervised",
+    "find_clean",
     "has_local_statistics",
     "method_options",
     "scaled",

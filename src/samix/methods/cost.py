@@ -11,6 +11,8 @@ from torch import Tensor
 
 from samix.policies import nearest
 
+_LEAST_PART = 16  # samples that a Mixer learns from in a step, where the batch has as many
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -22,7 +24,8 @@ class Cost:
 
     Attributes:
         mixer_share: Share of the batch that the Mixer learns from in each step, in (0, 1]: the
-            first samples, so batches must be shuffled. At least two samples.
+            first samples, so batches must be shuffled. Never fewer than 16 samples, or than the
+            whole batch where that is smaller.
         look_scale: Side of the images in which the momentum encoder looks for features, as a share
             of their side, in (0, 1]. It does not change how the momentum encoder judges a mix.
         mixer_every: The Mixer learns in the first of so many steps, at least 1; in the others its
@@ -44,7 +47,7 @@ class Cost:
 
     def mixer_part(self, batch: int) -> int:
         """Return how many of the samples of a batch the Mixer learns from."""
-        return min(batch, max(2, math.ceil(self.mixer_share * batch)))
+        return min(batch, max(_LEAST_PART, math.ceil(self.mixer_share * batch)))
 
     def mixer_turn(self, step: int) -> int | None:
         """Return how often the Mixer learned before, or None where it does not learn in a step.

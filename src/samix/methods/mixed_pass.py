@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -18,72 +19,82 @@ from samix.networks import (
 from samix.policies import FeaturePolicy, Policy, RecursivePolicy
 
 
-def mixed_logits(
-    encoder: nn.Module,
-    policy: Policy,
-    images: Tensor,
-    plan: MixPlan,
-    memory_format: torch.memory_format,
-) -> Tensor:
-    """Return the (B,K) logits of the mix.
+@dataclass(frozen=True)
+class EncoderPass:
+    """One pass through an encoder.
+
+    Attributes:
+        encoder: From (B,3,H,W) to (B,K) logits.
+        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
+        clean: (N,3,H,W) images that are shown in the same pass, after those that are mixed; None
+            for none.
+    """
+
+    encoder: nn.Module
+    memory_format: torch.memory_format
+    clean: Tensor | None = None
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the (B + N,K) logits of (B,3,H,W) images and of the clean ones after them."""
+        shown = images if self.clean is None else torch.cat([images, self.clean])
+        return cast(Tensor, self.encoder(in_format(shown, self.memory_format)))
+
+
+def mixed_logits(run: EncoderPass, policy: Policy, images: Tensor, plan: MixPlan) -> Tensor:
+    """Return the (B + N,K) logits of the mix, and of the clean images of the pass.
 
     Args:
-        encoder: From (B,3,H,W) to (B,K).
+        run: The pass.
         policy: The one that made the plan.
         images: (B,3,H,W), unmixed.
         plan: Its plan.
-        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
     """
     if not policy.traits.mixes:
-        return cast(Tensor, encoder(in_format(images, memory_format)))
+        return run.logits(images)
     if plan.stage is None or not isinstance(policy, FeaturePolicy):
-        return cast(Tensor, encoder(in_format(blend(images, plan), memory_format)))
-    with changed_at(encoder, plan.stage, lambda features: policy.mix(features, plan)):
-        return cast(Tensor, encoder(in_format(images, memory_format)))
+        return run.logits(blend(images, plan))
+
+    def mix(features: Tensor) -> Tensor:
+        mixed = policy.mix(features[: len(plan)], plan)
+        return mixed if run.clean is None else torch.cat([mixed, features[len(plan) :]])
+
+    with changed_at(run.encoder, plan.stage, mix):
+        return run.logits(images)
 
 
-def attended_logits(
-    encoder: nn.Module, images: Tensor, plan: MixPlan, memory_format: torch.memory_format
-) -> tuple[Tensor, MixPlan]:
-    """Return the (B,K) logits of the mix, and the plan with the label of the attention it got.
+def attended_logits(run: EncoderPass, images: Tensor, plan: MixPlan) -> tuple[Tensor, MixPlan]:
+    """Return logits as :func:`mixed_logits`, and the plan with the label of the attention it got.
 
     What a guard repaired keeps the label that the guard gave it.
 
     Args:
-        encoder: A vision transformer from (B,3,H,W) to (B,K).
+        run: The pass, through a vision transformer.
         images: (B,3,H,W), unmixed.
         plan: The plan.
-        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
     """
-    place = last_attention(encoder)
+    place = last_attention(run.encoder)
     with watched_attention(place) as seen:
-        logits = cast(Tensor, encoder(in_format(blend(images, plan), memory_format)))
-    attended = by_attention(plan, place.to_map(seen[-1]))
+        logits = run.logits(blend(images, plan))
+    attended = by_attention(plan, place.to_map(seen[-1])[: len(plan)])
     if plan.repair is not None:
         attended = plan.relabel(plan.weight.where(plan.repair > 0, attended.weight))
     return logits, attended
 
 
 def recalled_logits(
-    encoder: nn.Module,
-    policy: RecursivePolicy,
-    images: Tensor,
-    target: Tensor,
-    plan: MixPlan,
-    memory_format: torch.memory_format,
+    run: EncoderPass, policy: RecursivePolicy, images: Tensor, target: Tensor, plan: MixPlan
 ) -> Tensor:
-    """Return the (B,K) logits of a mix that the policy is to remember for the next batch.
+    """Return logits as :func:`mixed_logits`, of a mix that the policy remembers for the next batch.
 
     Args:
-        encoder: From (B,3,H,W) to (B,K).
+        run: The pass.
         policy: The one that made the plan.
         images: (B,3,H,W), unmixed.
         target: (B,) int64 classes.
         plan: Its plan.
-        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
     """
     mixed = blend(images, plan)
-    logits = cast(Tensor, encoder(in_format(mixed, memory_format)))
+    logits = run.logits(mixed)
     policy.remember(mixed, mix_targets(target, plan, logits.shape[1]))
     return logits
 

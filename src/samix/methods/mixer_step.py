@@ -26,8 +26,10 @@ from samix.objectives import (
     area_loss,
     attention_entropy,
     eta_balanced_loss,
+    exchange_correlation,
     global_loss,
     local_loss,
+    partner_change,
     within_mask_deviation,
 )
 from samix.policies import Evidence, LearnedPolicy, Policy, pair_features
@@ -188,8 +190,9 @@ def signs_of_life(
         partner_images: (B,3,H,W), the view that partners are taken from; None takes ``images``.
 
     Returns:
-        Scalars: ``mask_deviation``, ``area_lam_correlation``, ``attention_entropy``, and
-        ``{samix,mixup,cutmix}_{local,global}``.
+        Scalars: ``mask_deviation``, ``area_lam_correlation``, ``exchange_correlation`` and
+        ``partner_change`` (see :mod:`samix.objectives.mask`), ``attention_entropy`` where the Mixer
+        has an attention, and ``{samix,mixup,cutmix}_{local,global}``.
     """
     generator = step_generator(0, 0)
     batch, size, device = len(images), (images.shape[2], images.shape[3]), images.device
@@ -199,7 +202,10 @@ def signs_of_life(
     policy.eval()  # measuring changes nothing, also with batch norm in a Mixer of the paper's form
     features, partner = pair_features(evidence, index)
     mask = policy.mixer(features, partner, lam, size)
-    attention, _ = policy.mixer.attend(features, partner, lam.view(-1, 1, 1, 1))
+    exchanged = policy.mixer(partner, features, 1.0 - lam, size)
+    source = features if evidence.partner_features is None else evidence.partner_features
+    other = policy.mixer(features, source[index.roll(1)], lam, size)
+    attention = policy.mixer.attention(features, partner, lam)
     policy.train(training)
     learned = MixPlan(lam, index, mask, lam)
     centre = draw_uniform(len(lam), 2, generator=generator, device=device)
@@ -209,7 +215,13 @@ def signs_of_life(
         "mixup": MixPlan(lam, index, constant_mask(lam, size), lam),
         "cutmix": MixPlan(lam, index, box, area_of(box)),
     }
-    signs = {**mask_terms(learned), "attention_entropy": attention_entropy(attention)}
+    signs = {
+        **mask_terms(learned),
+        "exchange_correlation": exchange_correlation(mask, exchanged),
+        "partner_change": partner_change(mask, other),
+    }
+    if attention is not None:
+        signs["attention_entropy"] = attention_entropy(attention)
     for name, plan in plans.items():
         candidates = judge(blend(images, plan, partner_images=partner_images), index)
         signs[f"{name}_local"] = local_loss(*candidates, plan.weight)

@@ -28,6 +28,7 @@ from samix.networks import (
 from samix.objectives import Candidates, cluster_candidates
 from samix.policies import Evidence, LearnedPolicy, Policy
 
+from .clean import find_clean
 from .contrast import (
     Contrast,
     Keys,
@@ -90,6 +91,7 @@ class SelfSupervisedMethod(nn.Module):
         super().__init__()
         self.options = options or SelfSupervisedOptions()
         self.cost = find_cost(self.options.cost)
+        self.clean = find_clean(self.options.clean_branch)
         self.contrast, self.objective = contrast, objective or MixedObjective()
         tapped = "features" in policy.traits.needs or reads_features(guard)
         self.tap = tap or (find_tap(network.backbone) if tapped else None)
@@ -99,7 +101,7 @@ class SelfSupervisedMethod(nn.Module):
         check_fit(policy, self.tap, self.options, contrast, self.objective)
         check_guard(guard, policy)
         keep = contrast.momentum_keys or bool(policy.traits.needs) or asks_average(guard)
-        self.average = MomentumEncoder(network) if keep else None
+        self.average = MomentumEncoder(network, statistics="averaged") if keep else None
         self.guard, self.counter = guard, StepCounter(self.options.seed)
 
     @property
@@ -119,7 +121,7 @@ class SelfSupervisedMethod(nn.Module):
         first, second = check_views(views)
         mixing = self.counter.mixes(self.options.mix_batches)
         generator = self.counter.next_generator()
-        seen = self._look(first, second)
+        seen = self._look(first, second, features=not (mixing and self._looks_itself))
         ways = (seen, seen[::-1]) if self.contrast.symmetric else (seen,)
         steps = [self._direction(*way, generator, mixing=mixing) for way in ways]
         self._remember(seen[1])
@@ -136,20 +138,24 @@ class SelfSupervisedMethod(nn.Module):
     ) -> StepOutput:
         """Return the loss of one view as the query and the other one as the key."""
         mixes, partner_images = mixing and self.policy.traits.mixes, self._partner_images(key)
+        judging = None if key.key is None else self._momentum_keys(query, key)
+        keys = judging if self.contrast.momentum_keys else None
+        terms: dict[str, Tensor] = {}
+
+        # clean views first, since what the encoder sees of them can serve the Mixer
+        shown = None
+        if self.clean is not None or not mixes:
+            shown, query = self._clean_pass(query, mixes=mixes)
         with torch.no_grad():
             plan = self._plan(query, key, generator) if mixing else None
 
         # the Mixer learns from a mix of its own, under the momentum encoder
-        judging = None if key.key is None else self._momentum_keys(query, key)
         learning = judging if mixing else None
         mixer_loss, mixer_terms = self._mixer_loss(query, key, learning, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        keys = judging if self.contrast.momentum_keys else None
         keys = keys or encoder_keys(self.network, key)
-        terms: dict[str, Tensor] = {}
-        losses = [mixer_loss]
-        logits = None
+        losses, logits = [mixer_loss], None
         if mixes and plan is not None:
             projection = self._query(blend(query.images, plan, partner_images=partner_images))
             with full_precision(projection):
@@ -158,17 +164,25 @@ class SelfSupervisedMethod(nn.Module):
                 loss = loss + self._against_mixed_keys(projection, key, plan)
             losses.append(loss)
             terms["encoder"] = loss.detach()
-        if self.options.clean_branch or not mixes:
-            projection = self._query(query.images)
-            hard = self._hard_negatives(projection, generator)
-            with full_precision(projection):
-                clean, clean_logits = clean_loss(self.contrast, projection, keys, hard=hard)
+        if shown is not None:
+            hard = self._hard_negatives(shown, generator)
+            beside = keys.head(len(shown))
+            with full_precision(shown):
+                clean, clean_logits = clean_loss(self.contrast, shown, beside, hard=hard)
             losses.append(clean)
             terms["clean" if mixes else "encoder"] = clean.detach()
             logits = clean_logits if logits is None else logits
         total = torch.stack(losses).sum()
         shown = None if logits is None else logits.detach()
         return StepOutput(total, {**terms, **mixer_terms}, shown, plan)
+
+    def _clean_pass(self, query: Seen, *, mixes: bool) -> tuple[Tensor, Seen]:
+        """Return queries of clean views, and the view with the features that the encoder saw."""
+        shown = self.clean.count(len(query.images)) if mixes and self.clean else len(query.images)
+        if mixes and self._looks_itself and self.tap is not None:
+            features, output = self.network.look(query.images, self.tap)
+            return self._head(output), query._replace(features=features.detach())
+        return self._query(query.images[:shown]), query
 
     @torch.no_grad()
     def update_momentum(self) -> None:
@@ -179,7 +193,12 @@ class SelfSupervisedMethod(nn.Module):
             self.counter.updates += 1
 
     def parameter_groups(
-        self, lr: float, *, weight_decay: float | None = None, mixer_lr: float | None = None
+        self,
+        lr: float,
+        *,
+        weight_decay: float | None = None,
+        mixer_lr: float | None = None,
+        mixer_weight_decay: float = 0.0,
     ) -> list[dict[str, Any]]:
         """Return groups for an optimiser; see :meth:`samix.SupervisedMethod.parameter_groups`.
 
@@ -187,10 +206,18 @@ class SelfSupervisedMethod(nn.Module):
             lr: Learning rate of backbone and heads.
             weight_decay: For weights of two or more dimensions; None leaves it to the optimiser.
             mixer_lr: Learning rate of the Mixer; None takes ``lr``.
+            mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
         """
         trained = nn.ModuleList([self.network, *([self.predictor] if self.predictor else [])])
         mixer = self.policy if isinstance(self.policy, nn.Module) else None
-        return parameter_groups(trained, mixer, lr=lr, weight_decay=weight_decay, mixer_lr=mixer_lr)
+        return parameter_groups(
+            trained,
+            mixer,
+            lr=lr,
+            weight_decay=weight_decay,
+            mixer_lr=mixer_lr,
+            mixer_weight_decay=mixer_weight_decay,
+        )
 
     @torch.no_grad()
     def plan(self, views: Sequence[Tensor], *, generator: torch.Generator | None = None) -> MixPlan:
@@ -288,10 +315,10 @@ class SelfSupervisedMethod(nn.Module):
             raise RuntimeError("average: expected a momentum encoder, got none")
         return self.average.module
 
-    def _look(self, first: Tensor, second: Tensor) -> tuple[Seen, Seen]:
+    def _look(self, first: Tensor, second: Tensor, *, features: bool = True) -> tuple[Seen, Seen]:
         """Return what the momentum encoder says of both views: no more than is needed."""
         both = self.contrast.symmetric or self.options.cross_view
-        looked = bool(self.policy.traits.needs) or reads_features(self.guard)
+        looked = features and (bool(self.policy.traits.needs) or reads_features(self.guard))
         keyed = self.contrast.momentum_keys or bool(self.policy.traits.needs)
         return (
             self._see(first, features=looked, key=keyed and both),
@@ -324,8 +351,15 @@ class SelfSupervisedMethod(nn.Module):
     def _partner_images(self, key: Seen) -> Tensor | None:
         return key.images if self.options.cross_view else None
 
+    @property
+    def _looks_itself(self) -> bool:
+        """Whether the encoder's pass over clean views gives the features of the Mixer."""
+        return self.clean is not None and self.clean.look == "encoder"
+
     def _query(self, images: Tensor) -> Tensor:
-        output: Tensor = self.network(images)
+        return self._head(self.network(images))
+
+    def _head(self, output: Tensor) -> Tensor:
         return unit(output if self.predictor is None else self.predictor(output))
 
     def _momentum_keys(self, query: Seen, key: Seen, *, gather: bool = True) -> Keys:

@@ -8,6 +8,7 @@ from typing import Literal
 from samix.networks import Clusters, KeyQueue, Tap
 from samix.policies import LearnedPolicy, Policy
 
+from .clean import CleanBranch, CleanLike, check_clean, find_clean
 from .contrast import Contrast
 from .cost import DEFAULT_COST, Cost, find_cost
 from .mixer_step import check_mixer_numbers
@@ -24,7 +25,9 @@ class SelfSupervisedOptions:
             no such term.
         area_weight: Weight of the area loss in the Mixer's loss, 0 or more.
         area_margin: Distance of area and lam that costs nothing, in [0, 1].
-        clean_branch: The encoder also learns from the unmixed views.
+        clean_branch: Whether and how the encoder also learns from unmixed views: True, a name in
+            :data:`samix.methods.CLEAN_BRANCHES`, or a :class:`samix.methods.CleanBranch` of mode
+            "branch" with the shared head; False shows it mixed views alone.
         mix_batches: Batches after the first so many are not mixed, nor does the Mixer learn; None
             mixes all.
         cross_view: Partners are taken from the other view of the images.
@@ -40,7 +43,7 @@ class SelfSupervisedOptions:
     eta: float = 0.5
     area_weight: float = 0.0
     area_margin: float = 0.1
-    clean_branch: bool = False
+    clean_branch: CleanLike = False
     mix_batches: int | None = None
     cross_view: bool = False
     mixer_candidates: Literal["instances", "clusters"] = "instances"
@@ -50,6 +53,7 @@ class SelfSupervisedOptions:
 
     def __post_init__(self) -> None:
         find_cost(self.cost)
+        find_clean(self.clean_branch)
         check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
         if self.mixer_candidates not in ("instances", "clusters"):
             raise ValueError(
@@ -106,10 +110,13 @@ def check_fit(
             f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
             f"one for {policy.mixer.channels}"
         )
-    if not policy.traits.mixes and (options.clean_branch or options.cross_view):
-        name = "clean_branch" if options.clean_branch else "cross_view"
+    clean = find_clean(options.clean_branch)
+    check_clean(policy, clean)
+    if clean is not None:
+        _check_clean_views(clean, options, contrast)
+    if not policy.traits.mixes and options.cross_view:
         raise ValueError(
-            f"{name}: expected False with policy {policy.name!r}, which mixes nothing, got True"
+            f"cross_view: expected False with policy {policy.name!r}, which mixes nothing, got True"
         )
     if options.cross_view and objective.mixed_keys:
         raise ValueError(
@@ -126,3 +133,21 @@ def check_fit(
             f"cross_view: expected False with method {contrast.name!r}, which has no keys of the "
             "other view without a further pass, got True"
         )
+
+
+def _check_clean_views(
+    clean: CleanBranch, options: SelfSupervisedOptions, contrast: Contrast
+) -> None:
+    """Raise a ValueError where a clean branch does not go with methods without labels."""
+    wanted = {"mode": "branch", "head": "shared"}
+    if not contrast.momentum_keys:  # both views are queries and keys of the whole batch
+        wanted["fraction"] = 1.0  # type: ignore[assignment]
+    if options.cross_view:  # features of the partners are those of the other view
+        wanted["look"] = "average"
+    for name, value in wanted.items():
+        if getattr(clean, name) != value:
+            how = " and cross_view" if name == "look" else ""
+            raise ValueError(
+                f"clean_branch.{name}: expected {value!r} with method {contrast.name!r}{how}, got "
+                f"{getattr(clean, name)!r}"
+            )

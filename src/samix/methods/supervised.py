@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,16 +21,31 @@ from samix.mixing import (
     check_smoothing,
     mix_targets,
 )
-from samix.networks import MomentumEncoder, Tap, find_tap, in_format, momentum_decay, settle_format
+from samix.networks import (
+    MomentumEncoder,
+    Statistics,
+    Tap,
+    check_statistics,
+    classifier_of,
+    features_and_logits,
+    find_tap,
+    in_format,
+    momentum_decay,
+    second_head,
+    settle_format,
+    update_average,
+    watched_embedding,
+)
 from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
 from samix.policies import Evidence, LearnedPolicy, Policy, RecursivePolicy
 
+from .clean import CleanLike, check_clean, find_clean
 from .cost import DEFAULT_COST, Cost, find_cost
 from .groups import parameter_groups
 from .guarding import Wishes, asks_average, check_guard, plan_mix, reads_features
 from .labelling import Label, check_label, chosen_label, relabel_before
 from .looking import look
-from .mixed_pass import attended_logits, check_seam, mixed_logits, recalled_logits
+from .mixed_pass import EncoderPass, attended_logits, check_seam, mixed_logits, recalled_logits
 from .mixer_step import (
     check_mixer_numbers,
     learns,
@@ -53,7 +69,9 @@ class SupervisedOptions:
         area_weight: Weight of the area loss in the Mixer's loss, 0 or more. The paper has 0.1; here
             the area follows lam anyway, and the reward of variance makes masks too sharp.
         area_margin: Distance of area and lam that costs nothing, in [0, 1].
-        clean_branch: The encoder also learns from the unmixed images.
+        clean_branch: Whether and how the encoder also learns from clean images, whatever the
+            policy: True, a name in :data:`samix.methods.CLEAN_BRANCHES`, or a
+            :class:`samix.methods.CleanBranch`; False shows it mixed images alone.
         label: What the label of a mix follows, whatever the policy: the "area" of its mask, "lam"
             as drawn, how much "saliency" of both images is shown (saliency grafting), or how much
             "attention" falls on either (TransMix, in vision transformers); None leaves it to the
@@ -66,6 +84,8 @@ class SupervisedOptions:
         decoupled: Weight of the decoupled mixup loss, 0 or more; its paper has 0.1.
         label_smoothing: Share of each label spread over all classes, for the encoder alone.
         momentum_average: True keeps an average for any policy; None only where the policy needs it.
+        teacher_statistics: What batch norms of the momentum encoder use: "averaged" statistics,
+            those of the "batch", or ("auto") those of the batch until the averaged ones fit.
         cost: "fast", "seldom" or "full", or a :class:`samix.methods.Cost`: how much work a
             learned policy may cause.
         steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
@@ -75,19 +95,22 @@ class SupervisedOptions:
     eta: float = 0.5
     area_weight: float = 0.0
     area_margin: float = 0.1
-    clean_branch: bool = False
+    clean_branch: CleanLike = False
     label: Label | None = None
     pairing: Pairing = "any"
     mix_batches: int | None = None
     decoupled: float = 0.0
     label_smoothing: float = 0.0
     momentum_average: bool | None = None
+    teacher_statistics: Statistics = "auto"
     cost: str | Cost = DEFAULT_COST
     steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         find_cost(self.cost)
+        find_clean(self.clean_branch)
+        check_statistics(self.teacher_statistics)
         check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
         check_pairing(self.pairing)
         check_mix_batches(self.mix_batches)
@@ -95,6 +118,14 @@ class SupervisedOptions:
             raise ValueError(f"decoupled: expected at least 0, got {self.decoupled}")
         check_smoothing(self.label_smoothing)
         check_steps(self.steps)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What a pass over clean images gave: its loss, and the features (B,C,h,w) that it saw."""
+
+    loss: Tensor | None = None
+    features: Tensor | None = None
 
 
 class SupervisedMethod(nn.Module):
@@ -127,6 +158,7 @@ class SupervisedMethod(nn.Module):
         self.memory_format = settle_format(encoder)
         self.policy = policy
         self.cost = find_cost(self.options.cost)
+        self.clean = find_clean(self.options.clean_branch)
         self.guard, self.share = guard, MixShare()
         check_guard(guard, policy)
         check_seam(encoder, policy)
@@ -136,9 +168,15 @@ class SupervisedMethod(nn.Module):
         self.wanted = frozenset((*policy.traits.needs, *attended))
         self.tap = tap or (find_tap(encoder) if "features" in self.wanted else None)
         _check_fit(policy, self.tap, self.options)
+        check_clean(policy, self.clean)
         needed = bool(self.wanted) or asks_average(guard)
         keep = needed or bool(self.options.momentum_average)
-        self.average = MomentumEncoder(encoder) if keep else None
+        self.average = (
+            MomentumEncoder(encoder, statistics=self.options.teacher_statistics) if keep else None
+        )
+        own = self.clean is not None and self.clean.head == "own"
+        self.clean_head = second_head(encoder) if own else None
+        self.average_head = copy.deepcopy(self.clean_head) if own and keep else None
         self.counter = StepCounter(self.options.seed)
 
     def forward(self, images: Tensor, target: Tensor) -> StepOutput:
@@ -156,37 +194,93 @@ class SupervisedMethod(nn.Module):
             )
         mixing = self.counter.mixes(self.options.mix_batches)
         generator = self.counter.next_generator()
-        evidence = self._evidence(images, target) if mixing else Evidence()
-        plan = self._plan(images, target, evidence, generator) if mixing else None
+        if not mixing:
+            logits = self._pass().logits(images)
+            loss = self._cross_entropy(logits, target, None)
+            terms = {"encoder": loss.detach()}
+            return StepOutput(loss + self._idle_mixer(images), terms, logits.detach(), None)
+
+        # clean images in a pass of their own, and which of the batch stay clean in that of the mix
+        beside = self._clean_pass(images, target)
+        mixed = len(images) - self._stay_clean(len(images))
+        rest, rest_target = images[mixed:], target[mixed:]
+        images, target = images[:mixed], target[:mixed]
+        evidence = self._evidence(images, target, beside.features)
+        plan = self._plan(images, target, evidence, generator)
 
         # the Mixer learns from a mix of its own, under the momentum encoder
-        mixer_loss, terms = self._mixer_loss(images, target, evidence, generator, mixing=mixing)
+        mixer_loss, terms = self._mixer_loss(images, target, evidence, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        loss, logits, own, plan = self._encoder_loss(images, target, plan)
+        loss, logits, own, plan = self._encoder_loss(images, target, plan, (rest, rest_target))
+        if beside.loss is not None:
+            loss, own["clean"] = loss + beside.loss, beside.loss.detach()
         return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan)
 
+    def _pass(self, clean: Tensor | None = None) -> EncoderPass:
+        """Return a pass through the encoder, with clean images after the others."""
+        shown = clean if clean is not None and len(clean) else None
+        return EncoderPass(self.encoder, self.memory_format, shown)
+
+    def _stay_clean(self, batch: int) -> int:
+        """Return how many of the last images of a batch are not mixed."""
+        shared = self.clean is not None and self.clean.mode == "share"
+        return self.clean.count(batch) if self.clean is not None and shared else 0
+
+    def _clean_pass(self, images: Tensor, target: Tensor) -> _Beside:
+        """Return the loss of clean images in a pass of their own, and what it saw of them."""
+        clean = self.clean
+        if clean is None or clean.mode != "branch":
+            return _Beside()
+        shown = clean.count(len(images))
+        images, target = images[:shown], target[:shown]
+        features = None
+        with self._watched() as seen:
+            if clean.look == "encoder" and self.tap is not None:
+                faster = in_format(images, self.memory_format)
+                features, logits = features_and_logits(self.encoder, faster, self.tap)
+            else:
+                logits = self._pass().logits(images)
+        if self.clean_head is not None:
+            logits = self.clean_head(seen[-1])
+        loss = self._cross_entropy(logits, target, None)
+        return _Beside(loss, None if features is None else features.detach())
+
+    def _watched(self) -> AbstractContextManager[list[Tensor]]:
+        """Collect the embeddings of a pass where clean images have a head of their own."""
+        return nullcontext([]) if self.clean_head is None else watched_embedding(self.encoder)
+
     def _encoder_loss(
-        self, images: Tensor, target: Tensor, plan: MixPlan | None
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor], MixPlan | None]:
-        """Return the encoder's loss, its logits, the terms, and the plan with its final label."""
-        options, fast = self.options, self.memory_format
-        if plan is None:
-            logits: Tensor = self.encoder(in_format(images, fast))
-        elif isinstance(self.policy, RecursivePolicy):
-            logits = recalled_logits(self.encoder, self.policy, images, target, plan, fast)
-        elif self.label == "attention":
-            logits, plan = attended_logits(self.encoder, images, plan, fast)
-        else:
-            logits = mixed_logits(self.encoder, self.policy, images, plan, fast)
+        self, images: Tensor, target: Tensor, plan: MixPlan, rest: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor], MixPlan]:
+        """Return the encoder's loss, logits of the mix, the terms, and the plan with its label.
+
+        Args:
+            images: (B,3,H,W), to be mixed.
+            target: (B,) int64 classes.
+            plan: Their mix.
+            rest: (N,3,H,W) images of the same batch that stay clean, and their (N,) classes.
+        """
+        options, run = self.options, self._pass(rest[0])
+        with self._watched() as seen:
+            if isinstance(self.policy, RecursivePolicy):
+                logits = recalled_logits(run, self.policy, images, target, plan)
+            elif self.label == "attention":
+                logits, plan = attended_logits(run, images, plan)
+            else:
+                logits = mixed_logits(run, self.policy, images, plan)
+        logits, clean_logits = logits[: len(images)], logits[len(images) :]
         loss = self._cross_entropy(logits, target, plan)
         terms = {"encoder": loss.detach()}
-        if plan is not None and options.decoupled and self.policy.traits.mixes:
+        if options.decoupled and self.policy.traits.mixes:
             apart = decoupled_loss(*class_candidates(logits, target, plan.index), plan.weight)
             loss, terms["decoupled"] = loss + options.decoupled * apart, apart.detach()
-        if plan is not None and options.clean_branch:
-            clean = self._cross_entropy(self.encoder(in_format(images, fast)), target, None)
-            loss, terms["clean"] = loss + clean, clean.detach()
+        if len(clean_logits):
+            if self.clean_head is not None:
+                clean_logits = self.clean_head(seen[-1][len(images) :])
+            clean = self._cross_entropy(clean_logits, rest[1], None)
+            share = len(clean_logits) / (len(clean_logits) + len(logits))
+            loss, terms["clean"] = (1.0 - share) * loss + share * clean, clean.detach()
         return loss, logits, terms, plan
 
     def _plan(
@@ -219,22 +313,36 @@ class SupervisedMethod(nn.Module):
         if self.average is not None:
             decay = momentum_decay(self.counter.updates, self.options.steps)
             self.average.update(self.encoder, decay)
+            if self.clean_head is not None and self.average_head is not None:
+                update_average(self.average_head, self.clean_head, decay)
             self.counter.updates += 1
 
     def parameter_groups(
-        self, lr: float, *, weight_decay: float | None = None, mixer_lr: float | None = None
+        self,
+        lr: float,
+        *,
+        weight_decay: float | None = None,
+        mixer_lr: float | None = None,
+        mixer_weight_decay: float = 0.0,
     ) -> list[dict[str, Any]]:
         """Return groups for an optimiser: encoder (with and without weight decay) and Mixer.
 
         Args:
             lr: Learning rate of the encoder.
             weight_decay: For the encoder's weights of two or more dimensions; None leaves it to
-                the optimiser. Biases, norms and the Mixer have none.
+                the optimiser. Biases and norms have none.
             mixer_lr: Learning rate of the Mixer; None takes ``lr``.
+            mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
         """
         mixer = self.policy if isinstance(self.policy, nn.Module) else None
+        heads = [] if self.clean_head is None else [self.clean_head]
         return parameter_groups(
-            self.encoder, mixer, lr=lr, weight_decay=weight_decay, mixer_lr=mixer_lr
+            nn.ModuleList([self.encoder, *heads]),
+            mixer,
+            lr=lr,
+            weight_decay=weight_decay,
+            mixer_lr=mixer_lr,
+            mixer_weight_decay=mixer_weight_decay,
         )
 
     @torch.no_grad()
@@ -255,22 +363,36 @@ class SupervisedMethod(nn.Module):
         evidence = self._evidence(images, target)
         return self._plan(images, target, evidence, generator, count=False)
 
-    def export(self, *, average: bool = False) -> nn.Module:
+    def export(
+        self, *, average: bool = False, head: Literal["shared", "clean"] = "shared"
+    ) -> nn.Module:
         """Return a copy of the trained classifier, without anything of samix around a timm model.
 
         Args:
             average: The momentum average instead of the trained encoder.
+            head: The last layer that mixes are judged by ("shared"), or that of clean images.
 
         Raises:
-            ValueError: There is no average.
+            ValueError: There is no average, or no such head.
         """
         if average and self.average is None:
             raise ValueError(
                 "average: expected False, since no momentum average was kept; create the method "
                 "with momentum_average=True"
             )
+        if head not in ("shared", "clean"):
+            raise ValueError(f"head: expected 'shared' or 'clean', got {head!r}")
+        if head == "clean" and self.clean_head is None:
+            raise ValueError(
+                "head: expected 'shared', since clean images have no head of their own, got "
+                "'clean'; create the method with clean_branch='own-head'"
+            )
         network = self.average.module if average and self.average is not None else self.encoder
-        return copy.deepcopy(network).requires_grad_(True).eval()
+        network = copy.deepcopy(network)
+        last = self.average_head if average else self.clean_head
+        if head == "clean" and last is not None:
+            classifier_of(network).load_state_dict(last.state_dict())
+        return network.requires_grad_(True).eval()
 
     @torch.no_grad()
     def signs_of_life(self, images: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -305,16 +427,12 @@ class SupervisedMethod(nn.Module):
         target: Tensor,
         evidence: Evidence,
         generator: torch.Generator,
-        *,
-        mixing: bool,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options, average = self.options, self.average
-        if average is None or not learns(self.policy):
-            return images.new_zeros(()), {}
         turn = self.cost.mixer_turn(self.counter.steps - 1)
-        if not mixing or turn is None:  # a gradient of zero, which distributed training waits for
-            return untouched(self.policy), {}
+        if average is None or turn is None or not learns(self.policy):
+            return self._idle_mixer(images), {}
         part = self.cost.mixer_part(len(images))
         images, target, evidence = images[:part], target[:part], evidence.head(part)
         plan = self.policy.plan(images, target=target, evidence=evidence, generator=generator)
@@ -323,11 +441,16 @@ class SupervisedMethod(nn.Module):
 
         def loss_of(mask: Tensor) -> Tensor:
             logits = average(blend(images, replace(plan, mask=mask)))
+            check_classes(target, logits.shape[1])
             candidates = class_candidates(logits, target, plan.index)
             like = None if clean is None else mix_likeness(logits, clean, plan.index, plan.lam)
             return mixer_objective(self.policy, candidates, plan.lam, options.eta, like)
 
         return plan_loss(plan, loss_of, options.area_weight, options.area_margin)
+
+    def _idle_mixer(self, images: Tensor) -> Tensor:
+        """Return a loss of 0, with the gradient of 0 that distributed training waits for."""
+        return untouched(self.policy) if learns(self.policy) else images.new_zeros(())
 
     @torch.no_grad()
     def _clean_logits(self, images: Tensor, turn: int) -> Tensor | None:
@@ -339,12 +462,19 @@ class SupervisedMethod(nn.Module):
         logits: Tensor = self.average(images)
         return logits
 
-    def _evidence(self, images: Tensor, target: Tensor | None) -> Evidence:
-        """Return what the policy needs to know of the clean images, from the momentum encoder."""
+    def _evidence(
+        self, images: Tensor, target: Tensor | None, features: Tensor | None = None
+    ) -> Evidence:
+        """Return what the policy needs to know of the clean images, from the momentum encoder.
+
+        Features that are given are taken instead of its own.
+        """
         if self.average is None or not self.wanted:
             return Evidence()
+        wanted = self.wanted if features is None else self.wanted - {"features"}
         scale = self.cost.look_scale
-        return look(self.average, images, target, wanted=self.wanted, tap=self.tap, scale=scale)
+        seen = look(self.average, images, target, wanted=wanted, tap=self.tap, scale=scale)
+        return seen if features is None else replace(seen, features=features)
 
     def _cross_entropy(self, logits: Tensor, target: Tensor, plan: MixPlan | None) -> Tensor:
         """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""
@@ -376,8 +506,3 @@ def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> N
                 f"{name}: expected the default with policy {policy.name!r}, whose mixes are no "
                 f"pairs of the batch, got {getattr(options, name)!r}"
             )
-    if not policy.traits.mixes and options.clean_branch:
-        raise ValueError(
-            f"clean_branch: expected False with policy {policy.name!r}, which shows clean images "
-            "anyway, got True"
-        )

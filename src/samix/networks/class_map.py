@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .backbone import FeatureClassifier
+from .heads import classifier_of
 
 
 def final_map(model: nn.Module, images: Tensor) -> Tensor:
@@ -43,14 +44,7 @@ def classifier_weight(model: nn.Module) -> Tensor:
     Raises:
         ValueError: The last layer is not linear.
     """
-    own = isinstance(model, FeatureClassifier)
-    last = model.head if own else cast(Any, model).get_classifier()
-    if not isinstance(last, nn.Linear):
-        raise ValueError(
-            f"backbone: expected a linear classifier, got {type(last).__name__}; choose another "
-            "backbone or num_classes of at least 1"
-        )
-    return last.weight
+    return classifier_of(model).weight
 
 
 def class_shares(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:

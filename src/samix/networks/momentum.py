@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .backbone import Tap, tap_features
 from .memory_format import in_format, settle_format
 
 _WINDOW_SHARE = 0.015  # of the run
 _LEAST_WINDOW = 20  # steps
+_FIT = 0.01  # of fresh statistics may be left in an average that judges
+Statistics = Literal["auto", "averaged", "batch"]
+"""What batch norms of a momentum encoder may use; see :class:`MomentumEncoder`."""
 _LARGEST_SHARE = 0.1  # of the run; keeps the initial weights under 1 % in short runs
 
 
@@ -73,32 +80,107 @@ def _tensors(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *module.buffers()]
 
 
+def check_statistics(statistics: str) -> None:
+    """Raise a ValueError unless batch norms of a momentum encoder can use such statistics."""
+    allowed = get_args(Statistics)
+    if statistics not in allowed:
+        raise ValueError(
+            f"teacher_statistics: expected one of {', '.join(allowed)}, got {statistics!r}"
+        )
+
+
 class MomentumEncoder(nn.Module):
     """An averaged copy of an encoder: no gradient reaches its parameters, always in eval mode.
 
+    A batch norm in it uses averaged statistics. Where those of the encoder are fresh (mean 0 and
+    variance 1, as before any training), they fit no image yet, and a deep network may give values
+    out of all proportion; until less than 1 % of them is left in the average, the statistics of
+    the batch at hand are used instead, as the encoder itself does in training.
+
     Args:
         encoder: The network to copy.
+        statistics: "auto" as above, "averaged" or "batch" from the first step to the last. The
+            public implementation of SAMix has "batch".
     """
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, *, statistics: Statistics = "auto") -> None:
         super().__init__()
+        check_statistics(statistics)
         self.module = copy.deepcopy(encoder).requires_grad_(False).eval()
         self.memory_format = settle_format(self.module)
+        self.statistics = statistics
+        fresh = any(_is_fresh(norm) for norm in _norms(self.module))
+        self._left = 1.0 if fresh and statistics == "auto" else 0.0  # of fresh statistics
+
+    @property
+    def uses_batch(self) -> bool:
+        """Whether the statistics of the batch are used instead of averaged ones."""
+        return self.statistics == "batch" or self._left > _FIT
 
     def train(self, mode: bool = True) -> MomentumEncoder:
-        """Stay in eval mode: the average uses averaged batch statistics, never those of a batch."""
+        """Stay in eval mode."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return what the encoder would, with averaged weights."""
-        output: Tensor = self.module(in_format(images, self.memory_format))
+        with self._batch_statistics(len(images)):
+            output: Tensor = self.module(in_format(images, self.memory_format))
         return output
 
     @torch.no_grad()
     def features(self, images: Tensor, tap: Tap) -> Tensor:
         """Return the (B,C,h,w) feature map at a tap, without gradient."""
-        return tap_features(self.module, in_format(images, self.memory_format), tap)
+        with self._batch_statistics(len(images)):
+            return tap_features(self.module, in_format(images, self.memory_format), tap)
 
     def update(self, encoder: nn.Module, decay: float) -> None:
         """Move the average towards the encoder; see :func:`update_average`."""
         update_average(self.module, encoder, decay)
+        if self._left > 0.0:
+            own = max((_fresh_share(norm) for norm in _norms(encoder)), default=0.0)
+            self._left = decay * self._left + (1.0 - decay) * own
+
+    def get_extra_state(self) -> Tensor:
+        """Return for the state dict how much of fresh statistics is left."""
+        return torch.tensor(self._left, dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take up from a state dict how much of fresh statistics is left."""
+        self._left = float(state)
+
+    @contextmanager
+    def _batch_statistics(self, batch: int) -> Iterator[None]:
+        """Let batch norms use the batch while the context is open, where the average does not fit.
+
+        Their own statistics are not touched. A single image has no statistics of a batch.
+        """
+        if not self.uses_batch or batch < 2:
+            yield
+            return
+        norms = [norm for norm in _norms(self.module) if norm.track_running_stats]
+        for norm in norms:
+            norm.training, norm.track_running_stats = True, False
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.training, norm.track_running_stats = False, True
+
+
+def _is_fresh(norm: _BatchNorm) -> bool:
+    """Say whether a batch norm has not seen an image yet."""
+    if norm.running_mean is None or norm.running_var is None:
+        return False
+    return not bool(norm.running_mean.any()) and bool((norm.running_var == 1.0).all())
+
+
+def _fresh_share(norm: _BatchNorm) -> float:
+    """Return how much of its fresh statistics is left in a batch norm, in [0, 1]."""
+    seen = 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
+    if norm.momentum is None:  # an average of all batches
+        return 0.0 if seen else 1.0
+    return float((1.0 - norm.momentum) ** seen)
+
+
+def _norms(module: nn.Module) -> list[_BatchNorm]:
+    return [part for part in module.modules() if isinstance(part, _BatchNorm)]
