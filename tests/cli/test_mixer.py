@@ -197,8 +197,8 @@ def test_bad_input_of_export(run, capsys):
 
 def test_bad_input_of_inspect(run, capsys):
     inspect = ["mixer", "inspect"]
-    said = complaint([*inspect, "cifar10-dmo"], capsys)
-    assert "nearest is 'cifar10-demo'" in said
+    said = complaint([*inspect, "naturl"], capsys)
+    assert "nearest is 'natural'" in said
     assert f"its Mixer is '{run / 'mixer'}'" in complaint([*inspect, str(run)], capsys)
     bare = shutil.copytree(run, "bare")
     shutil.rmtree(Path(bare, "mixer"))
@@ -237,8 +237,8 @@ def test_bad_input_of_list_and_of_the_command_itself(capsys):
 
 def test_samix_p_is_checked_before_any_photo_is_opened(capsys):
     words = ["train", "nowhere", *TINY, "--policy", "samix-p"]
-    said = complaint([*words, "--policy-options", "mixer=cifar10-dmo"], capsys)
-    assert "nearest is 'cifar10-demo'" in said
+    said = complaint([*words, "--policy-options", "mixer=naturl"], capsys)
+    assert "nearest is 'natural'" in said
     assert "alpha" in complaint([*words, "--alpha", "0"], capsys)
     assert "--freeze-mixer" in complaint([*words, "--freeze-mixer"], capsys)
 

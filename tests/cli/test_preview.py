@@ -234,7 +234,7 @@ BAD_OPTIONS = [
     (["--policy-options", "mixup.scale=1"], ["scale", "mixup"]),
     (["--policy-options", "scale"], ["KEY=VALUE"]),
     (["--policy", "none", "--alpha", "1"], ["alpha", "none"]),
-    (["--policy-options", "mixer=cifar10-dmo"], ["nearest is 'cifar10-demo'"]),
+    (["--policy-options", "mixer=naturl"], ["nearest is 'natural'"]),
     (["--alpha", "0"], ["alpha", "0"]),
     (["--p", "1.5"], ["p:", "1.5"]),
     (["--pairs", "0"], ["--pairs", "0"]),

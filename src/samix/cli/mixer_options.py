@@ -48,7 +48,7 @@ a few pairs of photos for several lam, and area against lam.
 """
 _INSPECT_EXAMPLES = """\
 examples:
-  samix mixer inspect cifar10-demo
+  samix mixer inspect natural
   samix mixer inspect my-mixer --data photos/ --output my-mixer.png
 """
 _WORDS = RunWords(

@@ -148,7 +148,28 @@ def add_mixing(group: Any, words: RunWords) -> None:
     add_option(
         group, "--area-weight", "weight of the Mixer's area loss (0)", type=float, metavar="X"
     )
-    add_switch(group, "--clean-branch", "let the network also learn from unmixed photos")
+    add_clean(group)
+
+
+def add_clean(group: Any) -> None:
+    """Add whether and how the network also learns from unmixed photos."""
+    add_option(
+        group,
+        "--clean-branch",
+        "let the network also learn from unmixed photos: nothing or branch (a pass of their own), "
+        "half (of them), share (half of each batch stays unmixed), own-head, cheap (the Mixer "
+        "reads what that pass sees), or fields such as fraction=0.25,head=own",
+        nargs="?",
+        const=True,
+        metavar="HOW",
+    )
+    group.add_argument(
+        "--no-clean-branch",
+        dest="clean_branch",
+        action="store_const",
+        const=False,
+        help="learn from mixed photos alone",
+    )
 
 
 def add_cost(group: Any) -> None:
@@ -167,6 +188,9 @@ def add_training(parser: argparse.ArgumentParser, words: RunWords) -> None:
     add_option(group, "--lr", f"learning rate ({words.lr})", type=float, metavar="X")
     add_option(group, "--mixer-lr", "learning rate of the Mixer (as --lr)", type=float, metavar="X")
     add_option(group, "--weight-decay", f"({words.weight_decay})", type=float, metavar="X")
+    add_option(
+        group, "--mixer-weight-decay", "weight decay of the Mixer (0)", type=float, metavar="X"
+    )
     add_option(group, "--warmup", "share of steps with rising rate (0.05)", type=float, metavar="X")
     add_option(
         group, "--final-lr", "share of the rate left at the end (0)", type=float, metavar="X"

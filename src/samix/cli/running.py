@@ -115,6 +115,8 @@ def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
             options[key] = key_values(options[key], key)
     if "guard" in options:
         options["guard"] = read_guard(options["guard"])
+    if isinstance(how := options.get("clean_branch"), str) and "=" in how:
+        options["clean_branch"] = key_values(how.split(","), "clean_branch")
     policy = {name: options.pop(name) for name in _POLICY_FLAGS if name in options}
     if policy:
         options["policy_options"] = {**options.get("policy_options", {}), **policy}

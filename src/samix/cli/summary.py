@@ -95,8 +95,12 @@ def mixer_line(mixer: dict[str, Any]) -> str:
             f"The Mixer NEVER CAME ALIVE ({numbers}): this run says nothing about SAMix, only "
             "about a costly mixup."
         )
-    alive = "and is" if mixer["alive_at_end"] else "but is not at the end"
-    return f"The Mixer came alive in epoch {mixer['alive_since_epoch']} {alive} ({numbers})."
+    if not mixer["alive_at_end"]:
+        return (
+            f"The Mixer was alive in epoch {mixer['first_alive_epoch']} but IS NOT AT THE END "
+            f"({numbers}): what was learned last is a costly mixup."
+        )
+    return f"The Mixer is alive, since epoch {mixer['alive_since_epoch']} ({numbers})."
 
 
 def say(console: Console, text: str) -> None:

@@ -100,6 +100,13 @@ def add_train(commands: Any) -> None:
     add_switch(mixing, "--momentum-average", "keep an average of the network for any policy")
     add_option(
         mixing,
+        "--teacher-statistics",
+        "what batch norms of that average use: averaged, batch, or auto, which is batch until the "
+        "averaged ones fit (auto)",
+        metavar="WHICH",
+    )
+    add_option(
+        mixing,
         "--control",
         "finished run of policy none on the same photos: mix less, and in the end no more, where "
         "validation falls behind it",

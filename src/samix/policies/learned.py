@@ -15,7 +15,7 @@ from samix.networks import Mixer, MixerOptions
 from .informed import check_evidence
 from .policy import Traits, check_alpha, check_probability, plan_with
 
-_AUTOMIX = MixerOptions(value="linear", lam_curve=None, upsample="nearest")
+_AUTOMIX = MixerOptions(form="attention", value="linear", lam_curve=None, upsample="nearest")
 MIXER_OPTIONS = {"samix": MixerOptions(), "automix": _AUTOMIX, "adautomix": _AUTOMIX}
 """The form of the Mixer of each learned policy, where nothing else is chosen."""
 
@@ -121,6 +121,7 @@ def samix(
     p: float = 1.0,
     lam_margin: float | None = None,
     mixer: MixerOptions | None = None,
+    objective: Literal["balanced", "global"] = "balanced",
 ) -> LearnedPolicy:
     """SAMix with a fresh Mixer.
 
@@ -132,9 +133,13 @@ def samix(
         lam_margin: Where lam or 1 - lam is at most this, the mask is constant; None takes that of
             ``mixer``.
         mixer: Further choices, see :class:`samix.networks.MixerOptions`.
+        objective: What the Mixer learns from: "balanced" is the paper's local + eta * global loss,
+            "global" the global one alone, as in the public implementation.
     """
+    if objective not in ("balanced", "global"):
+        raise ValueError(f"objective: expected 'balanced' or 'global', got {objective!r}")
     made = _fresh_mixer("samix", channels, lam_margin, mixer or MIXER_OPTIONS["samix"])
-    return LearnedPolicy(made, alpha=alpha, p=p)
+    return LearnedPolicy(made, alpha=alpha, p=p, objective=objective)
 
 
 def automix(

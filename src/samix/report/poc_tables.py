@@ -199,7 +199,7 @@ def _gain(row: Row | None) -> Text:
 
 
 def _alive(alive: Any) -> Text:
-    """Return in how many seeds the Mixer came alive; a dash for a policy without one."""
+    """Return in how many seeds the Mixer was alive at the end; a dash for a policy without one."""
     share = known(alive)
     return NOT_KNOWN if share is None else percent(share, 0)
 

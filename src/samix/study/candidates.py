@@ -68,7 +68,7 @@ class Cost:
 
     Attributes:
         seconds: Mean wall time of a cell.
-        alive: Share of its cells whose Mixer came alive; None without a Mixer.
+        alive: Share of its cells whose Mixer was alive at the end; None without a Mixer.
     """
 
     seconds: float

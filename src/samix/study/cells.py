@@ -125,7 +125,7 @@ def _run(folder: PocFolder, job: Job) -> Ended:
         "seconds": metrics["cost"]["train_seconds"],
         "steps": metrics["cost"]["steps"],
         "epochs": metrics["epochs"]["done"],
-        "alive": None if mixer is None else bool(mixer["came_alive"]),
+        "alive": None if mixer is None else bool(mixer["alive_at_end"]),
         "memory_mb": peak.megabytes,
         "guard_accepted": None if guard is None else guard["accepted"],
     }

@@ -1,16 +1,16 @@
 """The verdict on a learned policy, by rules that are written down here.
 
 All numbers are of one mode and one budget, over independent test parts and seeds. The candidates
-are the full policy and its light versions whose Mixer came alive. The first rule that holds
-decides:
+are the full policy and its light versions whose Mixer was alive at the end. The first rule that
+holds decides:
 
 1. **Adopt the light version**: a light version is proven, and either the full one is not, or the
    light one is worse than it by less than `margin` at the lower end of the interval (non-inferior).
 2. **Adopt**: the full policy is proven.
 3. **Use the simple rival**: a free rival within the candidates' wall time has a proven gain of at
    least `worth` without harm, and no candidate that rule 5 leaves is ahead of it by `margin`.
-4. **Mixer not alive**: the full policy's Mixer came alive in no seed, and there is no light
-   candidate. SAMix was not tested.
+4. **Mixer not alive**: the full policy's Mixer was alive at the end of no seed, and there is no
+   light candidate. SAMix was not tested.
 5. **Do not adopt**: for every candidate, plain training is proven better, or the upper end of its
    gain is below `worth`, or it does harm.
 6. **Not proven**: everything else, with how many seeds or test parts would tell. So is what rules 1

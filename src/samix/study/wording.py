@@ -53,11 +53,11 @@ def points_words(effect: Effect) -> Words:
 
 
 def dead_words(full: str) -> Words:
-    """Say that the Mixer never came alive."""
+    """Say that the Mixer was alive in no training."""
     return Words(
-        f"The Mixer of {full} never came alive, so SAMix itself was not tested.",
-        f"{full} の Mixer は一度も立ち上がらなかった(有効なマスクを学習しなかった)ため、SAMix "
-        "そのものは評価できていません。",
+        f"The Mixer of {full} was alive at the end of no training, so SAMix itself was not tested.",
+        f"{full} の Mixer はどの学習でも終了時に機能していなかった(有効なマスクを生成しなかった)"
+        "ため、SAMix そのものは評価できていません。",
     )
 
 
@@ -238,15 +238,15 @@ def until_then_words(case: Case, rival: Effect) -> Words:
 
 
 def alive_risk(policy: str, alive: float) -> Words:
-    """Say in how many seeds the Mixer came alive."""
+    """Say in how many seeds the Mixer was alive at the end."""
     if alive == 0:
         return Words(
-            f"The Mixer of {policy} came alive in no seed.",
-            f"{policy} の Mixer はどのシードでも立ち上がりませんでした。",
+            f"The Mixer of {policy} was alive at the end in no seed.",
+            f"{policy} の Mixer は、どのシードでも学習終了時に機能していませんでした。",
         )
     return Words(
-        f"The Mixer of {policy} came alive in {alive:.0%} of the seeds only.",
-        f"{policy} の Mixer が立ち上がったのはシードの {alive:.0%} のみです。",
+        f"The Mixer of {policy} was alive at the end in {alive:.0%} of the seeds only.",
+        f"学習終了時に {policy} の Mixer が機能していたのは、シードの {alive:.0%} のみです。",
     )
 
 

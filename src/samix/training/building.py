@@ -219,13 +219,13 @@ def _method_call(config: RunConfig, classes: Sequence[str]) -> tuple[str, dict[s
         **policy,
         "guard": config.guard,
         "cost": config.cost,
+        **({} if config.clean_branch is None else {"clean_branch": config.clean_branch}),
         "eta": config.eta,
         "area_weight": config.area_weight,
         "seed": config.seed,
     }
     if isinstance(config, PretrainConfig):
-        own = {} if config.clean_branch is None else {"clean_branch": config.clean_branch}
-        return config.method, {**common, **config.method_options, **own}
+        return config.method, {**common, **config.method_options}
     if isinstance(config, TrainConfig):
         return "supervised", {
             **common,
@@ -234,8 +234,8 @@ def _method_call(config: RunConfig, classes: Sequence[str]) -> tuple[str, dict[s
             "pairing": config.pairing,
             "label": config.label,
             "decoupled": config.decoupled,
-            "clean_branch": config.clean_branch,
             "momentum_average": config.momentum_average,
+            "teacher_statistics": config.teacher_statistics,
             "label_smoothing": config.label_smoothing,
         }
     raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")

@@ -11,6 +11,7 @@ from samix.data import Augmentation, RecipeName
 from samix.errors import InputError
 from samix.methods.labelling import Label
 from samix.mixing import Pairing
+from samix.networks import Statistics
 
 from .plain_values import fits, kind_words, plain_kinds
 from .settings import (
@@ -48,8 +49,9 @@ class TrainConfig(RunConfig):
         label: What the label of a mix uses instead of the policy's own: "area", "lam", "saliency"
             or "attention"; None leaves it to the policy.
         decoupled: Weight of the decoupled mixup loss, 0 or more.
-        clean_branch: The encoder also learns from the unmixed images.
         momentum_average: Keep an average; None only where the policy needs it.
+        teacher_statistics: What batch norms of the average use, "auto", "averaged" or "batch"; see
+            :class:`samix.networks.MomentumEncoder`.
         label_smoothing: Share of each label spread over all classes.
         control: Folder of a finished run of policy none on the same photos: where this run falls
             behind it on val, mixing is reduced and in the end stopped.
@@ -69,8 +71,8 @@ class TrainConfig(RunConfig):
     pairing: Pairing = "any"
     label: Label | None = None
     decoupled: float = 0.0
-    clean_branch: bool = False
     momentum_average: bool | None = None
+    teacher_statistics: Statistics = "auto"
     label_smoothing: float = 0.0
     control: str | None = None
     control_margin: float = 0.02
@@ -84,6 +86,7 @@ class TrainConfig(RunConfig):
         check_choice(self, "augmentation", (*get_args(Augmentation), None))
         check_choice(self, "pairing", get_args(Pairing))
         check_choice(self, "label", (*get_args(Label), None))
+        check_choice(self, "teacher_statistics", get_args(Statistics))
         if not 0 <= self.balance <= 1:
             raise InputError(f"--balance must be in [0, 1], got {self.balance}")
         if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
@@ -121,8 +124,6 @@ class PretrainConfig(RunConfig):
         view_size: Side of the views in pixels, at most ``image_size``, which it is where None.
             Small views are quicker to learn from, and a convolutional network can be used at a
             larger size than it was trained at (FixRes, arXiv 1906.06423).
-        clean_branch: The encoder also learns from the unmixed views; None is the default of the
-            policy, which is True for those that are published so.
     """
 
     command: ClassVar[str] = "pretrain"
@@ -134,7 +135,6 @@ class PretrainConfig(RunConfig):
     standardise: bool = False
     views: RecipeName | None = None
     view_size: int | None = None
-    clean_branch: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more_data", tuple(self.more_data))  # a list in config.yaml

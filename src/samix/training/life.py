@@ -7,20 +7,26 @@ from typing import Any
 
 LEAST_DEVIATION = 0.1  # standard deviation within a mask, of which a constant mask has none
 LEAST_CORRELATION = 0.9  # of area and lam
+LEAST_EXCHANGE = 0.9  # correlation of a mask with that of the exchanged pair
+LEAST_CHANGE = 0.1  # of a mask by another partner
+NEEDED = {
+    "mask_deviation": LEAST_DEVIATION,
+    "area_lam_correlation": LEAST_CORRELATION,
+    "exchange_correlation": LEAST_EXCHANGE,
+    "partner_change": LEAST_CHANGE,
+}
+"""What a Mixer that is alive has at least; see :func:`samix.methods.mixer_step.signs_of_life`."""
 FIRST_LOOK = 0.1  # share of the steps after which a Mixer should be alive
 _PREFIX = "mixer_"
 
 
 def is_alive(row: Mapping[str, float]) -> bool:
-    """Say whether masks have structure and areas follow lam.
+    """Say whether masks have structure, follow the content of both images, and areas follow lam.
 
     Args:
         row: A row of the history, with the signs of life on the fixed batch.
     """
-    return (
-        row[f"{_PREFIX}mask_deviation"] >= LEAST_DEVIATION
-        and row[f"{_PREFIX}area_lam_correlation"] >= LEAST_CORRELATION
-    )
+    return all(row[f"{_PREFIX}{name}"] >= least for name, least in NEEDED.items())
 
 
 def life_row(signs: Mapping[str, Any]) -> dict[str, float]:
@@ -49,15 +55,18 @@ def life_summary(rows: Sequence[Mapping[str, float]], steps: int) -> dict[str, A
     rows = [row for row in rows if _measured(row)]
     early = first_look(rows, steps)
     alive = [int(row["epoch"]) for row in rows if is_alive(row)]
+    dead = [int(row["epoch"]) for row in rows if not is_alive(row)]
+    unbroken = [epoch for epoch in alive if epoch > max(dead, default=-1)]
     last = {k.removeprefix(_PREFIX): v for k, v in rows[-1].items() if k.startswith(_PREFIX)}
     return {
         "came_alive": bool(alive),
-        "alive_since_epoch": alive[0] if alive else None,
+        "first_alive_epoch": alive[0] if alive else None,
+        "alive_since_epoch": unbroken[0] if unbroken else None,
         "alive_at_10_percent": None if early is None else is_alive(early),
         "alive_at_end": is_alive(rows[-1]),
         "at_10_percent": None if early is None else _signs(early),
         "at_end": last,
-        "needed": {"mask_deviation": LEAST_DEVIATION, "area_lam_correlation": LEAST_CORRELATION},
+        "needed": dict(NEEDED),
     }
 
 
@@ -66,7 +75,10 @@ def life_sentence(row: Mapping[str, float]) -> str:
     signs = _signs(row)
     numbers = (
         f"masks vary by {signs['mask_deviation']:.2f} (needed {LEAST_DEVIATION:g}), areas follow "
-        f"lam by {signs['area_lam_correlation']:.2f} (needed {LEAST_CORRELATION:g})"
+        f"lam by {signs['area_lam_correlation']:.2f} (needed {LEAST_CORRELATION:g}), exchanged "
+        f"images exchange the mask by {signs['exchange_correlation']:.2f} (needed "
+        f"{LEAST_EXCHANGE:g}), another partner changes it by {signs['partner_change']:.2f} (needed "
+        f"{LEAST_CHANGE:g})"
     )
     if is_alive(row):
         return f"The Mixer is alive: {numbers}."
@@ -78,4 +90,4 @@ def _measured(row: Mapping[str, float]) -> bool:
 
 
 def _signs(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: row[f"{_PREFIX}{name}"] for name in ("mask_deviation", "area_lam_correlation")}
+    return {name: row[f"{_PREFIX}{name}"] for name in NEEDED}

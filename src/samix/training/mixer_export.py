@@ -25,7 +25,7 @@ from .life import LEAST_CORRELATION, LEAST_DEVIATION
 from .sources import data_of, root_of
 
 _METHODS = {"moco": "MoCo v2", "simclr": "SimCLR", "byol": "BYOL", "mocov3": "MoCo v3"}
-_SHOWN_OF_LIFE = ("mask_deviation", "area_lam_correlation", "attention_entropy")
+_SHOWN_OF_LIFE = ("mask_deviation", "exchange_correlation", "partner_change")
 
 
 def mixer_of_run(path: str | Path, *, licence: str | None = None) -> PretrainedMixer:

@@ -135,7 +135,10 @@ class MethodModule(pl.LightningModule):
         """Return the optimiser and its schedule, which moves on with every step."""
         config = self.config
         groups = self.method.parameter_groups(
-            lr=config.lr or 0.0, weight_decay=config.weight_decay or 0.0, mixer_lr=config.mixer_lr
+            lr=config.lr or 0.0,
+            weight_decay=config.weight_decay or 0.0,
+            mixer_lr=config.mixer_lr,
+            mixer_weight_decay=config.mixer_weight_decay,
         )
         optimizer = create_optimizer(groups, config)
         schedule = create_schedule(optimizer, config, self.steps)

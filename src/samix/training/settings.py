@@ -60,6 +60,8 @@ class RunConfig:
         guard: Options of the guard that checks mixes, fields of
             :class:`samix.guard.GuardOptions`; None checks nothing.
         mix_epochs: Passes over the photos, from the first, that mix them; None mixes in all.
+        clean_branch: Whether and how the network also learns from unmixed photos, see
+            :func:`samix.methods.find_clean`; None is the default of the kind of run and the policy.
         cost: A name of :data:`samix.methods.COSTS`: how much work a learned policy may cause.
         eta: Weight of the global term in the Mixer's loss.
         area_weight: Weight of the area loss in the Mixer's loss.
@@ -67,6 +69,7 @@ class RunConfig:
         optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
         lr: Largest learning rate; None is the default of the kind of run.
         mixer_lr: Learning rate of the Mixer; None is ``lr``.
+        mixer_weight_decay: Weight decay of the Mixer.
         weight_decay: None is the default of the kind of run.
         warmup: Share of the steps over which the learning rate rises linearly, in [0, 1).
         final_lr: Learning rate at the end as a share of the largest, in [0, 1]; cosine in between.
@@ -111,6 +114,7 @@ class RunConfig:
     freeze_mixer: bool = False
     guard: Mapping[str, Any] | None = None
     mix_epochs: float | None = None
+    clean_branch: bool | str | Mapping[str, Any] | None = None
     cost: str = DEFAULT_COST
     eta: float = 0.5
     area_weight: float = 0.0
@@ -118,6 +122,7 @@ class RunConfig:
     optimizer: Optimizer = "sgd"
     lr: float | None = None
     mixer_lr: float | None = None
+    mixer_weight_decay: float = 0.0
     weight_decay: float | None = None
     warmup: float = 0.05
     final_lr: float = 0.0
@@ -232,7 +237,14 @@ def _check_ranges(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and not 0 < value < infinity:
             raise InputError(f"{flag_of(name)} must be a number above 0, got {value}")
-    for name in ("eta", "area_weight", "weight_decay", "mix_epochs", "decoupled"):
+    for name in (
+        "eta",
+        "area_weight",
+        "weight_decay",
+        "mixer_weight_decay",
+        "mix_epochs",
+        "decoupled",
+    ):
         value = getattr(config, name, None)
         if value is not None and not 0 <= value < infinity:
             raise InputError(f"{flag_of(name)} must be a number of at least 0, got {value}")
