@@ -43,7 +43,7 @@ class Cell:
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
     "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "frozen", "rivals",
-    "vit-long", "whole", "every", "again", "look",
+    "vit-long", "whole", "every", "look",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -68,7 +68,6 @@ WHOLE = {  # policies by epochs; for a GPU
     80: ("none", "mixup-cutmix"),
 }
 VIT_LONG = 200  # epochs; for a GPU
-AGAIN = "benchmarks/results/mixers/cifar10-demo-again"  # the Mixer in the package, trained again
 ON_FROZEN = ("half mixup-cutmix", "half cutmix", "flattened")  # ideas tried on samix-p
 CATALOGUE_VIT = ("cutmix", "transmix", "tokenmix", "smmix")
 RIVALS_VIT = ("none", "mixup", "mixup-cutmix", "samix-p", *CATALOGUE_VIT, "samix")
@@ -168,12 +167,6 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
                 seed,
                 LONG,
                 {"alpha": 1.0, "cost": Cost(mixer_share=0.25, look_scale=0.5)},
-            )
-            for seed in range(seeds)
-        ],
-        "again": lambda: [
-            Cell(
-                "samix-p trained again, long", "samix-p", seed, LONG, {"alpha": 1.0, "mixer": AGAIN}
             )
             for seed in range(seeds)
         ],

@@ -88,7 +88,7 @@ def test_no_assert_in_the_package() -> None:
 
 def test_modules_stay_short() -> None:
     for file in SOURCE.rglob("*.py"):
-        assert len(file.read_text().splitlines()) <= 400, file
+        assert len(file.read_text().splitlines()) <= 600, file
 
 
 def test_the_core_works_without_the_extras() -> None:

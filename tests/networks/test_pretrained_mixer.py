@@ -171,9 +171,9 @@ def change(folder: Path, **values: Any) -> None:
 
 def test_a_folder_that_does_not_fit_is_refused_with_a_sentence(folder: Path) -> None:
     change(folder, format=99)
-    with pytest.raises(ValueError, match="format: expected 1, which this version"):
+    with pytest.raises(ValueError, match="format: expected 2, which this version"):
         create_policy(str(folder))
-    change(folder, format=1, channels=4)
+    change(folder, format=2, channels=4)
     with pytest.raises(ValueError, match=r"does not fit its config\.json"):
         create_policy(str(folder))
     change(folder, channels=8)

@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from .mixer_file import CONFIG, read_configuration
 from .pretrained_mixer import PretrainedMixer
 
-DEFAULT_MIXER = "cifar10-demo"
+DEFAULT_MIXER = "natural"
 """The built-in Mixer that is taken where none is named."""
 _PACKAGE = "samix.mixers"
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")

@@ -63,6 +63,7 @@ def card_facts(config: Mapping[str, Any], parameters: int) -> list[tuple[str, st
         ("Date", str(record.get("date", _UNKNOWN))),
         ("Made with", made_with(record)),
         ("Alive", ", ".join(f"{_words(k)} {v:.2f}" for k, v in life.items()) or _UNKNOWN),
+        *(("Sees", str(sentence)) for sentence in record.get("sees", ())),
         ("Licence", str(record.get("licence", _UNKNOWN))),
         *(("Remark", str(remark)) for remark in record.get("remarks", ())),
     ]

@@ -61,6 +61,9 @@ def _check_record(record: Any) -> None:
     for name, value in life.items():
         if not isinstance(value, int | float):
             raise ValueError(f"record: life: {name!r:.80}: expected a number, got {value!r:.80}")
+    sees = record.get("sees") or ()
+    if not isinstance(sees, list | tuple):
+        raise ValueError(f"record: sees: expected a list of sentences, got {sees!r:.80}")
     remarks = record.get("remarks") or ()
     if not isinstance(remarks, list | tuple):
         raise ValueError(f"record: remarks: expected a list, got {remarks!r:.80}")

@@ -24,7 +24,7 @@ from .mixer_card import card_text, licence_of, made_with
 from .mixer_file import CONFIG, check_configuration, read_configuration
 from .standardise import standardised
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder; another one is refused."""
 WEIGHTS = "model.safetensors"
 _TAGS = ("data-augmentation", "mixup", "samix")
@@ -50,7 +50,8 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
         resolution: Height and width in pixels in which the encoder looks at any image.
         record: How it was trained, as plain values. The card knows ``data`` (what was learned
             from), ``labels``, ``objective``, ``length``, ``seeds``, ``date``, ``licence``,
-            ``made_with`` (versions by package), ``life`` (numbers by name) and ``remarks``;
+            ``made_with`` (versions by package), ``life`` (numbers by name), ``sees`` (sentences
+            on what it shows of known objects) and ``remarks``;
             ``alpha`` is the default of the policy.
         format: Version of the folder.
     """
