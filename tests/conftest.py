@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
 import torch
+
+
+def pytest_configure() -> None:
+    """Hear signals that whoever started the tests ignores, as nohup and background jobs do.
+
+    What a run does about a signal is tested, also in processes that are started here; one that is
+    ignored stays ignored in them, which has a test of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number, heard in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, heard)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -66,6 +66,7 @@ def test_another_partner_brings_another_label() -> None:
         num_classes=3,
         policy="cutmix",
         label="saliency",
+        teacher_statistics="averaged",
         guard={"share": 0.6},
         classes=list("abc"),
     ).eval()

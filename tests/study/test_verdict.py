@@ -143,7 +143,9 @@ def test_many_harmed_classes_are_counted_and_the_worst_is_named() -> None:
 def test_a_dead_mixer_is_said_to_be_that() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.8, none_long=0.8, samix=0.9), samix=0.0)
     assert verdict.kind == "mixer-not-alive"
-    assert "never came alive, so SAMix itself was not tested" in verdict.sentence.en
+    assert (
+        "was alive at the end of no training, so SAMix itself was not tested" in verdict.sentence.en
+    )
     rival = kind_of(made(none=0.8, mixup=0.9, none_long=0.8, samix=0.9), samix=0.0)
     assert rival.kind == "use-simple"
     assert "never came alive" in rival.sentence.en
@@ -214,7 +216,7 @@ def test_tables_give_what_scores_give() -> None:
     table, cells = outcomes_of(scores), cells_of(given)
     assert judge(table, cells, **asked) == weigh(scores, given)
     dead = cells.assign(alive=cells["alive"].map({True: False}, na_action="ignore"))
-    assert "never came alive" in judge(table, dead, **asked).sentence.en
+    assert "was alive at the end of no training" in judge(table, dead, **asked).sentence.en
     with pytest.raises(InputError, match="needs outcomes of 'samix'"):
         judge(table[table["policy"] != "samix"], cells, **asked)
     with pytest.raises(InputError, match="needs outcomes of 'none'"):

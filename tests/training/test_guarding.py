@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_a_resumed_run_counts_as_one_that_was_not_stopped(tiny, tmp_path, monkey
 
     def stop_in_second(self, trainer, module, batch, batch_idx):
         if trainer.current_epoch == 1 and batch_idx == 1:
-            raise TrainingInterrupted
+            raise TrainingInterrupted(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(EpochKeeper, "on_train_batch_start", stop_in_second)

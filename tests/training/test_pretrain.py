@@ -72,7 +72,7 @@ def test_a_run_folder_holds_everything(tiny_pretrain: Make) -> None:
     assert {path.name for path in run.path.iterdir()} == {
         "config.yaml", "splits.csv", "history.csv", "metrics.json", "mixes.png", "checkpoints",
         "tensorboard", "model.json", "model.safetensors", "model_average.safetensors",
-        "mixer.safetensors",
+        "mixer.safetensors", ".lock",
     }  # fmt: skip
     assert [path.name for path in run.last.parent.iterdir()] == ["last.ckpt"]
     metrics = json.loads(run.metrics.read_text())

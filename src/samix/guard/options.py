@@ -62,10 +62,11 @@ class GuardOptions:
             _check_share("range", self.range, above=True)
         if not isinstance(self.visibility, bool):
             raise TypeError(f"visibility: expected true or false, got {self.visibility!r}")
-        if not all(isinstance(name, str) for name in self.good):
+        # a class may be named by a number, which YAML reads as one; yes and no are no names
+        if not all(isinstance(name, str) or type(name) is int for name in self.good):
             raise TypeError(
-                f"good: expected names of classes, got {list(self.good)!r}; put names that look "
-                "like numbers or yes and no between quotes"
+                f"good: expected names of classes, got {list(self.good)!r}; put names such as yes "
+                "and no, and numbers with a point, between quotes"
             )
         check_word("saliency", self.saliency, get_args(Saliency))
         if isinstance(self.tries, bool) or not isinstance(self.tries, int) or self.tries < 1:

@@ -111,7 +111,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
             planned with, or its folder has links to others.
     """
     folder = PocFolder(Path(path).expanduser())
-    if is_unbegun(folder.path):
+    if is_unbegun(folder.path) and any(folder.path.iterdir()):
         raise InputError(
             f"the study in '{path}' was stopped while it was planned; start it with the same "
             "command without --resume"

@@ -116,7 +116,8 @@ def read_pictures(poc: str | Path) -> list[Row]:
             if "file" in row:
                 within(file.parent, row["file"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"'{file}' cannot be read ({error}); run samix poc again.") from error
+        reason = str(error) if isinstance(error, ValueError) else type(error).__name__
+        raise InputError(f"'{file}' cannot be read ({reason}); run samix poc again.") from error
     if version != VERSION:
         raise InputError(
             f"'{file}' has version {version}, expected {VERSION}; run samix poc again."
