@@ -29,7 +29,7 @@ import torch
 from oracle_policy import Oracle
 from small_objects import Objects, load
 from small_training import make_method, scores, train
-from yardstick import append, claim
+from yardstick import append, claim, finished
 from yardstick_cells import usual_alpha
 from yardstick_table import interval
 
@@ -123,15 +123,6 @@ def run(cell: Cell, data: dict[str, Objects]) -> dict[str, Any]:
     learned = data["train"].rows(torch.arange(0, len(data["train"]), 2))
     row["train"] = round(scores(method.encoder, learned)[name], 2)
     return row
-
-
-def finished(path: Path, cell: Cell) -> bool:
-    """Return whether a table has the row of a cell."""
-    if not path.exists():
-        return False
-    rows = pd.read_csv(path)
-    same = (rows["data"] == cell.data) & (rows["cell"] == cell.cell) & (rows["seed"] == cell.seed)
-    return bool((same & (rows["steps"] == cell.steps)).any())
 
 
 def print_table(path: Path, data: str, steps: int) -> None:

@@ -41,7 +41,7 @@ from samix import MixPlan, blend
 from seeing import Masks, Pairs, measure
 from small_objects import SETS, Objects, load
 from small_training import make_method, masks_of, pairs_of, scores, train
-from yardstick import append, claim
+from yardstick import append, claim, finished
 
 PAIRS = 512
 OUTPUT = Path("benchmarks/results/stage_c.csv")
@@ -72,17 +72,6 @@ class Cell:
         """A name without the seed, for lock files."""
         options = "".join(c if c.isalnum() else "_" for c in self.options)
         return f"{self.label} {self.data} {self.policy} {options} {self.steps}".strip()
-
-
-def finished(path: Path, cell: Cell) -> bool:
-    """Return whether a table has the row of a cell."""
-    if not path.exists():
-        return False
-    rows = pd.read_csv(path, keep_default_na=False)
-    same = np.ones(len(rows), dtype=bool)
-    for column, value in vars(cell).items():
-        same &= rows[column].astype(str) == str(value)
-    return bool(same.any())
 
 
 def run(cell: Cell, data: dict[str, Objects], pictures: Path | None) -> dict[str, Any]:

@@ -31,6 +31,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as T
 
 import samix
 from samix.data import open_images
@@ -96,8 +97,6 @@ def read_photos(name: str, where: Path | None) -> tuple[Tensor, str]:
 
 def _square(photo: object) -> Tensor:
     """Return the middle of a photo, (3,SIDE,SIDE) uint8."""
-    from torchvision.transforms.v2 import functional as T  # noqa: PLC0415
-
     image = T.pil_to_tensor(photo)
     return T.center_crop(T.resize(image, [SIDE], antialias=True), [SIDE, SIDE])
 

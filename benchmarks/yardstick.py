@@ -227,6 +227,17 @@ def append(path: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
+def finished(path: Path, cell: Any) -> bool:
+    """Return whether a table has the row of a cell: one with its value in each of its fields."""
+    if not path.exists():
+        return False
+    rows = pd.read_csv(path, keep_default_na=False)
+    same = np.ones(len(rows), dtype=bool)
+    for column, value in vars(cell).items():
+        same &= rows[column].astype(str) == str(value)
+    return bool(same.any())
+
+
 def file_name(cell: Any) -> str:
     """Return a name for the files of a cell; its own may have a slash, as in "Mixer on 1/4"."""
     return f"{cell.name}-{cell.seed}".replace("/", " of ")

@@ -143,9 +143,9 @@ class SelfSupervisedMethod(nn.Module):
         terms: dict[str, Tensor] = {}
 
         # clean views first, since what the encoder sees of them can serve the Mixer
-        shown = None
+        unmixed = None
         if self.clean is not None or not mixes:
-            shown, query = self._clean_pass(query, mixes=mixes)
+            unmixed, query = self._clean_pass(query, mixes=mixes)
         with torch.no_grad():
             plan = self._plan(query, key, generator) if mixing else None
 
@@ -164,11 +164,11 @@ class SelfSupervisedMethod(nn.Module):
                 loss = loss + self._against_mixed_keys(projection, key, plan)
             losses.append(loss)
             terms["encoder"] = loss.detach()
-        if shown is not None:
-            hard = self._hard_negatives(shown, generator)
-            beside = keys.head(len(shown))
-            with full_precision(shown):
-                clean, clean_logits = clean_loss(self.contrast, shown, beside, hard=hard)
+        if unmixed is not None:
+            hard = self._hard_negatives(unmixed, generator)
+            beside = keys.head(len(unmixed))
+            with full_precision(unmixed):
+                clean, clean_logits = clean_loss(self.contrast, unmixed, beside, hard=hard)
             losses.append(clean)
             terms["clean" if mixes else "encoder"] = clean.detach()
             logits = clean_logits if logits is None else logits

@@ -224,8 +224,8 @@ class SupervisedMethod(nn.Module):
 
     def _stay_clean(self, batch: int) -> int:
         """Return how many of the last images of a batch are not mixed."""
-        shared = self.clean is not None and self.clean.mode == "share"
-        return self.clean.count(batch) if self.clean is not None and shared else 0
+        clean = self.clean
+        return clean.count(batch) if clean is not None and clean.mode == "share" else 0
 
     def _clean_pass(self, images: Tensor, target: Tensor) -> _Beside:
         """Return the loss of clean images in a pass of their own, and what it saw of them."""

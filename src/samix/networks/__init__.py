@@ -8,6 +8,7 @@ from .backbone import (
     create_backbone,
     feature_info,
     features_and_embedding,
+    features_and_logits,
     find_tap,
     tap_features,
     up_to_tap,
@@ -22,7 +23,7 @@ from .built_in import (
 from .class_map import class_shares, classifier_weight, final_map
 from .compatibility import TOLERANCE
 from .freezing import pretrained_mixer
-from .heads import classifier_of, features_and_logits, second_head, watched_embedding
+from .heads import classifier_of, second_head, watched_embedding
 from .memory_format import fast_format, in_format, settle_format
 from .mixer import Mixer, MixerOptions, lam_polynomial, pair_attention
 from .mixer_card import card_facts

@@ -178,13 +178,34 @@ def features_and_embedding(model: nn.Module, images: Tensor, tap: Tap) -> tuple[
     Returns:
         (B,C,h,w) and (B,D).
     """
+    return _features_and_end(model, images, tap, embedding=True)
+
+
+def features_and_logits(model: nn.Module, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
+    """Return the feature map at a tap and the logits, in one pass through a classifier.
+
+    Args:
+        model: From :func:`create_backbone`, with classes.
+        images: (B,3,H,W).
+        tap: From :func:`find_tap`.
+
+    Returns:
+        (B,C,h,w) and (B,K).
+    """
+    return _features_and_end(model, images, tap, embedding=False)
+
+
+def _features_and_end(
+    model: nn.Module, images: Tensor, tap: Tap, *, embedding: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the feature map at a tap, and what comes before the last layer or out of it."""
     if isinstance(model, FeatureClassifier):
-        features, embedding = model.body(images)
-        return features, embedding
+        features, end = model.body(images)
+        return features, end if embedding else model.head(end)
     final, maps = model.forward_intermediates(  # type: ignore[operator]
         images, indices=[tap.index], output_fmt="NCHW"
     )
-    return maps[0], model.forward_head(final, pre_logits=True)  # type: ignore[operator]
+    return maps[0], model.forward_head(final, pre_logits=embedding)  # type: ignore[operator]
 
 
 def feature_info(model: nn.Module) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from .backbone import FeatureClassifier, Tap
+from .backbone import FeatureClassifier
 
 
 def classifier_of(model: nn.Module) -> nn.Linear:
@@ -49,22 +49,3 @@ def watched_embedding(model: nn.Module) -> Iterator[list[Tensor]]:
 def second_head(model: nn.Module) -> nn.Linear:
     """Return a copy of the last layer of a classifier, with the same weights to begin with."""
     return copy.deepcopy(classifier_of(model))
-
-
-def features_and_logits(model: nn.Module, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
-    """Return the feature map at a tap and the logits, in one pass through a classifier.
-
-    Args:
-        model: From :func:`samix.networks.create_backbone`, with classes.
-        images: (B,3,H,W).
-        tap: From :func:`samix.networks.find_tap`.
-
-    Returns:
-        (B,C,h,w) and (B,K).
-    """
-    if isinstance(model, FeatureClassifier):
-        features, embedding = model.body(images)
-        return features, model.head(embedding)
-    network = cast(Any, model)
-    final, maps = network.forward_intermediates(images, indices=[tap.index], output_fmt="NCHW")
-    return maps[0], network.forward_head(final)
