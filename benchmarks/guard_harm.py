@@ -30,7 +30,7 @@ from torchvision.transforms import RandomResizedCrop
 import samix
 from samix.evaluation.harm import label_noise
 from samix.guard import OUTCOMES, Guard, create_guard
-from samix.methods.guarding import plan_mix
+from samix.methods.mix_step import plan_mix
 from samix.mixing import MixPlan, visible_shares
 from samix.networks import standardised
 from samix.policies import PretrainedPolicy

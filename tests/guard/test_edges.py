@@ -9,7 +9,7 @@ import torch
 
 from samix import Evidence, MixPlan, create_method, create_policy
 from samix.guard import OUTCOMES, create_guard
-from samix.methods.labelling import relabel_before
+from samix.methods.mix_step import relabel_before
 from samix.mixing import by_content
 
 

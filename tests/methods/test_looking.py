@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from samix.methods.looking import look, pixel_gradient
+from samix.methods.mix_step import look, pixel_gradient
 from samix.networks import MomentumEncoder
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from samix import SelfSupervisedMethod, create_method
-from samix.methods.gather import gather_keys, has_local_statistics
+from samix.methods.contrast import gather_keys, has_local_statistics
 
 from .test_distributed import BothRanks
 

@@ -16,8 +16,8 @@ from samix.data.views import Channels
 from samix.errors import InputError
 from samix.evaluation.weights import load_weights
 from samix.methods import RIVALS, scaled
-from samix.methods.cost import find_cost
-from samix.methods.looking import look
+from samix.methods.mix_step import look
+from samix.methods.step import find_cost
 from samix.networks import (
     MomentumEncoder,
     Tap,
@@ -110,7 +110,7 @@ class Subject:
         Args:
             images: (B,3,S,S) from :meth:`look`, or mixes of them.
         """
-        network = cast(Any, self.network)
+        network = cast("Any", self.network)
         features = network.forward_features(in_format(images, self.memory_format))
         embedding = F.normalize(network.forward_head(features, pre_logits=True).float(), dim=1)
         if not self.classes:
@@ -174,7 +174,7 @@ def open_subject(path: str | Path) -> tuple[Subject, Source]:
         network=network,
         classes=classes,
         image_size=size,
-        channels=cast(tuple[Channels, Channels], channels),
+        channels=cast("tuple[Channels, Channels]", channels),
         standardise=bool(model.get("standardise")),
         policy=policy,
         average=average,

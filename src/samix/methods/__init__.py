@@ -1,16 +1,14 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
 from .clean import CLEAN_BRANCHES, CleanBranch, find_clean
-from .cost import COSTS, DEFAULT_COST, Cost, scaled
+from .contrast import has_local_statistics
 from .factory import METHODS, create_method
-from .gather import has_local_statistics
 from .rivals import RIVALS, Rival
 from .self_supervised import SelfSupervisedMethod
 from .self_supervised_factory import SELF_SUPERVISED, create_self_supervised, method_options
 from .self_supervised_options import SelfSupervisedOptions
-from .step import StepOutput
+from .step import COSTS, DEFAULT_COST, Cost, StepOutput, check_views, scaled
 from .supervised import SupervisedMethod, SupervisedOptions
-from .views import check_views
 
 __all__ = [
     "CLEAN_BRANCHES",

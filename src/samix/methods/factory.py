@@ -12,7 +12,7 @@ from torch import nn
 from samix.networks import create_backbone, find_tap
 from samix.policies import Policy, check_options, create_policy, nearest, policy_options
 
-from .guarding import GuardLike, find_guard
+from .mix_step import GuardLike, find_guard
 from .rivals import RIVALS
 from .self_supervised import SelfSupervisedMethod
 from .self_supervised_factory import SELF_SUPERVISED

@@ -36,19 +36,16 @@ from .contrast import (
     clean_loss,
     encoder_keys,
     full_precision,
+    gather_keys,
     mixed_candidates,
     mixed_key_loss,
     mixed_loss,
 )
-from .cost import find_cost, scaled
-from .gather import gather_keys
-from .groups import parameter_groups
-from .guarding import asks_average, check_guard, plan_view, reads_features
+from .mix_step import asks_average, check_guard, plan_view, reads_features
 from .mixer_step import learns, mixer_objective, plan_loss, signs_of_life, untouched
 from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
-from .step import StepCounter, StepOutput
-from .views import check_views
+from .step import StepCounter, StepOutput, check_views, find_cost, parameter_groups, scaled
 
 
 class SelfSupervisedMethod(nn.Module):

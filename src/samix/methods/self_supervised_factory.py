@@ -21,7 +21,7 @@ from samix.networks import (
 from samix.policies import Policy, check_options, create_policy, policy_options
 
 from .contrast import Contrast
-from .guarding import GuardLike, find_guard
+from .mix_step import GuardLike, find_guard
 from .rivals import RIVALS, MixedObjective, Rival
 from .self_supervised import SelfSupervisedMethod
 from .self_supervised_options import Memory, SelfSupervisedOptions

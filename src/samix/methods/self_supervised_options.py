@@ -10,10 +10,9 @@ from samix.policies import LearnedPolicy, Policy
 
 from .clean import CleanBranch, CleanLike, check_clean, find_clean
 from .contrast import Contrast
-from .cost import DEFAULT_COST, Cost, find_cost
 from .mixer_step import check_mixer_numbers
 from .rivals import MixedObjective
-from .step import check_mix_batches, check_steps
+from .step import DEFAULT_COST, Cost, check_mix_batches, check_steps, find_cost
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,20 @@
-"""What a training step returns, and the step's own source of randomness."""
+"""What every training step has: its input, its output, its draws, its cost and its parameters."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.mixing import MixPlan, step_generator
+from samix.policies import nearest
+from samix.policies.policy import check_batch
 
 
 @dataclass(frozen=True)
@@ -73,3 +79,209 @@ def check_steps(steps: int | None) -> None:
     """Raise a ValueError unless the planned number of steps is at least 1, or unknown."""
     if steps is not None and steps < 1:
         raise ValueError(f"steps: expected a number of at least 1, got {steps}")
+
+
+def parameter_groups(
+    encoder: nn.Module,
+    mixer: nn.Module | None,
+    *,
+    lr: float,
+    weight_decay: float | None = None,
+    mixer_lr: float | None = None,
+    mixer_weight_decay: float = 0.0,
+) -> list[dict[str, Any]]:
+    """Return the groups of an encoder and a Mixer; groups without parameters are left out.
+
+    Biases and norms (fewer than two dimensions) have no weight decay.
+
+    Args:
+        encoder: The trained network.
+        mixer: The Mixer or its policy, or None.
+        lr: Learning rate of the encoder.
+        weight_decay: For weights of two or more dimensions; None leaves it to the optimiser.
+        mixer_lr: Learning rate of the Mixer; None takes ``lr``.
+        mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
+
+    Raises:
+        ValueError: The weight decay of the Mixer is below 0.
+    """
+    if not mixer_weight_decay >= 0:
+        raise ValueError(f"mixer_weight_decay: expected at least 0, got {mixer_weight_decay}")
+    trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    mixing = (
+        [parameter for parameter in mixer.parameters() if parameter.requires_grad]
+        if (mixer is not None)
+        else []
+    )
+    groups: list[dict[str, Any]] = [
+        {
+            "name": "weights",
+            "params": [parameter for parameter in trained if parameter.ndim >= 2],
+            "lr": lr,
+            "weight_decay": weight_decay,
+        },
+        {
+            "name": "biases",
+            "params": [parameter for parameter in trained if parameter.ndim < 2],
+            "lr": lr,
+            "weight_decay": 0.0,
+        },
+    ]
+    rate = lr if mixer_lr is None else mixer_lr
+    # one group where nothing decays, so that most runs have one row for the Mixer in their logs
+    wide = [p for p in mixing if p.ndim >= 2] if mixer_weight_decay else []
+    flat = [p for p in mixing if not mixer_weight_decay or p.ndim < 2]
+    groups += [
+        {"name": "mixer", "params": wide, "lr": rate, "weight_decay": mixer_weight_decay},
+        {
+            "name": "mixer biases" if wide else "mixer",
+            "params": flat,
+            "lr": rate,
+            "weight_decay": 0.0,
+        },
+    ]
+    if weight_decay is None:
+        del groups[0]["weight_decay"]
+    return [group for group in groups if group["params"]]
+
+
+Views = tuple[Tensor, Tensor]
+"""Two views of each image, (B,3,H,W) each."""
+
+
+def check_images(images: Tensor, name: str = "images") -> None:
+    """Raise unless images are a batch that a network can take.
+
+    Args:
+        images: What a loader gave.
+        name: What they are called.
+
+    Raises:
+        ValueError: Not (B,C,H,W).
+        TypeError: Not floating point.
+    """
+    check_batch(images, name)
+    if not images.is_floating_point():
+        raise TypeError(
+            f"{name}: expected normalised images of floating point, got {images.dtype}; convert "
+            "them, for instance with images.float() / 255"
+        )
+
+
+def check_views(views: Sequence[Tensor]) -> Views:
+    """Return two views that fit each other.
+
+    Args:
+        views: What a loader gave.
+
+    Raises:
+        TypeError: Not a sequence of tensors, or not of floating point.
+        ValueError: Not two, not (B,3,H,W) of one shape, or a batch of 1.
+    """
+    if isinstance(views, Tensor):
+        raise TypeError(
+            f"views: expected two views (view_1, view_2), got one tensor {tuple(views.shape)}"
+        )
+    if len(views) != 2:
+        raise ValueError(f"views: expected two views of each image, got {len(views)}")
+    first, second = views
+    for view in views:
+        check_images(view, "views")
+    if first.shape != second.shape:
+        raise ValueError(
+            "views: expected two batches (B,3,H,W) of one shape, got "
+            f"{tuple(first.shape)} and {tuple(second.shape)}"
+        )
+    if len(first) < 2:
+        raise ValueError(
+            "views: expected a batch of at least 2 images, since one has no partner, got 1; leave "
+            "the incomplete last batch out (drop_last=True)"
+        )
+    return first, second
+
+
+_LEAST_PART = 16  # samples that a Mixer learns from in a step, where the batch has as many
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step of a learned policy costs beyond training the encoder.
+
+    Every image of the batch is mixed by the Mixer in any case. ``mixer_share`` and ``mixer_every``
+    leave the encoder's loss and gradient as they are; ``look_scale`` changes the features, and so
+    the masks.
+
+    Attributes:
+        mixer_share: Share of the batch that the Mixer learns from in each step, in (0, 1]: the
+            first samples, so batches must be shuffled. Never fewer than 16 samples, or than the
+            whole batch where that is smaller.
+        look_scale: Side of the images in which the momentum encoder looks for features, as a share
+            of their side, in (0, 1]. It does not change how the momentum encoder judges a mix.
+        mixer_every: The Mixer learns in the first of so many steps, at least 1; in the others its
+            gradient is 0, and an optimiser with momentum goes on moving it.
+    """
+
+    mixer_share: float = 1.0
+    look_scale: float = 1.0
+    mixer_every: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("mixer_share", "look_scale"):
+            value = getattr(self, name)
+            if not 0.0 < value <= 1.0:
+                raise ValueError(f"cost.{name}: expected a number in (0, 1], got {value}")
+        every = self.mixer_every
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"cost.mixer_every: expected a whole number from 1 on, got {every!r}")
+
+    def mixer_part(self, batch: int) -> int:
+        """Return how many of the samples of a batch the Mixer learns from."""
+        return min(batch, max(_LEAST_PART, math.ceil(self.mixer_share * batch)))
+
+    def mixer_turn(self, step: int) -> int | None:
+        """Return how often the Mixer learned before, or None where it does not learn in a step.
+
+        Args:
+            step: Number of the step, from 0.
+        """
+        turn, rest = divmod(step, self.mixer_every)
+        return None if rest else turn
+
+
+COSTS: Mapping[str, Cost] = {
+    "full": Cost(),
+    "fast": Cost(mixer_share=0.25),
+    "seldom": Cost(mixer_every=4),
+}
+"""The costs that have a name: "full" is the paper's way."""
+DEFAULT_COST = "fast"
+"""What is taken unless something else is asked for: cheaper, and not worse where measured."""
+
+
+def find_cost(cost: str | Cost) -> Cost:
+    """Return a cost by its name; a :class:`Cost` is returned as it is.
+
+    Raises:
+        ValueError: Unknown name.
+    """
+    if isinstance(cost, Cost):
+        return cost
+    if cost not in COSTS:
+        raise ValueError(
+            f"cost: expected one of {', '.join(COSTS)} or a samix.methods.Cost, got {cost!r}; the "
+            f"nearest is {nearest(str(cost), COSTS)!r}"
+        )
+    return COSTS[cost]
+
+
+def scaled(images: Tensor, scale: float) -> Tensor:
+    """Return images with their sides multiplied by a scale, as they are for a scale of 1.
+
+    Args:
+        images: (B,C,H,W) floating point.
+        scale: In (0, 1].
+    """
+    if scale == 1.0:
+        return images
+    size = [max(round(side * scale), 1) for side in images.shape[2:]]
+    return F.interpolate(images, size, mode="area")

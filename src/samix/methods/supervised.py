@@ -40,12 +40,23 @@ from samix.objectives import class_candidates, decoupled_loss, soft_cross_entrop
 from samix.policies import Evidence, LearnedPolicy, Policy, RecursivePolicy
 
 from .clean import CleanLike, check_clean, find_clean
-from .cost import DEFAULT_COST, Cost, find_cost
-from .groups import parameter_groups
-from .guarding import Wishes, asks_average, check_guard, plan_mix, reads_features
-from .labelling import Label, check_label, chosen_label, relabel_before
-from .looking import look
-from .mixed_pass import EncoderPass, attended_logits, check_seam, mixed_logits, recalled_logits
+from .mix_step import (
+    EncoderPass,
+    Label,
+    Wishes,
+    asks_average,
+    attended_logits,
+    check_guard,
+    check_label,
+    check_seam,
+    chosen_label,
+    look,
+    mixed_logits,
+    plan_mix,
+    reads_features,
+    recalled_logits,
+    relabel_before,
+)
 from .mixer_step import (
     check_mixer_numbers,
     learns,
@@ -56,8 +67,17 @@ from .mixer_step import (
     untouched,
 )
 from .share import MixShare
-from .step import StepCounter, StepOutput, check_mix_batches, check_steps
-from .views import check_images
+from .step import (
+    DEFAULT_COST,
+    Cost,
+    StepCounter,
+    StepOutput,
+    check_images,
+    check_mix_batches,
+    check_steps,
+    find_cost,
+    parameter_groups,
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from samix.explain.heat import open_class_looker
 from samix.explain.pairing import choose_pairs
 from samix.explain.where import heat_of
 from samix.guard import Guard, Verdict, create_guard
-from samix.methods.guarding import with_attention
+from samix.methods.mix_step import with_attention
 from samix.mixing import Evidence, MixPlan, step_generator
 from samix.report.explain_pictures import heated, outlined
 from samix.report.mix_rows import MixRow, Photos, mix_rows

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from samix.data import Augmentation, RecipeName
 from samix.errors import InputError
-from samix.methods.labelling import Label
+from samix.methods.mix_step import Label
 from samix.mixing import Pairing
 from samix.networks import Statistics
 

@@ -1,0 +1,429 @@
+"""How a method mixes a batch: what is looked up, planned, guarded, labelled and shown.
+
+The momentum encoder says what the policy needs to know (:func:`look`), the policy proposes a plan
+and the guard repairs it (:func:`plan_mix`), and the encoder sees the mix (:class:`EncoderPass`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samix.guard import Guard, GuardOptions, create_guard
+from samix.mixing import (
+    Evidence,
+    MixPlan,
+    Pairing,
+    Relabel,
+    blend,
+    by_attention,
+    by_content,
+    check_classes,
+    draw_partners,
+    feature_saliency,
+    keep_clean,
+    mix_targets,
+)
+from samix.networks import (
+    MomentumEncoder,
+    Tap,
+    changed_at,
+    class_shares,
+    classifier_weight,
+    in_format,
+    last_attention,
+    stage_module,
+    watched_attention,
+)
+from samix.policies import FeaturePolicy, Policy, RecursivePolicy
+
+from .share import MixShare
+from .step import scaled
+
+GuardLike = Guard | GuardOptions | Mapping[str, Any] | bool | None
+"""What the argument ``guard`` of :func:`samix.create_method` may be."""
+
+
+def find_guard(guard: GuardLike, classes: Sequence[str] = ()) -> Guard | None:
+    """Return a guard from what was given: one as it is, options, True for the defaults, or none.
+
+    Args:
+        guard: See :data:`GuardLike`.
+        classes: Names of the classes in the order of their numbers.
+    """
+    if guard is None or guard is False:
+        return None
+    if isinstance(guard, Guard):
+        return guard
+    return create_guard(None if guard is True else guard, classes)
+
+
+def check_guard(guard: Guard | None, policy: Policy) -> None:
+    """Raise a ValueError where there is nothing to guard."""
+    if guard is not None and not policy.traits.mixes:
+        raise ValueError(
+            f"guard: expected None with policy {policy.name!r}, which mixes nothing, got a guard"
+        )
+    if guard is not None and policy.traits.sources != "pair":
+        raise ValueError(
+            f"guard: expected None with policy {policy.name!r}, whose mixes are made of more than "
+            "two images, got a guard"
+        )
+    if guard is not None and policy.traits.seam == "feature":
+        raise ValueError(
+            f"guard: expected None with policy {policy.name!r}, which mixes inside the network "
+            "where a guard sees nothing, got a guard"
+        )
+
+
+def asks_average(guard: Guard | None) -> bool:
+    """Say whether a guard needs a momentum encoder."""
+    return guard is not None and (
+        "plausibility" in guard.rules or guard.options.saliency == "attention"
+    )
+
+
+def reads_features(guard: Guard | None) -> bool:
+    """Say whether a guard looks at the features of the momentum encoder."""
+    return guard is not None and guard.options.visibility and guard.options.saliency == "attention"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a method wants of every plan, whatever the policy.
+
+    Attributes:
+        share: How many samples are mixed at all; None mixes all that the policy mixes.
+        relabel: Puts another label on the policy's plans, before the guard looks; None puts none.
+        pairing: Who is mixed with whom; see :func:`samix.mixing.draw_partners`.
+    """
+
+    share: MixShare | None = None
+    relabel: Relabel | None = None
+    pairing: Pairing = "any"
+
+
+def plan_mix(
+    policy: Policy,
+    guard: Guard | None,
+    images: Tensor,
+    *,
+    wishes: Wishes | None = None,
+    evidence: Evidence,
+    generator: torch.Generator | None,
+    target: Tensor | None = None,
+    judge: Any = None,
+    count: bool = True,
+) -> MixPlan:
+    """Plan the mix of a batch, and repair what a guard finds harmful.
+
+    A plan that follows from number and size of the images alone costs next to nothing and is drawn
+    anew where a repair wants it; the work of a Mixer is not repeated, and pairs by class are kept.
+
+    Args:
+        policy: Proposes the plan.
+        guard: Repairs it, or None.
+        images: (B,C,H,W).
+        wishes: What is wanted of the plan besides; None wants nothing.
+        evidence: What the policy needs.
+        generator: Source of randomness, on the CPU; None takes fresh entropy.
+        target: (B,) int64 classes.
+        judge: The network that the plausibility rule asks, from images to probabilities.
+        count: Add the outcome to the guard's counters.
+    """
+    wishes = wishes or Wishes()
+
+    def draw(index: Tensor | None = None) -> MixPlan:
+        paired = None
+        if wishes.pairing != "any":
+            index, paired = draw_partners(
+                _known(target, wishes.pairing), wishes.pairing, generator=generator
+            )
+        drawn = policy.plan(
+            images, target=target, evidence=evidence, generator=generator, index=index
+        )
+        drawn = drawn if paired is None else keep_clean(drawn, ~paired)
+        drawn = drawn if wishes.share is None else wishes.share.thin(drawn, generator)
+        return drawn if wishes.relabel is None else wishes.relabel(drawn)
+
+    plan = draw()
+    if guard is None:
+        return plan
+    if reads_features(guard) and evidence.features is not None and evidence.saliency is None:
+        evidence = with_attention(evidence)
+
+    cheap = not policy.traits.needs and not policy.traits.reads_pixels
+    guarded: MixPlan = guard(
+        images,
+        plan,
+        redraw=draw if cheap and wishes.pairing == "any" else None,
+        relabel=wishes.relabel,
+        target=target,
+        evidence=evidence,
+        judge=judge,
+        generator=generator,
+        count=count,
+    )
+    return guarded
+
+
+def _known(target: Tensor | None, pairing: Pairing) -> Tensor:
+    """Return the classes that pairs depend on.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if target is None:
+        raise ValueError(f"target: pairing {pairing!r} expected (B,) class numbers, got None")
+    return target
+
+
+def plan_view(
+    policy: Policy,
+    guard: Guard | None,
+    images: Tensor,
+    evidence: Evidence,
+    generator: torch.Generator | None,
+    count: bool,
+) -> MixPlan:
+    """Plan the mix of one view of a batch without labels; see :func:`plan_mix`."""
+    known: dict[str, Any] = {"evidence": evidence, "generator": generator, "count": count}
+    return plan_mix(policy, guard, images, **known)
+
+
+def with_attention(evidence: Evidence) -> Evidence:
+    """Return evidence whose saliency is where the features depart from their mean."""
+    own, other = evidence.features, evidence.partner_features
+    return Evidence(
+        own,
+        other,
+        evidence.partner_images,
+        None if own is None else feature_saliency(own),
+        None if other is None else feature_saliency(other),
+    )
+
+
+Label = Literal["area", "lam", "saliency", "attention"]
+LABELS: tuple[Label, ...] = ("area", "lam", "saliency", "attention")
+"""The labels that have a name; see :class:`samix.methods.SupervisedOptions`."""
+
+
+def chosen_label(policy: Policy, label: Label | None) -> Label | None:
+    """Return the label that is used: the one that was chosen, or what the policy itself asks for.
+
+    None is the one that the policy's plans have already.
+    """
+    return label or ("attention" if policy.traits.label == "attention" else None)
+
+
+def check_label(policy: Policy, label: Label | None, encoder: nn.Module) -> None:
+    """Raise a ValueError where a label is unknown or goes with neither policy nor network."""
+    if label is not None and label not in LABELS:
+        raise ValueError(f"label: expected one of {', '.join(LABELS)} or None, got {label!r}")
+    if label is not None and not policy.traits.relabel:
+        raise ValueError(
+            f"label: expected None with policy {policy.name!r}, whose mixes have no other label, "
+            f"got {label!r}"
+        )
+    if chosen_label(policy, label) == "attention":
+        last_attention(encoder)
+
+
+def relabel_before(label: Label | None, evidence: Evidence) -> Relabel | None:
+    """Return what changes the label of a plan before the pass; None where nothing does.
+
+    Args:
+        label: From :func:`chosen_label`; the attention is known after the pass alone.
+        evidence: With features for "saliency".
+    """
+    if label == "area":
+        return lambda plan: plan.relabel(plan.area)
+    if label == "lam":
+        return lambda plan: plan.relabel(plan.lam)
+    if label == "saliency":
+        return lambda plan: _by_saliency(plan, evidence)
+    return None
+
+
+@torch.no_grad()
+def _by_saliency(plan: MixPlan, evidence: Evidence) -> MixPlan:
+    if evidence.features is None:
+        raise ValueError("evidence: label 'saliency' expected the features of the images, got none")
+    own, other = evidence.features, evidence.partner_features
+    partner = None if other is None else feature_saliency(other)
+    return by_content(plan, feature_saliency(own), partner)
+
+
+_GRADIENT_SCALE = 1024.0  # keeps gradients within the range of float16
+
+
+def look(
+    average: MomentumEncoder,
+    images: Tensor,
+    target: Tensor | None,
+    *,
+    wanted: Collection[str],
+    tap: Tap | None = None,
+    scale: float = 1.0,
+) -> Evidence:
+    """Return what is wanted of the evidence, and no more.
+
+    Args:
+        average: The momentum encoder, from (B,3,H,W) to (B,K) logits.
+        images: (B,3,H,W), normalised.
+        target: (B,) int64 classes; may be None where nothing wanted depends on them.
+        wanted: Fields of :class:`Evidence`.
+        tap: Where features are read.
+        scale: Side of the images in which features are looked for, as a share of their side.
+
+    Raises:
+        ValueError: Classes are needed and were not given.
+    """
+    features = gradient = activation = attention = None
+    if "features" in wanted and tap is not None:
+        features = average.features(scaled(images, scale), tap)
+    if "gradient" in wanted:
+        gradient = pixel_gradient(average, images, _classes(target, "gradient"))
+    if "activation" in wanted:
+        classes = _classes(target, "activation")
+        check_classes(classes, len(classifier_weight(average.module)))
+        with torch.no_grad():
+            shown = in_format(images, average.memory_format)
+            activation = class_shares(average.module, shown, classes)
+    if "attention" in wanted:
+        place = last_attention(average.module)
+        with torch.no_grad(), watched_attention(place) as seen:
+            average(images)
+        attention = place.to_map(seen[-1])
+    return Evidence(
+        features=features, gradient=gradient, activation=activation, attention=attention
+    )
+
+
+def pixel_gradient(network: torch.nn.Module, images: Tensor, target: Tensor) -> Tensor:
+    """Return the length of the gradient of the loss by each pixel, over the channels.
+
+    ``|d cross_entropy(network(x), y) / dx|``. Source: Puzzle Mix, arXiv 2009.06962.
+
+    Args:
+        network: From (B,3,H,W) to (B,K) logits, without statistics of the batch.
+        images: (B,3,H,W).
+        target: (B,) int64 classes.
+
+    Returns:
+        (B,1,H,W) float32 of at least 0.
+    """
+    with torch.enable_grad():
+        leaf = images.detach().requires_grad_(True)
+        logits = network(leaf).float()
+        check_classes(target, logits.shape[1])
+        loss = F.cross_entropy(logits, target, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss * _GRADIENT_SCALE, leaf)
+    length: Tensor = gradient.float().norm(dim=1, keepdim=True)
+    return length / _GRADIENT_SCALE
+
+
+def _classes(target: Tensor | None, what: str) -> Tensor:
+    """Return the classes that something depends on.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if target is None:
+        raise ValueError(f"target: expected (B,) class numbers to find the {what}, got None")
+    return target
+
+
+@dataclass(frozen=True)
+class EncoderPass:
+    """One pass through an encoder.
+
+    Attributes:
+        encoder: From (B,3,H,W) to (B,K) logits.
+        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
+        clean: (N,3,H,W) images that are shown in the same pass, after those that are mixed; None
+            for none.
+    """
+
+    encoder: nn.Module
+    memory_format: torch.memory_format
+    clean: Tensor | None = None
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the (B + N,K) logits of (B,3,H,W) images and of the clean ones after them."""
+        shown = images if self.clean is None else torch.cat([images, self.clean])
+        return cast("Tensor", self.encoder(in_format(shown, self.memory_format)))
+
+
+def mixed_logits(run: EncoderPass, policy: Policy, images: Tensor, plan: MixPlan) -> Tensor:
+    """Return the (B + N,K) logits of the mix, and of the clean images of the pass.
+
+    Args:
+        run: The pass.
+        policy: The one that made the plan.
+        images: (B,3,H,W), unmixed.
+        plan: Its plan.
+    """
+    if not policy.traits.mixes:
+        return run.logits(images)
+    if plan.stage is None or not isinstance(policy, FeaturePolicy):
+        return run.logits(blend(images, plan))
+
+    def mix(features: Tensor) -> Tensor:
+        mixed = policy.mix(features[: len(plan)], plan)
+        return mixed if run.clean is None else torch.cat([mixed, features[len(plan) :]])
+
+    with changed_at(run.encoder, plan.stage, mix):
+        return run.logits(images)
+
+
+def attended_logits(run: EncoderPass, images: Tensor, plan: MixPlan) -> tuple[Tensor, MixPlan]:
+    """Return logits as :func:`mixed_logits`, and the plan with the label of the attention it got.
+
+    What a guard repaired keeps the label that the guard gave it.
+
+    Args:
+        run: The pass, through a vision transformer.
+        images: (B,3,H,W), unmixed.
+        plan: The plan.
+    """
+    place = last_attention(run.encoder)
+    with watched_attention(place) as seen:
+        logits = run.logits(blend(images, plan))
+    attended = by_attention(plan, place.to_map(seen[-1])[: len(plan)])
+    if plan.repair is not None:
+        attended = plan.relabel(plan.weight.where(plan.repair > 0, attended.weight))
+    return logits, attended
+
+
+def recalled_logits(
+    run: EncoderPass, policy: RecursivePolicy, images: Tensor, target: Tensor, plan: MixPlan
+) -> Tensor:
+    """Return logits as :func:`mixed_logits`, of a mix that the policy remembers for the next batch.
+
+    Args:
+        run: The pass.
+        policy: The one that made the plan.
+        images: (B,3,H,W), unmixed.
+        target: (B,) int64 classes.
+        plan: Its plan.
+    """
+    mixed = blend(images, plan)
+    logits = run.logits(mixed)
+    policy.remember(mixed, mix_targets(target, plan, logits.shape[1]))
+    return logits
+
+
+def check_seam(encoder: nn.Module, policy: Policy) -> None:
+    """Raise a ValueError where a policy mixes or reads what the encoder does not have."""
+    if "attention" in policy.traits.needs:
+        last_attention(encoder)
+    if isinstance(policy, FeaturePolicy):
+        for stage in policy.stages:
+            if stage is not None:
+                stage_module(encoder, stage)
