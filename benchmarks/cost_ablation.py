@@ -93,7 +93,7 @@ def contiguous() -> Iterator[None]:
         return images.contiguous()
 
     with ExitStack() as stack:
-        for module in ("methods.supervised", "methods.mixed_pass", "networks.momentum"):
+        for module in ("methods.supervised", "methods.mix_step", "networks.momentum"):
             stack.enter_context(patch(f"samix.{module}.in_format", unchanged))
         yield
 
