@@ -28,10 +28,10 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
 import samix
-from samix.evaluation.harm import label_noise
 from samix.guard import OUTCOMES, Guard, create_guard
 from samix.methods.mix_step import plan_mix
 from samix.mixing import MixPlan, visible_shares
+from samix.mixing.saliency import label_noise
 from samix.networks import standardised
 from samix.policies import PretrainedPolicy
 from samix.training.mixer_export import mixer_of_run

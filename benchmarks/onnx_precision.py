@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 import torch.nn.functional as F
 
-from samix.networks import DEFAULT_MIXER, onnx_file, open_mixer, standardised
+from samix.networks import DEFAULT_MIXER, onnx_export, open_mixer, standardised
 from samix.networks.backbone import tap_features
 from samix.networks.pretrained_mixer import PretrainedMixer
 
@@ -66,10 +66,10 @@ def masks(
 
 def session_of(mixer: PretrainedMixer) -> onnxruntime.InferenceSession:
     """The file as it is handed out, but for the check of how near it is."""
-    onnx_file.AGREEMENT = 1.0
+    onnx_export.AGREEMENT = 1.0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        onnx_file.write_onnx(mixer, path)
+        onnx_export.write_onnx(mixer, path)
         return onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
 

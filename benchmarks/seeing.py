@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from samix import MixPlan, MomentumEncoder, blend, global_loss, local_loss
-from samix.evaluation.harm import label_noise
 from samix.mixing import area_of, box_mask, constant_mask, cut_box, visible_share, visible_shares
+from samix.mixing.saliency import label_noise
 from samix.objectives import class_candidates, within_mask_deviation
 
 AREAS = (0.2, 0.35, 0.5, 0.65, 0.8)
@@ -110,7 +110,7 @@ def noisy_labels(plan: MixPlan, regions: Tensor, target: Tensor) -> float:
     """Return how many mixes of 64 promise an object of which less than a tenth is seen.
 
     They do where a class has a share of the label of at least 0.2; see
-    :func:`samix.evaluation.harm.label_noise`.
+    :func:`samix.mixing.saliency.label_noise`.
     """
     same = target == target[plan.index]
     noisy = label_noise(visible_shares(regions, plan), plan.shares, same).any(1)

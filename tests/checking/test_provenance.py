@@ -5,9 +5,9 @@ from itertools import combinations
 import pytest
 import torch
 
-from samix.checking.label import found_smoothing, without_smoothing
-from samix.checking.provenance import flat_photos, source_colours, trace_sources
 from samix.checking.results import counts
+from samix.checking.statements import found_smoothing, without_smoothing
+from samix.checking.trials import flat_photos, source_colours, trace_sources
 
 
 def test_no_line_between_two_colours_meets_that_between_two_others():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import samix
-from samix.evaluation.harm import label_noise, visible_share, visible_shares
 from samix.mixing import MixPlan
+from samix.mixing.saliency import label_noise, visible_share, visible_shares
 
 SIZE = 16
 

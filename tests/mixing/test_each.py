@@ -19,7 +19,7 @@ from samix.mixing import (
     keep_clean,
     read_partner,
 )
-from samix.mixing.each import blend_each
+from samix.mixing.blend import blend_each
 
 SIZE = (12, 10)
 BOX = torch.tensor([[0, 0, 5, 7], [3, 2, 12, 10], [4, 4, 4, 9]])

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from samix.networks.compatibility import distance, probe, probe_masks
+from samix.networks.mixer_card import distance, probe, probe_masks
 
 
 def test_the_pairs_are_three_and_always_the_same():

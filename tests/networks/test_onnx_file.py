@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from samix.networks import DEFAULT_MIXER, open_mixer, standardised
-from samix.networks.onnx_file import AGREEMENT, OnnxMismatchError, onnx_distance, write_onnx
+from samix.networks.onnx_export import AGREEMENT, OnnxMismatchError, onnx_distance, write_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -46,7 +46,7 @@ def test_a_file_that_computes_something_else_is_not_handed_out(
             path.write_bytes(b"another network")
 
     monkeypatch.setattr("torch.onnx.export", lambda *given, **options: Program())
-    monkeypatch.setattr("samix.networks.onnx_file.onnx_distance", lambda *given: 0.2)
+    monkeypatch.setattr("samix.networks.onnx_export.onnx_distance", lambda *given: 0.2)
     with pytest.raises(OnnxMismatchError, match=r"differ by 0\.2"):
         write_onnx(open_mixer(DEFAULT_MIXER), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())

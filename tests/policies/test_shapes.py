@@ -9,7 +9,7 @@ import torch
 
 from samix import POLICIES, MixPlan, create_policy
 from samix.mixing import cell_mask, keep_highest, low_frequency_field, spot_mask
-from samix.mixing.shapes import _select, _sort
+from samix.mixing.masks import _select, _sort
 
 
 def plan_of(name: str, size: tuple[int, int], batch: int = 64, **options: object) -> MixPlan:

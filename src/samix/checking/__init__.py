@@ -5,12 +5,10 @@ pixel of a mix is made, and with the user's photos.
 """
 
 from .check import check_policy, check_with
-from .opening import policy_of
-from .photos import cut_batches, demo_photos
 from .results import CheckResult, PolicyCheck
-from .stand_in import stand_in_evidence
+from .subject import policy_of, stand_in_evidence
 from .timing import MixTime, mix_time
-from .trials import Photos
+from .trials import Photos, cut_batches, demo_photos
 
 __all__ = [
     "CheckResult",

@@ -13,7 +13,7 @@ from torch import Tensor
 from samix.mixing import blend
 from samix.policies import Policy, RecursivePolicy
 
-from .stand_in import stand_in_evidence, stand_in_features
+from .subject import stand_in_evidence, stand_in_features
 
 
 @dataclass(frozen=True)

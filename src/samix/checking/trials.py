@@ -1,10 +1,14 @@
-"""Calls of a transform with photos of one colour each, and with the user's photos."""
+"""Calls of a transform with photos of one colour each, and with the user's photos.
+
+The colours tell of which photos each pixel of a mix is made.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TypeVar
 
 import torch
@@ -13,7 +17,6 @@ from torch import Tensor
 from samix.errors import InputError
 from samix.mixing import MixPlan
 
-from .provenance import flat_photos, source_colours, trace_sources
 from .subject import Subject, fresh, mix
 
 Made = TypeVar("Made")
@@ -183,3 +186,224 @@ def many_calls(subject: Subject, flat: Photos, rounds: int, seed: int) -> tuple[
         flags.append((mixed.float() - flat.images).abs().flatten(1).amax(1) > 1e-6)
         soft.append(rows.float())
     return torch.stack(flags), torch.stack(soft)
+
+
+_CORNERS = (
+    (50, 0, 38), (45, 49, 49), (0, 1, 21), (36, 2, 5),
+    (50, 36, 2), (14, 11, 50), (7, 44, 0), (5, 43, 45),
+)  # fmt: skip
+_PURE = 1e-5  # a pixel this near to a colour is that photo alone
+MOST_PHOTOS = len(_CORNERS)
+"""Photos that have a colour of their own."""
+
+
+def source_colours(count: int, columns: int = 3) -> Tensor:
+    """Return a colour for each photo, such that a mix of two tells which two they were.
+
+    The lines between any two colours stay at least 0.12 apart from those between two others, so
+    that a point on a line is on no other one.
+
+    Args:
+        count: Number of photos B, 1 to 8.
+        columns: Channels C, at least 3; further ones repeat the first three.
+
+    Returns:
+        (B,C) float32 in [0, 1].
+
+    Raises:
+        ValueError: Too many photos, or too few channels.
+    """
+    if not 1 <= count <= MOST_PHOTOS:
+        raise ValueError(f"count: expected 1 to {MOST_PHOTOS} photos, got {count}")
+    if columns < 3:
+        raise ValueError(f"columns: expected at least 3 channels, got {columns}")
+    corners = torch.tensor(_CORNERS[:count], dtype=torch.float32) / 50
+    return corners[:, torch.arange(columns) % 3]
+
+
+def flat_photos(colours: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return photos (B,C,H,W) of one colour each.
+
+    Args:
+        colours: (B,C).
+        size: Height and width in pixels.
+    """
+    return colours[:, :, None, None].expand(-1, -1, *size).contiguous()
+
+
+def trace_sources(mixed: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how much of each photo is in each pixel, where photos are of one colour each.
+
+    Each pixel is the nearest point on a line between two colours.
+
+    Args:
+        mixed: (N,C,H,W), mixes of photos of one colour each.
+        colours: (B,C) of these photos.
+
+    Returns:
+        (N,B,H,W) weights that sum to 1 in each pixel, and (N,H,W) the distance between the pixel
+        and the nearest mix of two photos: near 0 unless something else was done to it.
+    """
+    count, _, height, width = mixed.shape
+    alike = (mixed == mixed[:, :, :1, :1]).all()
+    # mixup: one pixel of each mix says all
+    seen = mixed[:, :, :1, :1] if alike else mixed
+    pixels = seen.double().permute(0, 2, 3, 1).reshape(-1, mixed.shape[1])
+    weights, distance = _nearest(pixels, colours.double())
+    shape = (count, *seen.shape[2:])
+    weights = weights.view(*shape, len(colours)).permute(0, 3, 1, 2).float()
+    return (
+        weights.expand(-1, -1, height, width),
+        distance.view(shape).float().expand(-1, height, width),
+    )
+
+
+def _nearest(pixels: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (P,B) weights and (P,) distances of pixels (P,C)."""
+    apart = torch.cdist(pixels, colours)
+    distance, first = apart.min(dim=1)
+    weights = torch.zeros_like(apart).scatter_(1, first[:, None], 1.0)
+    # most pixels of a cut mix are one photo alone; what is no number cannot be traced
+    blended = (distance > _PURE).nonzero().squeeze(1)
+    if not len(blended) or len(colours) < 2:
+        return weights, distance
+    chosen = pixels[blended]
+    best, pair, share = distance[blended], first[blended].repeat(2, 1), torch.ones(len(blended))
+    share = share.to(best)
+    for a, b in combinations(range(len(colours)), 2):
+        line = colours[a] - colours[b]
+        along = ((chosen - colours[b]) @ line / line.square().sum()).clamp(0.0, 1.0)
+        length = (chosen - colours[b] - along[:, None] * line).norm(dim=1)
+        nearer = length < best
+        best = torch.where(nearer, length, best)
+        share = torch.where(nearer, along, share)
+        pair[0] = torch.where(nearer, a, pair[0])
+        pair[1] = torch.where(nearer, b, pair[1])
+    rows = torch.zeros_like(weights[blended])
+    rows.scatter_add_(1, pair[:1].T, share[:, None])
+    rows.scatter_add_(1, pair[1:].T, 1.0 - share[:, None])
+    weights[blended], distance[blended] = rows, best
+    return weights, distance
+
+
+_BATCHES = 4
+_MAP = 8  # px; the transport of AlignMixup is between all places
+
+
+def demo_photos() -> list[Photos]:
+    """Return batches of built-in photos (8,3,64,64) with values in [0, 1], of all six classes."""
+    from samix.data import DEMO_CLASSES, DemoOptions, demo_photo  # noqa: PLC0415 - only here
+
+    options = DemoOptions(photos_per_class=6, views=1)
+    whole = range(options.photos_per_class * len(DEMO_CLASSES))
+    # neighbours in a batch are of different classes
+    order = sorted(whole, key=lambda place: (place % options.photos_per_class, place))
+    drawn = [demo_photo(place, options) for place in order[: MOST_PHOTOS * _BATCHES]]
+    images = torch.stack([torch.from_numpy(photo.image) for photo in drawn])
+    return cut_batches(
+        images.permute(0, 3, 1, 2).float() / 255, torch.tensor([photo.target for photo in drawn])
+    )
+
+
+def take_photos(loader: Iterable[object]) -> list[Photos]:
+    """Return the first photos of a loader in batches of at most eight.
+
+    Args:
+        loader: Gives (images, target): (B,C,H,W) floating point, and (B,) classes or (B,K) rows; or
+            images alone.
+
+    Raises:
+        InputError: It gives something else, or fewer than two photos.
+    """
+    images, targets, count = [], [], 0
+    for batch in loader:
+        photos = _pair(batch)
+        images.append(photos.images)
+        targets.append(photos.target)
+        count += len(photos.images)
+        if count >= MOST_PHOTOS * _BATCHES:
+            break
+    if count < 2:
+        raise InputError(f"the loader gave {count} photos; a pair needs two")
+    sizes = {tuple(batch.shape[1:]) for batch in images}
+    forms = {(batch.ndim, tuple(batch.shape[1:])) for batch in targets}
+    if len(sizes) > 1 or len(forms) > 1:
+        raise InputError(
+            f"the loader gives batches of several forms, images {sorted(sizes)}; resize the photos "
+            "to one size"
+        )
+    return cut_batches(torch.cat(images), torch.cat(targets))
+
+
+def cut_batches(images: Tensor, target: Tensor) -> list[Photos]:
+    """Return photos in batches of eight, or one of all where there are fewer, even in number.
+
+    Args:
+        images: (N,C,H,W), at least 2.
+        target: (N,) classes, or (N,K) rows; -1 where there is no label.
+    """
+    if target.ndim == 1 and bool((target < 0).any()):
+        target = torch.arange(len(images)) % MOST_PHOTOS
+    size = min(MOST_PHOTOS, len(images) // 2 * 2)
+    full = range(0, len(images) - size + 1, size)
+    batches = [Photos(images[i : i + size], target[i : i + size]) for i in full]
+    return batches[:_BATCHES]
+
+
+def small_maps(photos: Photos) -> Photos:
+    """Return photos of at most 8 px a side, which stand for feature maps."""
+    height, width = (min(length, _MAP) for length in photos.size)
+    return Photos(
+        torch.nn.functional.adaptive_avg_pool2d(photos.images, (height, width)), photos.target
+    )
+
+
+def classes_of(batches: Iterable[Photos]) -> int:
+    """Return how many classes the targets of batches need."""
+    targets = [photos.target for photos in batches]
+    if targets[0].ndim == 2:
+        return targets[0].shape[1]
+    return max(int(target.max()) for target in targets) + 1
+
+
+def flat_target(num_classes: int, *, rows: bool, paired: bool = False) -> Tensor:
+    """Return targets for eight photos of one colour each: a class each, as far as there are.
+
+    Args:
+        num_classes: Number of classes K.
+        rows: Give rows (8,K) instead of classes (8,).
+        paired: Give each class to two photos, one after the other.
+    """
+    target = torch.arange(MOST_PHOTOS) // (2 if paired else 1) % num_classes
+    return torch.nn.functional.one_hot(target, num_classes).float() if rows else target
+
+
+def _pair(batch: object) -> Photos:
+    """Return one batch of a loader as photos.
+
+    Raises:
+        InputError: It is something else.
+    """
+    images, target = batch, None
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        images, target = batch
+    if not isinstance(images, Tensor) or images.ndim != 4:
+        raise InputError(
+            "the loader should give (images, target) with images (B,C,H,W), got "
+            f"{type(batch).__name__}"
+        )
+    if not images.is_floating_point():
+        raise InputError(
+            f"the loader should give images of floating point, got {images.dtype}; convert them, "
+            "for instance with images.float() / 255"
+        )
+    if target is None:
+        target = torch.full((len(images),), -1)
+    if not isinstance(target, Tensor) or target.ndim not in (1, 2) or len(target) != len(images):
+        raise InputError(
+            f"the loader should give a target (B,) of classes or (B,K) of rows for {len(images)} "
+            f"images, got {tuple(target.shape) if isinstance(target, Tensor) else target!r}"
+        )
+    if target.ndim == 1 and target.is_floating_point():
+        raise InputError(f"the loader should give classes as integers, got {target.dtype}")
+    return Photos(images.detach().cpu(), target.detach().cpu())

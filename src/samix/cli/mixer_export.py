@@ -14,7 +14,7 @@ from rich.console import Console
 
 from samix.errors import InputError
 from samix.files import partial_of
-from samix.networks.onnx_file import ONNX, OnnxMismatchError, write_onnx
+from samix.networks.onnx_export import ONNX, OnnxMismatchError, write_onnx
 from samix.shown import shown
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from samix.errors import InputError
 from samix.networks import built_in_mixers, is_pretrained_mixer, read_configuration
-from samix.networks.mixer_file import CONFIG, check_configuration
+from samix.networks.mixer_card import CONFIG, check_configuration
 from samix.networks.pretrained_mixer import WEIGHTS
 from samix.shown import shown
 

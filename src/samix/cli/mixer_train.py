@@ -13,7 +13,7 @@ from rich.console import Console
 
 from samix.files import partial_of
 from samix.networks import is_pretrained_mixer
-from samix.networks.onnx_file import ONNX, OnnxMismatchError, write_onnx
+from samix.networks.onnx_export import ONNX, OnnxMismatchError, write_onnx
 from samix.shown import shown
 from samix.training import PretrainConfig, TrainResult, from_dict, pretrain
 from samix.training.mixer_export import mixer_of_run, mixer_remarks

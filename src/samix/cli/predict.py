@@ -16,7 +16,7 @@ from samix.data.pixels import MAX_MEGAPIXELS
 from samix.data.unsorted import open_unsorted
 from samix.errors import InputError
 from samix.networks.classifier_onnx import write_classifier_onnx
-from samix.networks.onnx_file import OnnxMismatchError
+from samix.networks.onnx_export import OnnxMismatchError
 from samix.shown import shown
 from samix.training import Terminal
 from samix.training.classifier import Classifier, open_classifier

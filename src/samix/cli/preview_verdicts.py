@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from samix.evaluation.harm import label_noise, visible_shares
 from samix.mixing import MixPlan
+from samix.mixing.saliency import label_noise, visible_shares
 from samix.report.mix_rows import Photos, Verdict, percent
 
 LABEL_NOISE = "label noise"

@@ -21,7 +21,7 @@ from samix.mixing import (
     step_generator,
 )
 from samix.mixing.draws import given_lam
-from samix.mixing.moves import finer_moves
+from samix.mixing.geometry import finer_moves
 from samix.mixing.plan import grid_in_place, still
 from samix.policies import LearnedPolicy, Policy, PretrainedPolicy, StaticPolicy
 from samix.policies.informed import InformedPolicy
@@ -89,9 +89,9 @@ def _masks(subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor) -
     size = (originals.shape[2], originals.shape[3])
     policy = subject.policy
     if isinstance(policy, PretrainedPolicy):
-        return cast(Tensor, policy.mixer(originals, partners, lam))
+        return cast("Tensor", policy.mixer(originals, partners, lam))
     first, second = (subject.evidence(images).features for images in (originals, partners))
-    return cast(Tensor, cast(LearnedPolicy, policy).mixer(first, second, lam, size))
+    return cast("Tensor", cast("LearnedPolicy", policy).mixer(first, second, lam, size))
 
 
 def _by_rule(
@@ -227,7 +227,7 @@ def _shrunk(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
         torch.arange(len(lam), device=lam.device),
         torch.cat([plan.mask for plan in plans]),
         torch.cat([plan.weight for plan in plans]),
-        torch.cat([cast(Tensor, plan.grid) for plan in plans]),
+        torch.cat([cast("Tensor", plan.grid) for plan in plans]),
     )
 
 

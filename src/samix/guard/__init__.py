@@ -14,8 +14,7 @@ from samix.mixing import by_content
 
 from .counters import GuardCounters
 from .guard import Guard, as_mixup, create_guard
-from .options import OUTCOMES, REPAIRS, RULES, GuardOptions, guard_options
-from .pairs import pair_table
+from .options import OUTCOMES, REPAIRS, RULES, GuardOptions, guard_options, pair_table
 from .rules import (
     Verdict,
     pair_verdict,

@@ -26,8 +26,7 @@ from samix.mixing import (
 )
 
 from .counters import GuardCounters
-from .options import OUTCOMES, GuardOptions, guard_options
-from .pairs import class_flags, pair_table
+from .options import OUTCOMES, GuardOptions, class_flags, guard_options, pair_table
 from .rules import (
     Verdict,
     pair_verdict,

@@ -1,6 +1,5 @@
 """Tensors to tensors: draws, masks, plans, blending. Imports nothing else of samix."""
 
-from .alignment import aligned, alignment, sinkhorn
 from .blend import (
     blend,
     check_classes,
@@ -11,28 +10,59 @@ from .blend import (
     read_original,
     read_partner,
 )
-from .dense import mix_dense
-from .draws import check_generator, draw_gammas, draw_index, draw_lam, draw_uniform, step_generator
+from .draws import (
+    PAIRINGS,
+    Pairing,
+    check_generator,
+    check_pairing,
+    draw_gammas,
+    draw_index,
+    draw_lam,
+    draw_partners,
+    draw_uniform,
+    step_generator,
+)
 from .energy import grid_energy, lowest_energy, unordered_places
-from .evidence import Evidence
-from .labels import Relabel, by_attention, by_content
-from .masks import area_of, box_area, box_mask, constant_mask, cut_box, match_area
-from .moves import box_in_box, cells_in_place, move_cells, read_mosaic
-from .pairing import PAIRINGS, Pairing, check_pairing, draw_partners
-from .plan import Boxed, MixPlan, choose, keep_clean
-from .regions import block_cells, extreme_square, shifted_square
-from .resizing import area_average, within_side
+from .geometry import (
+    aligned,
+    alignment,
+    box_in_box,
+    cells_in_place,
+    move_cells,
+    read_mosaic,
+    sinkhorn,
+    transport_cells,
+)
+from .masks import (
+    area_of,
+    block_cells,
+    box_area,
+    box_mask,
+    cell_mask,
+    constant_mask,
+    cut_box,
+    extreme_square,
+    keep_highest,
+    low_frequency_field,
+    match_area,
+    shifted_square,
+    spot_mask,
+)
+from .plan import Boxed, Evidence, MixPlan, choose, keep_clean
 from .saliency import (
+    area_average,
     as_shares,
+    at_size,
     blur_saliency,
     feature_saliency,
     saliency_peak,
     saliency_ratio,
     spectral_residual,
+    visible_share,
+    visible_shares,
+    within_side,
 )
-from .shapes import cell_mask, keep_highest, low_frequency_field, spot_mask
-from .transport import transport_cells
-from .visibility import at_size, visible_share, visible_shares
+from .targets import Relabel, by_attention, by_content, mix_dense
 
 __all__ = [
     "PAIRINGS",

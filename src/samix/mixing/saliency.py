@@ -1,14 +1,22 @@
-"""Saliency: where the content of an image lies, as plain functions of tensors."""
+"""Where the content of an image lies, and how much of it stays visible in a mix.
+
+Plain functions of tensors. What a mix does to defects is measured here as well, since the guard
+and the evaluation count it in the same way.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .resizing import within_side
+from .blend import read_original, read_partner
+from .masks import resized_box_mask
+from .plan import MixPlan
 
 _SIDE = 64  # px; the spectrum of a larger image tells no more about where its content lies
 _SHARPNESS = 2.0
@@ -174,3 +182,140 @@ def _taper(length: int, device: torch.device) -> Tensor:
     place = torch.arange(length, device=device) + 0.5
     from_end = torch.minimum(place, length - place) / (_FADE * length)
     return 0.5 - 0.5 * torch.cos(torch.pi * from_end.clamp_max(1.0))
+
+
+def area_average(values: Tensor, size: Sequence[int]) -> Tensor:
+    """Return maps at another size in which each place is the mean of what it covers.
+
+    Args:
+        values: (B,C,H,W).
+        size: Height and width of the result.
+
+    Returns:
+        (B,C,h,w) float32; the values themselves where they have that size and type.
+    """
+    if values.stride()[2:] == (0, 0):  # the same everywhere
+        return values[:, :, :1, :1].float().expand(-1, -1, *size)
+    values = values.float()
+    height, width = values.shape[2:]
+    if (height, width) == tuple(size):
+        return values
+    if height % size[0] or width % size[1]:
+        return F.interpolate(values, tuple(size), mode="area")
+    # sums of slices, on a CPU a fifth of pooling's time
+    rows, columns = height // size[0], width // size[1]
+    bands = values.reshape(*values.shape[:2], size[0], rows, width)
+    summed = sum((bands[:, :, :, row] for row in range(1, rows)), bands[:, :, :, 0])
+    total = sum(
+        (summed[..., column::columns] for column in range(1, columns)), summed[..., ::columns]
+    )
+    return total / (rows * columns)
+
+
+def within_side(values: Tensor, side: int) -> Tensor:
+    """Return maps (B,C,H,W) shrunk by area averaging until no side is longer than ``side``."""
+    shrink = min(side / max(values.shape[2:]), 1.0)
+    return area_average(values, [max(round(length * shrink), 1) for length in values.shape[2:]])
+
+
+def visible_share(region: Tensor, mask: Tensor) -> Tensor:
+    """Return how much of each region a mask lets through: ``sum(region * mask) / sum(region)``.
+
+    Args:
+        region: (B,1,H,W) of at least 0, how much of the content lies in each pixel: a defect mask
+            that was shrunk by area averaging, or a saliency.
+        mask: (B,1,H,W) in [0, 1], weight of the image in each pixel of the mix.
+
+    Returns:
+        (B,) float32 in [0, 1]; NaN where the region is empty.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    if region.shape != mask.shape:
+        raise ValueError(
+            f"region: expected {tuple(mask.shape)} as the mask, got {tuple(region.shape)}"
+        )
+    return _ratio(region.float() * mask.float(), region)
+
+
+def visible_shares(
+    region: Tensor, plan: MixPlan, *, partner_region: Tensor | None = None
+) -> Tensor:
+    """Return how much of the content of both images of each pair stays visible in the mix.
+
+    A partner that the plan moves is read where the plan says, as :func:`samix.blend` reads the
+    image. Its share is that of the pixels that its content had before: a partner that is shrunk to
+    half its side keeps at most a quarter.
+
+    Args:
+        region: (B,1,H,W) of at least 0, how much of the content lies in each pixel.
+        plan: The plan of these images.
+        partner_region: (B,1,H,W) of the batch that partners are taken from, where that is another
+            view; None takes ``region``.
+
+    Returns:
+        (B,2) float32 in [0, 1], original and partner; NaN where there is no content.
+    """
+    region = region.float()
+    others = region if partner_region is None else partner_region.float()
+    own = visible_share(read_original(region, plan), plan.mask)
+    partner = _ratio(read_partner(others, plan) * (1.0 - plan.mask), others[plan.index])
+    return torch.stack([own, partner], dim=1)
+
+
+def at_size(plan: MixPlan, size: tuple[int, int]) -> MixPlan:
+    """Return a plan whose mask and grid are shrunk or enlarged to another size in pixels.
+
+    Args:
+        plan: The plan.
+        size: Height and width.
+    """
+    known = (plan.mask.shape[2], plan.mask.shape[3])
+    if known == size:
+        return plan
+    boxed = plan.known_box
+    if boxed is None:
+        mask = area_average(plan.mask, size)
+    else:
+        mask = resized_box_mask(boxed.box, known, size, boxed.inside)
+    grid = plan.grid
+    if grid is not None:
+        grid = F.interpolate(grid.permute(0, 3, 1, 2), size, mode="area").permute(0, 2, 3, 1)
+    return replace(plan, mask=mask, grid=grid)
+
+
+def _ratio(shown: Tensor, region: Tensor) -> Tensor:
+    """Return (B,) sums of (B,1,H,W) divided, at most 1; NaN where the second is empty."""
+    part, whole = (value.float().sum((1, 2, 3)) for value in (shown, region))
+    return torch.where(whole > 0, part / whole, torch.nan).clamp(max=1.0)
+
+
+LEAST_WEIGHT = 0.2
+"""Share of the label from which on a class must be seen."""
+LEAST_VISIBLE = 0.1
+"""Share of a defect below which it counts as not seen."""
+
+
+def label_noise(visible: Tensor, shares: Tensor, same_class: Tensor | None = None) -> Tensor:
+    """Say for both photos of each pair whether the label promises a defect that is not seen.
+
+    It does where the class has a share of the label of at least 0.2 and less than 0.1 of its defect
+    is visible. Where both photos are of one class, that class has the whole label, and is seen
+    where either defect is.
+
+    Args:
+        visible: (B,2) from :func:`visible_shares`; NaN is never noise.
+        shares: (B,2) in [0, 1], shares of original and partner that the label uses.
+        same_class: (B,) bool; None takes two classes everywhere.
+
+    Returns:
+        (B,2) bool, original and partner.
+    """
+    seen = visible
+    if same_class is not None:
+        both = same_class.unsqueeze(1)
+        best = visible.nan_to_num(nan=-1.0).amax(1, keepdim=True).expand_as(visible)
+        shares = torch.where(both, torch.ones_like(shares), shares)
+        seen = torch.where(both & ~visible.isnan(), best, visible)
+    return (shares >= LEAST_WEIGHT) & (seen < LEAST_VISIBLE)

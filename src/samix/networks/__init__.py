@@ -1,33 +1,38 @@
 """Where parameters live: backbones and their tap, the Mixer, the momentum encoder."""
 
-from .area import logit_with_mean
-from .attention import LastAttention, last_attention, watched_attention
 from .backbone import (
     FeatureClassifier,
+    Projected,
+    Standardised,
     Tap,
     create_backbone,
+    embedding_width,
     feature_info,
     features_and_embedding,
     features_and_logits,
     find_tap,
+    small_stem,
+    standardised,
     tap_features,
+    unit,
     up_to_tap,
 )
-from .built_in import (
-    DEFAULT_MIXER,
-    built_in_mixers,
-    is_pretrained_mixer,
-    is_repository,
-    open_mixer,
+from .hooks import (
+    LastAttention,
+    changed_at,
+    class_shares,
+    classifier_of,
+    classifier_weight,
+    final_map,
+    last_attention,
+    second_head,
+    stage_module,
+    watched_attention,
+    watched_embedding,
 )
-from .class_map import class_shares, classifier_weight, final_map
-from .compatibility import TOLERANCE
-from .freezing import pretrained_mixer
-from .heads import classifier_of, second_head, watched_embedding
 from .memory_format import fast_format, in_format, settle_format
-from .mixer import Mixer, MixerOptions, lam_polynomial, pair_attention
-from .mixer_card import card_facts
-from .mixer_file import read_configuration
+from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
+from .mixer_card import TOLERANCE, card_facts, read_configuration
 from .momentum import (
     MomentumEncoder,
     Statistics,
@@ -35,12 +40,16 @@ from .momentum import (
     momentum_decay,
     update_average,
 )
-from .pretrained_mixer import PretrainedMixer
-from .projected import Projected, embedding_width, unit
+from .pretrained_mixer import (
+    DEFAULT_MIXER,
+    PretrainedMixer,
+    built_in_mixers,
+    is_pretrained_mixer,
+    is_repository,
+    open_mixer,
+    pretrained_mixer,
+)
 from .queue import Clusters, KeyQueue, spherical_k_means
-from .seam import changed_at, stage_module
-from .standardise import Standardised, standardised
-from .stem import small_stem
 
 __all__ = [
     "DEFAULT_MIXER",

@@ -13,9 +13,10 @@ from typing import Any, Literal, cast
 
 import timm
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .stem import small_stem
+from .memory_format import in_format, settle_format
 
 _PROBE_SIZE = 64  # pixels; large enough for five stages of stride 2
 
@@ -40,7 +41,7 @@ class FeatureClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B,K) logits, or (B,D) embeddings without classes."""
-        return cast(Tensor, self.head(self.body(images)[1]))
+        return cast("Tensor", self.head(self.body(images)[1]))
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,11 @@ def tap_features(model: nn.Module, images: Tensor, tap: Tap) -> Tensor:
         (B,C,h,w).
     """
     if isinstance(model, FeatureClassifier):
-        return cast(Tensor, model.body(images)[0])
+        return cast("Tensor", model.body(images)[0])
     maps = model.forward_intermediates(  # type: ignore[operator]
         images, indices=[tap.index], stop_early=True, intermediates_only=True, output_fmt="NCHW"
     )
-    return cast(Tensor, maps[0])
+    return cast("Tensor", maps[0])
 
 
 def up_to_tap(model: nn.Module, tap: Tap) -> nn.Module:
@@ -228,7 +229,7 @@ def _as_classifier(module: nn.Module, num_classes: int | None, image_size: int |
     if isinstance(module, FeatureClassifier):
         return module
     if hasattr(module, "forward_intermediates"):
-        own = int(cast(Any, module).num_classes)
+        own = int(cast("Any", module).num_classes)
         if num_classes not in (None, own):
             raise ValueError(
                 f"num_classes: expected {own} as the model has, got {num_classes}; call "
@@ -257,7 +258,7 @@ def _create_timm(
         name, pretrained=pretrained, num_classes=num_classes, **dict(model_kwargs)
     )
     if image_size is not None and hasattr(model, "set_input_size"):
-        cast(Any, model).set_input_size(img_size=(image_size, image_size))
+        cast("Any", model).set_input_size(img_size=(image_size, image_size))
     return model
 
 
@@ -280,3 +281,167 @@ def _probe(body: nn.Module, image_size: int) -> tuple[Tensor, Tensor]:
             "pass its name"
         )
     return output[0], output[1]
+
+
+# Stride of the first layers after the change, by kind of model: at 32 pixels a convolutional
+# network keeps maps of 32, 16, 8 and 4, a transformer 8 x 8 tokens.
+_VIT_PATCH = 4
+_SWIN_PATCH = 2
+_CONVNEXT_PATCH = 2
+
+
+def small_stem(model: nn.Module, *, image_size: int = 32) -> nn.Module:
+    """Replace the first layers of a timm model by ones for images of up to 64 pixels, in place.
+
+    ResNets: 3 x 3 convolution of stride 1, no pooling (He et al. 2016, section 4.2); MobileNets and
+    EfficientNets: stride 1; vision transformers: patches of 4 pixels; Swin and ConvNeXt: patches of
+    2 pixels. New convolutions have fresh weights, also in a pre-trained model; patch and position
+    embeddings of transformers are resampled from the ones there are.
+
+    The same call on a fresh timm model makes a state dict that was exported by samix fit.
+
+    Args:
+        model: A timm model.
+        image_size: Height and width in pixels; transformers are built for one size.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: The model is of a kind whose first layers are not known here.
+    """
+    if hasattr(model, "patch_embed") and hasattr(model, "set_input_size"):
+        patch = _SWIN_PATCH if hasattr(model, "layers") else _VIT_PATCH
+        cast("Any", model).set_input_size(
+            img_size=(image_size, image_size), patch_size=(patch, patch)
+        )
+    elif isinstance(getattr(model, "maxpool", None), nn.Module) and hasattr(model, "conv1"):
+        model.conv1 = _small_first_convolution(cast("nn.Module", model.conv1))
+        model.maxpool = nn.Identity()
+    elif isinstance(stem := getattr(model, "conv_stem", None), nn.Conv2d):
+        model.conv_stem = _convolution_like(stem, kernel=stem.kernel_size[0], stride=1)
+    elif isinstance(stem := getattr(model, "stem", None), nn.Sequential) and isinstance(
+        stem[0], nn.Conv2d
+    ):
+        stem[0] = _convolution_like(stem[0], kernel=_CONVNEXT_PATCH, stride=_CONVNEXT_PATCH)
+    else:
+        raise ValueError(
+            f"stem: 'small' is known for ResNet, MobileNet, EfficientNet, ConvNeXt, ViT and Swin "
+            f"models, got {type(model).__name__}; change its first layers yourself and pass the "
+            "model with stem=None"
+        )
+    return model
+
+
+def _small_first_convolution(first: nn.Module) -> nn.Module:
+    """Return the first layers of a ResNet with a 3 x 3 convolution of stride 1."""
+    if isinstance(first, nn.Conv2d):
+        return _convolution_like(first, kernel=3, stride=1)
+    # a deep stem: three convolutions of 3 x 3, of which the first has stride 2
+    deep = cast("nn.Sequential", first)
+    deep[0] = _convolution_like(cast("nn.Conv2d", deep[0]), kernel=3, stride=1)
+    return deep
+
+
+def _convolution_like(old: nn.Conv2d, *, kernel: int, stride: int) -> nn.Conv2d:
+    """Return a fresh convolution with the channels of the old one."""
+    padding = 0 if stride == kernel else kernel // 2
+    new = nn.Conv2d(
+        old.in_channels,
+        old.out_channels,
+        kernel,
+        stride,
+        padding,
+        bias=old.bias is not None,
+        device=old.weight.device,
+        dtype=old.weight.dtype,
+    )
+    nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
+    if new.bias is not None:
+        nn.init.zeros_(new.bias)
+    return new
+
+
+class Projected(nn.Module):
+    """Backbone and projector.
+
+    Args:
+        backbone: From (B,3,H,W) to (B,D) embeddings.
+        projector: From (B,D) to (B,P).
+    """
+
+    def __init__(self, backbone: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projector = projector
+        self.memory_format = settle_format(backbone)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the (B,P) output of the projector, not normalised."""
+        images = in_format(images, self.memory_format)
+        return cast("Tensor", self.projector(self.backbone(images)))
+
+    def features(self, images: Tensor, tap: Tap) -> Tensor:
+        """Return the (B,C,h,w) features at a tap; a timm model is run no further than there."""
+        return tap_features(self.backbone, in_format(images, self.memory_format), tap)
+
+    def look(self, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
+        """Return the (B,C,h,w) features at a tap and the (B,P) output, in one pass."""
+        images = in_format(images, self.memory_format)
+        features, embedding = features_and_embedding(self.backbone, images, tap)
+        return features, cast("Tensor", self.projector(embedding))
+
+
+def embedding_width(backbone: nn.Module) -> int:
+    """Return D, the width of the embedding of a backbone from :func:`create_backbone`.
+
+    Args:
+        backbone: A timm model or a :class:`FeatureClassifier`, without classifier.
+
+    Raises:
+        ValueError: The module does not say it.
+    """
+    for name in ("embedding_width", "head_hidden_size", "num_features"):
+        width = getattr(backbone, name, None)
+        if isinstance(width, int):
+            return width
+    raise ValueError(
+        "backbone: expected a timm model or a module that returns a feature map and an embedding, "
+        f"got {type(backbone).__name__}"
+    )
+
+
+def unit(projection: Tensor) -> Tensor:
+    """Return rows of unit norm, in float32 or wider: (B,P) to (B,P)."""
+    wide = projection if projection.dtype.itemsize >= 4 else projection.float()
+    return F.normalize(wide, dim=1)
+
+
+_EPS = 1e-5
+
+
+def standardised(images: Tensor) -> Tensor:
+    """Return images with mean 0 and deviation 1 in each channel of each image.
+
+    Args:
+        images: (B,3,H,W) floating point.
+    """
+    mean = images.mean((2, 3), keepdim=True)
+    deviation = (images - mean).square().mean((2, 3), keepdim=True).sqrt()
+    return (images - mean) / deviation.clamp_min(_EPS)
+
+
+class Standardised(nn.Module):
+    """A network that looks at images standardised one by one.
+
+    Args:
+        network: From (B,3,H,W).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what the network says of the standardised images."""
+        return cast("Tensor", self.network(standardised(images)))

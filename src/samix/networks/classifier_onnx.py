@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .onnx_file import OnnxForm, write_checked
+from .onnx_export import OnnxForm, write_checked
 
 _INPUTS, _OUTPUTS = ["photos"], ["logits", "probabilities"]
 _PROBED = (1, 3)  # sizes of the batches that are compared

@@ -1,9 +1,24 @@
-"""The card of a pre-trained Mixer: what it is and how it was trained, in words."""
+"""The record of a pre-trained Mixer: its configuration, its card, and its compatibility test.
+
+Weights that load are not yet masks that are the same: another version of a package may compute the
+same layers differently. A few masks are therefore stored beside the weights. Their pairs are made
+by a formula, so that they need no file and no random generator.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from samix.plain_json import read_json
+
+from .described import check_image_size, check_model_name, check_model_options
 
 _UNKNOWN = "not stated"
 
@@ -97,3 +112,150 @@ def _lines(values: Any) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+TOLERANCE = 0.01
+"""Largest difference of a stored number and a computed one; processors differ by far less."""
+_LAM = (0.25, 0.5, 0.7)
+_SIZE = (24, 36)  # px: neither square nor the size that the encoder looks at
+_PLACES = 3  # rows and columns in which a mask is averaged
+_DIGITS = 4
+
+Mask = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From images, partner and lam to masks."""
+
+
+class Probe(NamedTuple):
+    """Pairs of images with a lam each.
+
+    Attributes:
+        images: (3,3,24,36) in [0, 1].
+        partner: The same images in another order.
+        lam: (3,) in [0, 1].
+    """
+
+    images: Tensor
+    partner: Tensor
+    lam: Tensor
+
+
+def probe() -> Probe:
+    """Return three pairs: waves of other directions and colours, each with a bright spot."""
+    height, width = _SIZE
+    rows = (torch.arange(height) + 0.5).view(-1, 1) / height
+    columns = (torch.arange(width) + 0.5).view(1, -1) / width
+    images = []
+    for number in range(len(_LAM)):
+        turn = 2 * math.pi * number / len(_LAM)
+        wave = 2 * math.pi * (number + 1) * (rows * math.cos(turn) + columns * math.sin(turn))
+        away = (rows - 0.3 - 0.2 * number).square() + (columns - 0.7 + 0.2 * number).square()
+        spot = torch.exp(-away / 0.02)
+        channels = [0.4 + 0.2 * torch.sin(wave + channel + number) for channel in range(3)]
+        images.append(torch.stack([channel + 0.4 * spot for channel in channels]))
+    batch = torch.stack(images)
+    return Probe(batch, batch.roll(1, 0), torch.tensor(_LAM))
+
+
+@torch.no_grad()
+def probe_masks(mask: Mask, device: torch.device | str = "cpu") -> list[list[float]]:
+    """Return what the masks of the pairs look like: the mean of each ninth of each mask.
+
+    Args:
+        mask: From images, partner and lam to (B,1,H,W) masks.
+        device: Where its weights are.
+    """
+    masks = mask(*(part.to(device) for part in probe()))
+    means = F.adaptive_avg_pool2d(masks.float().cpu(), _PLACES).flatten(1)
+    return [[round(value, _DIGITS) for value in row] for row in means.tolist()]
+
+
+def distance(found: Sequence[Sequence[float]], stored: object) -> float:
+    """Return the largest difference of two results of :func:`probe_masks`.
+
+    Args:
+        found: Computed now.
+        stored: From a file.
+
+    Returns:
+        At least 0; infinite where ``stored`` is no such result, or a number is not finite.
+    """
+    try:
+        wanted, there = torch.tensor(stored), torch.tensor(found)
+    except (TypeError, ValueError, RuntimeError):
+        return math.inf
+    if wanted.shape != there.shape:
+        return math.inf
+    largest = float((wanted - there).abs().max())
+    return largest if math.isfinite(largest) else math.inf
+
+
+CONFIG = "config.json"
+_MOST_PIXELS = 1024  # of the side in which a Mixer looks at images
+_MOST_CHANNELS = 2**17
+_ASKED = {"encoder", "mixer", "tap"}  # what tells such a file from others of this name
+
+
+def read_configuration(folder: str | Path) -> dict[str, Any]:
+    """Return what a Mixer's folder says about it; nothing where it holds none.
+
+    Its values are not checked: see :func:`check_configuration`.
+    """
+    try:
+        content = read_json(Path(folder) / CONFIG)
+    except (OSError, ValueError):
+        return {}
+    return content if set(content) >= _ASKED else {}
+
+
+def check_configuration(config: Mapping[str, Any]) -> None:
+    """Refuse a description of a Mixer with values of another kind, or of what is not built.
+
+    Args:
+        config: What config.json holds.
+
+    Raises:
+        ValueError: It holds such a thing; the message names it.
+    """
+    encoder = _mapping(config, "encoder")
+    check_model_name(encoder.get("backbone"))
+    check_model_options(encoder.get("model_kwargs"))
+    if encoder.get("image_size") is not None:
+        check_image_size(encoder["image_size"])
+    _mapping(config, "mixer")
+    _whole(config, "tap", -1000, 1000)
+    _whole(config, "channels", 1, _MOST_CHANNELS)
+    if "resolution" in config:
+        _whole(config, "resolution", 1, _MOST_PIXELS)
+    _check_record(config.get("record") or {})
+
+
+def _check_record(record: Any) -> None:
+    """Refuse a record that the card cannot say."""
+    if not isinstance(record, Mapping):
+        raise ValueError(f"record: expected names and values, got {record!r:.80}")
+    life, made_with = record.get("life") or {}, record.get("made_with") or {}
+    for name, value in (("life", life), ("made_with", made_with)):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"record: {name}: expected names and values, got {value!r:.80}")
+    for name, value in life.items():
+        if not isinstance(value, int | float):
+            raise ValueError(f"record: life: {name!r:.80}: expected a number, got {value!r:.80}")
+    sees = record.get("sees") or ()
+    if not isinstance(sees, list | tuple):
+        raise ValueError(f"record: sees: expected a list of sentences, got {sees!r:.80}")
+    remarks = record.get("remarks") or ()
+    if not isinstance(remarks, list | tuple):
+        raise ValueError(f"record: remarks: expected a list, got {remarks!r:.80}")
+
+
+def _mapping(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = config.get(name)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: expected names and values, got {value!r:.80}")
+    return value
+
+
+def _whole(config: Mapping[str, Any], name: str, least: int, most: int) -> None:
+    value = config.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{name}: expected a whole number up to {most}, got {value!r:.80}")

@@ -1,28 +1,47 @@
-"""A Mixer together with the frozen encoder that feeds it, saved and loaded as one folder."""
+"""A Mixer together with the frozen encoder that feeds it: made, saved, found and loaded.
+
+A folder holds one. The package brings some with it; others come from a path or a repository.
+"""
 
 from __future__ import annotations
 
+import copy
+import difflib
 import hashlib
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.resources import files
 from pathlib import Path
 from stat import S_IMODE
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import ModelCard, ModelCardData, PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .backbone import Tap, create_backbone, tap_features, up_to_tap
-from .compatibility import TOLERANCE, distance, probe_masks
+from .backbone import Tap, create_backbone, standardised, tap_features, up_to_tap
 from .described import built_small
 from .memory_format import in_format, settle_format
 from .mixer import Mixer, MixerOptions
-from .mixer_card import card_text, licence_of, made_with
-from .mixer_file import CONFIG, check_configuration, read_configuration
-from .standardise import standardised
+from .mixer_card import (
+    CONFIG,
+    TOLERANCE,
+    card_text,
+    check_configuration,
+    distance,
+    licence_of,
+    made_with,
+    probe_masks,
+    read_configuration,
+)
 
 FORMAT = 2
 """Version of the folder; another one is refused."""
@@ -262,3 +281,118 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
 def checksum(file: Path) -> str:
     """Return the SHA-256 of a file."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+DEFAULT_MIXER = "natural"
+"""The built-in Mixer that is taken where none is named."""
+_PACKAGE = "samix.mixers"
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+def built_in_mixers() -> dict[str, Path]:
+    """Return the folders of the Mixers in this package by name, the default first."""
+    root = Path(str(files(_PACKAGE)))
+    names = sorted(path.name for path in root.iterdir() if is_pretrained_mixer(path))
+    names.sort(key=lambda name: name != DEFAULT_MIXER)
+    return {name: root / name for name in names}
+
+
+def open_mixer(source: str | Path | None = None) -> PretrainedMixer:
+    """Open a pre-trained Mixer.
+
+    Args:
+        source: Name of one in this package, folder of :meth:`PretrainedMixer.save_pretrained`, or
+            "owner/name" of a repository on the Hugging Face hub; None takes the default one of this
+            package.
+
+    Raises:
+        ValueError: There is none of this name; or it is damaged, of another version, or no Mixer;
+            or the repository cannot be fetched.
+    """
+    name = str(DEFAULT_MIXER if source is None else source)
+    built_in = built_in_mixers()
+    if name in built_in:
+        return PretrainedMixer.from_pretrained(str(built_in[name]))
+    folder = Path(name).expanduser()
+    if folder.exists():
+        if not is_pretrained_mixer(folder):
+            raise ValueError(
+                f"'{name}' holds no pre-trained Mixer (a {CONFIG} of one); give a folder that "
+                "samix mixer export or save_pretrained has written"
+            )
+        return PretrainedMixer.from_pretrained(str(folder))
+    if not is_repository(name):
+        near = difflib.get_close_matches(name, built_in, n=1, cutoff=0.0)
+        raise ValueError(
+            f"mixer: expected one of {', '.join(built_in)}, a folder, or the owner/name of a "
+            f"repository, got '{name}'; the nearest is '{near[0]}'"
+        )
+    try:
+        return PretrainedMixer.from_pretrained(name)
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"'{name}' is no folder of a pre-trained Mixer, and no such repository can be fetched "
+            f"({reason})"
+        ) from error
+
+
+def is_pretrained_mixer(folder: str | Path) -> bool:
+    """Say whether a folder holds a Mixer of this kind."""
+    return bool(read_configuration(folder))
+
+
+def is_repository(name: str) -> bool:
+    """Say whether a name can be that of a repository on the Hugging Face hub."""
+    return _REPOSITORY.fullmatch(name) is not None
+
+
+def pretrained_mixer(
+    encoder: nn.Module,
+    mixer: Mixer,
+    tap: Tap,
+    *,
+    make: Mapping[str, Any],
+    resolution: int,
+    record: Mapping[str, Any] | None = None,
+) -> PretrainedMixer:
+    """Return a frozen copy of a trained Mixer with the encoder that it was trained with.
+
+    Args:
+        encoder: A timm model; what comes after the tap is left out of the copy.
+        mixer: The trained Mixer.
+        tap: Where it reads the encoder.
+        make: How the encoder is made: ``backbone``, ``model_kwargs``, ``stem``, ``image_size``.
+        resolution: Height and width in pixels that it was trained with.
+        record: How it was trained, see :class:`PretrainedMixer`; date and versions are filled in.
+    """
+    if tap.index is None:
+        raise ValueError(
+            "encoder: expected a timm model, which a folder can describe, got a module of one's own"
+        )
+    frozen = PretrainedMixer(
+        encoder={**make, "model_kwargs": _plain(make.get("model_kwargs"))},
+        tap=tap.index,
+        channels=tap.channels,
+        mixer=asdict(mixer.options),
+        resolution=resolution,
+        record={**_today(), **(record or {})},
+    )
+    kept = up_to_tap(copy.deepcopy(encoder), tap)
+    frozen.encoder.load_state_dict(kept.state_dict())
+    frozen.mixer.load_state_dict(mixer.state_dict())
+    return frozen
+
+
+def _plain(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return arguments as JSON reads them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values or {})))
+    return plain
+
+
+def _today() -> dict[str, Any]:
+    """Return date and versions, for the record."""
+    return {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "made_with": {"torch": str(torch.__version__), "timm": timm.__version__},
+    }

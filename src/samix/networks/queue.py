@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .projected import unit
+from .backbone import unit
 
 
 class KeyQueue(nn.Module):

@@ -10,8 +10,6 @@ from .candidates import (
     similarities,
 )
 from .contrastive import hard_negatives, mixed_regression, nt_xent, separate_loss, shared_content
-from .decoupled import decoupled_loss
-from .eta_balanced import eta_balanced_loss, global_loss, local_loss
 from .mask import (
     area_lam_correlation,
     area_loss,
@@ -20,7 +18,7 @@ from .mask import (
     partner_change,
     within_mask_deviation,
 )
-from .supervised import soft_cross_entropy
+from .mixup import decoupled_loss, eta_balanced_loss, global_loss, local_loss, soft_cross_entropy
 
 __all__ = [
     "Candidates",

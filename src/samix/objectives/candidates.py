@@ -2,7 +2,7 @@
 
 Every loss of a mix takes logits over candidates, and which two of them are mixed. Supervised, the
 candidates are classes; self-supervised, they are instances (the keys of images) or clusters. The
-losses themselves (:mod:`samix.objectives.eta_balanced`) do not know the difference::
+losses themselves (:mod:`samix.objectives.mixup`) do not know the difference::
 
     eta_balanced_loss(*class_candidates(logits, target, index), lam)
     eta_balanced_loss(*queue_candidates(query, key, key[index], negatives, temperature), lam)

@@ -3,13 +3,11 @@
 from samix.mixing import Evidence
 
 from .about import PolicyFacts, about_policy
-from .batch_mix import BatchMix
-from .collate import MixCollate, mix_collate
+from .collate import BatchMix, MixCollate, mix_collate
 from .feature import FeaturePolicy
 from .informed import InformedPolicy
-from .learned import MIXER_OPTIONS, LearnedPolicy, pair_features
+from .learned import MIXER_OPTIONS, LearnedPolicy, PretrainedPolicy, pair_features
 from .policy import Policy, StaticPolicy, Traits
-from .pretrained import PretrainedPolicy
 from .puzzle import PuzzleEnergy
 from .recursive import RecursivePolicy
 from .registry import POLICIES, check_options, create_policy, nearest, policy_options

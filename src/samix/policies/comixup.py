@@ -23,7 +23,7 @@ from samix.mixing import (
 
 from .informed import InformedPolicy
 from .policy import Traits, check_alpha, check_number
-from .shapes import check_cells
+from .static import check_cells
 
 _PART = 20  # images that are mixed among themselves
 _SMOOTH = 0.32  # beta, what it costs that two neighbours show different images

@@ -11,15 +11,12 @@ from typing import Any
 from samix.networks import is_pretrained_mixer, is_repository
 
 from . import (
-    attentive,
     comixup,
     feature,
     learned,
-    pretrained,
     puzzle,
     recursive,
     saliency,
-    shapes,
     static,
     token,
 )
@@ -31,15 +28,15 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "cutmix": static.cutmix,
     "mixup-cutmix": static.mixup_cutmix,
     "resizemix": static.resizemix,
-    "fmix": shapes.fmix,
-    "smoothmix": shapes.smoothmix,
-    "gridmix": shapes.gridmix,
-    "maskmix": shapes.maskmix,
+    "fmix": static.fmix,
+    "smoothmix": static.smoothmix,
+    "gridmix": static.gridmix,
+    "maskmix": static.maskmix,
     "saliencymix": saliency.saliencymix,
     "guidedmixup": saliency.guidedmixup,
-    "attentivemix": attentive.attentivemix,
+    "attentivemix": saliency.attentivemix,
     "puzzlemix": puzzle.puzzlemix,
-    "snapmix": attentive.snapmix,
+    "snapmix": saliency.snapmix,
     "manifold-mixup": feature.manifold_mixup,
     "alignmix": feature.alignmix,
     "transmix": token.transmix,
@@ -50,7 +47,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "automix": learned.automix,
     "adautomix": learned.adautomix,
     "samix": learned.samix,
-    "samix-p": pretrained.samix_p,
+    "samix-p": learned.samix_p,
 }
 """Every policy: its name, and the function that makes it."""
 
@@ -85,7 +82,7 @@ def policy_factory(name: str) -> Callable[..., Policy]:
     if name in POLICIES:
         return POLICIES[name]
     if is_pretrained_mixer(name) or is_repository(name):
-        return partial(pretrained.pretrained, name)
+        return partial(learned.pretrained, name)
     raise ValueError(
         f"policy: expected one of {', '.join(POLICIES)}, got {name!r}; the nearest is "
         f"{nearest(name, POLICIES)!r}"

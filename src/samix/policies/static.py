@@ -1,4 +1,4 @@
-"""Hand-made policies: none, mixup, CutMix, their switch, and ResizeMix.
+"""Hand-made policies that look at nothing: mixup, CutMix, their switch, ResizeMix, FMix and more.
 
 Each is a module-level function that makes a plan, and a short function that makes the policy.
 """
@@ -14,12 +14,17 @@ from torch import Tensor
 from samix.mixing import (
     Boxed,
     MixPlan,
+    area_of,
     box_area,
     box_in_box,
+    cell_mask,
     constant_mask,
     cut_box,
     draw_lam,
     draw_uniform,
+    keep_highest,
+    low_frequency_field,
+    spot_mask,
 )
 
 from .policy import StaticPolicy, Traits, check_alpha, check_number, check_probability
@@ -169,3 +174,135 @@ def resizemix(scale: tuple[float, float] = (0.1, 0.8), p: float = 1.0) -> Static
 
 def _size(images: Tensor) -> tuple[int, int]:
     return images.shape[2], images.shape[3]
+
+
+_CYCLES = (
+    32  # an image; with a decay of 2 or more, higher frequencies hold under 0.1 % of the power
+)
+_STEEP = 2.0
+
+
+def fmix_plan(
+    images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float, decay: float
+) -> MixPlan:
+    """Plan of FMix: blobs from low-frequency noise, of which lam show the original.
+
+    The pixels where a random grey image of low frequencies is highest show the original.
+    Source: FMix, arXiv 2002.12047. Deviations: lam per sample; its number of pixels is
+    rounded to the nearest, where the paper's code rounds up or down at random; the label uses the
+    area, which is within half a pixel of lam; of steep spectra only the lowest 32 frequencies are
+    drawn; the soft edges that the paper's code offers are left out.
+    """
+    batch, size = images.shape[0], _size(images)
+    lam = draw_lam(batch, alpha, generator=generator)
+    highest = max(size) if decay < _STEEP else _CYCLES
+    reach, columns = (min((length - 1) // 2, highest) for length in size)
+    noise = torch.randn(batch, 2 * reach + 1, columns + 1, 2, generator=generator)
+    noise = noise.to(images.device, non_blocking=True)
+    field = low_frequency_field(noise, size, decay=decay)
+    # lam is still on the CPU: no device is waited for
+    count = (lam.double() * size[0] * size[1]).round().long().tolist()
+    mask = keep_highest(field, count)
+    return MixPlan(lam.to(images.device, non_blocking=True), index, mask, area_of(mask))
+
+
+def smoothmix_plan(
+    images: Tensor, index: Tensor, generator: torch.Generator, *, sigma: tuple[float, float]
+) -> MixPlan:
+    """Plan of SmoothMix: the partner shines through a round spot with a soft edge.
+
+    The partner's weight is a Gaussian of height 1; its centre is uniform in the image, its width
+    uniform in ``sigma``; the label uses the mean of the mask. There is no draw from a Beta: lam is
+    that mean. Source: Lee et al., "SmoothMix: a Simple Yet Effective Data Augmentation to Train
+    Robust Classifiers", CVPR workshops 2020. Deviations: centre and width per sample, not per
+    batch; the width is a share of the shorter side of an image that is no square; the paper's
+    second form, a square with soft edges, is left out.
+    """
+    batch, device, size = images.shape[0], images.device, _size(images)
+    top, left, width = draw_uniform(3, batch, generator=generator, device=device)
+    wide = (sigma[0] + (sigma[1] - sigma[0]) * width) * min(size)
+    mask = spot_mask(torch.stack([top, left], dim=1), wide, size)
+    area = area_of(mask)
+    return MixPlan(area, index, mask, area)
+
+
+def gridmix_plan(
+    images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float, cells: int
+) -> MixPlan:
+    """Plan of GridMix: each cell of a grid shows the original with probability lam.
+
+    The label uses the share of cells. Source: Baek, Bang and Shim, "GridMix: Strong regularization
+    through local context mapping", Pattern Recognition 109, 2021, as its abstract and others
+    describe it; the size of the grid is a choice made here. Deviations: lam per sample; the paper's
+    second loss, which predicts the label of each cell, is no part of a policy and left out.
+    """
+    batch, device = images.shape[0], images.device
+    lam = draw_lam(batch, alpha, generator=generator, device=device)
+    drawn = draw_uniform(batch, 1, cells, cells, generator=generator, device=device)
+    mask = cell_mask(drawn < lam.view(-1, 1, 1, 1), _size(images))
+    return MixPlan(lam, index, mask, area_of(mask))
+
+
+def maskmix_plan(
+    images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float, cells: int
+) -> MixPlan:
+    """Plan of MaskMix: of the n cells of a grid, ceil(n * lam) at random show the original.
+
+    The label uses their share. Source: MixPro, arXiv 2304.12043, and its code.
+    Deviations: lam per sample, where the code draws one for the batch; the paper's second part,
+    labels from attention, is no part of this policy.
+    """
+    batch, device = images.shape[0], images.device
+    lam = draw_lam(batch, alpha, generator=generator, device=device)
+    drawn = draw_uniform(batch, cells * cells, generator=generator, device=device)
+    # the position of each cell in a random order
+    place = drawn.argsort(dim=1).argsort(dim=1)
+    kept = place < (lam * cells * cells).ceil().view(-1, 1)
+    mask = cell_mask(kept.view(batch, 1, cells, cells), _size(images))
+    return MixPlan(lam, index, mask, area_of(mask))
+
+
+def fmix(alpha: float = 1.0, decay: float = 3.0, p: float = 1.0) -> StaticPolicy:
+    """FMix: blobs of low-frequency noise; a larger ``decay`` gives fewer and larger ones."""
+    check_alpha(alpha)
+    check_number(decay, "decay")
+    if not 0.0 < decay <= 10.0:
+        raise ValueError(f"decay: expected a number above 0 and at most 10, got {decay}")
+    return StaticPolicy("fmix", partial(fmix_plan, alpha=alpha, decay=decay), p)
+
+
+def smoothmix(sigma: tuple[float, float] = (0.25, 0.5), p: float = 1.0) -> StaticPolicy:
+    """SmoothMix: a soft spot; ``sigma`` bounds its width as a share of the shorter side."""
+    if not isinstance(sigma, Sequence) or isinstance(sigma, str) or len(sigma) != 2:
+        raise TypeError(f"sigma: expected two numbers, low and high, got {sigma!r}")
+    for value in sigma:
+        check_number(value, "sigma")
+    if not 0.0 < sigma[0] <= sigma[1] <= 2.0:
+        raise ValueError(f"sigma: expected 0 < low <= high <= 2, got {sigma}")
+    return StaticPolicy("smoothmix", partial(smoothmix_plan, sigma=sigma), p)
+
+
+def gridmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
+    """GridMix: in a grid of ``cells`` by ``cells``, each cell shows one of the two images."""
+    check_alpha(alpha)
+    check_cells(cells)
+    return StaticPolicy("gridmix", partial(gridmix_plan, alpha=alpha, cells=cells), p)
+
+
+def maskmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
+    """MaskMix: of a grid of ``cells`` by ``cells``, a share of lam shows the original.
+
+    For a vision transformer a cell should be whole patches: ``cells`` divides the number of patches
+    along a side (2, 7 or 14 for 224 pixels in patches of 16). The paper has 4 for DeiT-T and S.
+    """
+    check_alpha(alpha)
+    check_cells(cells)
+    return StaticPolicy("maskmix", partial(maskmix_plan, alpha=alpha, cells=cells), p)
+
+
+def check_cells(cells: int) -> None:
+    """Raise a TypeError or ValueError unless a grid can have so many cells along a side."""
+    if not isinstance(cells, int) or isinstance(cells, bool):
+        raise TypeError(f"cells: expected a whole number, got {cells!r}")
+    if not 2 <= cells <= 64:
+        raise ValueError(f"cells: expected 2 to 64 cells along a side, got {cells}")

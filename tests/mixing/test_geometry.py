@@ -7,7 +7,7 @@ import torch
 
 from samix import MixPlan, blend
 from samix.mixing import cells_in_place, choose, keep_clean, move_cells, transport_cells
-from samix.mixing.moves import finer_moves
+from samix.mixing.geometry import finer_moves
 
 
 def test_cells_are_moved_as_they_are() -> None:

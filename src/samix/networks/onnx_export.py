@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .compatibility import probe
+from .mixer_card import probe
 from .pretrained_mixer import PretrainedMixer
 
 ONNX = "model.onnx"
