@@ -9,14 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-import yaml
 
 from samix.data import open_images
 from samix.errors import InputError
 from samix.evaluation.weights import read_weights
-from samix.training import TrainConfig
 from samix.training.checkpoints import read_checkpoint
-from samix.training.control import open_control
 from samix.training.fitting import history_of
 
 
@@ -63,18 +60,6 @@ def test_a_checkpoint_of_something_else_is_a_sentence(content: Any, tmp_path: Pa
 def test_a_checkpoint_without_a_history_is_a_sentence(content: Any) -> None:
     with pytest.raises(InputError, match="has no history"):
         history_of(content)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "step\n1\n", "step,val_balanced_accuracy\n", "step,val_balanced_accuracy\nx,0.5\n"]
-)
-def test_a_control_whose_history_is_none_is_a_sentence(text: str, tmp_path: Path) -> None:
-    content = {"kind": "train", "config": {"data": "demo", "policy": "none"}}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
-    (tmp_path / "metrics.json").write_text("{}")
-    (tmp_path / "history.csv").write_text(text)
-    with pytest.raises(InputError, match=r"history\.csv' cannot be read"):
-        open_control(TrainConfig(data="demo", control=str(tmp_path)))
 
 
 @pytest.mark.parametrize("metadata", ["[" * 50_000, "[1]", '{"info": 3}', "{", ""])

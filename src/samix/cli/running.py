@@ -31,7 +31,7 @@ from .guard_file import read_guard
 from .values import key_values
 
 _MACHINE = ("device", "workers")  # may differ when a run is resumed
-_PATHS = ("data", "init", "control", "splits")  # are recorded as absolute ones
+_PATHS = ("data", "init", "splits")  # are recorded as absolute ones
 _POLICY_FLAGS = ("alpha", "p")
 _PAIRS = ("model_kwargs", "policy_options", "method_options")
 

@@ -105,16 +105,6 @@ def add_train(commands: Any) -> None:
         "averaged ones fit (auto)",
         metavar="WHICH",
     )
-    add_option(
-        mixing,
-        "--control",
-        "finished run of policy none on the same photos: mix less, and in the end no more, where "
-        "validation falls behind it",
-        metavar="RUN",
-    )
-    add_option(
-        mixing, "--control-margin", "how far it may be behind (0.02)", type=float, metavar="X"
-    )
     smoothing = "share spread over all classes (0)"
     add_option(mixing, "--label-smoothing", smoothing, type=float, metavar="X")
     add_training(parser, _WORDS)

@@ -42,7 +42,6 @@ from samix.networks import (
 )
 from samix.policies import FeaturePolicy, Policy, RecursivePolicy
 
-from .share import MixShare
 from .step import scaled
 
 GuardLike = Guard | GuardOptions | Mapping[str, Any] | bool | None
@@ -98,12 +97,10 @@ class Wishes:
     """What a method wants of every plan, whatever the policy.
 
     Attributes:
-        share: How many samples are mixed at all; None mixes all that the policy mixes.
         relabel: Puts another label on the policy's plans, before the guard looks; None puts none.
         pairing: Who is mixed with whom; see :func:`samix.mixing.draw_partners`.
     """
 
-    share: MixShare | None = None
     relabel: Relabel | None = None
     pairing: Pairing = "any"
 
@@ -148,7 +145,6 @@ def plan_mix(
             images, target=target, evidence=evidence, generator=generator, index=index
         )
         drawn = drawn if paired is None else keep_clean(drawn, ~paired)
-        drawn = drawn if wishes.share is None else wishes.share.thin(drawn, generator)
         return drawn if wishes.relabel is None else wishes.relabel(drawn)
 
     plan = draw()

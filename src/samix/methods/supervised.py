@@ -66,7 +66,6 @@ from .mixer_step import (
     signs_of_life,
     untouched,
 )
-from .share import MixShare
 from .step import (
     DEFAULT_COST,
     Cost,
@@ -179,7 +178,7 @@ class SupervisedMethod(nn.Module):
         self.policy = policy
         self.cost = find_cost(self.options.cost)
         self.clean = find_clean(self.options.clean_branch)
-        self.guard, self.share = guard, MixShare()
+        self.guard = guard
         check_guard(guard, policy)
         check_seam(encoder, policy)
         check_label(policy, self.options.label, encoder)
@@ -319,7 +318,7 @@ class SupervisedMethod(nn.Module):
                 self.policy,
                 self.guard,
                 images,
-                wishes=Wishes(self.share, relabel, self.options.pairing),
+                wishes=Wishes(relabel, self.options.pairing),
                 target=target,
                 evidence=evidence,
                 judge=self._judge,

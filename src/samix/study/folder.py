@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,8 +255,3 @@ def collect(folder: PocFolder, study: Mapping[str, Any]) -> tuple[pd.DataFrame, 
     cells["alive"] = cells["alive"].astype("boolean")
     outcomes = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     return outcomes, cells[[*CELLS, *MORE]]
-
-
-def plain_number(value: float | None) -> float | None:
-    """Return a number that a file can hold."""
-    return None if value is None or not math.isfinite(value) else float(value)

@@ -19,7 +19,7 @@ from .tables import MODES
 
 # what the plan says of each training, and what would lead it to other folders
 _SET_BY_THE_PLAN = {
-    "output", "splits", "policy", "policy_options", "epochs", "seed", "init", "control",
+    "output", "splits", "policy", "policy_options", "epochs", "seed", "init",
     "mixer_from", "more_data", "preset", "final", "download", "nodes",
 }  # fmt: skip
 _MOST_LISTED = 1000

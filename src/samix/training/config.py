@@ -53,9 +53,6 @@ class TrainConfig(RunConfig):
         teacher_statistics: What batch norms of the average use, "auto", "averaged" or "batch"; see
             :class:`samix.networks.MomentumEncoder`.
         label_smoothing: Share of each label spread over all classes.
-        control: Folder of a finished run of policy none on the same photos: where this run falls
-            behind it on val, mixing is reduced and in the end stopped.
-        control_margin: How far it may be behind, a share in [0, 1).
         final: The test photos are learned from too, so that the run has no test figure; validation
             still chooses the weights.
     """
@@ -74,15 +71,12 @@ class TrainConfig(RunConfig):
     momentum_average: bool | None = None
     teacher_statistics: Statistics = "auto"
     label_smoothing: float = 0.0
-    control: str | None = None
-    control_margin: float = 0.02
     final: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, 1, "labels_per_class")
         check_share(self, "label_smoothing")
-        check_share(self, "control_margin")
         check_choice(self, "augmentation", (*get_args(Augmentation), None))
         check_choice(self, "pairing", get_args(Pairing))
         check_choice(self, "label", (*get_args(Label), None))

@@ -110,7 +110,6 @@ class EpochKeeper(pl.Callback):
         row["seconds"] = time.monotonic() - self._begin
         best = look and self.prepared.task.is_best(row, self.rows)
         self.rows.append(row)
-        said = self.prepared.task.react(self.rows, self.prepared.steps) if look else None
         if look:
             save_checkpoints(trainer, self.run, best=best)
             if trainer.is_global_zero:
@@ -118,8 +117,6 @@ class EpochKeeper(pl.Callback):
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, trainer.global_step)
         self._report(row)
-        if said is not None:
-            self.display.say(said)
 
     def _measure(self, trainer: pl.Trainer, module: MethodModule) -> dict[str, float]:
         """Return what the kind of run measures after an epoch."""

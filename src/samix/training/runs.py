@@ -27,6 +27,7 @@ from .lock import is_half_made, only_process
 from .settings import RunConfig
 
 _WRITABLE = ".writable"  # is written and removed to see whether that can be done
+_GONE = ("control", "control_margin")  # settings of earlier versions
 _PACKAGES = ("samix", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
 
 
@@ -79,11 +80,6 @@ class RunFolder:
     def best(self) -> Path:
         """Checkpoint that validation chose."""
         return self.path / "checkpoints" / "best.ckpt"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Event files."""
-        return self.path / "tensorboard"
 
 
 def free_output(config: RunConfig) -> Path:
@@ -206,8 +202,9 @@ def read_config(run: RunFolder) -> RunConfig:
     """
     try:
         content = read_yaml(run.config)
+        settings = {k: v for k, v in content["config"].items() if k not in _GONE}
         # runs before samix pretrain did not say what they were
-        return from_dict(content["config"], CONFIGS[content.get("kind", "train")])
+        return from_dict(settings, CONFIGS[content.get("kind", "train")])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"'{run.config}' cannot be read ({error}); start a new run") from error
 

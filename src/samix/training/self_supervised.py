@@ -107,10 +107,6 @@ class SelfSupervisedTask:
         views = self._shown(self._fixed_views(place))
         return {**found, **life_row(self.method.signs_of_life(views))}
 
-    def react(self, rows: Sequence[Row], steps: int) -> str | None:
-        """Change nothing."""
-        return None
-
     def is_best(self, row: Row, before: Sequence[Row]) -> bool:
         """Nothing is chosen."""
         return False

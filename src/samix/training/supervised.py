@@ -20,13 +20,13 @@ from samix.methods import StepOutput, SupervisedMethod
 
 from .batches import Batches, share
 from .config import TrainConfig
-from .control import CHOSEN_BY, Control, less_mixing, less_mixing_sentence, open_control
 from .exporting import write_model
 from .life import life_row
 from .predictions import PREDICTIONS, write_predictions
 from .runs import RunFolder
 from .task import Announce, Picture, Place, Row
 
+CHOSEN_BY = "val_balanced_accuracy"
 _RULE = "highest balanced accuracy of the encoder on val; the later epoch where two are equal"
 _SAMPLE = 512  # training photos on which accuracy without augmentation is measured
 _FIXED_BATCH = 64  # photos on which the Mixer's signs of life are measured
@@ -44,7 +44,6 @@ class SupervisedTask:
         view: How photos are evaluated.
         loaders: Batches of this process.
         sample: Training photos without augmentation, the same at every call, for clean accuracy.
-        control: An unmixed run; where this one falls behind it, less is mixed.
     """
 
     config: TrainConfig
@@ -54,7 +53,6 @@ class SupervisedTask:
     view: View
     loaders: Loaders
     sample: Batches
-    control: Control | None = None
 
     @property
     def batches(self) -> DataLoader[Any]:
@@ -106,19 +104,7 @@ class SupervisedTask:
                     found[f"{prefix}nll"] = result.nll
                     found[f"{prefix}ece"] = result.ece
         images, target = (part.to(place.device) for part in self._fixed_batch())
-        if self.control is not None:
-            found["mix_share"] = self.method.share.value
         return {**found, **life_row(self.method.signs_of_life(images, target))}
-
-    def react(self, rows: Sequence[Row], steps: int) -> str | None:
-        """Mix less where the run falls behind its unmixed control."""
-        if self.control is None:
-            return None
-        share = less_mixing(self.control, rows, self.method.share.value, steps)
-        if share == self.method.share.value:
-            return None
-        self.method.share.value = share
-        return less_mixing_sentence(self.control, rows, share, steps)
 
     def is_best(self, row: Row, before: Sequence[Row]) -> bool:
         """Validation chooses; of two equal looks the later one."""
@@ -242,8 +228,7 @@ def supervised_task(
         progress=None if announce is None else lambda a, b: announce("reading photos", a, b),
     )
     sample = _sample(images, splits, view, loaders.batch_size, config.seed)
-    control = open_control(config)
-    return SupervisedTask(config, images, splits, method, view, loaders, sample, control)
+    return SupervisedTask(config, images, splits, method, view, loaders, sample)
 
 
 def _sample(images: ImageSet, splits: Splits, view: View, batch_size: int, seed: int) -> Batches:

@@ -92,9 +92,6 @@ class Task(Protocol):
     def measure(self, place: Place) -> dict[str, float]:
         """Return what one look finds, as columns of the history."""
 
-    def react(self, rows: Sequence[Row], steps: int) -> str | None:
-        """Change what is to come after a look, the last of the rows; return what to tell of it."""
-
     def is_best(self, row: Row, before: Sequence[Row]) -> bool:
         """Say whether this look gives the best weights so far, to be kept as best.ckpt."""
 
