@@ -10,7 +10,7 @@ from PIL import Image
 
 from samix.cli import main
 from samix.data import checking, open_images
-from samix.data.checking import parts_needed, recall_precision
+from samix.data.health import parts_needed, recall_precision
 from samix.training import PretrainConfig, TrainConfig
 from samix.training.preparation import split
 from samix.training.settings import RunConfig
@@ -145,7 +145,7 @@ def test_groups_by_name_in_several_given_parts(capsys):
 def test_the_second_check_is_from_the_cache(capsys, monkeypatch):
     photos({"good": [1, 2, -1], "crack": [4, 5]})
     _, first = checked(["photos"], 0, capsys)
-    monkeypatch.setattr("samix.data.duplicates.take_fingerprints", None)
+    monkeypatch.setattr("samix.data.duplicates.search.take_fingerprints", None)
     assert main(["check", "photos", "--output", "again"]) == 0
     assert json.loads(Path("again/check.json").read_text())["classes"] == first["classes"]
 

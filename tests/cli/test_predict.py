@@ -13,7 +13,7 @@ from PIL import Image
 
 from samix.cli import main, mixer_export
 from samix.data import DemoOptions, write_demo
-from samix.data.pixels import decode
+from samix.data.reading import decode
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.networks import classifier_onnx
@@ -120,7 +120,7 @@ def test_corrupt_photos_are_named_or_counted(here, capsys):
 
 
 def test_photos_are_judged_batch_by_batch(here):
-    from samix.data.unsorted import open_unsorted
+    from samix.data.folder import open_unsorted
 
     classifier = open_classifier("run")
     sizes: list[int] = []
@@ -213,7 +213,7 @@ def test_runs_that_cannot_judge(here, capsys):
 
 
 def test_a_model_that_gives_no_numbers_is_refused(here):
-    from samix.data.unsorted import open_unsorted
+    from samix.data.folder import open_unsorted
 
     classifier = open_classifier("run")
     with torch.no_grad():

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from samix.data.defects import DEFECTS
-from samix.data.surface import blotches, light, texture
+from samix.data.demo import DEFECTS, blotches, light, texture
 
 FLAWED = [name for name in DEFECTS if name != "good"]
 

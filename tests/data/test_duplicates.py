@@ -18,12 +18,11 @@ from samix.data import (
     open_images,
     split_together,
 )
-from samix.data import duplicates as module
-from samix.data.alignment import normalise, refine
-from samix.data.duplicate_record import record_path
-from samix.data.fingerprints import content_hashes, take_fingerprints
-from samix.data.grouping import merge_groups, star_groups
-from samix.data.together import large_notes
+from samix.data.duplicates import search as module
+from samix.data.duplicates.fingerprints import content_hashes, take_fingerprints
+from samix.data.duplicates.leakage import large_notes
+from samix.data.duplicates.matching import normalise, refine
+from samix.data.duplicates.search import merge_groups, record_path, star_groups
 from samix.errors import InputError
 
 Change = Callable[[Image.Image], Image.Image]
@@ -297,7 +296,7 @@ def test_what_comes_before_near_duplicates(monkeypatch: pytest.MonkeyPatch) -> N
     def never(*_: object, **__: object) -> None:
         raise AssertionError("near-duplicates were looked for")
 
-    monkeypatch.setattr("samix.data.together.find_duplicates", never)
+    monkeypatch.setattr("samix.data.duplicates.leakage.find_duplicates", never)
     images = held([scene(1), dimmed(scene(1))])
     assert keep_together(images, group_by="x", use="group") == (None, ())
     assert keep_together(images, group_by=None, use="ignore") == (None, ())
@@ -330,7 +329,7 @@ def test_leakage_between_given_parts_is_counted_once_a_photo() -> None:
 def test_a_large_set_with_given_parts_is_not_searched_before_a_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("samix.data.together._QUICK", 1)
+    monkeypatch.setattr("samix.data.duplicates.leakage._QUICK", 1)
     images = held([scene(1), dimmed(scene(1))], ["train", "test"])
     groups, notes = keep_together(images, group_by=None, use="group")
     assert groups is None
@@ -339,7 +338,7 @@ def test_a_large_set_with_given_parts_is_not_searched_before_a_run(
 
 
 def test_too_many_photos_are_said_to_be_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("samix.data.together.MOST_PHOTOS", 1)
+    monkeypatch.setattr("samix.data.duplicates.leakage.MOST_PHOTOS", 1)
     monkeypatch.setattr(module, "MOST_PHOTOS", 1)
     images = held([scene(1), dimmed(scene(1))])
     groups, notes = keep_together(images, group_by=None, use="group")

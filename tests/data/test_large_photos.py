@@ -18,12 +18,19 @@ from torch import Tensor
 
 from samix.cli import main
 from samix.data import ImageSet, join_images, open_images
-from samix.data.fingerprints import take_fingerprints
-from samix.data.pixels import GAP, ORDINARY, decode, to_rgb
-from samix.data.room import ROOM, kept_room, room_for
+from samix.data.duplicates.fingerprints import take_fingerprints
+from samix.data.folder import open_unsorted
+from samix.data.reading import (
+    GAP,
+    ORDINARY,
+    ROOM,
+    decode,
+    find_corrupt,
+    kept_room,
+    room_for,
+    to_rgb,
+)
 from samix.data.store import PhotoStore
-from samix.data.unsorted import open_unsorted
-from samix.data.verification import find_corrupt
 from samix.data.views import squeeze
 from samix.errors import CorruptImageError, InputError, LargeImageError
 from samix.training.config import TrainConfig
@@ -82,8 +89,8 @@ CASES = [
 @pytest.fixture
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read small photos as large ones, in strips of a few rows."""
-    monkeypatch.setattr("samix.data.pixels.ORDINARY", 0)
-    monkeypatch.setattr("samix.data.pixels._STRIP", 7 * WIDTH)
+    monkeypatch.setattr("samix.data.reading.ORDINARY", 0)
+    monkeypatch.setattr("samix.data.reading._STRIP", 7 * WIDTH)
 
 
 @pytest.mark.parametrize("orientation", [None, 1, 2, 3, 4, 5, 6, 7, 8])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from samix.data import ImageSet, Splits, read_splits, write_splits
-from samix.data.groups import read_table
+from samix.data.splits import read_table
 from samix.plain_csv import NameWriter, cell_of, name_of
 from samix.study.cells import _supervised
 from samix.study.grid import Cell, Job

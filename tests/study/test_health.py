@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from samix.data import ImageSet, Splits, duplicates
-from samix.data.checking import check_images
+from samix.data.health import check_images
 from samix.errors import InputError
 from samix.study.health import data_health
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import samix
 from samix.data import ImageSet, make_splits, open_images
-from samix.data.collection import NO_LABEL
+from samix.data.image_set import NO_LABEL
 from samix.errors import InputError
 from samix.networks import small_stem
 from samix.training import Silent, finish, pretrain, sources, train

@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from samix.data import open_images
-from samix.data.checking import Check, check_images
-from samix.data.pixels import MAX_MEGAPIXELS
+from samix.data.health import Check, check_images
+from samix.data.reading import MAX_MEGAPIXELS
 from samix.report.page import write_page
 from samix.training import Terminal
 from samix.training.runs import write_json

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from samix.data.checking import TEST_SHARE, Check, imbalance, size_facts
-from samix.data.together import large_notes
+from samix.data.duplicates.leakage import large_notes
+from samix.data.health import TEST_SHARE, Check, imbalance, size_facts
 from samix.report.page import Section, State, Strip, Table, Thumb, image_png
 from samix.shown import shown
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from samix.checking import Photos, PolicyCheck, check_with, cut_batches
 from samix.data import ImageSet, open_images
-from samix.data.pixels import MAX_MEGAPIXELS
+from samix.data.reading import MAX_MEGAPIXELS
 from samix.data.views import check_size
 from samix.errors import InputError
 from samix.mixing import draw_index, step_generator

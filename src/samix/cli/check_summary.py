@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from samix.data.checking import (
+from samix.data.duplicates.leakage import large_notes
+from samix.data.duplicates.search import MOST_PHOTOS
+from samix.data.health import (
     TOO_FEW,
     Check,
     ClassCount,
@@ -17,8 +19,6 @@ from samix.data.checking import (
     parts_needed,
     size_facts,
 )
-from samix.data.duplicates import MOST_PHOTOS
-from samix.data.together import large_notes
 
 from .summary import cell, say
 

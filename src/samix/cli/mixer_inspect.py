@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 
 from samix.data import ImageSet, open_images
-from samix.data.pixels import MAX_MEGAPIXELS
+from samix.data.reading import MAX_MEGAPIXELS
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.networks import (

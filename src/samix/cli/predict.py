@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from samix.data.pixels import MAX_MEGAPIXELS
-from samix.data.unsorted import open_unsorted
+from samix.data.folder import open_unsorted
+from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.networks.classifier_onnx import write_classifier_onnx
 from samix.networks.onnx_export import OnnxMismatchError

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from samix.data import ImageSet, open_images
-from samix.data.pixels import MAX_MEGAPIXELS
+from samix.data.reading import MAX_MEGAPIXELS
 from samix.data.views import check_size
 from samix.errors import InputError
 from samix.guard import Guard

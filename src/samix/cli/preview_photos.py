@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from samix.data import ImageSet
-from samix.data.collection import NO_LABEL
+from samix.data.image_set import NO_LABEL
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.policies import nearest

@@ -7,7 +7,6 @@ smaller label budget, `train_view` and `eval_view` what the network sees, `build
 
 from __future__ import annotations
 
-from samix.data.collection import ImageSet
 from samix.data.demo import (
     DEMO_CLASSES,
     DEMO_IMAGE_SIZE,
@@ -17,25 +16,33 @@ from samix.data.demo import (
     open_demo,
     write_demo,
 )
-from samix.data.duplicates import Duplicates, find_duplicates
-from samix.data.groups import find_groups
-from samix.data.joined import join_images, join_splits
-from samix.data.labelled import labelled_subset
-from samix.data.loaders import Loaders, Loading, PhotoDataset, build_loaders, choose_batch_size
-from samix.data.opening import check_labels, open_images
+from samix.data.duplicates.leakage import DuplicateUse, find_leakage, keep_together, split_together
+from samix.data.duplicates.search import Duplicates, find_duplicates
+from samix.data.image_set import ImageSet
+from samix.data.loaders import (
+    Loaders,
+    Loading,
+    PhotoDataset,
+    ViewBatch,
+    ViewDataset,
+    build_loaders,
+    build_view_loader,
+    choose_batch_size,
+)
+from samix.data.open import check_labels, join_images, join_splits, open_images
 from samix.data.sampling import EpochSampler, random_keys
 from samix.data.splits import (
     Splits,
     check_splits,
+    find_groups,
+    labelled_subset,
     make_splits,
     make_unlabelled_splits,
     read_splits,
     write_splits,
 )
 from samix.data.store import PhotoStore
-from samix.data.together import DuplicateUse, find_leakage, keep_together, split_together
 from samix.data.two_views import RECIPES, Recipe, RecipeName, TwoViews, two_views
-from samix.data.view_loader import ViewBatch, ViewDataset, build_view_loader
 from samix.data.views import (
     IMAGENET_MEAN,
     IMAGENET_STD,

@@ -1,7 +1,11 @@
-"""Train, validation and test parts of an image set."""
+"""Train, validation and test parts of an image set, its groups, and label budgets."""
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from samix.data.collection import NO_LABEL, ImageSet, SplitName
-from samix.data.groups import find_groups, read_table
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName
 from samix.errors import InputError
 from samix.files import whole_file
-from samix.plain_csv import NameWriter
+from samix.plain_csv import NameWriter, name_of
 
 _SIDES: tuple[SplitName, ...] = ("train", "val", "test")
 
@@ -136,70 +139,98 @@ def make_unlabelled_splits(
         return splits, (f"The photos are split without a look at their classes: {error}.",)
 
 
-def _with_unlabelled(images: ImageSet, splits: Splits) -> Splits:
-    """Put the photos that are in no part into train, unless something of theirs is elsewhere."""
-    placed = {*splits.train, *splits.val, *splits.test}
-    away = {splits.groups[i] for i in (*splits.val, *splits.test)} - {None}
-    more = [
-        i
-        for i, given in enumerate(images.given_split)
-        if i not in placed and given not in ("val", "test") and splits.groups[i] not in away
-    ]
-    return replace(splits, train=tuple(sorted((*splits.train, *more))))
-
-
-def _divide(
+def labelled_subset(
     images: ImageSet,
-    groups: tuple[str | None, ...],
-    pool: list[int],
-    shares: dict[SplitName, float],
-    rng: np.random.Generator,
-) -> dict[SplitName, list[int]]:
-    """Divide photos in proportion within each class, groups as a whole.
+    splits: Splits,
+    *,
+    labels_per_class: int | None = None,
+    label_fraction: float | None = None,
+    seed: int = 0,
+) -> tuple[int, ...]:
+    """Draw the photos of the train part whose labels may be used.
 
-    The classes with the fewest groups come first. Within a class the groups come in random order,
-    large ones first, and each goes to the part that still lacks most of the class; the last groups
-    go to the parts that have none.
+    Each class has one random order for a seed, and a budget takes its beginning: 10 labels a class
+    are among the 25 of the same seed. Groups are taken as a whole: one is added while the class
+    has fewer photos than asked for, so that the last one may overshoot.
+
+    Args:
+        images: The photos.
+        splits: Their parts and groups.
+        labels_per_class: At least so many photos of each class, >= 1; None is no such limit.
+        label_fraction: At least this share of each class, in (0, 1]; None is no such limit.
+        seed: Seed of the order.
+
+    Returns:
+        Positions in the image set, ascending; all labelled photos of train where neither limit is
+        given.
+
+    Raises:
+        InputError: Both limits at once, one out of range, or more labels than a class has.
     """
-    members: dict[str | int, list[int]] = {}
-    for i in pool:
-        group = groups[i]
-        members.setdefault(i if group is None else group, []).append(i)
-    names = list(members)
-    order = [names[i] for i in rng.permutation(len(names))]
-    of_class: dict[int, list[str | int]] = {}
-    for name in sorted(order, key=lambda name: -len(members[name])):
-        for target in {images.targets[i] for i in members[name]}:
-            of_class.setdefault(target, []).append(name)
-    total = Counter(images.targets[i] for i in pool)
-    have: dict[SplitName, Counter[int]] = {side: Counter() for side in shares}
-    parts: dict[SplitName, list[int]] = {side: [] for side in shares}
-    placed: set[str | int] = set()
-    for target in sorted(of_class, key=lambda target: (len(of_class[target]), target)):
-        _check_size(images, target, len(of_class[target]), total[target], list(shares))
-        waiting = [name for name in of_class[target] if name not in placed]
-        wanted = {side: max(1.0, share * total[target]) for side, share in shares.items()}
-        for left, name in zip(range(len(waiting), 0, -1), waiting, strict=True):
-            empty = [side for side in shares if not have[side][target]]
-            sides = empty if left <= len(empty) else list(shares)
-            side = max(sides, key=lambda s: wanted[s] - have[s][target])
-            parts[side] += members[name]
-            have[side].update(images.targets[i] for i in members[name])
-            placed.add(name)
-    return parts
-
-
-def _check_size(
-    images: ImageSet, target: int, groups: int, photos: int, sides: list[SplitName]
-) -> None:
-    """Refuse a class with fewer groups than parts."""
-    if target != NO_LABEL and groups < len(sides):
-        what = f"{photos} photos" if groups == photos else f"{photos} photos of {groups} groups"
+    if labels_per_class is not None and label_fraction is not None:
         msg = (
-            f"class '{images.classes[target]}' is too small to be in {', '.join(sorted(sides))}: "
-            f"it has {what}; add photos or leave the class out"
+            f"give labels per class ({labels_per_class}) or the fraction of labels "
+            f"({label_fraction}), not both"
         )
         raise InputError(msg)
+    if labels_per_class is not None and labels_per_class < 1:
+        msg = f"labels per class must be at least 1, got {labels_per_class}"
+        raise InputError(msg)
+    if label_fraction is not None and not 0 < label_fraction <= 1:
+        msg = f"the fraction of labels must be above 0 and at most 1, got {label_fraction}"
+        raise InputError(msg)
+    chosen: list[int] = []
+    for target, name in enumerate(images.classes):
+        photos = [i for i in splits.train if images.targets[i] == target]
+        wanted = len(photos)
+        if labels_per_class is not None:
+            wanted = labels_per_class
+        elif label_fraction is not None:
+            wanted = math.ceil(label_fraction * len(photos) - 1e-9)
+        if wanted > len(photos):
+            msg = (
+                f"class '{name}' has {len(photos)} photos to train with, fewer than the {wanted} "
+                "labels asked for; ask for fewer"
+            )
+            raise InputError(msg)
+        rng = np.random.default_rng([seed, target])
+        chosen += _first_groups(photos, splits.groups, wanted, rng)
+    return tuple(sorted(chosen))
+
+
+def find_groups(images: ImageSet, group_by: str | None) -> tuple[str | None, ...]:
+    """Return the group of each photo.
+
+    Args:
+        images: The photos.
+        group_by: A regular expression that is searched in each key (its first bracket, or all that
+            it matched, is the group), or the path of a CSV file with the columns path and group;
+            None for what the data itself says.
+
+    Returns:
+        One group a photo; None is a photo that stands for itself.
+
+    Raises:
+        InputError: The expression or file does not give every photo a group, or it gives all
+            photos the same one, or (expression only) each photo its own.
+    """
+    if group_by is None:
+        return images.given_group
+    from_file = group_by.lower().endswith(".csv")
+    groups = _from_csv(images, Path(group_by)) if from_file else _from_pattern(images, group_by)
+    if len(set(groups)) == 1:
+        msg = (
+            f"--group-by '{group_by}' puts all {len(groups)} photos into one group "
+            f"('{groups[0]}'), so they cannot be split; name what tells parts apart"
+        )
+        raise InputError(msg)
+    if not from_file and len(set(groups)) == len(groups):
+        msg = (
+            f"--group-by '{group_by}' gives each photo its own group (such as '{groups[0]}'); "
+            "name what photos of one part have in common, or leave it out"
+        )
+        raise InputError(msg)
+    return groups
 
 
 def check_splits(images: ImageSet, splits: Splits) -> None:
@@ -279,3 +310,142 @@ def read_splits(path: str | Path, images: ImageSet) -> Splits:
     groups = tuple(rows[key]["group"] or None for key in images.keys)
     train, val, test = (tuple(parts[side]) for side in _SIDES)
     return Splits(train, val, test, groups)
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Read a CSV file that must have some columns, with names as :mod:`samix.plain_csv` has them.
+
+    Raises:
+        InputError: The file is missing, not text, or lacks a column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            text = file.read()
+    except OSError as error:
+        msg = f"'{path}' cannot be read ({error.strerror})"
+        raise InputError(msg) from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        msg = f"'{path}' is not a CSV file ({error})"
+        raise InputError(msg) from error
+    lacking = [column for column in columns if column not in (reader.fieldnames or ())]
+    if lacking:
+        msg = f"'{path}' lacks the column '{lacking[0]}'; expected {', '.join(columns)}"
+        raise InputError(msg)
+    return [{column: name_of(row[column] or "") for column in columns} for row in rows]
+
+
+def _with_unlabelled(images: ImageSet, splits: Splits) -> Splits:
+    """Put the photos that are in no part into train, unless something of theirs is elsewhere."""
+    placed = {*splits.train, *splits.val, *splits.test}
+    away = {splits.groups[i] for i in (*splits.val, *splits.test)} - {None}
+    more = [
+        i
+        for i, given in enumerate(images.given_split)
+        if i not in placed and given not in ("val", "test") and splits.groups[i] not in away
+    ]
+    return replace(splits, train=tuple(sorted((*splits.train, *more))))
+
+
+def _divide(
+    images: ImageSet,
+    groups: tuple[str | None, ...],
+    pool: list[int],
+    shares: dict[SplitName, float],
+    rng: np.random.Generator,
+) -> dict[SplitName, list[int]]:
+    """Divide photos in proportion within each class, groups as a whole.
+
+    The classes with the fewest groups come first. Within a class the groups come in random order,
+    large ones first, and each goes to the part that still lacks most of the class; the last groups
+    go to the parts that have none.
+    """
+    members: dict[str | int, list[int]] = {}
+    for i in pool:
+        group = groups[i]
+        members.setdefault(i if group is None else group, []).append(i)
+    names = list(members)
+    order = [names[i] for i in rng.permutation(len(names))]
+    of_class: dict[int, list[str | int]] = {}
+    for name in sorted(order, key=lambda name: -len(members[name])):
+        for target in {images.targets[i] for i in members[name]}:
+            of_class.setdefault(target, []).append(name)
+    total = Counter(images.targets[i] for i in pool)
+    have: dict[SplitName, Counter[int]] = {side: Counter() for side in shares}
+    parts: dict[SplitName, list[int]] = {side: [] for side in shares}
+    placed: set[str | int] = set()
+    for target in sorted(of_class, key=lambda target: (len(of_class[target]), target)):
+        _check_size(images, target, len(of_class[target]), total[target], list(shares))
+        waiting = [name for name in of_class[target] if name not in placed]
+        wanted = {side: max(1.0, share * total[target]) for side, share in shares.items()}
+        for left, name in zip(range(len(waiting), 0, -1), waiting, strict=True):
+            empty = [side for side in shares if not have[side][target]]
+            sides = empty if left <= len(empty) else list(shares)
+            side = max(sides, key=lambda s: wanted[s] - have[s][target])
+            parts[side] += members[name]
+            have[side].update(images.targets[i] for i in members[name])
+            placed.add(name)
+    return parts
+
+
+def _check_size(
+    images: ImageSet, target: int, groups: int, photos: int, sides: list[SplitName]
+) -> None:
+    """Refuse a class with fewer groups than parts."""
+    if target != NO_LABEL and groups < len(sides):
+        what = f"{photos} photos" if groups == photos else f"{photos} photos of {groups} groups"
+        msg = (
+            f"class '{images.classes[target]}' is too small to be in {', '.join(sorted(sides))}: "
+            f"it has {what}; add photos or leave the class out"
+        )
+        raise InputError(msg)
+
+
+def _from_pattern(images: ImageSet, pattern: str) -> tuple[str, ...]:
+    try:
+        search = re.compile(pattern).search
+    except re.error as error:
+        msg = f"--group-by '{pattern}' is not a regular expression ({error})"
+        raise InputError(msg) from error
+    groups: list[str] = []
+    for key in images.keys:
+        match = search(key)
+        group = None if match is None else match.group(1 if match.re.groups else 0)
+        if not group:
+            msg = f"--group-by '{pattern}' does not match photo '{key}'; it must match every photo"
+            raise InputError(msg)
+        groups.append(group)
+    return tuple(groups)
+
+
+def _from_csv(images: ImageSet, path: Path) -> tuple[str, ...]:
+    rows = read_table(path, ("path", "group"))
+    groups: dict[str, str] = {}
+    for row in rows:
+        if groups.setdefault(row["path"], row["group"]) != row["group"]:
+            msg = f"'{path}' names two groups for photo '{row['path']}'; keep one"
+            raise InputError(msg)
+    missing = [key for key in images.keys if not groups.get(key)]
+    if missing:
+        msg = f"'{path}' names no group for {len(missing)} photos, the first is '{missing[0]}'"
+        raise InputError(msg)
+    return tuple(groups[key] for key in images.keys)
+
+
+def _first_groups(
+    photos: list[int], groups: tuple[str | None, ...], wanted: int, rng: np.random.Generator
+) -> list[int]:
+    """Take whole groups in random order until there are enough photos."""
+    members: dict[str | int, list[int]] = {}
+    for i in photos:
+        group = groups[i]
+        members.setdefault(i if group is None else group, []).append(i)
+    names = list(members)
+    taken: list[int] = []
+    for at in rng.permutation(len(names)):
+        if len(taken) >= wanted:
+            break
+        taken += members[names[at]]
+    return taken

@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from samix.data.collection import NO_LABEL, ImageSet, SplitName, split_of
-from samix.data.pixels import MAX_MEGAPIXELS, decode, to_rgb
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName, split_of
+from samix.data.reading import MAX_MEGAPIXELS, decode, to_rgb
 from samix.errors import InputError
 
 PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together
-from samix.data.duplicates import Announce
-from samix.data.groups import read_table
+from samix.data.duplicates.search import Announce
+from samix.data.splits import read_table
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from samix.data import ImageSet, open_images
-from samix.data.collection import NO_LABEL, Progress
-from samix.data.groups import read_table
-from samix.data.verification import threaded
+from samix.data.image_set import NO_LABEL, Progress
+from samix.data.reading import threaded
+from samix.data.splits import read_table
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.training.initial import Source

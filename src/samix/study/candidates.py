@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from samix.data.checking import TOO_FEW
+from samix.data.health import TOO_FEW
 from samix.errors import InputError
 
 from .effects import Effect, compare, compare_all, holm, seed_spread, weighted_holm

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from samix.data import ImageSet, Splits, open_images, read_splits
-from samix.data.pixels import MAX_MEGAPIXELS
+from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.plain_json import read_json
 from samix.report.poc_page import write_poc_report

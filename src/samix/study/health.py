@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from samix.data import ImageSet, Splits
-from samix.data.checking import TOO_FEW, Check, check_images, recall_precision
-from samix.data.collection import NO_LABEL
-from samix.data.duplicates import MOST_PHOTOS, Announce
+from samix.data.duplicates.search import MOST_PHOTOS, Announce
+from samix.data.health import TOO_FEW, Check, check_images, recall_precision
+from samix.data.image_set import NO_LABEL
 from samix.errors import InputError
 
 VERSION = 1
@@ -33,7 +33,7 @@ def data_health(
     Args:
         images: The photos of the study.
         splits: The one split of all its trainings, with the groups that parts are counted by.
-        check: What :func:`samix.data.checking.check_images` found in the same photos; None looks
+        check: What :func:`samix.data.health.check_images` found in the same photos; None looks
             now. What was found for the same photos before is not searched for again.
         corrupt: Key and reason of each photo that was left out, where the reason is known.
         announce: Called with (what is done, done, total) during long work.

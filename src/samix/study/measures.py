@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from samix.data.checking import TOO_FEW
+from samix.data.health import TOO_FEW
 from samix.errors import InputError
 
 from .tables import part_scores, two_sides

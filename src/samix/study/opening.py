@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samix.data import ImageSet, Splits, open_images
-from samix.data.checking import TOO_FEW
+from samix.data.health import TOO_FEW
 from samix.errors import InputError
 from samix.policies import POLICIES
 from samix.training import TrainConfig

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from samix.data.checking import TOO_FEW
+from samix.data.health import TOO_FEW
 
 from .crossed import Floats, crossed_squares, error_of, t_quantile
 from .tables import PartScores, part_scores

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from samix.data import ImageSet, Splits, check_splits, read_splits
-from samix.data.groups import read_table
+from samix.data.splits import read_table
 from samix.errors import InputError
 from samix.evaluation.model_file import read_model
 from samix.evaluation.weights import read_weights

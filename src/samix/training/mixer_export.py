@@ -11,7 +11,7 @@ import timm
 import torch
 
 from samix._version import __version__
-from samix.data.groups import read_table
+from samix.data.splits import read_table
 from samix.errors import InputError
 from samix.evaluation.weights import load_weights
 from samix.networks import PretrainedMixer, Tap, pretrained_mixer

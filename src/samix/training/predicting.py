@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from samix.data import ImageSet, View
-from samix.data.verification import threaded
+from samix.data.reading import threaded
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
 from samix.files import whole_file

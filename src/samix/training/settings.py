@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 
 from samix.data import DuplicateUse
-from samix.data.pixels import MAX_MEGAPIXELS
+from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.methods import COSTS, DEFAULT_COST
 from samix.networks.described import MOST_PIXELS, check_model_options

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from samix.data import ImageSet, check_labels, join_images, open_images
-from samix.data.collection import Progress
-from samix.data.reuse import kept_set
+from samix.data.image_set import Progress
+from samix.data.store import kept_set
 from samix.errors import InputError
 
 from .config import PretrainConfig, TrainConfig

@@ -1,12 +1,11 @@
-"""What is kept on one side of a split beside what the data itself says: near-duplicates."""
+"""Near-duplicates and splits: what is kept on one side, and what given parts share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from samix.data.collection import ImageSet, SplitName
-from samix.data.duplicates import (
+from samix.data.duplicates.search import (
     HANDFUL,
     LARGEST_SHARE,
     MOST_PHOTOS,
@@ -15,6 +14,7 @@ from samix.data.duplicates import (
     find_duplicates,
     known_duplicates,
 )
+from samix.data.image_set import ImageSet, SplitName
 from samix.data.splits import Splits, make_splits
 from samix.errors import InputError
 

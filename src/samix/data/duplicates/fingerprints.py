@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from samix.data.collection import ImageSet, Progress
-from samix.data.pixels import ORDINARY, strips
-from samix.data.room import kept_room
-from samix.data.verification import threaded
+from samix.data.image_set import ImageSet, Progress
+from samix.data.reading import ORDINARY, kept_room, strips, threaded
 
 SMALL, LARGE = 32, 64  # px, sides of the grey copies
 _SMALL_PHOTO = 96  # px: finer copies of photos of a shorter side up to here would compare noise

@@ -1,23 +1,28 @@
-"""One function that opens an image set from whatever the user named."""
+"""`open_images` opens an image set from whatever the user named; `join_images` joins several."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
-from samix.data.collection import ImageSet, Progress
+from PIL import Image
+
 from samix.data.demo import open_demo
 from samix.data.folder import open_folder
+from samix.data.image_set import NO_LABEL, ImageSet, Progress, ReadPhoto, read_reduced
 from samix.data.parquet import open_parquet
-from samix.data.pixels import MAX_MEGAPIXELS, check_limit
+from samix.data.reading import MAX_MEGAPIXELS, check_limit, find_corrupt
+from samix.data.splits import Splits
 from samix.data.timm_names import PREFIXES, open_timm
-from samix.data.verification import find_corrupt
 from samix.errors import InputError
 
 LeftOut = Callable[[str, str], None]
-
+Source = tuple[str, ImageSet]
+"""A set and the prefix of its keys, such as the path of its folder."""
 _NAMED = 3  # how many unreadable photos a message names
 
 
@@ -156,3 +161,66 @@ def _without(
             left_out(images.keys[index], reason)
     kept = images.subset([i for i in range(len(images)) if i not in bad])
     return replace(kept, skipped=tuple(images.keys[i] for i in bad))
+
+
+@dataclass(frozen=True)
+class _Readers:
+    """Reads photos of several sets by position."""
+
+    readers: tuple[ReadPhoto, ...]
+    starts: tuple[int, ...]
+
+    def __call__(self, index: int) -> Image.Image:
+        """Return the photo at a position."""
+        at = bisect_right(self.starts, index) - 1
+        return self.readers[at](index - self.starts[at])
+
+    def reduced(self, index: int, side: int) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px."""
+        at = bisect_right(self.starts, index) - 1
+        return read_reduced(self.readers[at], index - self.starts[at], side)
+
+
+def join_images(sources: Sequence[Source]) -> ImageSet:
+    """Return the photos of several sets, one set after another, without their classes.
+
+    Args:
+        sources: Two or more; no photo is in two of them.
+    """
+    images = tuple(part for _, part in sources)
+    count = sum(len(part) for part in images)
+    return ImageSet(
+        name="+".join(part.name for part in images),
+        classes=(),
+        keys=tuple(f"{prefix}/{key}" for prefix, part in sources for key in part.keys),
+        targets=(NO_LABEL,) * count,
+        given_split=tuple(given for part in images for given in part.given_split),
+        given_group=tuple(given for part in images for given in part.given_group),
+        read=_Readers(tuple(part.read for part in images), _starts(images)),
+        skipped=tuple(f"{prefix}/{key}" for prefix, part in sources for key in part.skipped),
+    )
+
+
+def join_splits(sources: Sequence[Source], splits: Sequence[Splits]) -> Splits:
+    """Return the parts of :func:`join_images`, each set split by itself.
+
+    Args:
+        sources: As for :func:`join_images`.
+        splits: Of each set.
+    """
+    starts = _starts(tuple(part for _, part in sources))
+
+    def joined(side: str) -> tuple[int, ...]:
+        parts = zip(starts, splits, strict=True)
+        return tuple(start + i for start, part in parts for i in getattr(part, side))
+
+    groups = (
+        None if group is None else f"{prefix}/{group}"
+        for (prefix, _), part in zip(sources, splits, strict=True)
+        for group in part.groups
+    )
+    return Splits(joined("train"), joined("val"), joined("test"), tuple(groups))
+
+
+def _starts(images: Sequence[ImageSet]) -> tuple[int, ...]:
+    return tuple(accumulate((len(part) for part in images), initial=0))[:-1]

@@ -6,32 +6,41 @@ match, lays each pair over each other, and groups what agrees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import hashlib
+import heapq
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from samix.data.collection import ImageSet
-from samix.data.duplicate_record import Record, read_record, record_path, write_record
-from samix.data.fingerprints import (
+from samix.data.duplicates.fingerprints import (
     Fingerprints,
     content_hashes,
     equal_photos,
     take_fingerprints,
 )
-from samix.data.grouping import Pair, merge_groups, star_groups
-from samix.data.matching import CHUNK, LEAST_AGREEMENT, agree, match
-from samix.data.neighbours import find_candidates
-from samix.data.verification import threaded
+from samix.data.duplicates.matching import CHUNK, LEAST_AGREEMENT, agree, find_candidates, match
+from samix.data.image_set import ImageSet
+from samix.data.reading import cache_folder, threaded
+from samix.files import whole_file
 
 Announce = Callable[[str, int, int], None]
-
+Groups = tuple[tuple[int, ...], ...]
+Pair = tuple[int, int]
+Same = Callable[[Sequence[Pair]], Sequence[bool]]
 LARGEST_SHARE = 0.02  # of the photos, that a group may have and be used without being asked for
 HANDFUL = 10  # photos that a group may always have
 MOST_PHOTOS = 200_000  # that all are compared with all; the time grows with the square
+_VERSION = 2  # of the method: another one does not read what this one wrote
+_ROUNDS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,3 +208,162 @@ def _result(record: Record, *, cached: bool = False) -> Duplicates:
         size=record.size,
         cached=cached,
     )
+
+
+def star_groups(pairs: Sequence[Pair]) -> list[list[int]]:
+    """Return groups in which every photo matches the first one, the representative.
+
+    The photo with the most matches that are still free takes them all; then the next one. A chain
+    a-b-c-d in which only neighbours match thus falls into (b: a, c) and d, where linking whatever
+    is connected would put all photos of a slowly changing series into one group.
+
+    Args:
+        pairs: Positions that match, each pair once.
+
+    Returns:
+        Groups of two or more, the largest first; the members after the representative ascend.
+    """
+    around: dict[int, set[int]] = {}
+    for first, second in pairs:
+        around.setdefault(first, set()).add(second)
+        around.setdefault(second, set()).add(first)
+    waiting = [(-len(matches), photo) for photo, matches in around.items()]
+    heapq.heapify(waiting)
+    groups: list[list[int]] = []
+    while waiting:
+        promised, photo = heapq.heappop(waiting)
+        if photo not in around:
+            continue
+        if len(around[photo]) < -promised:  # some were taken since: look again in due order
+            heapq.heappush(waiting, (-len(around[photo]), photo))
+            continue
+        members = sorted(around[photo])
+        if not members:
+            continue
+        groups.append([photo, *members])
+        for taken in groups[-1]:
+            for other in around.pop(taken):
+                if other in around:
+                    around[other].discard(taken)
+    return sorted(groups, key=lambda group: (-len(group), group[0]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a search found; see :class:`samix.data.duplicates.search.Duplicates`."""
+
+    groups: Groups
+    equal: Groups
+    pairs: NDArray[np.int64]
+    agreement: NDArray[np.float64]
+    mirrored: NDArray[np.bool_]
+    size: NDArray[np.int64]
+
+
+def record_path(hashes: Iterable[str]) -> Path:
+    """Return the file for photos with these hashes, in this order."""
+    digest = hashlib.sha256(f"duplicates {_VERSION}\n".encode())
+    for line in hashes:
+        digest.update(f"{line}\n".encode())
+    return cache_folder() / "duplicates" / f"{digest.hexdigest()}.npz"
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record, as a whole or not at all; a cache that cannot be written is passed over."""
+    with contextlib.suppress(OSError):  # without a record the search is made again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                **_flat("groups", record.groups),
+                **_flat("equal", record.equal),
+                pairs=record.pairs,
+                agreement=record.agreement,
+                mirrored=record.mirrored,
+                size=record.size,
+            )
+
+
+def read_record(path: Path) -> Record | None:
+    """Return a record, or None where there is none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Record(
+                groups=_nested(arrays, "groups"),
+                equal=_nested(arrays, "equal"),
+                pairs=arrays["pairs"],
+                agreement=arrays["agreement"],
+                mirrored=arrays["mirrored"],
+                size=arrays["size"],
+            )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # made again
+
+
+def _flat(name: str, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Return lists of different lengths as two arrays."""
+    return {
+        f"{name}_members": np.array([i for group in groups for i in group], dtype=np.int64),
+        f"{name}_lengths": np.array([len(group) for group in groups], dtype=np.int64),
+    }
+
+
+def _nested(arrays: Any, name: str) -> Groups:
+    """Undo :func:`_flat`."""
+    members, lengths = arrays[f"{name}_members"], arrays[f"{name}_lengths"]
+    ends = np.cumsum(lengths)[:-1]
+    return tuple(tuple(part.tolist()) for part in np.split(members, ends)) if len(lengths) else ()
+
+
+def merge_groups(
+    groups: Sequence[Sequence[int]], pairs: Sequence[Pair], same: Same
+) -> list[list[int]]:
+    """Join groups that belong together, photos outside any group included.
+
+    Only so many neighbours of each photo are known, so that many photos of one thing first fall
+    into several groups. Two groups that some pair links become one where every member of the
+    smaller matches the representative of the larger, which is looked at anew.
+
+    Args:
+        groups: From :func:`star_groups`.
+        pairs: Positions that match.
+        same: Says for pairs whether they match.
+
+    Returns:
+        Groups of two or more, as from :func:`star_groups`.
+    """
+    everyone = {photo for pair in pairs for photo in pair}
+    grouped = {photo for group in groups for photo in group}
+    current = [list(group) for group in groups] + [[photo] for photo in sorted(everyone - grouped)]
+    refused: set[tuple[int, int]] = set()  # representative and representative
+    for _ in range(_ROUNDS):
+        place = {photo: number for number, group in enumerate(current) for photo in group}
+        links = {tuple(sorted((place[a], place[b]))) for a, b in pairs if place[a] != place[b]}
+        ordered = [_larger_first(current, one, other) for one, other in sorted(links)]
+        open_links = [
+            (one, other)
+            for one, other in ordered
+            if (current[one][0], current[other][0]) not in refused
+        ]
+        if not open_links:
+            break
+        asked = [(current[one][0], photo) for one, other in open_links for photo in current[other]]
+        answers = iter(same(asked))
+        verdicts = [all(list(islice(answers, len(current[other])))) for _, other in open_links]
+        touched: set[int] = set()
+        for (one, other), fits in zip(open_links, verdicts, strict=True):
+            if one in touched or other in touched:
+                continue  # its turn is in the next round
+            if not fits:
+                refused.add((current[one][0], current[other][0]))
+                continue
+            touched |= {one, other}
+            head, *members = current[one]
+            current[one] = [head, *sorted(members + current[other])]
+            current[other] = []
+        current = [group for group in current if group]
+    return sorted((g for g in current if len(g) > 1), key=lambda group: (-len(group), group[0]))
+
+
+def _larger_first(groups: Sequence[Sequence[int]], one: int, other: int) -> tuple[int, int]:
+    return (one, other) if len(groups[one]) >= len(groups[other]) else (other, one)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from samix.data import ImageSet
-from samix.data.collection import natural_key, split_of
+from samix.data.image_set import natural_key, split_of
 
 
 def test_subset_reads_the_chosen_photos_in_order(make_set: Callable[..., ImageSet]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from samix.data import open_images
-from samix.data.verification import find_corrupt
+from samix.data.reading import find_corrupt
 from samix.errors import CorruptImageError, InputError
 
 Make = Callable[..., Path]

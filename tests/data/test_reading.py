@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samix.data.pixels import decode, to_rgb
+from samix.data.reading import decode, to_rgb
 from samix.errors import CorruptImageError
 
 
