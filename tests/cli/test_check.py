@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from samix.cli import main
-from samix.data import checking, open_images
+from samix.data import health, open_images
 from samix.data.health import parts_needed, recall_precision
 from samix.training import PretrainConfig, TrainConfig
 from samix.training.preparation import split
@@ -208,7 +208,7 @@ def test_precision_of_a_recall():
     for share in (0.1, 0.05):
         needed = parts_needed(share)
         assert recall_precision(needed) <= share < recall_precision(needed - 1)
-    assert checking.TOO_FEW == 10
+    assert health.TOO_FEW == 10
 
 
 def test_a_run_keeps_near_duplicates_on_one_side(capsys):

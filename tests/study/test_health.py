@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samix.data import ImageSet, Splits, duplicates
+from samix.data import ImageSet, Splits
+from samix.data.duplicates import search
 from samix.data.health import check_images
 from samix.errors import InputError
 from samix.study.health import data_health
@@ -104,8 +105,8 @@ def test_a_check_that_was_made_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def again(*_: object, **__: object) -> None:
         raise AssertionError("fingerprints were taken again")
 
-    monkeypatch.setattr(duplicates, "take_fingerprints", again)
-    monkeypatch.setattr(duplicates, "content_hashes", again)
+    monkeypatch.setattr(search, "take_fingerprints", again)
+    monkeypatch.setattr(search, "content_hashes", again)
     assert data_health(images, splits_of(24), check=check)["duplicates"]["split"] == 1
 
 
