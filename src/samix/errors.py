@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from .shown import shown
 
 
@@ -27,3 +30,13 @@ class CorruptImageError(UnreadableImageError):
 
 class LargeImageError(UnreadableImageError):
     """A photo that has more pixels than may be read, or than fit into memory."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known name that a word is most like, for "did you mean".
+
+    Args:
+        word: What the user gave.
+        known: The names that there are, at least one.
+    """
+    return difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)[0]

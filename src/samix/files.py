@@ -1,4 +1,8 @@
-"""Files that appear as a whole or not at all."""
+"""Files that appear as a whole or not at all, and folders that nothing leaves.
+
+A folder may be a stranger's: :func:`within` and :func:`check_links` see to it that nothing outside
+of it is written or removed through a link inside it.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import InputError
+
 _PARTIAL = re.compile(r".+\.\d+\.partial|(?:last|best)\.partial")
-
-
-def partial_of(path: Path) -> Path:
-    """Return the name under which this process writes what will be called otherwise."""
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
 
 
 @contextmanager
@@ -58,6 +59,16 @@ def write_text(path: Path, text: str, *, errors: str = "strict") -> None:
         partial.write_text(text, encoding="utf-8", errors=errors)
 
 
+def partial_of(path: Path) -> Path:
+    """Return the name under which this process writes what will be called otherwise."""
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+
+
+def is_partial(name: str) -> bool:
+    """Say whether a name is one of :func:`partial_of`."""
+    return _PARTIAL.fullmatch(name) is not None
+
+
 def sweep(folder: Path) -> None:
     """Remove what a process that was killed left half written, in this folder alone.
 
@@ -75,9 +86,39 @@ def sweep(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def is_partial(name: str) -> bool:
-    """Say whether a name is one of :func:`partial_of`."""
-    return _PARTIAL.fullmatch(name) is not None
+def within(folder: Path, name: str) -> Path:
+    """Return a path below a folder, seen to lie there once every link is followed.
+
+    Args:
+        folder: The folder.
+        name: Path relative to it; it need not exist.
+
+    Raises:
+        InputError: It lies elsewhere, or is the folder itself.
+    """
+    path = folder / name
+    root, real = folder.resolve(), path.resolve()
+    if root not in real.parents:
+        raise InputError(
+            f"'{path}' lies outside of '{folder}' ('{real}'), where nothing is written or removed "
+            "for it; take that name or link away"
+        )
+    return path
+
+
+def check_links(folder: Path) -> None:
+    """Refuse a folder with a link to something outside of it, before anything is written there.
+
+    Args:
+        folder: Of a run or a study, which may be a stranger's.
+
+    Raises:
+        InputError: There is such a link; the message names it.
+    """
+    for path, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if os.path.islink(os.path.join(path, name)):
+                within(folder, os.path.relpath(os.path.join(path, name), folder))
 
 
 def _sync(path: Path) -> None:

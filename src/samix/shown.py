@@ -1,13 +1,21 @@
-r"""Texts from files as they may be shown: in a terminal, on a page, in a picture.
+r"""Texts of others as they may be shown: in a terminal, on a page, in a picture, in a spreadsheet.
 
 Names of files and classes may hold what a terminal obeys (escape sequences, line ends), and marks
-that turn the order of letters around. They are shown as they would be written in a program:
-``\x1b``, ``\n``, ``\u202e``. All letters, of any script, stay as they are.
+that turn the order of letters around. :func:`shown` writes them as a program would: ``\x1b``,
+``\n``, ``\u202e``. All letters, of any script, stay as they are.
+
+Spreadsheets take a cell that begins with =, +, -, @, a tab or the end of a line for a formula, and
+names may begin so. :class:`NameWriter` puts an apostrophe before such a name in a CSV file, which
+:func:`name_of` takes away. It does so too for a name with apostrophes before such a character, so
+that no two names are written alike. Numbers are written as they are.
 """
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterable
+from typing import Protocol
 
 _LINES = "\n\t"
 # control characters, lone halves of a character, ends of lines and paragraphs, marks of direction,
@@ -17,6 +25,8 @@ _UNSEEN = re.compile(
     r"\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb"
     r"\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
+# also the wide characters, which spreadsheets with Japanese settings take for the narrow ones
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def shown(text: str, *, lines: bool = False) -> str:
@@ -29,6 +39,55 @@ def shown(text: str, *, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return _UNSEEN.sub(_kept if lines else _escaped, text)
+
+
+class NameWriter:
+    """Writes rows of names and numbers.
+
+    Args:
+        file: Opened with ``newline=""``.
+    """
+
+    def __init__(self, file: Writable) -> None:
+        self._writer = csv.writer(_Lines(file), lineterminator="\r\n")
+
+    def writerow(self, names: Iterable[str], numbers: Iterable[str] = ()) -> None:
+        """Write a row: names, which a spreadsheet must not compute, then numbers as they are."""
+        self._writer.writerow((*map(cell_of, names), *numbers))
+
+
+def cell_of(name: str) -> str:
+    """Return the cell that a name is written as."""
+    return f"'{name}" if _FORMULA.match(name) else name
+
+
+def name_of(cell: str) -> str:
+    """Return the name that a cell means; what has no apostrophe is a name as it is."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+class Writable(Protocol):
+    """A file that is open for text."""
+
+    def write(self, text: str, /) -> object:
+        """Write a text."""
+
+
+class _Lines:
+    """Ends lines with a line feed alone, where the writer ends them with both characters.
+
+    The writer quotes what holds a character of its line ends, which a name may hold.
+
+    Args:
+        file: Where to write.
+    """
+
+    def __init__(self, file: Writable) -> None:
+        self.file = file
+
+    def write(self, text: str) -> None:
+        """Write a row."""
+        self.file.write(text.removesuffix("\r\n") + "\n")
 
 
 def _kept(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from samix.data import ImageSet, Splits, read_splits, write_splits
 from samix.data.splits import read_table
-from samix.plain_csv import NameWriter, cell_of, name_of
+from samix.shown import NameWriter, cell_of, name_of
 from samix.study.cells import _supervised
 from samix.study.grid import Cell, Job
 from samix.training.predictions import PREDICTIONS, write_predictions

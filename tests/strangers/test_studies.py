@@ -10,12 +10,12 @@ import yaml
 
 from samix.cli import main
 from samix.errors import InputError
+from samix.files import check_links, within
 from samix.study.cells import run_job
 from samix.study.final import final_of
 from samix.study.folder import PocFolder, collect, read_cell, read_study, write_cell
 from samix.study.grid import Cell, Job, cells_of
 from samix.study.pictures import read_pictures
-from samix.within import check_links, within
 
 NETWORK = {"backbone": "resnet18", "image_size": 16, "device": "cpu", "data": "demo"}
 

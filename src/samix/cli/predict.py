@@ -15,13 +15,13 @@ from rich.table import Table
 from samix.data.folder import open_unsorted
 from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
+from samix.files import check_links
 from samix.networks.classifier_onnx import write_classifier_onnx
 from samix.networks.onnx_export import OnnxMismatchError
 from samix.shown import shown
 from samix.training import Terminal
 from samix.training.classifier import Classifier, open_classifier
 from samix.training.predicting import Predicted, PredictOptions, predict
-from samix.within import check_links
 
 from .mixer_export import check_onnx
 from .output import chosen_machine

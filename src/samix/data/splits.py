@@ -16,7 +16,7 @@ import numpy as np
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName
 from samix.errors import InputError
 from samix.files import whole_file
-from samix.plain_csv import NameWriter, name_of
+from samix.shown import NameWriter, name_of
 
 _SIDES: tuple[SplitName, ...] = ("train", "val", "test")
 
@@ -313,7 +313,7 @@ def read_splits(path: str | Path, images: ImageSet) -> Splits:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read a CSV file that must have some columns, with names as :mod:`samix.plain_csv` has them.
+    """Read a CSV file that must have some columns, with names as :mod:`samix.shown` has them.
 
     Raises:
         InputError: The file is missing, not text, or lacks a column.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from PIL import Image
 
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, split_of
 from samix.data.reading import MAX_MEGAPIXELS, decode, to_rgb
-from samix.errors import InputError
+from samix.errors import InputError, nearest
 
 PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
 _STREAMS = ("hfids", "tfds", "wds")
@@ -113,7 +112,7 @@ def _open_torch(
     from timm.data.dataset_factory import create_dataset  # noqa: PLC0415 - takes seconds, only some sets need it
 
     if rest.lower() not in _TORCH_SPLITS:
-        near = difflib.get_close_matches(rest.lower(), _TORCH_SPLITS, n=1, cutoff=0.0)[0]
+        near = nearest(rest.lower(), _TORCH_SPLITS)
         msg = f"unknown image set '{name}'; the nearest is 'torch/{near}'"
         raise InputError(msg)
     if root is None:

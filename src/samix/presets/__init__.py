@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
-from samix.errors import InputError
+from samix.errors import InputError, nearest
 
 
 def preset_names(command: str | None = None) -> tuple[str, ...]:
@@ -34,7 +33,7 @@ def load_preset(name: str, command: str | None = None) -> dict[str, Any]:
     """
     names = preset_names(command)
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+        near = nearest(name, names)
         what = f"unknown preset '{name}'"
         if name in preset_names():
             what = f"preset '{name}' is for samix {_read(name)['command']}, not samix {command}"

@@ -23,8 +23,8 @@ from samix.evaluation.embeddings import Machine, Photos, embed
 from samix.evaluation.linear import Labelled, fit_probe
 from samix.evaluation.progress import Quiet
 from samix.evaluation.source import open_encoder
-from samix.files import sweep
-from samix.plain_csv import name_of
+from samix.files import sweep, within
+from samix.shown import name_of
 from samix.stopping import Interrupted
 from samix.training import (
     PretrainConfig,
@@ -41,7 +41,6 @@ from samix.training import (
 )
 from samix.training.predictions import PREDICTIONS
 from samix.training.sources import joined, open_sources
-from samix.within import within
 
 from .folder import PocFolder, read_cell, write_cell
 from .grid import Cell, Job

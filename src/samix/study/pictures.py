@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from samix.errors import InputError
-from samix.files import whole_file
+from samix.files import whole_file, within
 from samix.plain_json import read_json
-from samix.within import within
 
 from .tables import MODES
 from .wording_pictures import no_captum_words, no_run_words

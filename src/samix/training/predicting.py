@@ -17,7 +17,7 @@ from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
 from samix.files import whole_file
 from samix.networks import in_format
-from samix.plain_csv import NameWriter
+from samix.shown import NameWriter
 
 from .classifier import Classifier
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from samix.data import ImageSet, Splits
 from samix.files import write_text
-from samix.plain_csv import NameWriter
+from samix.shown import NameWriter
 
 PREDICTIONS = "predictions.csv"
 

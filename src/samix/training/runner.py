@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from samix.data import write_splits
 from samix.errors import InputError
+from samix.files import check_links
 from samix.plain_json import read_json
 from samix.stopping import StopRequest, stop_on_signals
-from samix.within import check_links
 
 from .building import check_names
 from .checkpoints import check_checkpoint, read_checkpoint
