@@ -48,7 +48,7 @@ $(FLOORS)/.installed: pyproject.toml
 
 test-floors: $(FLOORS)/.installed
 	$(FLOORS)/bin/python -m pytest -m "not slow" -n 2 --dist worksteal tests/mixing tests/objectives \
-	  tests/networks tests/policies tests/methods tests/guard tests/training/test_runner.py \
+	  tests/networks tests/policies tests/methods tests/guard tests/training/test_run.py \
 	  tests/cli/test_train.py tests/cli/test_pretrain.py tests/cli/test_predict.py \
 	  tests/cli/test_check.py tests/cli/test_poc.py
 

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 import samix
-from samix.training.initial import load_encoder, load_mixer, open_source
+from samix.training.warm_start import load_encoder, load_mixer, open_source
 from self_supervised import Part, load
 from stepping import batches, learn
 from yardstick import RESNET, accuracy, add_choices, append, augment, claim, read_rows, wanted

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from samix.training import PretrainConfig, RunConfig, TrainConfig, fitting, pretrain, train
+from samix.training import PretrainConfig, RunConfig, TrainConfig, fit, pretrain, train
 
 PAGE = os.sysconf("SC_PAGE_SIZE") / 2**20
 SMALL: dict[str, Any] = {
@@ -34,18 +34,18 @@ def resident() -> float:
 
 def watched(config: RunConfig, readings: list[float]) -> None:
     """Run with the memory read after each step."""
-    plain = fitting.EpochProgress
+    plain = fit.EpochProgress
 
     class Progress(plain):  # type: ignore[valid-type, misc]
         def on_train_batch_end(self, *arguments: Any) -> None:
             super().on_train_batch_end(*arguments)
             readings.append(resident())
 
-    fitting.EpochProgress = Progress  # type: ignore[misc]
+    fit.EpochProgress = Progress  # type: ignore[misc]
     try:
         train(config) if isinstance(config, TrainConfig) else pretrain(config)
     finally:
-        fitting.EpochProgress = plain  # type: ignore[misc]
+        fit.EpochProgress = plain  # type: ignore[misc]
 
 
 def main() -> None:

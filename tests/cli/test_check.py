@@ -12,8 +12,8 @@ from samix.cli import main
 from samix.data import health, open_images
 from samix.data.health import parts_needed, recall_precision
 from samix.training import PretrainConfig, TrainConfig
-from samix.training.preparation import split
-from samix.training.settings import RunConfig
+from samix.training.config import RunConfig
+from samix.training.prepare import split
 from tests.data.test_duplicates import dimmed, scene
 
 from .test_train import complaint

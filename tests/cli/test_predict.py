@@ -17,8 +17,7 @@ from samix.data.reading import decode
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.networks import classifier_onnx
-from samix.training.classifier import open_classifier
-from samix.training.predicting import PredictOptions, predict
+from samix.training.predict import PredictOptions, open_classifier, predict
 
 from .test_train import TINY, complaint, photos, somewhere_else  # noqa: F401
 
@@ -137,7 +136,7 @@ def test_an_interrupted_command_leaves_no_file(here, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("samix.training.predicting._judge", stop)
+    monkeypatch.setattr("samix.training.predict._judge", stop)
     assert main(["predict", "run", "parts", "--output", "said.csv"]) == 130
     assert not list(Path().glob("said*"))
 

@@ -34,7 +34,7 @@ from samix.data.store import PhotoStore
 from samix.data.views import squeeze
 from samix.errors import CorruptImageError, InputError, LargeImageError
 from samix.training.config import TrainConfig
-from samix.training.sources import open_sources
+from samix.training.warm_start import open_sources
 
 ORIENTATION = 0x0112
 HEIGHT, WIDTH = 60, 83

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from samix.errors import InputError
 from samix.evaluation.source import open_encoder
 from samix.networks import MomentumEncoder
-from samix.training.exporting import write_model
+from samix.training.run_folder import write_model
 
 from .conftest import MAKE, tiny_model
 

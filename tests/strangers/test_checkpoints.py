@@ -13,8 +13,8 @@ import torch
 from samix.data import open_images
 from samix.errors import InputError
 from samix.evaluation.weights import read_weights
-from samix.training.checkpoints import read_checkpoint
-from samix.training.fitting import history_of
+from samix.training.callbacks import read_checkpoint
+from samix.training.fit import history_of
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from samix.data.splits import read_table
 from samix.shown import NameWriter, cell_of, name_of
 from samix.study.cells import _supervised
 from samix.study.grid import Cell, Job
-from samix.training.predictions import PREDICTIONS, write_predictions
+from samix.training.run_folder import PREDICTIONS, write_predictions
 
 FORMULAS = [
     "=1+1",

@@ -19,9 +19,9 @@ from samix.explain import open_subject
 from samix.networks import Mixer, built_in_mixers, create_backbone, open_mixer
 from samix.networks.pretrained_mixer import PretrainedMixer
 from samix.training import TrainConfig, open_run, read_config
-from samix.training.classifier import open_classifier
-from samix.training.initial import open_source
 from samix.training.mixer_export import mixer_of_run
+from samix.training.predict import open_classifier
+from samix.training.warm_start import open_source
 
 MAKE: dict[str, Any] = {
     "backbone": "resnet18", "stem": "small", "image_size": 16,

@@ -4,8 +4,7 @@ import pytest
 
 from samix.errors import InputError
 from samix.training import TrainConfig, from_dict
-from samix.training.config import resolve
-from samix.training.settings import emulation_notes
+from samix.training.config import emulation_notes, resolve
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ from samix.data import ImageSet, make_splits, open_images
 from samix.data.image_set import NO_LABEL
 from samix.errors import InputError
 from samix.networks import small_stem
-from samix.training import Silent, finish, pretrain, sources, train
+from samix.training import Silent, pretrain, train, warm_start
+from samix.training import run as run_module
 from samix.training.config import PretrainConfig, resolve
-from samix.training.initial import adopt
-from samix.training.preparation import prepare
+from samix.training.prepare import prepare
+from samix.training.warm_start import adopt
 
 Make = Callable[..., PretrainConfig]
 
@@ -142,7 +143,7 @@ def test_labels_are_never_learned_from(
     for name, wanted in (
         ("right", images), ("wrong", replace(images, targets=tuple(shuffled))), ("none", none),
     ):  # fmt: skip
-        monkeypatch.setattr(sources, "open_images", lambda *a, w=wanted, **kw: w)
+        monkeypatch.setattr(warm_start, "open_images", lambda *a, w=wanted, **kw: w)
         runs.append(pretrain(tiny_pretrain(epochs=1, output=str(tmp_path / name))).run.path)
     assert same(runs[0], runs[1])
     assert same(runs[0], runs[2])
@@ -161,7 +162,7 @@ def test_test_photos_are_those_of_train_and_never_seen(
         return images.read(index)
 
     seen = replace(images, read=spy)
-    monkeypatch.setattr(sources, "open_images", lambda *a, **kw: seen)
+    monkeypatch.setattr(warm_start, "open_images", lambda *a, **kw: seen)
     run = pretrain(tiny_pretrain(seed=4, epochs=1)).run
     assert {key for key, side in sides(run.path).items() if side == "test"} == {
         images.keys[i] for i in splits.test
@@ -185,7 +186,9 @@ def test_flat_folder_and_one_class_work_without_knn(
 def test_photos_without_a_label_are_learned_from(tiny_pretrain: Make, monkeypatch) -> None:
     images = open_images(tiny_pretrain().data)
     targets = tuple(-1 if i % 4 < 2 else t for i, t in enumerate(images.targets))
-    monkeypatch.setattr(sources, "open_images", lambda *a, **kw: replace(images, targets=targets))
+    monkeypatch.setattr(
+        warm_start, "open_images", lambda *a, **kw: replace(images, targets=targets)
+    )
     prepared = prepare(resolve(tiny_pretrain()))
     unlabelled = [i for i, target in enumerate(targets) if target < 0]
     assert set(unlabelled) <= {*prepared.splits.train}
@@ -257,13 +260,13 @@ def test_mixes_show_partners_from_the_other_view(
     tiny_pretrain: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[Any] = []
-    draw = finish.draw_mixes
+    draw = run_module.draw_mixes
 
     def spy(path: Path, images: torch.Tensor, *rest: Any, **options: Any) -> None:
         shown.append((images, options["partner_images"]))
         draw(path, images, *rest, **options)
 
-    monkeypatch.setattr(finish, "draw_mixes", spy)
+    monkeypatch.setattr(run_module, "draw_mixes", spy)
     own = {"queue_size": 64, "cross_view": True}
     pretrain(tiny_pretrain(epochs=1, policy="cutmix", method_options=own))
     images, partners = shown[0]

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from samix.training import PretrainConfig, open_run, pretrain, read_config, resume
-from samix.training.checkpoints import load_method
-from samix.training.preparation import prepare
+from samix.training.callbacks import load_method
+from samix.training.prepare import prepare
 from samix.training.task import Place
 
 from .test_resume import Breaks, assert_same_run, rows_of

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from samix.training import Silent, read_config, resume, train
-from samix.training.runs import open_run
+from samix.training.run_folder import open_run
 
 _WORDS = (
     "demo:photos_per_class=20,size=16 --preset small-resnet --image-size 16 --batch-size 24 "

@@ -16,10 +16,10 @@ import pytest
 
 from samix.cli import main
 from samix.errors import InputError
-from samix.training import WorkerDiedError, keeper, launch, lock, resume, train
+from samix.training import WorkerDiedError, callbacks, fit, lock, resume, train
 from samix.training.lock import LOCK, only_process
 from samix.training.mixer_export import mixer_of_run
-from samix.training.runs import RunFolder, is_unbegun
+from samix.training.run_folder import RunFolder, is_unbegun
 
 WORDS = [
     "demo:photos_per_class=20,size=16", "--image-size", "16", "--batch-size", "24", "--stem",
@@ -31,14 +31,14 @@ KILLS = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 def kill_after(epoch: int, act: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do something when an epoch has been written down."""
-    line = keeper.epoch_line
+    line = callbacks.epoch_line
 
     def told(row: Any, *rest: Any) -> str:
         if row["epoch"] == epoch:
             act()
         return line(row, *rest)
 
-    monkeypatch.setattr(keeper, "epoch_line", told)
+    monkeypatch.setattr(callbacks, "epoch_line", told)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_signal_before_training_ends_with_its_code(
     def struck(*_: Any, **__: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("samix.training.runner.prepare", struck)
+    monkeypatch.setattr("samix.training.run.prepare", struck)
     assert main(["train", *WORDS, "--output", str(tmp_path / "run")]) == 143
     assert capsys.readouterr().err == "samix: interrupted by SIGTERM\n"
 
@@ -77,7 +77,7 @@ def test_a_signal_while_judging_cuts_that_off_and_tells_the_way_on(
     output = tmp_path / "run"
     with monkeypatch.context() as some:
         strike = lambda *_: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-        some.setattr("samix.training.finish.draw_run_mixes", strike)
+        some.setattr("samix.training.run.draw_run_mixes", strike)
         assert main(["train", *WORDS, "--output", str(output)]) == 143
     assert f"go on with --resume --output {output}" in capsys.readouterr().out.replace("\n", " ")
     assert main(["train", "--resume", "--output", str(output)]) == 0
@@ -94,7 +94,7 @@ def test_a_reader_of_photos_that_dies_is_named(tiny: Any, monkeypatch: Any) -> N
 
 def test_a_rank_that_dies_is_named() -> None:
     with pytest.raises(WorkerDiedError, match=r"lack of memory.*go on with --resume"):
-        launch._raise({0: ("finished", "")}, 2)
+        fit._raise({0: ("finished", "")}, 2)
 
 
 @pytest.mark.parametrize("resuming", [(), ("--resume",)])

@@ -23,7 +23,7 @@ from samix.evaluation import (
 from samix.evaluation.cost_settings import parse_settings
 from samix.report.cost import draw_cost
 from samix.training import Terminal
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 
 from .bench_summary import print_costs, summary_sentence
 from .output import chosen_machine, create_folder, how_to_repeat, result_folder

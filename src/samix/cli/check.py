@@ -15,7 +15,7 @@ from samix.data.health import Check, check_images
 from samix.data.reading import MAX_MEGAPIXELS
 from samix.report.page import write_page
 from samix.training import Terminal
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 
 from .check_page import check_sections, facts_of, lead_of
 from .check_summary import print_check, record_of

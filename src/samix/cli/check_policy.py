@@ -18,7 +18,7 @@ from samix.data.views import check_size
 from samix.errors import InputError
 from samix.mixing import draw_index, step_generator
 from samix.training import Terminal
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 
 from .check_policy_named import open_named
 from .output import how_to_repeat

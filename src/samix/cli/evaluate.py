@@ -26,7 +26,7 @@ from samix.evaluation.budgets import parse_budgets
 from samix.report.probes import draw_evaluation
 from samix.training import Terminal
 from samix.training.progress import clock
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 
 from .output import chosen_machine, create_folder, how_to_repeat, result_folder
 from .summary import cell, say

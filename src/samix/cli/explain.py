@@ -23,7 +23,7 @@ from samix.report.explain_mixer import follow_sentence
 from samix.report.explain_mixes import near_sentence
 from samix.report.explain_page import PAGE, explanation_record, write_explanation
 from samix.training import Terminal
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 
 from .output import chosen_machine, create_folder, how_to_repeat, result_folder
 from .summary import say

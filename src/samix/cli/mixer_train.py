@@ -16,8 +16,8 @@ from samix.networks import is_pretrained_mixer
 from samix.networks.onnx_export import ONNX, OnnxMismatchError, write_onnx
 from samix.shown import shown
 from samix.training import PretrainConfig, TrainResult, from_dict, pretrain
+from samix.training.config import whole_path
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
-from samix.training.settings import whole_path
 
 from .mixer_export import check_onnx, say_where
 from .running import options_over_preset, run_or_resume

@@ -19,7 +19,7 @@ from samix.errors import InputError
 from samix.evaluation import Machine
 from samix.files import write_text
 from samix.training import TrainConfig
-from samix.training.settings import AUTOCAST, choose_device, choose_precision
+from samix.training.config import AUTOCAST, choose_device, choose_precision
 
 _MACHINE = ("device", "precision")
 

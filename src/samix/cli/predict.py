@@ -20,8 +20,7 @@ from samix.networks.classifier_onnx import write_classifier_onnx
 from samix.networks.onnx_export import OnnxMismatchError
 from samix.shown import shown
 from samix.training import Terminal
-from samix.training.classifier import Classifier, open_classifier
-from samix.training.predicting import Predicted, PredictOptions, predict
+from samix.training.predict import Classifier, Predicted, PredictOptions, open_classifier, predict
 
 from .mixer_export import check_onnx
 from .output import chosen_machine

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 
 from samix.training import TrainResult
-from samix.training.exporting import WEIGHTS
-from samix.training.guarding import guard_line
+from samix.training.callbacks import guard_line
+from samix.training.run_folder import WEIGHTS
 
 from .summary import cost_line, mixer_line, say
 

@@ -22,7 +22,7 @@ from samix.report.page import write_page
 from samix.report.preview import PolicyMixes, preview_sections
 from samix.report.preview_figure import draw_preview
 from samix.training import Terminal
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 
 from .guard_file import DEFAULT as DEFAULT_GUARD
 from .output import create_folder, result_folder

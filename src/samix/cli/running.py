@@ -24,8 +24,8 @@ from samix.training import (
     read_config,
     resume,
 )
-from samix.training.runs import is_unbegun
-from samix.training.settings import whole_path
+from samix.training.config import whole_path
+from samix.training.run_folder import is_unbegun
 
 from .guard_file import read_guard
 from .values import key_values

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from samix.shown import shown
 from samix.training import TrainResult
-from samix.training.guarding import guard_line
+from samix.training.callbacks import guard_line
 from samix.training.progress import clock
 
 _SHOWN_CLASSES = 12

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from samix.training import TrainConfig, from_dict, train
-from samix.training.initial import open_source, settings_of
+from samix.training.warm_start import open_source, settings_of
 
 from .running import options_over_preset, parsed, run_or_resume
 from .summary import print_summary

@@ -11,8 +11,8 @@ from rich.console import Console
 from samix.errors import InputError
 from samix.study.final import Final, final_of
 from samix.training import Display, TrainConfig, TrainResult, from_dict, train
-from samix.training.initial import open_source, settings_of
-from samix.training.settings import flag_of
+from samix.training.config import flag_of
+from samix.training.warm_start import open_source, settings_of
 
 from .output import result_folder
 from .running import parsed, run_or_resume

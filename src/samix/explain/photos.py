@@ -17,8 +17,7 @@ from samix.data.reading import threaded
 from samix.data.splits import read_table
 from samix.data.views import squeeze
 from samix.errors import InputError
-from samix.training.initial import Source
-from samix.training.sources import data_of, joined, open_sources
+from samix.training.warm_start import Source, data_of, joined, open_sources
 
 from .subject import Subject
 

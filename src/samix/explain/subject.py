@@ -28,8 +28,8 @@ from samix.networks import (
 )
 from samix.networks.described import create_described, described_mixer
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
-from samix.training.exporting import AVERAGE, MIXER, WEIGHTS
-from samix.training.initial import ARCHITECTURE, Source, open_source
+from samix.training.run_folder import AVERAGE, MIXER, WEIGHTS
+from samix.training.warm_start import ARCHITECTURE, Source, open_source
 
 
 @dataclass(frozen=True)

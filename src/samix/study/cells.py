@@ -39,8 +39,8 @@ from samix.training import (
     resume,
     train,
 )
-from samix.training.predictions import PREDICTIONS
-from samix.training.sources import joined, open_sources
+from samix.training.run_folder import PREDICTIONS
+from samix.training.warm_start import joined, open_sources
 
 from .folder import PocFolder, read_cell, write_cell
 from .grid import Cell, Job

@@ -10,7 +10,7 @@ from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.plain_json import read_json
 from samix.report.poc_page import write_poc_report
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 from samix.training.task import Announce
 
 from .findings import find

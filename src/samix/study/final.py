@@ -11,7 +11,7 @@ from typing import Any
 from samix.errors import InputError
 from samix.evaluation.model_file import read_model
 from samix.plain_json import read_json
-from samix.training.exporting import MODEL
+from samix.training.run_folder import MODEL
 
 from .candidates import ERROR, Limits
 from .folder import PocFolder, read_study

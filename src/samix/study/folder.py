@@ -15,7 +15,7 @@ from samix.files import check_links, whole_file, within, write_text
 from samix.plain_json import read_json
 from samix.plain_yaml import dump_yaml, read_yaml
 from samix.training.lock import is_half_made
-from samix.training.runs import write_json
+from samix.training.run_folder import write_json
 
 from .grid import Cell, cells_of
 from .plan_file import check_study

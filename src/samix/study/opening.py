@@ -14,7 +14,7 @@ from samix.errors import InputError
 from samix.policies import POLICIES
 from samix.training import TrainConfig
 from samix.training.config import resolve
-from samix.training.preparation import split
+from samix.training.prepare import split
 from samix.training.task import Announce
 
 from .grid import LEARNED

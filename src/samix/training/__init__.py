@@ -1,11 +1,15 @@
 """Training runs from a configuration to a run folder: the only place that imports lightning."""
 
-from .config import PretrainConfig, TrainConfig, from_dict
-from .interrupt import TrainingDivergedError, WorkerDiedError
-from .progress import Display, Silent, Terminal
-from .runner import TrainResult, pretrain, resume, train
-from .runs import RunFolder, open_run, read_config
-from .settings import RunConfig
+from .config import PretrainConfig, RunConfig, TrainConfig, from_dict
+from .progress import (
+    Display,
+    Silent,
+    Terminal,
+    TrainingDivergedError,
+    WorkerDiedError,
+)
+from .run import TrainResult, pretrain, resume, train
+from .run_folder import RunFolder, open_run, read_config
 
 __all__ = [
     "Display",

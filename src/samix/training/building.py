@@ -31,8 +31,7 @@ from samix.policies import (
     policy_options,
 )
 
-from .config import PretrainConfig, TrainConfig
-from .settings import RunConfig
+from .config import PretrainConfig, RunConfig, TrainConfig
 from .task import Method
 
 _SET_BY_THE_RUN = (

@@ -19,10 +19,9 @@ from samix.networks.described import create_described, described_mixer
 from samix.plain_json import read_json
 
 from .config import PretrainConfig
-from .exporting import AVERAGE, MIXER
-from .initial import ARCHITECTURE, Source, open_source
-from .life import LEAST_CORRELATION, LEAST_DEVIATION
-from .sources import data_of, root_of
+from .run_folder import AVERAGE, MIXER
+from .task import LEAST_CORRELATION, LEAST_DEVIATION
+from .warm_start import ARCHITECTURE, Source, data_of, open_source, root_of
 
 _METHODS = {"moco": "MoCo v2", "simclr": "SimCLR", "byol": "BYOL", "mocov3": "MoCo v3"}
 _SHOWN_OF_LIFE = ("mask_deviation", "exchange_correlation", "partner_change")

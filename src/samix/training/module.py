@@ -1,7 +1,8 @@
-"""The method inside lightning."""
+"""The method inside lightning, its optimiser, and the learning rate over the steps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,16 +10,17 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from samix.mixing import step_generator
 
-from .interrupt import TrainingDivergedError
-from .optimisation import create_optimizer, create_schedule
-from .settings import RunConfig
+from .config import RunConfig
+from .progress import TrainingDivergedError
 from .task import Task
 
 CHECK_EVERY = 50  # steps between two looks at whether the loss is still a number
+_MOMENTUM = 0.9
 
 
 class MethodModule(pl.LightningModule):
@@ -118,7 +120,7 @@ class MethodModule(pl.LightningModule):
         """Return the mean of each term over the batches that had it, of all processes."""
         own = [value.float() / self.counts[name] for name, value in self.sums.items()]
         shared = self.trainer.strategy.reduce(torch.stack(own), reduce_op="mean")
-        return dict(zip(self.sums, cast(Tensor, shared).tolist(), strict=True))
+        return dict(zip(self.sums, cast("Tensor", shared).tolist(), strict=True))
 
     def optimizer_step(
         self,
@@ -150,3 +152,48 @@ class MethodModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in the checkpoint which model it is of."""
         checkpoint["samix"] = self.record
+
+
+def create_optimizer(groups: list[dict[str, Any]], config: RunConfig) -> Optimizer:
+    """Return the optimiser of a resolved configuration.
+
+    Args:
+        groups: Parameter groups with their learning rate and weight decay.
+        config: Names the optimiser.
+    """
+    if config.optimizer == "sgd":
+        return SGD(groups, momentum=_MOMENTUM, nesterov=True)
+    return AdamW(groups)
+
+
+def create_schedule(optimizer: Optimizer, config: RunConfig, steps: int) -> LambdaLR:
+    """Return the schedule that multiplies every group's learning rate, one call a step.
+
+    Args:
+        optimizer: What is scheduled.
+        config: Warm-up and final learning rate.
+        steps: Planned optimiser steps of the run.
+    """
+    return LambdaLR(
+        optimizer,
+        lambda step: lr_factor(step, steps, warmup=config.warmup, final=config.final_lr),
+    )
+
+
+def lr_factor(step: int, steps: int, *, warmup: float, final: float) -> float:
+    """Return the share of the largest learning rate at a step: linear warm-up, then a cosine.
+
+    Args:
+        step: Steps done before, 0 or more.
+        steps: Planned steps, 1 or more.
+        warmup: Share of the steps that rise linearly, in [0, 1).
+        final: Share that is left at the end, in [0, 1].
+
+    Returns:
+        A number in (0, 1] during warm-up, in [final, 1] after it.
+    """
+    rise = round(warmup * steps)
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    done = min((step - rise) / max(steps - rise, 1), 1.0)
+    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done))

@@ -29,12 +29,18 @@ from samix.evaluation.knn import NEIGHBOURS, TEMPERATURE, knn_accuracy
 from samix.methods import SelfSupervisedMethod, StepOutput
 from samix.networks import Standardised, standardised
 
-from .batches import Batches, of_all_processes, share
 from .config import PretrainConfig
-from .exporting import write_model
-from .life import life_row
-from .runs import RunFolder
-from .task import Announce, Picture, Place, Row
+from .run_folder import RunFolder, write_model
+from .task import (
+    Announce,
+    Batches,
+    Picture,
+    Place,
+    Row,
+    life_row,
+    of_all_processes,
+    share,
+)
 
 VIEWS: dict[str, RecipeName] = {
     "moco": "moco", "simclr": "simclr", "byol": "byol", "mocov3": "byol",

@@ -18,13 +18,9 @@ from samix.data.loaders import as_it_is
 from samix.evaluation import evaluate_classifiers
 from samix.methods import StepOutput, SupervisedMethod
 
-from .batches import Batches, share
 from .config import TrainConfig
-from .exporting import write_model
-from .life import life_row
-from .predictions import PREDICTIONS, write_predictions
-from .runs import RunFolder
-from .task import Announce, Picture, Place, Row
+from .run_folder import PREDICTIONS, RunFolder, write_model, write_predictions
+from .task import Announce, Batches, Picture, Place, Row, life_row, share
 
 CHOSEN_BY = "val_balanced_accuracy"
 _RULE = "highest balanced accuracy of the encoder on val; the later epoch where two are equal"

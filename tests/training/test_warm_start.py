@@ -15,9 +15,9 @@ from samix.errors import InputError
 from samix.networks import pretrained_mixer
 from samix.training import TrainConfig, read_config, resume, train
 from samix.training.config import resolve
-from samix.training.initial import adopt
-from samix.training.preparation import prepare
-from samix.training.runs import RunFolder
+from samix.training.prepare import prepare
+from samix.training.run_folder import RunFolder
+from samix.training.warm_start import adopt
 
 Make = Callable[..., TrainConfig]
 

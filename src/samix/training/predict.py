@@ -1,30 +1,61 @@
-"""What the classifier of a finished run says about photos: one row of a CSV file a photo."""
+"""The classifier of a finished run, and what it says about images: a row of a CSV file for each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from samix.data import ImageSet, View
+from samix.data import ImageSet, View, eval_view
 from samix.data.reading import threaded
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
+from samix.evaluation.model_file import read_model
+from samix.evaluation.weights import load_weights, read_weights
 from samix.files import whole_file
-from samix.networks import in_format
+from samix.networks import in_format, settle_format
+from samix.networks.described import create_described
 from samix.shown import NameWriter
 
-from .classifier import Classifier
+from .run_folder import AVERAGE, MODEL, WEIGHTS
 
 _NAMED = 3  # how many corrupt photos a message names
 _CHUNK = 8  # photos that a thread reads at once
-
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """The exported classifier of a run, in eval mode.
+
+    Attributes:
+        path: The run's folder.
+        network: From (B,3,S,S) normalised photos to (B,K) logits.
+        classes: The K classes in the order of the logits.
+        view: How photos become its input.
+        average: The network is the momentum average.
+    """
+
+    path: Path
+    network: nn.Module
+    classes: tuple[str, ...]
+    view: View
+    average: bool
+
+    @cached_property
+    def memory_format(self) -> torch.memory_format:
+        """The format in which the network takes photos on the CPU."""
+        return settle_format(self.network)
+
+    def to(self, device: torch.device | str) -> Classifier:
+        """Return the classifier on a device."""
+        return replace(self, network=self.network.to(device))
 
 
 @dataclass(frozen=True)
@@ -200,3 +231,57 @@ def _numbers(row: Sequence[float], best: int, options: PredictOptions) -> list[s
 def _some(corrupt: Mapping[str, str]) -> str:
     more = "" if len(corrupt) <= _NAMED else f" and {len(corrupt) - _NAMED} more"
     return "; ".join(list(corrupt.values())[:_NAMED]) + more
+
+
+def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
+    """Open the classifier of a run from its model.json and its safetensors; no code is run.
+
+    Args:
+        path: Folder with the two files.
+        average: Take the momentum average instead of the encoder, which validation chose.
+
+    Raises:
+        InputError: There is no model, it is no classifier, or its files do not fit together.
+    """
+    folder = Path(path).expanduser()
+    model = _read_model(folder, path)
+    weights = folder / (AVERAGE if average else WEIGHTS)
+    if average and not weights.is_file():
+        raise InputError(
+            f"--average: the run '{path}' has no {AVERAGE}, so that it kept none; leave it out, "
+            "or train with --momentum-average"
+        )
+    if model.get("kind") == "embedding":
+        raise InputError(
+            f"'{path}' is a run of samix pretrain, which knows no classes; train a classifier from "
+            f"it: samix train DATA --init {path}"
+        )
+    if model["classes"] is None:
+        raise InputError(f"'{folder / MODEL}' names no classes; train the run again")
+    if not weights.is_file():
+        raise InputError(f"the run '{path}' has no {weights.name}; train it again")
+    try:
+        classes = tuple(model["classes"])
+        view = eval_view(model["image_size"], mean=tuple(model["mean"]), std=tuple(model["std"]))
+        network = create_described(model, num_classes=len(classes), weights=weights).eval()
+    except ValueError as error:
+        raise InputError(
+            f"'{folder / MODEL}' cannot be used ({' '.join(str(error).split())}); train the run "
+            "again"
+        ) from error
+    load_weights(network, read_weights(weights), f"'{weights}'")
+    return Classifier(folder, network, classes, view, average)
+
+
+def _read_model(folder: Path, named: str | Path) -> dict[str, Any]:
+    """Return what model.json says."""
+    described = folder / MODEL
+    if not described.is_file():
+        unfinished = (folder / "config.yaml").is_file()
+        remedy = (
+            f"the run is not finished: go on with samix train --resume --output {named}"
+            if unfinished
+            else "give the run folder of a finished 'samix train'"
+        )
+        raise InputError(f"'{named}' has no {MODEL}; {remedy}")
+    return read_model(described)

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 import samix
 from samix.networks import Mixer, MixerOptions
 from samix.training import train
-from samix.training.checkpoints import load_method
+from samix.training.callbacks import load_method
 from samix.training.config import resolve
-from samix.training.exporting import write_model
-from samix.training.preparation import prepare
+from samix.training.prepare import prepare
+from samix.training.run_folder import write_model
 
 
 def rebuilt(path, weights="model.safetensors"):

@@ -1,4 +1,4 @@
-"""The run folder: where everything that a run did is written down."""
+"""The run folder: where everything that a run did is written down, its model included."""
 
 from __future__ import annotations
 
@@ -13,22 +13,34 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from samix._version import __version__
+from samix.data import ImageSet, Splits
 from samix.errors import InputError
-from samix.files import sweep, write_text
+from samix.files import sweep, whole_file, write_text
+from samix.networks import MomentumEncoder, Tap
 from samix.plain_yaml import dump_yaml, read_yaml
+from samix.policies import LearnedPolicy
+from samix.shown import NameWriter
 
-from .config import CONFIGS, from_dict
+from .config import CONFIGS, RunConfig, from_dict
 from .lock import is_half_made, only_process
-from .settings import RunConfig
 
 _WRITABLE = ".writable"  # is written and removed to see whether that can be done
 _GONE = ("control", "control_margin")  # settings of earlier versions
 _PACKAGES = ("samix", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
+PREDICTIONS = "predictions.csv"
+MODEL = "model.json"
+WEIGHTS = "model.safetensors"
+AVERAGE = "model_average.safetensors"
+MIXER = "mixer.safetensors"
 
 
 @dataclass(frozen=True)
@@ -255,3 +267,133 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed as a package"
+
+
+def write_predictions(
+    path: Path, images: ImageSet, splits: Splits, probabilities: Mapping[str, Tensor]
+) -> None:
+    """Write one row a photo: path, split, group, target, predicted, and p_CLASS for each class.
+
+    Args:
+        path: The file; it appears as a whole or not at all.
+        images: All photos.
+        splits: Their parts and groups.
+        probabilities: By part, (N,K) of its photos in their order, each row with sum 1.
+    """
+    text = io.StringIO()
+    writer = NameWriter(text)
+    classes = images.classes
+    writer.writerow(
+        ("path", "split", "group", "target", "predicted", *(f"p_{name}" for name in classes))
+    )
+    for part, rows in probabilities.items():
+        positions: tuple[int, ...] = getattr(splits, part)
+        for i, row in zip(positions, rows.double().tolist(), strict=True):
+            said = classes[max(range(len(row)), key=row.__getitem__)]
+            group = splits.groups[i] or images.keys[i]
+            numbers = (f"{value:.6g}" for value in row)
+            writer.writerow(
+                (images.keys[i], part, group, classes[images.targets[i]], said), numbers
+            )
+    write_text(path, text.getvalue(), errors="surrogateescape")
+
+
+class Trained(Protocol):
+    """What is exported of a method."""
+
+    policy: Any
+    tap: Tap | None
+    average: MomentumEncoder | None
+
+    def export(self, *, average: bool = False) -> nn.Module:
+        """Return a copy of the trained network, or of its momentum average."""
+
+
+class ModelConfig(Protocol):
+    """What is exported of a configuration: how the network was built."""
+
+    @property
+    def backbone(self) -> str:
+        """Name of a timm model."""
+
+    @property
+    def model_kwargs(self) -> Mapping[str, Any]:
+        """Further arguments of ``timm.create_model``."""
+
+    @property
+    def stem(self) -> str | None:
+        """None, or "small" for the first layers of :func:`samix.small_stem`."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network's input in pixels."""
+
+    @property
+    def policy(self) -> str:
+        """Name of the mixing policy."""
+
+
+def write_model(
+    run: RunFolder | Path,
+    method: Trained,
+    config: ModelConfig,
+    *,
+    classes: Sequence[str] | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    name: str = "supervised",
+    standardise: bool = False,
+) -> None:
+    """Write the trained network of a run, its average and its Mixer, each where there is one.
+
+    The weights are plain timm state dicts. ``model.json`` comes last, so that it only stands beside
+    weights that it describes; each file appears as a whole or not at all.
+
+    Args:
+        run: The run folder.
+        method: With the weights to export.
+        config: How the network was built.
+        classes: Class names of a classifier; None for an embedding network.
+        mean: Mean of the three channels that is subtracted from photos in [0, 1].
+        std: Standard deviation of the three channels to divide by.
+        name: Name of the method in :data:`samix.METHODS`.
+        standardise: The network was shown photos standardised one by one, whatever mean and std.
+    """
+    path = run.path if isinstance(run, RunFolder) else run
+    _write_weights(path / WEIGHTS, method.export().state_dict())
+    if method.average is not None:
+        _write_weights(path / AVERAGE, method.export(average=True).state_dict())
+    policy = method.policy
+    mixer = None
+    if isinstance(policy, LearnedPolicy):
+        _write_weights(path / MIXER, policy.mixer.state_dict())
+        mixer = {
+            "channels": policy.mixer.channels,
+            "tap": None if method.tap is None else method.tap.index,
+            "options": asdict(policy.mixer.options),
+            "alpha": policy.alpha,
+        }
+    content = {
+        "samix": __version__,
+        "kind": "embedding" if classes is None else "classifier",
+        "backbone": config.backbone,
+        "model_kwargs": dict(config.model_kwargs),
+        "stem": config.stem,
+        "image_size": config.image_size,
+        "num_classes": 0 if classes is None else len(classes),
+        "classes": None if classes is None else list(classes),
+        "mean": [float(value) for value in mean],
+        "std": [float(value) for value in std],
+        "standardise": standardise,
+        "method": name,
+        "policy": config.policy,
+        **({} if mixer is None else {"mixer": mixer}),
+    }
+    write_json(path / MODEL, content)
+
+
+def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, on the CPU, each with memory of its own."""
+    tensors = {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata={"format": "pt"})

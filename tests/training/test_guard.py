@@ -8,8 +8,8 @@ import pytest
 
 from samix.errors import InputError
 from samix.training import pretrain, resume, train
-from samix.training.interrupt import TrainingInterrupted
-from samix.training.keeper import EpochKeeper
+from samix.training.callbacks import EpochKeeper
+from samix.training.progress import TrainingInterrupted
 
 GUARD = {"good": ["good"], "share": 0.6}
 

@@ -1,7 +1,9 @@
-"""One training run from a configuration to its metrics."""
+"""A run from its configuration to its metrics: it is begun, resumed, and finished."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,21 +12,30 @@ from typing import Any, Literal
 
 from samix.data import write_splits
 from samix.errors import InputError
-from samix.files import check_links
+from samix.mixing import step_generator
 from samix.plain_json import read_json
+from samix.report import draw_mixes
 from samix.stopping import StopRequest, stop_on_signals
 
 from .building import check_names
-from .checkpoints import check_checkpoint, read_checkpoint
-from .config import PretrainConfig, TrainConfig, resolve
-from .finish import finish
-from .fitting import fit, history_of
-from .initial import adopt
-from .interrupt import TrainingDivergedError, TrainingInterrupted, readers_named
-from .launch import check_launch, fit_in_processes, outer_rank
-from .preparation import Prepared, prepare
-from .progress import Display, Silent
-from .runs import (
+from .callbacks import (
+    check_checkpoint,
+    draw_run_guard,
+    guard_summary,
+    load_method,
+    read_checkpoint,
+)
+from .config import AUTOCAST, PretrainConfig, RunConfig, TrainConfig, resolve
+from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
+from .prepare import Prepared, prepare
+from .progress import (
+    Display,
+    Silent,
+    TrainingDivergedError,
+    TrainingInterrupted,
+    readers_named,
+)
+from .run_folder import (
     RunFolder,
     created_run,
     free_output,
@@ -35,7 +46,10 @@ from .runs import (
     write_config,
     write_json,
 )
-from .settings import RunConfig
+from .task import Place, Row, has_mixer, life_summary
+from .warm_start import adopt
+
+_PAIRS = 8
 
 
 @dataclass(frozen=True)
@@ -236,3 +250,81 @@ def _diverged(prepared: Prepared, run: RunFolder, reason: str) -> str:
     if (outer_rank() or 0) == 0:
         write_json(run.metrics, {"status": "diverged", "reason": reason, "epochs": {"done": done}})
     return f"{reason}; {kept}"
+
+
+def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) -> dict[str, Any]:
+    """Judge the weights that are the result; write the model, metrics.json and mixes.png.
+
+    Args:
+        prepared: The run.
+        run: Its folder, with checkpoints.
+        display: Where to show progress.
+        status: "finished" or "interrupted".
+
+    Returns:
+        What metrics.json holds.
+    """
+    task, config, splits = prepared.task, prepared.config, prepared.splits
+    last = read_checkpoint(run.last)
+    rows = history_of(last)
+    load_method(task.result(run), prepared).to(config.device)
+    place = Place(config.device, AUTOCAST[config.precision])
+    begin = time.monotonic()
+    judged = task.conclude(run, rows, place, display.work)
+    metrics = {
+        "status": status,
+        **judged,
+        "epochs": {"done": len(rows), "planned": config.epochs},
+        "photos": {
+            "train": len(splits.train),
+            "val": len(splits.val),
+            "test": len(splits.test),
+        },
+        "mixer": life_summary(rows, prepared.steps) if has_mixer(rows) else None,
+        "guard": guard_summary(prepared.method.guard, last),
+        "cost": _cost(rows, prepared, time.monotonic() - begin),
+        "notes": list(prepared.notes),
+    }
+    draw_run_mixes(run, prepared, place)
+    title = f"guard of {config.policy} on {prepared.images.name}"
+    draw_run_guard(run, metrics["guard"], title)
+    task.write_model(run)
+    write_json(run.metrics, metrics)
+    display.rest()
+    return metrics
+
+
+def _cost(rows: Sequence[Row], prepared: Prepared, judging: float) -> dict[str, Any]:
+    """Return what the run cost, the parts before a resume included."""
+    training = sum(row["train_seconds"] for row in rows)
+    photos = sum(row["images_per_second"] * row["train_seconds"] for row in rows)
+    return {
+        "seconds": sum(row["seconds"] for row in rows),
+        "train_seconds": training,
+        "test_seconds": judging,
+        "images_per_second": photos / max(training, 1e-9),
+        "steps": int(rows[-1]["step"]),
+        "device": prepared.config.device,
+        "processes": prepared.config.processes,
+    }
+
+
+def draw_run_mixes(run: RunFolder, prepared: Prepared, place: Place) -> None:
+    """Draw eight pairs of training photos as the policy of the run mixes them.
+
+    Args:
+        run: Where to write.
+        prepared: The run, with the weights that are its result.
+        place: Where they are.
+    """
+    config = prepared.config
+    shown = prepared.task.picture(place, step_generator(config.seed, 0), _PAIRS)
+    draw_mixes(
+        run.mixes,
+        shown.images,
+        shown.plan,
+        shown.labels,
+        partner_images=shown.partner_images,
+        title=f"{config.policy} on {prepared.images.name}, {config.backbone}",
+        pairs=_PAIRS,
+    )

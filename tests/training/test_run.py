@@ -13,10 +13,11 @@ from samix.data import open_images
 from samix.errors import InputError
 from samix.methods import COSTS, Cost
 from samix.networks import small_stem
-from samix.training import Silent, TrainingDivergedError, finish, resume, train
+from samix.training import Silent, TrainingDivergedError, resume, train
+from samix.training import run as run_module
 from samix.training.config import resolve
 from samix.training.module import MethodModule
-from samix.training.preparation import prepare
+from samix.training.prepare import prepare
 
 
 class Recorder(Silent):
@@ -80,7 +81,7 @@ def test_exported_weights_fit_a_plain_timm_model(tiny):
 def test_mixes_are_shown_as_people_see_the_photos(tiny, monkeypatch):
     shown = {}
     monkeypatch.setattr(
-        finish, "draw_mixes", lambda path, images, *rest, **kw: shown.update(i=images)
+        run_module, "draw_mixes", lambda path, images, *rest, **kw: shown.update(i=images)
     )
     config = tiny(epochs=1, policy="cutmix")
     result = train(config)

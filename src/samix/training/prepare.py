@@ -27,14 +27,27 @@ from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod, SupervisedMethod
 
 from .building import check_queue, create_run_method, fit_queue, process_notes
-from .config import PretrainConfig, TrainConfig, fill_rates
-from .initial import freeze, look_notes, mixer_notes, overlap_note, source_splits, start
-from .runs import RunFolder
+from .config import (
+    PretrainConfig,
+    RunConfig,
+    TrainConfig,
+    emulation_notes,
+    fill_rates,
+)
+from .run_folder import RunFolder
 from .self_supervised import self_supervised_task
-from .settings import RunConfig, emulation_notes
-from .sources import joined, open_sources
 from .supervised import supervised_task
 from .task import Announce, Method, Task
+from .warm_start import (
+    freeze,
+    joined,
+    look_notes,
+    mixer_notes,
+    open_sources,
+    overlap_note,
+    source_splits,
+    start,
+)
 
 _LEAST_LOOKS = 20  # at validation in a run
 
@@ -223,7 +236,7 @@ def _task(
     announce: Announce | None,
 ) -> Task:
     """Return the task of the kind of run that the configuration is for."""
-    wanted = cast(Any, timm).data.resolve_model_data_config(method.encoder)
+    wanted = cast("Any", timm).data.resolve_model_data_config(method.encoder)
     view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
     loading = Loading(
         seed=config.seed, rank=rank, world_size=config.processes, num_workers=config.workers

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from samix.training.life import first_look, has_mixer, is_alive, life_sentence, life_summary
+from samix.training.task import first_look, has_mixer, is_alive, life_sentence, life_summary
 
 
 def row(

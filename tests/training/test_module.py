@@ -7,7 +7,7 @@ import torch
 
 from samix.training import TrainConfig
 from samix.training.config import resolve
-from samix.training.optimisation import create_optimizer, create_schedule, lr_factor
+from samix.training.module import create_optimizer, create_schedule, lr_factor
 
 
 def test_rises_linearly_then_falls_as_a_cosine():
