@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from samix.data import write_splits
 from samix.errors import InputError
+from samix.files import check_links
 from samix.mixing import step_generator
 from samix.plain_json import read_json
 from samix.report import draw_mixes
