@@ -258,3 +258,17 @@ def test_a_whole_method_can_be_cast(dtype: torch.dtype) -> None:
     assert all(p.grad is not None for p in made.policy.parameters())  # type: ignore[attr-defined]
     assert all(torch.isfinite(v) for v in made.signs_of_life(images.to(dtype), target).values())
     assert {p.dtype for p in made.export().parameters()} == {dtype}
+
+
+@pytest.mark.parametrize("name", ["moco", "simclr", "byol", "mocov3"])
+@pytest.mark.parametrize("policy", ["none", "samix"])
+def test_a_whole_self_supervised_method_can_be_cast(name: str, policy: str) -> None:
+    """The queue of MoCo stays in float32, in which the keys are compared."""
+    made = create_method(name, policy=policy, **SMALL).to(torch.bfloat16)
+    first = torch.rand(8, 3, 16, 16).bfloat16()
+    step = made((first, first.flip(3)))
+    step.loss.backward()
+    made.update_momentum()
+    assert torch.isfinite(step.loss)
+    if name == "moco":
+        assert made.queue.keys.dtype == torch.float32

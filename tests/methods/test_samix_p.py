@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from samix import METHODS, StepOutput, create_method
+from samix import METHODS, StepOutput, create_method, create_policy
 from samix.policies import PretrainedPolicy
 
 NETWORK: dict[str, Any] = {
@@ -73,6 +73,34 @@ def test_a_method_that_is_moved_to_low_precision_still_mixes() -> None:
     method.to(torch.bfloat16)
     images = torch.rand(4, 3, 16, 16).bfloat16()
     output = method(images, torch.arange(4) % 3)
+    assert output.plan.mask.dtype == torch.float32
+    assert output.loss.isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_it_can_be_made_and_used_under_another_default_precision(dtype: torch.dtype) -> None:
+    """Its masks are those of the Mixer that was made in float32, to the last bit."""
+    images = torch.rand(4, 3, 16, 16, dtype=torch.float32)
+    draw = {"generator": torch.Generator().manual_seed(1)}
+    wanted = create_policy("samix-p").plan(images, **draw).mask
+    torch.set_default_dtype(dtype)
+    try:
+        method = create_method("supervised", policy="samix-p", num_classes=3, **NETWORK)
+        draw["generator"].manual_seed(1)
+        mask = method.policy.plan(images, **draw).mask
+        output = method.to(dtype)(images.to(dtype), torch.arange(4) % 3)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(mask, wanted)
+    assert output.loss.isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_it_can_be_made_and_used_under_autocast(dtype: torch.dtype) -> None:
+    with torch.autocast("cpu", dtype):
+        method = create_method("supervised", policy="samix-p", num_classes=3, **NETWORK)
+        output = method(torch.rand(4, 3, 16, 16), torch.arange(4) % 3)
+        output.loss.backward()
     assert output.plan.mask.dtype == torch.float32
     assert output.loss.isfinite()
 

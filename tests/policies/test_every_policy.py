@@ -31,10 +31,10 @@ def make(name: str, **options: object) -> Policy:
 def evidence_for(policy: Policy, batch: int, size: tuple[int, int] = (8, 8)) -> Evidence:
     """What the policy says that it needs, the same at every call; nothing else."""
     generator = torch.Generator().manual_seed(7)
-    features = torch.randn(batch, CHANNELS, 4, 4, generator=generator)
-    shares = torch.rand(batch, 1, 4, 4, generator=generator).pow(3)
+    features = torch.randn(batch, CHANNELS, 4, 4, generator=generator, dtype=torch.float32)
+    shares = torch.rand(batch, 1, 4, 4, generator=generator, dtype=torch.float32).pow(3)
     shares = shares / shares.sum((2, 3), keepdim=True)
-    gradient = torch.rand(batch, 1, *size, generator=generator).pow(2)
+    gradient = torch.rand(batch, 1, *size, generator=generator, dtype=torch.float32).pow(2)
     known = {
         "features": features,
         "gradient": gradient,
@@ -261,6 +261,24 @@ def test_low_precision_images(name: str, dtype: torch.dtype) -> None:
     apart = (plan.mask - wanted.mask).abs().flatten()
     assert apart.mean() <= 1e-2
     assert apart.quantile(0.99) <= 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_default_precision_changes_nothing(name: str, dtype: torch.dtype) -> None:
+    policy = make(name)
+    images = torch.rand(4, 3, 64, 64, dtype=torch.float32)
+    wanted = plan_of(policy, images)
+    torch.set_default_dtype(dtype)
+    try:
+        plan = plan_of(policy, images)
+        mixed = mixed_by(policy, images, plan)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for part in ("lam", "index", "mask", "weight"):
+        assert getattr(plan, part).dtype == getattr(wanted, part).dtype, part
+        assert torch.equal(getattr(plan, part), getattr(wanted, part)), part
+    assert torch.equal(mixed, mixed_by(policy, images, wanted))
 
 
 @pytest.mark.parametrize("name", NAMES)

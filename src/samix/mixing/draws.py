@@ -154,7 +154,8 @@ def draw_uniform(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Draw float32 numbers of the given size, uniform in [0, 1)."""
-    return torch.rand(*size, generator=check_generator(generator)).to(device, non_blocking=True)
+    drawn = torch.rand(*size, generator=check_generator(generator), dtype=torch.float32)
+    return drawn.to(device, non_blocking=True)
 
 
 Pairing = Literal["any", "same", "different", "balanced"]

@@ -22,7 +22,7 @@ def box_in_box(place: Tensor, source: Tensor, size: tuple[int, int]) -> Tensor:
     for axis, length in enumerate(size):
         first, last = place[:, axis, None], place[:, axis + 2, None]
         start, end = source[:, axis, None], source[:, axis + 2, None]
-        middle = torch.arange(length, device=place.device) + 0.5
+        middle = torch.arange(length, device=place.device, dtype=torch.float32) + 0.5
         along = (middle - first) / (last - first).clamp_min(1)
         # the middle of a pixel of the source box
         position = (start + along * (end - start)).clamp(start + 0.5, (end - 0.5).clamp_min(0.5))

@@ -164,13 +164,13 @@ def low_frequency_field(noise: Tensor, size: tuple[int, int], *, decay: float) -
     """
     height, width = size
     reach, columns = noise.shape[1] // 2, noise.shape[2]
-    down = torch.arange(-reach, reach + 1, device=noise.device)
-    across = torch.arange(columns, device=noise.device)
+    down = torch.arange(-reach, reach + 1, device=noise.device, dtype=torch.float32)
+    across = torch.arange(columns, device=noise.device, dtype=torch.float32)
     frequency = torch.hypot(down[:, None] / height, across / width)
     amplitude = frequency.clamp_min(1.0 / max(size)).pow(-decay)
     spectrum = noise.new_zeros((len(noise), height, width // 2 + 1), dtype=torch.complex64)
     kept = torch.view_as_complex(noise * amplitude[:, :, None])
-    spectrum[:, down % height, :columns] = kept
+    spectrum[:, down.long() % height, :columns] = kept
     field: Tensor = torch.fft.irfft2(spectrum, s=size)
     return field.unsqueeze(1)
 
@@ -227,7 +227,7 @@ def spot_mask(centre: Tensor, sigma: Tensor, size: tuple[int, int]) -> Tensor:
     """
     axes = []
     for axis, length in enumerate(size):
-        place = torch.arange(length, device=centre.device) + 0.5
+        place = torch.arange(length, device=centre.device, dtype=torch.float32) + 0.5
         distance = (place - centre[:, axis, None] * length) / sigma[:, None]
         axes.append(torch.exp(-0.5 * distance.square()))
     rows, columns = axes

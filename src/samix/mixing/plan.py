@@ -246,7 +246,8 @@ def grid_in_place(plan: MixPlan) -> Tensor:
     """Return the (B,H,W,2) grid that reads partners in place."""
     height, width = plan.mask.shape[2:]
     rows, columns = (
-        (torch.arange(length, device=plan.lam.device) + 0.5) / length * 2.0 - 1.0
+        (torch.arange(length, device=plan.lam.device, dtype=torch.float32) + 0.5) / length * 2.0
+        - 1.0
         for length in (height, width)
     )
     places = torch.stack(

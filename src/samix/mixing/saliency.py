@@ -86,8 +86,8 @@ def saliency_peak(saliency: Tensor) -> Tensor:
     """
     height, width = saliency.shape[2:]
     highest = saliency.flatten(1).argmax(dim=1)
-    rows = (highest // width + 0.5) / height
-    return torch.stack([rows, (highest % width + 0.5) / width], dim=1)
+    place = torch.stack([highest // width, highest % width], dim=1).float()
+    return (place + 0.5) / place.new_tensor([height, width])
 
 
 def blur_saliency(saliency: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ def _around_half(half: Tensor, width: int) -> Tensor:
 
 def _taper(length: int, device: torch.device) -> Tensor:
     """Return (length,) factors that rise from 0 to 1 over a tenth of the length at both ends."""
-    place = torch.arange(length, device=device) + 0.5
+    place = torch.arange(length, device=device, dtype=torch.float32) + 0.5
     from_end = torch.minimum(place, length - place) / (_FADE * length)
     return 0.5 - 0.5 * torch.cos(torch.pi * from_end.clamp_max(1.0))
 

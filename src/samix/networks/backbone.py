@@ -7,7 +7,7 @@ A tap is the place inside the network whose feature map the Mixer reads. timm na
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -445,3 +445,18 @@ class Standardised(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return what the network says of the standardised images."""
         return cast("Tensor", self.network(standardised(images)))
+
+
+def never_narrower(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a change of tensors, as ``nn.Module._apply`` takes it, that keeps their precision.
+
+    Devices and wider types are taken over. Masks, keys and what they are computed by need the
+    digits of float32, so that their modules stay in it when a whole method is cast to a lower one.
+    """
+
+    def changed(value: Tensor) -> Tensor:
+        new = change(value)
+        narrower = new.dtype.itemsize < value.dtype.itemsize
+        return value.to(new.device) if narrower else new
+
+    return changed

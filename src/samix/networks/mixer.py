@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .backbone import never_narrower
+
 _EPS = 1e-5  # of the normalisation, as in torch's norms
 _LIMIT = 8.0  # of a logit before it is shifted: no mask is sharper than can be shifted exactly
 _LAST_GAIN = 0.03  # of the last layer: a little structure from the first step
@@ -207,13 +209,7 @@ class Mixer(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Mixer:
         """Move to a device, or to a wider precision, but never to a lower one."""
-
-        def moved(value: Tensor) -> Tensor:
-            new = fn(value)
-            lower = new.dtype.itemsize < value.dtype.itemsize
-            return value.to(new.device) if lower else new
-
-        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(never_narrower(fn), recurse)  # type: ignore[no-untyped-call]
         return self
 
     def train(self, mode: bool = True) -> Mixer:

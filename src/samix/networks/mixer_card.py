@@ -142,8 +142,8 @@ class Probe(NamedTuple):
 def probe() -> Probe:
     """Return three pairs: waves of other directions and colours, each with a bright spot."""
     height, width = _SIZE
-    rows = (torch.arange(height) + 0.5).view(-1, 1) / height
-    columns = (torch.arange(width) + 0.5).view(1, -1) / width
+    rows = (torch.arange(height, dtype=torch.float32) + 0.5).view(-1, 1) / height
+    columns = (torch.arange(width, dtype=torch.float32) + 0.5).view(1, -1) / width
     images = []
     for number in range(len(_LAM)):
         turn = 2 * math.pi * number / len(_LAM)
@@ -153,7 +153,7 @@ def probe() -> Probe:
         channels = [0.4 + 0.2 * torch.sin(wave + channel + number) for channel in range(3)]
         images.append(torch.stack([channel + 0.4 * spot for channel in channels]))
     batch = torch.stack(images)
-    return Probe(batch, batch.roll(1, 0), torch.tensor(_LAM))
+    return Probe(batch, batch.roll(1, 0), torch.tensor(_LAM, dtype=torch.float32))
 
 
 @torch.no_grad()

@@ -107,6 +107,8 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
         self.encoder = up_to_tap(network, self.tap)
         self.memory_format = settle_format(self.encoder)
         self.mixer = Mixer(channels, MixerOptions(**mixer))
+        for part in (self.encoder, self.mixer):  # also where another default precision is set
+            nn.Module._apply(part, _in_float32)  # type: ignore[no-untyped-call]
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> PretrainedMixer:
@@ -276,6 +278,10 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
                 f"{CONFIG}, at most {TOLERANCE} is allowed; install the versions that it was made "
                 f"with ({made_with(self.record)}), or export it again"
             )
+
+
+def _in_float32(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
 
 
 def checksum(file: Path) -> str:

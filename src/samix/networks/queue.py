@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .backbone import unit
+from .backbone import never_narrower, unit
 
 
 class KeyQueue(nn.Module):
@@ -28,9 +30,15 @@ class KeyQueue(nn.Module):
         if size < 1:
             raise ValueError(f"queue_size: expected at least 1, got {size}")
         generator = torch.Generator().manual_seed(seed)
-        self.register_buffer("keys", unit(torch.randn(size, width, generator=generator)))
+        start = torch.randn(size, width, generator=generator, dtype=torch.float32)
+        self.register_buffer("keys", unit(start))
         self.pointer = 0
         self.seen = 0
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KeyQueue:
+        """Move to a device, or to a wider precision, but never to a lower one."""
+        super()._apply(never_narrower(fn), recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def __len__(self) -> int:
         return len(self.keys)

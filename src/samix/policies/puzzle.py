@@ -183,7 +183,7 @@ def _log_binomial(lam: Tensor, levels: int) -> Tensor:
     most = levels - 1
     count = torch.arange(levels, device=lam.device, dtype=torch.float32)
     ways = (
-        torch.lgamma(torch.tensor(levels))
+        torch.lgamma(torch.tensor(levels, dtype=torch.float32))
         - torch.lgamma(count + 1)
         - torch.lgamma(most - count + 1)
     )

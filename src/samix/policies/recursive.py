@@ -146,7 +146,7 @@ def recursivemix_plan(
     drawn = draw_uniform(len(images), generator=generator, device=device)
     centre = draw_uniform(len(images), 2, generator=generator, device=device)
     if past_images is None or past_target is None:
-        ones = torch.ones(len(images), device=device)
+        ones = torch.ones(len(images), device=device, dtype=torch.float32)
         return MixPlan(ones, index, constant_mask(ones, size), ones)
     box = cut_box(1.0 - reach * drawn, centre, size)
     whole = torch.tensor([0, 0, *size]).to(device, non_blocking=True).expand(len(images), -1)

@@ -32,7 +32,7 @@ from .policy import StaticPolicy, Traits, check_alpha, check_number, check_proba
 
 def none_plan(images: Tensor, index: Tensor, generator: torch.Generator) -> MixPlan:
     """Plan that leaves every image as it is: lam = 1."""
-    lam = torch.ones(images.shape[0], device=images.device)
+    lam = torch.ones(images.shape[0], device=images.device, dtype=torch.float32)
     return MixPlan(lam, index, constant_mask(lam, _size(images)), lam)
 
 
@@ -197,7 +197,9 @@ def fmix_plan(
     lam = draw_lam(batch, alpha, generator=generator)
     highest = max(size) if decay < _STEEP else _CYCLES
     reach, columns = (min((length - 1) // 2, highest) for length in size)
-    noise = torch.randn(batch, 2 * reach + 1, columns + 1, 2, generator=generator)
+    noise = torch.randn(
+        batch, 2 * reach + 1, columns + 1, 2, generator=generator, dtype=torch.float32
+    )
     noise = noise.to(images.device, non_blocking=True)
     field = low_frequency_field(noise, size, decay=decay)
     # lam is still on the CPU: no device is waited for
