@@ -86,11 +86,6 @@ def test_no_assert_in_the_package() -> None:
         assert not any(isinstance(node, ast.Assert) for node in nodes), file
 
 
-def test_modules_stay_short() -> None:
-    for file in SOURCE.rglob("*.py"):
-        assert len(file.read_text().splitlines()) <= 600, file
-
-
 def test_the_core_works_without_the_extras() -> None:
     """In a fresh process in which importing an extra fails."""
     code = f"""
