@@ -37,8 +37,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 import samix
-from samix.evaluation.cost_settings import PLAIN, create_step
-from samix.evaluation.cost_step import TrainingStep, Workload
+from samix.evaluation.cost.settings import PLAIN, create_step
+from samix.evaluation.cost.workload import TrainingStep, Workload
 from samix.evaluation.embeddings import Machine
 from samix.policies import FeaturePolicy, Policy, RecursivePolicy, policy_options
 

@@ -27,7 +27,7 @@ ALLOWED = {
     "checking": {"mixing", "policies", "data", *BASE},
     "methods": {"mixing", "networks", "objectives", "policies", "guard"},
     "data": {*BASE},
-    "evaluation": {"mixing", "data", "networks", "policies", "methods", *BASE},
+    "evaluation": {"mixing", "data", "networks", "policies", "methods", "report", *BASE},
     "report": {"mixing", *BASE},
     "presets": {*BASE},
     "explain": {

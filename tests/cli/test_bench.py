@@ -8,8 +8,8 @@ from PIL import Image
 
 from samix.cli import main
 from samix.cli.output import chosen_machine
-from samix.evaluation import cost, cost_time
-from samix.evaluation.cost_numbers import Memory
+from samix.evaluation.cost import measure
+from samix.evaluation.cost.numbers import Memory
 
 from .test_train import complaint, somewhere_else  # noqa: F401
 
@@ -28,8 +28,8 @@ def known_memory(monkeypatch):
     def measured(setting: str, *_: object, **__: object) -> Memory:
         return Memory((20 if "samix" in setting else 10) * 2**20, 30 * 2**20)
 
-    monkeypatch.setattr(cost, "measure_memory", measured)
-    monkeypatch.setattr(cost, "why_unmeasured", lambda device: None)
+    monkeypatch.setattr(measure, "measure_memory", measured)
+    monkeypatch.setattr(measure, "why_unmeasured", lambda device: None)
 
 
 def test_a_whole_run_with_an_estimate(known_memory, capsys):
@@ -137,9 +137,9 @@ def test_memory_that_runs_out_or_cannot_be_measured_is_told(monkeypatch, capsys)
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cost_time, "timed", short)
+        patch.setattr(measure, "timed", short)
         assert "--batch-size 4" in complaint(QUICK, capsys)
-    monkeypatch.setattr(cost, "why_unmeasured", lambda device: "this system does not tell")
+    monkeypatch.setattr(measure, "why_unmeasured", lambda device: "this system does not tell")
     said = complaint([*TINY, "--settings", "none", "--memory"], capsys)
     assert "this system does not tell" in said
     assert not any(Path("runs").glob("*"))
@@ -151,7 +151,7 @@ def test_an_interrupted_run_leaves_nothing(monkeypatch, capsys):
     def interrupt(step: object) -> float:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cost_time, "timed", interrupt)
+    monkeypatch.setattr(measure, "timed", interrupt)
     assert main(QUICK) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not any(Path("runs").glob("*"))
@@ -161,7 +161,7 @@ def test_a_missing_extra_of_self_supervised_methods_is_named(monkeypatch, capsys
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'lightly'", name="lightly")
 
-    monkeypatch.setattr(cost, "refuse_unusable", missing)
+    monkeypatch.setattr(measure, "refuse_unusable", missing)
     said = complaint([*QUICK, "--method", "moco"], capsys)
     assert "pip install 'samix[ssl]'" in said
 

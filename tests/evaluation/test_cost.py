@@ -18,16 +18,14 @@ from samix.evaluation import (
     Machine,
     RunPlan,
     Workload,
-    cost_memory,
-    cost_settings,
-    cost_time,
     estimates,
     measure_cost,
 )
-from samix.evaluation.cost_memory import measure_memory, memory_here, run_task, why_unmeasured
-from samix.evaluation.cost_numbers import Memory, blocks, cost_rows, estimate, fastest, ratio_over
-from samix.evaluation.cost_plain import batch_loss, byol_loss, moco_loss, simclr_loss, unit
-from samix.evaluation.cost_settings import (
+from samix.evaluation.cost import measure, settings
+from samix.evaluation.cost import memory as memory_module
+from samix.evaluation.cost.memory import measure_memory, memory_here, run_task, why_unmeasured
+from samix.evaluation.cost.numbers import Memory, blocks, cost_rows, estimate, fastest, ratio_over
+from samix.evaluation.cost.settings import (
     create_step,
     default_settings,
     kind_of,
@@ -35,8 +33,8 @@ from samix.evaluation.cost_settings import (
     parse_settings,
     refuse_unusable,
 )
-from samix.evaluation.cost_step import told
-from samix.evaluation.progress import Quiet
+from samix.evaluation.cost.workload import batch_loss, byol_loss, moco_loss, simclr_loss, told, unit
+from samix.evaluation.embeddings import Quiet
 
 TINY = Workload(
     backbone="resnet18",
@@ -129,9 +127,9 @@ def test_settings_are_read_from_words():
 
 
 def test_samix_p_is_measured_where_it_is_there(monkeypatch):
-    monkeypatch.setattr(cost_settings, "POLICIES", {"cutmix": None})
+    monkeypatch.setattr(settings, "POLICIES", {"cutmix": None})
     assert default_settings() == ("cutmix", "samix-fast", "samix-seldom", "samix-full")
-    monkeypatch.setattr(cost_settings, "POLICIES", {"cutmix": None, "samix-p": None})
+    monkeypatch.setattr(settings, "POLICIES", {"cutmix": None, "samix-p": None})
     assert default_settings() == (
         "cutmix", "samix-p", "samix-fast", "samix-seldom", "samix-full",
     )  # fmt: skip
@@ -214,7 +212,7 @@ def test_everything_is_measured_side_by_side(monkeypatch):
         order.append(id(step))
         return 0.5
 
-    monkeypatch.setattr(cost_time, "timed", timed)
+    monkeypatch.setattr(measure, "timed", timed)
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     options = CostOptions(
         workload=TINY, settings=("none", "samix-full"), steps=4, warmup=2, threads=1, memory=False
@@ -241,7 +239,7 @@ def test_real_steps_take_time_and_wavering_is_told(monkeypatch):
     assert result["faster_plain"] in ("plain", "plain channels-last")
     assert result["rows"][result["faster_plain"]]["time_ratio_to_faster_plain"] == 1.0
     dice = random.Random(0)
-    monkeypatch.setattr(cost_time, "timed", lambda step: dice.choice([1.0, 9.0]))
+    monkeypatch.setattr(measure, "timed", lambda step: dice.choice([1.0, 9.0]))
     options = CostOptions(workload=TINY, settings=("none",), steps=30, warmup=1, memory=False)
     notes = measure_cost(options)["notes"]
     assert len(notes) == 1
@@ -327,7 +325,7 @@ def test_peak_memory_of_a_fresh_process_and_of_this_one():
 def test_a_process_that_fails_is_told_apart(monkeypatch):
     def ended(code: int, text: str) -> None:
         done = subprocess.CompletedProcess([], code, "", text)
-        monkeypatch.setattr(cost_memory.subprocess, "run", lambda *_, **__: done)
+        monkeypatch.setattr(memory_module.subprocess, "run", lambda *_, **__: done)
 
     def message(kind: type[Exception]) -> str:
         with pytest.raises(kind) as caught:
@@ -358,7 +356,7 @@ def test_the_task_of_the_fresh_process_is_text():
 def test_where_memory_cannot_be_measured_a_note_or_a_refusal_says_so(monkeypatch):
     assert why_unmeasured("cuda:0") is None
     assert "'mps'" in str(why_unmeasured("mps"))
-    monkeypatch.setattr(cost_memory.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(memory_module.platform, "system", lambda: "Darwin")
     options = CostOptions(workload=TINY, settings=("none",), steps=2)
     notes = measure_cost(options)["notes"]
     assert "under Darwin" in notes[0]

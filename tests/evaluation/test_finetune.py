@@ -8,10 +8,9 @@ from torch import nn
 
 from samix.data import make_splits, open_images
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Photos
+from samix.evaluation.embeddings import Machine, Photos, Quiet
+from samix.evaluation.encoder import open_encoder
 from samix.evaluation.finetune import FinetuneOptions, Finetuner, rate_at, recipe_for
-from samix.evaluation.progress import Quiet
-from samix.evaluation.source import open_encoder
 
 from .conftest import MAKE, tiny_model
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from samix.evaluation.progress import Quiet
+from samix.evaluation.embeddings import Quiet
 from samix.explain.judging import _kept, study_confidence, study_confusion
 from samix.explain.looked import Looked, look_at
 from samix.explain.mixer import correlation

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from samix.errors import InputError
-from samix.evaluation.source import open_encoder
+from samix.evaluation.encoder import open_encoder
 from samix.networks import PretrainedMixer, standardised
 from samix.training import PretrainConfig, TrainConfig, pretrain, resume, train
 from samix.training.config import resolve

@@ -20,8 +20,8 @@ from samix.evaluation import (
     estimates,
     measure_cost,
 )
-from samix.evaluation.cost_settings import parse_settings
-from samix.report.cost import draw_cost
+from samix.evaluation.cost.figure import draw_cost
+from samix.evaluation.cost.settings import parse_settings
 from samix.training import Terminal
 from samix.training.run_folder import write_json
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from samix.report.cost import short_number
+from samix.evaluation.cost.figure import short_number
 
 from .summary import cell, say
 

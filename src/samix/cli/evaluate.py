@@ -23,7 +23,7 @@ from samix.evaluation import (
     open_encoder,
 )
 from samix.evaluation.budgets import parse_budgets
-from samix.report.probes import draw_evaluation
+from samix.evaluation.figure import draw_evaluation
 from samix.training import Terminal
 from samix.training.progress import clock
 from samix.training.run_folder import write_json

@@ -1,14 +1,11 @@
 """How good a trained network is (classifiers, probes of encoders), and what training costs."""
 
-from .classification import ClassificationResult, evaluate_classifiers
-from .cost import CostOptions, estimates, measure_cost
-from .cost_numbers import RunPlan
-from .cost_step import Workload
+from .cost import CostOptions, RunPlan, Workload, estimates, measure_cost
 from .embeddings import Machine
+from .encoder import Encoder, open_encoder
+from .evaluate import EvaluateOptions, evaluate
 from .finetune import FinetuneOptions
-from .options import EvaluateOptions
-from .protocols import evaluate
-from .source import Encoder, open_encoder
+from .metrics import ClassificationResult, evaluate_classifiers
 
 __all__ = [
     "ClassificationResult",

@@ -20,10 +20,9 @@ from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Augmentation
 from samix.errors import InputError
 
-from .classification import ClassificationResult, evaluate_classifiers
-from .embeddings import Machine, Photos
-from .progress import Progress
-from .source import Encoder
+from .embeddings import Machine, Photos, Progress
+from .encoder import Encoder
+from .metrics import ClassificationResult, evaluate_classifiers
 
 _WARMUP = 0.05  # share of the steps with rising rate
 _HEAD_SCALE = 0.01  # standard deviation of the head's first weights

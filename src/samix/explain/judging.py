@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samix.evaluation.progress import Progress
+from samix.evaluation.embeddings import Progress
 from samix.mixing import blend
 from samix.policies import create_policy
 from samix.report.explain_data import Confidence, Confusion, Judged, Mix

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from samix.evaluation.progress import Progress
+from samix.evaluation.embeddings import Progress
 
 from .photos import RunPhotos
 from .subject import Subject

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from samix.evaluation.progress import Progress
+from samix.evaluation.embeddings import Progress
 from samix.report.explain_data import MixerStudy, Sweep
 
 from .heat import Looker

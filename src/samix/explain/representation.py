@@ -11,7 +11,7 @@ from torch import Tensor
 
 from samix.data import train_view
 from samix.data.sampling import random_keys
-from samix.evaluation.progress import Progress
+from samix.evaluation.embeddings import Progress
 from samix.policies import create_policy
 from samix.report.explain_data import MapStudy, Route, Spread
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from samix.data.views import Channels
 from samix.errors import InputError
-from samix.evaluation.weights import load_weights
+from samix.evaluation.encoder import load_weights
 from samix.methods import RIVALS, scaled
 from samix.methods.mix_step import look
 from samix.methods.step import find_cost

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samix.evaluation.progress import Progress
+from samix.evaluation.embeddings import Progress
 from samix.report.explain_data import Inside, Seen, SeenMix
 
 from .heat import Looker

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from samix.errors import InputError
-from samix.evaluation.progress import Progress, Quiet
+from samix.evaluation.embeddings import Progress, Quiet
 from samix.report.explain_data import Explanation
 
 from .heat import open_class_looker, open_looker

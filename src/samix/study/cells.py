@@ -19,10 +19,9 @@ from torch import Tensor
 
 from samix.data import ImageSet, Splits, labelled_subset, read_splits
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Photos, embed
+from samix.evaluation.embeddings import Machine, Photos, Quiet, embed
+from samix.evaluation.encoder import open_encoder
 from samix.evaluation.linear import Labelled, fit_probe
-from samix.evaluation.progress import Quiet
-from samix.evaluation.source import open_encoder
 from samix.files import sweep, within
 from samix.shown import name_of
 from samix.stopping import Interrupted

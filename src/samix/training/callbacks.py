@@ -23,7 +23,7 @@ import torch.distributed as dist
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from samix.errors import InputError
-from samix.evaluation.weights import DAMAGED
+from samix.evaluation.encoder import DAMAGED
 from samix.files import whole_file
 from samix.guard import REPAIRS, Guard
 from samix.report.guard import draw_guard

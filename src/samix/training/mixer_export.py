@@ -13,7 +13,7 @@ import torch
 from samix._version import __version__
 from samix.data.splits import read_table
 from samix.errors import InputError
-from samix.evaluation.weights import load_weights
+from samix.evaluation.encoder import load_weights
 from samix.networks import PretrainedMixer, Tap, pretrained_mixer
 from samix.networks.described import create_described, described_mixer
 from samix.plain_json import read_json

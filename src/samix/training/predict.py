@@ -16,8 +16,8 @@ from samix.data import ImageSet, View, eval_view
 from samix.data.reading import threaded
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
+from samix.evaluation.encoder import load_weights, read_weights
 from samix.evaluation.model_file import read_model
-from samix.evaluation.weights import load_weights, read_weights
 from samix.files import whole_file
 from samix.networks import in_format, settle_format
 from samix.networks.described import create_described

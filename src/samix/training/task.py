@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from samix.data import View
 from samix.data.loaders import as_it_is
-from samix.evaluation.classification import precision
+from samix.evaluation.metrics import precision
 from samix.methods import SelfSupervisedMethod, StepOutput, SupervisedMethod
 from samix.mixing import MixPlan
 

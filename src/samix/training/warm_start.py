@@ -23,8 +23,8 @@ from samix.data.image_set import Progress
 from samix.data.splits import read_table
 from samix.data.store import kept_set
 from samix.errors import InputError
+from samix.evaluation.encoder import read_weights
 from samix.evaluation.model_file import read_model
-from samix.evaluation.weights import read_weights
 from samix.methods import RIVALS
 from samix.networks import built_in_mixers, is_pretrained_mixer, update_average
 from samix.policies import POLICIES, LearnedPolicy

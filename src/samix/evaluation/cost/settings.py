@@ -11,14 +11,12 @@ import torch
 from torch import nn
 
 from samix.errors import InputError
+from samix.evaluation.embeddings import Machine, Progress
 from samix.methods import COSTS, RIVALS, create_method
 from samix.networks import is_pretrained_mixer, tap_features
 from samix.policies import POLICIES, nearest, policy_options
 
-from .cost_plain import QUEUE, plain_step
-from .cost_step import TrainingStep, Workload, told
-from .embeddings import Machine
-from .progress import Progress
+from .workload import QUEUE, TrainingStep, Workload, plain_step, told
 
 PLAIN = "plain"
 """Training without samix in torch's default memory format: what the multiples are of."""

@@ -25,18 +25,18 @@ from typing import Any
 import torch
 
 from samix.errors import InputError
+from samix.evaluation.embeddings import Machine
 
-from .cost_numbers import Memory
-from .cost_settings import create_step
-from .cost_step import Workload, out_of_memory, told
-from .embeddings import Machine
+from .numbers import Memory
+from .settings import create_step
+from .workload import Workload, out_of_memory, told
 
 _STEPS = 4  # the optimiser's state is there after the first
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _GIVE_BACK = {
     "MALLOC_MMAP_THRESHOLD_": "65536"
 }  # of glibc: what is larger is given back when freed
-_CHILD = "samix.evaluation.cost_memory_child"
+_CHILD = "import sys; from samix.evaluation.cost.memory import child; sys.exit(child())"
 
 
 def why_unmeasured(device: str) -> str | None:
@@ -62,11 +62,11 @@ def measure_memory(
     """Return the peak memory of a setting: on the CPU by a fresh process.
 
     Args:
-        setting: From :func:`samix.evaluation.cost_settings.parse_settings`.
+        setting: From :func:`samix.evaluation.cost.settings.parse_settings`.
         workload: What is trained.
         machine: Device and precision.
         threads: Of the fresh process.
-        channels_last: See :func:`samix.evaluation.cost_settings.create_step`.
+        channels_last: See :func:`samix.evaluation.cost.settings.create_step`.
 
     Raises:
         InputError: The memory does not suffice.
@@ -79,8 +79,8 @@ def measure_memory(
         "autocast": None if machine.autocast is None else str(machine.autocast).split(".")[-1],
         "threads": threads,
     }
-    done = subprocess.run(  # noqa: S603 - this very Python and a module of samix
-        [sys.executable, "-m", _CHILD, json.dumps(task)],
+    done = subprocess.run(  # noqa: S603 - this very Python, and this file
+        [sys.executable, "-c", _CHILD, json.dumps(task)],
         env={**os.environ, **_GIVE_BACK},
         capture_output=True,
         text=True,
@@ -102,10 +102,10 @@ def memory_here(
     """Return the peak memory of a setting, measured in this process.
 
     Args:
-        setting: From :func:`samix.evaluation.cost_settings.parse_settings`.
+        setting: From :func:`samix.evaluation.cost.settings.parse_settings`.
         workload: What is trained.
         machine: "cpu" under Linux, or a CUDA device.
-        channels_last: See :func:`samix.evaluation.cost_settings.create_step`.
+        channels_last: See :func:`samix.evaluation.cost.settings.create_step`.
     """
     small = replace(workload, batch_size=2)
     with told(workload, f"setting '{setting}'", stepping=True):
@@ -151,3 +151,16 @@ def _resident(field: str) -> int:
         if line.startswith(field):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"{field} is not in {_STATUS}")
+
+
+def child() -> int:
+    """Do the task of a fresh process, its argument, print the result as JSON; return the exit code.
+
+    It is 2, after one sentence, where the task cannot be done.
+    """
+    try:
+        print(json.dumps(run_task(sys.argv[1])))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from samix.report.probes import draw_evaluation
+from samix.evaluation.figure import draw_evaluation
 
 
 def spread(*values):

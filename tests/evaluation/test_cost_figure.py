@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from samix.report.cost import draw_cost, short_number
+from samix.evaluation.cost.figure import draw_cost, short_number
 
 
 def row(kind: str, ratio: float, *, memory: bool = True) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from samix.errors import InputError
-from samix.evaluation.source import open_encoder
+from samix.evaluation.encoder import open_encoder
 from samix.networks import MomentumEncoder
 from samix.training.run_folder import write_model
 

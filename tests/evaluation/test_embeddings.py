@@ -5,10 +5,16 @@ import torch
 from torch import nn
 
 from samix.data import make_splits, open_images
-from samix.evaluation.baselines import calibrate, pixel_embeddings, random_embeddings
-from samix.evaluation.embeddings import Embeddings, Machine, Photos
-from samix.evaluation.progress import Quiet
-from samix.evaluation.source import open_encoder
+from samix.evaluation.embeddings import (
+    Embeddings,
+    Machine,
+    Photos,
+    Quiet,
+    calibrate,
+    pixel_embeddings,
+    random_embeddings,
+)
+from samix.evaluation.encoder import open_encoder
 
 from .conftest import MAKE, tiny_model
 

@@ -11,11 +11,9 @@ from PIL import Image
 from samix.data import make_splits, open_images, write_splits
 from samix.errors import InputError
 from samix.evaluation.budgets import parse_budgets
+from samix.evaluation.encoder import open_encoder
+from samix.evaluation.evaluate import EvaluateOptions, divide, evaluate
 from samix.evaluation.finetune import FinetuneOptions
-from samix.evaluation.options import EvaluateOptions
-from samix.evaluation.parts import divide
-from samix.evaluation.protocols import evaluate
-from samix.evaluation.source import open_encoder
 
 from .conftest import MAKE
 

@@ -1,42 +1,40 @@
-"""What training costs on this machine: time, images a second and peak memory, over plain training.
-
-Whole training steps are measured on random images that are there already: no photos are read or
-augmented, nothing is validated. Steps of all settings are interleaved in one process, in an order
-that is drawn anew for each round, so that whatever else the machine does hits all of them alike.
-"""
+"""One measurement of cost: the settings in turn, their memory, and what the reader must know."""
 
 from __future__ import annotations
 
+import os
+import platform
+import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from samix.errors import InputError
+from samix.evaluation.embeddings import Machine, Progress, Quiet
 
-from .cost_machine import describe_machine
-from .cost_memory import measure_memory, why_unmeasured
-from .cost_numbers import Memory, RunPlan, cost_rows, estimate, fastest
-from .cost_settings import (
+from .memory import measure_memory, why_unmeasured
+from .numbers import Memory, RunPlan, cost_rows, estimate, fastest
+from .settings import (
     PLAIN,
     PLAIN_CHANNELS_LAST,
     PLAINS,
+    create_step,
     default_settings,
     kind_of,
     parse_settings,
     refuse_unusable,
 )
-from .cost_step import Workload
-from .cost_time import measure_time
-from .embeddings import Machine
-from .progress import Progress, Quiet
+from .workload import TrainingStep, Workload, told
 
 LEAST_STEPS = 30
 """Steps of each setting below which a note says that they are few."""
 _WAVERING = 0.2  # distance of the quartiles, as a share of the ratio, that is worth a note
-
+_PROCESSOR = Path("/proc/cpuinfo")
 Rows = Mapping[str, Mapping[str, Any]]
 
 
@@ -47,7 +45,7 @@ class CostOptions:
     Attributes:
         workload: What is trained in each step.
         settings: What is measured beside plain training; see
-            :func:`samix.evaluation.cost_settings.parse_settings`.
+            :func:`samix.evaluation.cost.settings.parse_settings`.
         steps: Measured steps of each setting, at least 2.
         warmup: Steps of each setting before them, at least 1.
         threads: Of torch on the CPU; None leaves them as they are.
@@ -146,6 +144,78 @@ def estimates(plan: RunPlan, rows: Rows) -> dict[str, Any]:
     return {**asdict(plan), "rows": runs}
 
 
+def measure_time(
+    settings: Sequence[str],
+    workload: Workload,
+    machine: Machine,
+    *,
+    rounds: tuple[int, int],
+    channels_last: bool,
+    progress: Progress,
+) -> dict[str, list[float]]:
+    """Return the seconds of each measured step by setting.
+
+    In each round every setting does one step, in an order that is drawn anew, so that whatever else
+    the machine does hits all of them alike and none always follows the same other one.
+
+    Args:
+        settings: From :func:`samix.evaluation.cost.settings.parse_settings`.
+        workload: What is trained.
+        machine: Device and precision.
+        rounds: How many warm up, and how many are measured.
+        channels_last: See :func:`samix.evaluation.cost.settings.create_step`.
+        progress: Where to show it.
+
+    Raises:
+        InputError: A setting cannot be trained so, or memory runs out.
+    """
+    warmup, measured = rounds
+    steps = {
+        name: create_step(name, workload, machine, channels_last=channels_last) for name in settings
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in settings}
+    order, dice = list(settings), random.Random(workload.seed)  # noqa: S311 - no secret
+    begin, total = time.monotonic(), warmup + measured
+    for done in range(total):
+        dice.shuffle(order)
+        for name in order:
+            with told(workload, f"setting '{name}'", stepping=True):
+                spent = timed(steps[name])
+            if done >= warmup:
+                seconds[name].append(spent)
+        left = (time.monotonic() - begin) / (done + 1) * (total - done - 1)
+        progress.work(f"step {done + 1}/{total} of each, {left:.0f} s left", done + 1, total)
+    return seconds
+
+
+def timed(step: TrainingStep) -> float:
+    """Return the seconds of one step, with all that the device has to do for it."""
+    step.finish()
+    start = time.perf_counter()
+    step()
+    step.finish()
+    return time.perf_counter() - start
+
+
+def describe_machine(machine: Machine) -> dict[str, Any]:
+    """Return what a reader must know to compare times: plain values.
+
+    Args:
+        machine: Device and precision; threads are those that torch has now.
+    """
+    device = machine.device
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    return {
+        "device": device,
+        "name": name,
+        "precision": "float32" if machine.autocast is None else str(machine.autocast).split(".")[1],
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "torch": torch.__version__,
+    }
+
+
 def _memory(
     names: Sequence[str], options: CostOptions, machine: Machine, progress: Progress
 ) -> dict[str, Memory]:
@@ -213,3 +283,13 @@ def _notes(options: CostOptions, device: str, unmeasured: str | None, rows: Rows
             "works on this machine, or more --steps are needed."
         )
     return notes
+
+
+def _processor() -> str:
+    """Return the name of the processor, or its kind where the system does not tell more."""
+    if _PROCESSOR.is_file():
+        for line in _PROCESSOR.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

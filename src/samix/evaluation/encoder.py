@@ -1,9 +1,11 @@
-"""What is evaluated: the encoder of a run, of timm, or of a checkpoint file."""
+"""What is evaluated: the encoder of a run, of timm, or of a checkpoint file; files of weights."""
 
 from __future__ import annotations
 
 import difflib
 import logging
+import pickle
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +14,9 @@ from typing import Any, cast
 
 import timm
 import torch
-from torch import nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from samix.data.views import Channels
 from samix.errors import InputError
@@ -20,8 +24,15 @@ from samix.networks import Standardised, create_backbone
 from samix.networks.described import create_described
 
 from .model_file import read_model
-from .weights import SUFFIXES, load_weights, read_weights
 
+SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".bin")
+DAMAGED = (
+    OSError, RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError,
+    struct.error, MemoryError,
+)  # fmt: skip
+"""What torch.load raises of a file that it cannot read, beside pickle.UnpicklingError."""
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_PREFIXES = ("module.", "_orig_mod.", "model.")
 _LEAST_SIZE = 8  # px, of photos as samix.data reads them
 _SMALL_SIZE = 32  # px, of a small stem where nothing else is said
 
@@ -76,7 +87,7 @@ class _Make:
             return create_backbone(
                 self.backbone,
                 num_classes=0,
-                stem=cast(Any, self.stem),
+                stem=cast("Any", self.stem),
                 image_size=self.image_size,
                 pretrained=pretrained,
                 model_kwargs=self.model_kwargs,
@@ -122,6 +133,68 @@ def open_encoder(
         raise InputError(f"there is no checkpoint file '{source}'; check its path")
     _refuse(make, ("backbone", "stem"), f"the published weights of '{source}'")
     return _open_timm(str(source), make)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the state dict in a file.
+
+    What training scripts put around it is taken off: a dictionary with the entry "state_dict" or
+    "model", and "module." before each name.
+
+    Args:
+        path: A .safetensors file or one of torch.save.
+
+    Raises:
+        InputError: It cannot be read, or holds no state dict.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"'{path}' holds more than tensors, or is damaged, and is not read, since that could "
+            "run code; save its state dict alone, e.g. as .safetensors"
+        ) from error
+    except (*DAMAGED, SafetensorError) as error:
+        raise InputError(f"'{path}' is damaged or not a file of weights") from error
+    state = _unwrapped(content)
+    if not state:
+        raise InputError(
+            f"'{path}' holds no state dict (names and tensors); save model.state_dict() into it"
+        )
+    return state
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Put weights into a network without a classifier; a classifier in the weights is left out.
+
+    Args:
+        network: A timm model with ``num_classes=0``.
+        state: From :func:`read_weights`.
+        origin: What the weights are called in a complaint.
+
+    Raises:
+        InputError: Names or shapes differ.
+    """
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    heads = _classifier_names(network)
+    found = {
+        name: value
+        for name, value in state.items()
+        if name in wanted or not name.startswith(tuple(f"{head}." for head in heads))
+    }
+    shapes = {name: tuple(value.shape) for name, value in found.items()}
+    differing = [k for k in (*wanted, *shapes) if wanted.get(k) != shapes.get(k)]
+    if differing:
+        name = differing[0]
+        raise InputError(
+            f"{origin} does not fit the network: {len(set(differing))} entries differ, such as "
+            f"{name}: {_shape(shapes.get(name))} in the file, {_shape(wanted.get(name))} in the "
+            "network; check --backbone, --model-kwargs, --stem and --image-size"
+        )
+    network.load_state_dict(found)
 
 
 def _refuse(make: _Make, names: tuple[str, ...], what: str) -> None:
@@ -251,7 +324,7 @@ def _encoder(
     splits: Path | None = None,
 ) -> Encoder:
     """Return the encoder, checked to give one embedding a photo at its image size."""
-    wanted = cast(Any, timm).data.resolve_model_data_config(network)
+    wanted = cast("Any", timm).data.resolve_model_data_config(network)
     size = make.image_size or (_SMALL_SIZE if make.stem else int(wanted["input_size"][-1]))
     mean, std = channels or (_channels(wanted["mean"]), _channels(wanted["std"]))
     description = {
@@ -297,3 +370,30 @@ def _channels(values: Any) -> Channels:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
+
+
+def _unwrapped(content: Any) -> dict[str, Tensor]:
+    """Return the names and tensors in what a file holds; empty where there are none."""
+    while isinstance(content, Mapping):
+        inner = [content[word] for word in _WRAPPERS if isinstance(content.get(word), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    if not isinstance(content, Mapping) or not content:
+        return {}
+    if not all(isinstance(value, Tensor) for value in content.values()):
+        return {}
+    state = {str(name): value for name, value in content.items()}
+    while prefix := next((p for p in _PREFIXES if all(k.startswith(p) for k in state)), None):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _classifier_names(network: nn.Module) -> tuple[str, ...]:
+    """Return what the classifiers of a timm model are called."""
+    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape)) or "a number"

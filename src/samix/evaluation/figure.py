@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
-from .saving import save
+from samix.report.saving import save
 
 _ENCODER, _FINETUNE, _BASELINE, _DOT = "#3b6ea8", "#d1731f", "#a9a9a9", "#333333"
 _INCH = 4.4  # height of the figure
@@ -24,7 +24,7 @@ def draw_evaluation(path: str | Path, result: Mapping[str, Any], *, title: str =
 
     Args:
         path: The PNG file to write; it appears as a whole or not at all.
-        result: From :func:`samix.evaluation.protocols.evaluate`.
+        result: From :func:`samix.evaluation.evaluate.evaluate`.
         title: Line above all.
     """
     curves = [
