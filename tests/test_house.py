@@ -16,7 +16,7 @@ import house
 
 SHORT = {
     "samix.cli.mixer", "samix.cli.policies_options", "samix.cli.pretrain", "samix.cli.ui_context",
-    "samix.cli.values", "samix.evaluation.cost_memory_child", "samix.evaluation.progress",
+    "samix.cli.values", "samix.evaluation.cost_memory_child", "samix.evaluation.embeddings",
     "samix.report.poc_words", "samix.report.saving", "samix.study.levels", "samix.training.batches",
 }  # fmt: skip
 PREFIXES = {
