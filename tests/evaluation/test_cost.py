@@ -117,8 +117,12 @@ def test_settings_are_read_from_words():
         "none", "cutmix", "samix-fast", "samix-full + clean branch",
     )  # fmt: skip
     assert parse_settings(["mixco"], "moco") == ("mixco",)
+    assert parse_settings(["mixup+cheap", "mixup + share"], "supervised") == (
+        "mixup + cheap", "mixup + share",
+    )  # fmt: skip
+    assert method_arguments("mixup + cheap") == {"policy": "mixup", "clean_branch": "cheap"}
     assert method_arguments("samix-full + clean branch") == {
-        "policy": "samix", "cost": "full", "clean_branch": True,
+        "policy": "samix", "cost": "full", "clean_branch": "branch",
     }  # fmt: skip
     assert method_arguments("mixup") == {"policy": "mixup"}
     assert [kind_of(n) for n in ("plain channels-last", "mixup", "i-mix", "samix-fast", "a/b")] == [

@@ -12,7 +12,7 @@ from torch import nn
 
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine, Progress
-from samix.methods import COSTS, RIVALS, create_method
+from samix.methods import CLEAN_BRANCHES, COSTS, RIVALS, create_method
 from samix.networks import is_pretrained_mixer, tap_features
 from samix.policies import POLICIES, nearest, policy_options
 
@@ -24,8 +24,10 @@ PLAIN_CHANNELS_LAST = "plain channels-last"
 """The same in the other memory format, in which samix runs convolutions on the CPU."""
 PLAINS = (PLAIN, PLAIN_CHANNELS_LAST)
 """Both."""
-CLEAN_BRANCH = " + clean branch"
-"""Ends the name of a setting whose encoder also learns from the unmixed images."""
+_PLUS = " + "
+"""Stands before the way in which an encoder also learns from the unmixed images."""
+_CLEAN = {"clean branch": "branch", **{name: name for name in CLEAN_BRANCHES if name != "branch"}}
+"""How a setting is called, and the name of its clean branch."""
 _LEARNED = {f"samix-{cost}": cost for cost in COSTS}
 
 
@@ -44,7 +46,7 @@ def default_settings() -> tuple[str, ...]:
 
 def kind_of(setting: str) -> Literal["plain", "rule", "learned"]:
     """Return what a setting is: training without samix, a rule by hand, or a Mixer."""
-    name = setting.removesuffix(CLEAN_BRANCH)
+    name = setting.partition(_PLUS)[0]
     if name in PLAINS:
         return "plain"
     by_hand = name in RIVALS or (name in POLICIES and "channels" not in policy_options(name))
@@ -57,8 +59,8 @@ def parse_settings(words: Iterable[str], method: str) -> tuple[str, ...]:
     Args:
         words: Names, separated by commas within a word: plain, plain channels-last, policies
             (samix as samix-fast, samix-seldom and samix-full), rivals of a self-supervised method,
-            or folders of pre-trained Mixers; with "+clean" at the end, the encoder also learns from
-            the unmixed images.
+            or folders of pre-trained Mixers; with "+clean" at the end, or the name of another clean
+            branch such as "+cheap", the encoder also learns from the unmixed images.
         method: Name in :data:`samix.METHODS`.
 
     Raises:
@@ -91,18 +93,22 @@ def _parsed(text: str, method: str) -> str:
         )
     if not plus:
         return name
-    if addition not in ("clean", "clean branch") or name in PLAINS:
-        raise InputError(f"setting '{text}' cannot be read; write 'samix-full+clean', for instance")
-    return f"{name}{CLEAN_BRANCH}"
+    how = {"clean": "clean branch", "branch": "clean branch"}.get(addition, addition)
+    if how not in _CLEAN or name in PLAINS:
+        raise InputError(
+            f"setting '{text}' cannot be read; write 'samix-full+clean', for instance, or one of "
+            f"{', '.join(_CLEAN)} after the plus"
+        )
+    return f"{name}{_PLUS}{how}"
 
 
 def method_arguments(setting: str) -> dict[str, Any]:
     """Return the arguments of :func:`samix.create_method` that make a setting what it is."""
-    name = setting.removesuffix(CLEAN_BRANCH)
+    name, _, how = setting.partition(_PLUS)
     own: dict[str, Any] = {"policy": name}
     if name in _LEARNED:
         own = {"policy": "samix", "cost": _LEARNED[name]}
-    return own if name == setting else {**own, "clean_branch": True}
+    return {**own, "clean_branch": _CLEAN[how]} if how else own
 
 
 def create_step(
