@@ -237,7 +237,7 @@ class Marked:
     mask: Mask
 
 
-Draw = Callable[[np.random.Generator, Plane, float], Marked]
+DrawDefect = Callable[[np.random.Generator, Plane, float], Marked]
 
 
 @lru_cache(maxsize=4)
@@ -519,7 +519,7 @@ def dent(rng: np.random.Generator, plane: Plane, unit: float) -> Marked:
     return Marked((plane + strength * slope).astype(np.float32), _unchanged(plane), bell > 0.1)
 
 
-DEFECTS: dict[str, Draw] = {
+DEFECTS: dict[str, DrawDefect] = {
     "blowhole": blowhole,
     "crack": crack,
     "dent": dent,

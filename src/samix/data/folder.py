@@ -30,7 +30,7 @@ IMAGE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class FolderReader:
-    """Reads photos below a root folder by position."""
+    """Reads photos by position: files below a root folder, or of any place where it is empty."""
 
     root: str
     keys: tuple[str, ...]
@@ -53,23 +53,6 @@ class FolderReader:
         except OSError as error:
             msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
             raise CorruptImageError(msg) from error
-
-
-@dataclass(frozen=True)
-class FileReader:
-    """Reads photos from files by position."""
-
-    files: tuple[str, ...]
-    max_megapixels: int = MAX_MEGAPIXELS
-
-    def __call__(self, index: int) -> Image.Image:
-        """Return the photo at a position."""
-        return self.reduced(index)
-
-    def reduced(self, index: int, side: int | None = None) -> Image.Image:
-        """Return the photo at a position for a copy of a side in px; None is in full."""
-        file = self.files[index]
-        return decode(file, file, side=side, max_megapixels=self.max_megapixels)
 
 
 @dataclass(frozen=True)
@@ -181,18 +164,16 @@ def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS)
         targets=(NO_LABEL,) * len(files),
         given_split=(None,) * len(files),
         given_group=(None,) * len(files),
-        read=FileReader(files, max_megapixels),
+        read=FolderReader("", files, max_megapixels),
     )
 
 
 def _folders(top: Path) -> list[str]:
-    """Return the names of the visible folders in one folder, in natural order."""
     names = [e.name for e in os.scandir(top) if e.is_dir() and not e.name.startswith(".")]
     return sorted(names, key=natural_key)
 
 
 def _photos_here(top: Path) -> list[str]:
-    """Return the names of the photos directly in one folder, in natural order."""
     names = [e.name for e in os.scandir(top) if e.is_file() and _is_photo(e.name)]
     return sorted(names, key=natural_key)
 
@@ -280,7 +261,9 @@ def _files_of(word: str) -> list[str]:
     """Return the photos that a folder or file stands for."""
     path = Path(word).expanduser()
     if not word or not path.exists():
-        raise InputError(f"there is no photo or folder '{word}'{_hint(path)}")
+        near = name_like(path)
+        hint = f"; did you mean '{path.parent / near}'?" if near else ""
+        raise InputError(f"there is no photo or folder '{word}'{hint}")
     if not path.is_dir():
         return [os.path.normpath(path)]
     try:
@@ -299,8 +282,8 @@ def _refuse(error: OSError) -> None:
     raise error
 
 
-def _hint(path: Path) -> str:
-    """Return the nearest name beside a path that is not there."""
+def name_like(path: Path, *more: str) -> str | None:
+    """Return the name beside a path that is not there which it resembles, or one of some more."""
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, beside, n=1)
-    return f"; did you mean '{path.parent / near[0]}'?" if near else ""
+    near = difflib.get_close_matches(path.name, [*beside, *more], n=1)
+    return near[0] if near else None

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from samix.data.duplicates.leakage import Leakage, find_leakage
+from samix.data.duplicates.leakage import Leakage, counted, find_leakage
 from samix.data.duplicates.search import Announce, Duplicates, find_duplicates
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName
-from samix.data.splits import find_groups
+from samix.data.splits import find_groups, members_of
 
 TEST_SHARE = 0.2  # of the parts, that a new split gives to the test
 _TRAIN_SHARE = 0.65  # of the photos, that a new split gives to train
@@ -82,7 +81,7 @@ class Check:
     @property
     def parts(self) -> int:
         """Number of independent parts of all photos."""
-        return _parts(self.groups, range(len(self.images)))
+        return len(members_of(range(len(self.images)), self.groups))
 
     @property
     def known_at_random(self) -> float | None:
@@ -92,26 +91,26 @@ class Check:
         """
         if "test" in self.images.given_split:
             return None
-        sizes = Counter(_part(self.groups, i) for i in range(len(self.images)))
-        unknown = sum(n * (1 - _TRAIN_SHARE) ** (n - 1) for n in sizes.values())
+        parts = members_of(range(len(self.images)), self.groups).values()
+        unknown = sum(len(part) * (1 - _TRAIN_SHARE) ** (len(part) - 1) for part in parts)
         return 1 - unknown / len(self.images)
 
     def problems(self) -> list[str]:
         """Return what makes results untrustworthy, a sentence each."""
         found = []
         if self.corrupt:
-            found.append(f"{_count(len(self.corrupt), 'photo')} cannot be read.")
+            found.append(f"{counted(len(self.corrupt), 'photo')} cannot be read.")
         if self.leakage is not None and self.leakage.groups:
             found.append(f"The given parts share photos: {self.leakage.sentence()}.")
         if self.shared_groups:
             found.append(
-                f"{_count(len(self.shared_groups), 'group')} of {self.grouping} "
+                f"{counted(len(self.shared_groups), 'group')} of {self.grouping} "
                 f"{_verb(len(self.shared_groups), 'lie')} in several given parts, such as "
                 f"'{self.shared_groups[0]}'."
             )
         if self.disagreeing:
             found.append(
-                f"{_count(len(self.disagreeing), 'group')} of duplicates "
+                f"{counted(len(self.disagreeing), 'group')} of duplicates "
                 f"{'has' if len(self.disagreeing) == 1 else 'have'} labels that disagree."
             )
         return found
@@ -202,7 +201,7 @@ def _classes(images: ImageSet, groups: Sequence[str | None]) -> list[ClassCount]
         ClassCount(
             name=names[target],
             photos=len(photos),
-            parts=_parts(groups, photos),
+            parts=len(members_of(photos, groups)),
             test_parts=_test_parts(images, groups, photos),
             by_split={
                 side: count
@@ -215,25 +214,14 @@ def _classes(images: ImageSet, groups: Sequence[str | None]) -> list[ClassCount]
     ]
 
 
-def _parts(groups: Sequence[str | None], photos: Sequence[int]) -> int:
-    return len({_part(groups, i) for i in photos})
-
-
-def _part(groups: Sequence[str | None], photo: int) -> str | int:
-    group = groups[photo]
-    return photo if group is None else group
-
-
 def _test_parts(images: ImageSet, groups: Sequence[str | None], photos: Sequence[int]) -> int:
     """Return the independent test parts among photos of one class."""
     if "test" not in images.given_split:
-        return round(TEST_SHARE * _parts(groups, photos))
-    elsewhere = {
-        _part(groups, i)
-        for i, side in enumerate(images.given_split)
-        if side is not None and side != "test"
-    }
-    return len({_part(groups, i) for i in photos if images.given_split[i] == "test"} - elsewhere)
+        return round(TEST_SHARE * len(members_of(photos, groups)))
+    given = list(enumerate(images.given_split))
+    elsewhere = members_of((i for i, side in given if side not in (None, "test")), groups)
+    inside = members_of((i for i in photos if images.given_split[i] == "test"), groups)
+    return len(inside.keys() - elsewhere.keys())
 
 
 def _labels(images: ImageSet, group: Sequence[int]) -> set[int]:
@@ -251,12 +239,8 @@ def _shared(images: ImageSet, groups: Sequence[str | None]) -> list[str]:
 
 def imbalance(classes: Sequence[ClassCount]) -> float:
     """Return how many times more photos the largest class has than the smallest that has any."""
-    counts = Counter({count.name: count.photos for count in classes if count.photos})
-    return max(counts.values()) / min(counts.values()) if counts else 1.0
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    photos = [count.photos for count in classes if count.photos]
+    return max(photos) / min(photos) if photos else 1.0
 
 
 def _verb(number: int, word: str) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from samix.data.image_set import ImageSet, Progress
-from samix.data.sampling import EpochSampler, class_weights, random_keys, worker_generator
+from samix.data.sampling import EpochSampler, class_weights, random_keys
 from samix.data.splits import Splits
 from samix.data.store import PhotoStore
 from samix.data.two_views import TwoViews
@@ -206,18 +206,8 @@ def build_view_loader(
     sampler = EpochSampler(
         len(dataset), seed=loading.seed, rank=loading.rank, world_size=loading.world_size
     )
-    loader = DataLoader(
-        dataset,
-        batch_size=batch_size,
-        sampler=sampler,
-        drop_last=len(sampler) > batch_size,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        collate_fn=as_it_is,
-        generator=worker_generator(loading.seed),
-        worker_init_fn=leave_to_the_first_process,
-    )
-    return loader, notes
+    drop_last = len(sampler) > batch_size
+    return _batches(dataset, sampler, batch_size, workers, drop_last=drop_last), notes
 
 
 def keep_photos(
@@ -285,15 +275,21 @@ def _loader(
     sampler = EpochSampler(len(part), seed=loading.seed, shuffle=shuffle, weights=weights, **ranks)
     # Batch statistics of a single photo mean nothing, so such a rest is left out in training.
     single_rest = shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1
+    return _batches(part, sampler, batch_size, workers, drop_last=single_rest)
+
+
+def _batches(
+    part: Dataset[Batch], sampler: EpochSampler, batch_size: int, workers: int, *, drop_last: bool
+) -> DataLoader[Batch]:
     return DataLoader(
         part,
         batch_size=batch_size,
         sampler=sampler,
-        drop_last=single_rest,
+        drop_last=drop_last,
         num_workers=workers,
         persistent_workers=workers > 0,
         collate_fn=as_it_is,
-        generator=worker_generator(loading.seed),
+        generator=torch.Generator().manual_seed(sampler.seed),  # not the global random state
         worker_init_fn=leave_to_the_first_process,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from samix.data.demo import open_demo
-from samix.data.folder import open_folder
+from samix.data.folder import name_like, open_folder
 from samix.data.image_set import NO_LABEL, ImageSet, Progress, ReadPhoto, read_reduced
 from samix.data.parquet import open_parquet
 from samix.data.reading import MAX_MEGAPIXELS, check_limit, find_corrupt
@@ -21,7 +20,7 @@ from samix.data.timm_names import PREFIXES, open_timm
 from samix.errors import InputError
 
 LeftOut = Callable[[str, str], None]
-Source = tuple[str, ImageSet]
+PrefixedSet = tuple[str, ImageSet]
 """A set and the prefix of its keys, such as the path of its folder."""
 _NAMED = 3  # how many unreadable photos a message names
 
@@ -132,9 +131,8 @@ def _on_disk(path: Path, need_labels: bool, max_megapixels: int) -> tuple[ImageS
 
 def _missing(spec: str, path: Path) -> str:
     """Return the sentence for a path that is not there, with the nearest name beside it."""
-    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, [*beside, "demo"], n=1)
-    guess = f"did you mean '{near[0]}'" if near else "give a folder, a timm data set name or 'demo'"
+    near = name_like(path, "demo")
+    guess = f"did you mean '{near}'" if near else "give a folder, a timm data set name or 'demo'"
     return f"no such folder or image set: '{spec}'; {guess}"
 
 
@@ -181,7 +179,7 @@ class _Readers:
         return read_reduced(self.readers[at], index - self.starts[at], side)
 
 
-def join_images(sources: Sequence[Source]) -> ImageSet:
+def join_images(sources: Sequence[PrefixedSet]) -> ImageSet:
     """Return the photos of several sets, one set after another, without their classes.
 
     Args:
@@ -201,7 +199,7 @@ def join_images(sources: Sequence[Source]) -> ImageSet:
     )
 
 
-def join_splits(sources: Sequence[Source], splits: Sequence[Splits]) -> Splits:
+def join_splits(sources: Sequence[PrefixedSet], splits: Sequence[Splits]) -> Splits:
     """Return the parts of :func:`join_images`, each set split by itself.
 
     Args:

@@ -165,12 +165,10 @@ def open_parquet(
 
 
 def _memory_for(size: int) -> int:
-    """Return how many bytes the photos of files of a size in bytes may take."""
     return min(MEMORY_LIMIT, max(_SMALL_SET, _UNPACKED * size))
 
 
 def _packed(metadata: pq.FileMetaData, column: str) -> int:
-    """Return how many bytes a column of a file has before it is decoded."""
     return sum(packed_size(metadata, column, group) for group in range(metadata.num_row_groups))
 
 
@@ -182,7 +180,6 @@ def _reader(
     kept: GroupCache,
     max_megapixels: int,
 ) -> ParquetReader:
-    """Return the reader of the photos of some files."""
     groups = tuple(
         (file, group) for file, one in enumerate(metadata) for group in range(one.num_row_groups)
     )

@@ -145,7 +145,6 @@ def strips(
 
 
 def _open(source: bytes | str | os.PathLike[str]) -> Image.Image:
-    """Read the header of a photo."""
     with _own_limit():
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 

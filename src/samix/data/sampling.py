@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
@@ -114,11 +113,6 @@ class EpochSampler(Sampler[tuple[int, int]]):
         order = np.resize(order, len(self) * self.world_size)[self.rank :: self.world_size]
         epoch = self.epoch
         return iter([(epoch, int(index)) for index in order])
-
-
-def worker_generator(seed: int) -> torch.Generator:
-    """Return the generator that a DataLoader uses instead of the global random state."""
-    return torch.Generator().manual_seed(seed)
 
 
 def class_weights(targets: Sequence[int], balance: float) -> NDArray[np.float64] | None:

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,20 @@ def labelled_subset(
     return tuple(sorted(chosen))
 
 
+def members_of(photos: Iterable[int], groups: Sequence[str | None]) -> dict[str | int, list[int]]:
+    """Return the photos of each group; one without a group is a group of its own, by its position.
+
+    Args:
+        photos: Positions.
+        groups: The group of each photo of the set.
+    """
+    members: dict[str | int, list[int]] = {}
+    for i in photos:
+        group = groups[i]
+        members.setdefault(i if group is None else group, []).append(i)
+    return members
+
+
 def find_groups(images: ImageSet, group_by: str | None) -> tuple[str | None, ...]:
     """Return the group of each photo.
 
@@ -362,10 +377,7 @@ def _divide(
     large ones first, and each goes to the part that still lacks most of the class; the last groups
     go to the parts that have none.
     """
-    members: dict[str | int, list[int]] = {}
-    for i in pool:
-        group = groups[i]
-        members.setdefault(i if group is None else group, []).append(i)
+    members = members_of(pool, groups)
     names = list(members)
     order = [names[i] for i in rng.permutation(len(names))]
     of_class: dict[int, list[str | int]] = {}
@@ -438,10 +450,7 @@ def _first_groups(
     photos: list[int], groups: tuple[str | None, ...], wanted: int, rng: np.random.Generator
 ) -> list[int]:
     """Take whole groups in random order until there are enough photos."""
-    members: dict[str | int, list[int]] = {}
-    for i in photos:
-        group = groups[i]
-        members.setdefault(i if group is None else group, []).append(i)
+    members = members_of(photos, groups)
     names = list(members)
     taken: list[int] = []
     for at in rng.permutation(len(names)):

@@ -108,7 +108,6 @@ def open_timm(
 def _open_torch(
     name: str, rest: str, root: Path | None, download: bool
 ) -> list[tuple[SplitName, Any]]:
-    """Open the splits of a torchvision set through timm."""
     from timm.data.dataset_factory import create_dataset  # noqa: PLC0415 - takes seconds, only some sets need it
 
     if rest.lower() not in _TORCH_SPLITS:
@@ -133,7 +132,6 @@ def _open_torch(
 
 
 def _open_hfds(name: str, root: Path | None) -> list[tuple[SplitName, Any]]:
-    """Open the splits of a Hugging Face set through timm."""
     from timm.data.dataset_factory import create_dataset  # noqa: PLC0415
 
     try:
@@ -163,7 +161,6 @@ def _open_hfds(name: str, root: Path | None) -> list[tuple[SplitName, Any]]:
 
 
 def _major(version: str) -> int:
-    """Return the first number of a version, 0 where it has none."""
     first = version.partition(".")[0]
     return int(first) if first.isdigit() else 0
 

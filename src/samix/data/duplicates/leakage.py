@@ -155,8 +155,8 @@ def large_notes(found: Duplicates, where: str = "'samix check DATA'") -> tuple[s
     limit = max(HANDFUL, int(LARGEST_SHARE * len(found.size)))
     sizes = ", ".join(str(len(group)) for group in found.large[:3])
     return (
-        f"{_count(len(found.large), 'group')} of photos that look alike ({sizes} photos) have more "
-        f"than {limit} photos each and are NOT kept together: {where} shows them; decide with "
+        f"{counted(len(found.large), 'group')} of photos that look alike ({sizes} photos) have "
+        f"more than {limit} photos each and are NOT kept together: {where} shows them; decide with "
         "--group-by.",
     )
 
@@ -166,7 +166,7 @@ def _found_note(found: Duplicates) -> tuple[str, ...]:
         return ()
     kept = "is" if len(found.groups) == 1 else "are"
     return (
-        f"{_count(len(found.groups), 'group')} of near-duplicates ({found.photos:,} of "
+        f"{counted(len(found.groups), 'group')} of near-duplicates ({found.photos:,} of "
         f"{len(found.size):,} photos) {kept} kept on one side of the split; 'samix check DATA' "
         "shows them.",
     )
@@ -192,5 +192,6 @@ def _given_note(images: ImageSet, announce: Announce | None) -> tuple[str, ...]:
     )
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return "1 group", "2 groups"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -37,7 +37,7 @@ _Job = tuple[Tensor, Tensor, int]  # queries, keys, first row of a block
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidatePairs:
     """Pairs of photos that may show the same.
 
     Attributes:
@@ -51,7 +51,7 @@ class Candidates:
     shift: Tensor
 
 
-def find_candidates(grey: Tensor, *, progress: Progress | None = None) -> Candidates:
+def find_candidates(grey: Tensor, *, progress: Progress | None = None) -> CandidatePairs:
     """Return the pairs that are similar in a descriptor and correlate at some shift.
 
     Two descriptors, each blind to light: a coarse picture, which small rotations and strong changes
@@ -64,7 +64,7 @@ def find_candidates(grey: Tensor, *, progress: Progress | None = None) -> Candid
     """
     keys, shapes = _describe_all(grey), _shapes(grey)
     blocks = range(0, len(grey), _BLOCK)
-    found: list[Candidates] = []
+    found: list[CandidatePairs] = []
     for mirrored in (False, True):
         turned = grey.flip(2) if mirrored else grey
         queries = _describe_all(turned) if mirrored else keys
@@ -74,7 +74,7 @@ def find_candidates(grey: Tensor, *, progress: Progress | None = None) -> Candid
         near = partial(_nearest_of, jobs)
         pairs = list(threaded(near, len(jobs), told, chunk=1))
         found.append(_correlated(_unique(torch.cat(pairs)), shapes, theirs, mirrored))
-    return Candidates(
+    return CandidatePairs(
         torch.cat([part.pair for part in found]),
         torch.cat([part.mirrored for part in found]),
         torch.cat([part.shift for part in found]),
@@ -82,7 +82,7 @@ def find_candidates(grey: Tensor, *, progress: Progress | None = None) -> Candid
 
 
 def match(
-    grey: Tensor, candidates: Candidates, *, progress: Progress | None = None
+    grey: Tensor, candidates: CandidatePairs, *, progress: Progress | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Lay the photos of each pair over each other and keep the pairs that agree.
 
@@ -225,7 +225,7 @@ def best_shift(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return peak, cells * (-2.0 / _COARSE)
 
 
-def _correlated(pairs: Tensor, ours: Tensor, theirs: Tensor, mirrored: bool) -> Candidates:
+def _correlated(pairs: Tensor, ours: Tensor, theirs: Tensor, mirrored: bool) -> CandidatePairs:
     """Keep the pairs that correlate at some shift."""
     pairs_kept, shifts = [pairs[:0]], [torch.zeros(0, 2)]
     for part in torch.split(pairs, _CHUNK):
@@ -234,7 +234,7 @@ def _correlated(pairs: Tensor, ours: Tensor, theirs: Tensor, mirrored: bool) -> 
         pairs_kept.append(part[good])
         shifts.append(shift[good])
     pair = torch.cat(pairs_kept)
-    return Candidates(pair, torch.full((len(pair),), mirrored), torch.cat(shifts))
+    return CandidatePairs(pair, torch.full((len(pair),), mirrored), torch.cat(shifts))
 
 
 def _shapes(grey: Tensor) -> Tensor:
