@@ -28,8 +28,8 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
 import samix
-from samix.guard import OUTCOMES, Guard, create_guard
-from samix.methods.mix_step import plan_mix
+from samix.guard import OUTCOMES, Guard, GuardRecord, create_guard
+from samix.methods.mix_step import look, plan_mix
 from samix.mixing import MixPlan, visible_shares
 from samix.mixing.saliency import label_noise
 from samix.networks import standardised
@@ -55,7 +55,7 @@ VIT: dict[str, Any] = {
     "model_kwargs": {"depth": 6, "embed_dim": 96, "num_heads": 3},
 }
 NETWORKS = {"resnet": NETWORK, "vit": VIT}
-Planner = Callable[[Guard | None, Tensor, torch.Generator], MixPlan]
+Planner = Callable[[Guard | None, Tensor, torch.Generator], tuple[MixPlan, GuardRecord | None]]
 """From a guard, the positions of photos and a generator to the plan of their mix."""
 CURVE = "cutmix"  # the policy that every threshold is tried with
 GOOD_SHARE = 0.65
@@ -85,14 +85,14 @@ def measure(
         order = torch.randperm(len(tiles.target), generator=generator)
         for batch in order[: len(order) // BATCH * BATCH].split(BATCH):
             before = generator.get_state()
-            first = planner(None, batch, generator)
-            plan = first
+            first, _ = planner(None, batch, generator)
+            plan, record = first, None
             if guard is not None:
                 generator.set_state(before)
-                plan = planner(guard, batch, generator)
+                plan, record = planner(guard, batch, generator)
             harmful, _ = harm(tiles, first, batch)
             noise, mirror = harm(tiles, plan, batch)
-            done = torch.zeros_like(plan.index) if plan.repair is None else plan.repair
+            done = torch.zeros_like(plan.index) if record is None else record.repair
             fell = torch.isin(done, torch.tensor(FALLBACK))
             sums["mixes"] += len(batch)
             sums["noise"] += float(noise.sum())
@@ -115,7 +115,7 @@ def plan_alone(
     guard: Guard | None,
     batch: Tensor,
     generator: torch.Generator,
-) -> MixPlan:
+) -> tuple[MixPlan, GuardRecord | None]:
     """Plan with a policy that needs nothing but the photos."""
     return plan_mix(
         policy,
@@ -133,11 +133,15 @@ def plan_reading(
     guard: Guard | None,
     batch: Tensor,
     generator: torch.Generator,
-) -> MixPlan:
+) -> tuple[MixPlan, GuardRecord | None]:
     """Plan as a method does whose policy reads its network."""
-    method.guard = guard
-    seen = standardised(tiles.images[batch])
-    return method.plan(seen, tiles.target[batch], generator=generator)
+    assert method.average is not None
+    seen, target = standardised(tiles.images[batch]), tiles.target[batch]
+    evidence = look(method.average, seen, target, wanted=method.wanted, tap=method.tap)
+    with torch.no_grad():
+        return plan_mix(
+            method.policy, guard, seen, generator=generator, target=target, evidence=evidence
+        )
 
 
 def method_of(tiles: Tiles, policy: str, network: dict[str, Any]) -> samix.SupervisedMethod:

@@ -158,10 +158,8 @@ def mixing(name: str, images: Tensor, target: Tensor) -> Callable[[], object]:
     @torch.no_grad()
     def call() -> tuple[Tensor, Tensor]:
         plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
-        if isinstance(policy, FeaturePolicy):
-            mixed = policy.mix(images if plan.stage is None else features, plan)
-        else:
-            mixed = samix.blend(images, plan)
+        inside = policy.mix_inside(generator) if isinstance(policy, FeaturePolicy) else None
+        mixed = samix.blend(images, plan) if inside is None else inside.mix(features, plan)
         return mixed, samix.mix_targets(target, plan, CLASSES)
 
     return call

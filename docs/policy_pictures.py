@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -68,7 +66,7 @@ def mixes(policy: Policy, images: Tensor, target: Tensor) -> tuple[Tensor, Tenso
     with torch.no_grad():
         plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
         if isinstance(policy, FeaturePolicy):
-            mixed = policy.mix(images, replace(plan, stage=-1))
+            mixed = policy.mix(images, plan)
         else:
             mixed = blend(images, plan)
     return mixed, others[plan.index], plan, mix_targets(target, plan, classes)

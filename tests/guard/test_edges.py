@@ -10,7 +10,7 @@ import torch
 from samix import Evidence, MixPlan, create_method, create_policy
 from samix.guard import OUTCOMES, create_guard
 from samix.methods.mix_step import relabel_before
-from samix.mixing import by_content
+from samix.mixing import EarlierBatch, Mosaic, by_content
 
 
 def seeded(seed: int = 1) -> torch.Generator:
@@ -34,9 +34,9 @@ def test_an_empty_photo_does_not_hand_its_label_to_a_hidden_defect() -> None:
     both = (target == 1) & (target[plan.index] == 1)
     assert not torch.equal(corrected.weight[both], plan.weight[both])
     guard = create_guard({"saliency": "given"}, classes=["good", "crack"])
-    kept = guard(images, plan, target=target, evidence=evidence, generator=seeded(2))
+    kept, record = guard(images, plan, target=target, evidence=evidence, generator=seeded(2))
     assert guard.verdicts(images, kept, target=target, evidence=evidence)["visibility"].passed.all()
-    assert (kept.broken > 0).any()  # type: ignore[operator]
+    assert (record.broken > 0).any()
 
 
 @pytest.mark.parametrize("shares", [(1.0, 0.9), (1.0, 0.0), (0.4, 0.6)])
@@ -49,11 +49,10 @@ def test_a_forbidden_pair_is_one_that_is_seen_or_named(shares: tuple[float, floa
     guard = create_guard(
         {"visibility": False, "pairs": [{"never": ["a", "b"]}], "repair": ["clean"]}, ["a", "b"]
     )
-    kept = guard(images, plan, target=target)
-    assert kept.repair is not None
-    assert kept.repair.tolist() == [OUTCOMES.index("clean")] * 2
+    kept, record = guard(images, plan, target=target)
+    assert record.repair.tolist() == [OUTCOMES.index("clean")] * 2
     assert not kept.mixed.any()
-    assert not guard(images, kept, target=target).repair.any()  # type: ignore[union-attr]
+    assert not guard(images, kept, target=target)[1].repair.any()
 
 
 def test_another_partner_brings_another_label() -> None:
@@ -71,13 +70,14 @@ def test_another_partner_brings_another_label() -> None:
         classes=list("abc"),
     ).eval()
     images, target = torch.rand(64, 3, 32, 32, generator=seeded(3)), torch.arange(64) % 3
-    plan = method.plan(images, target, generator=seeded(4))
-    relabel = relabel_before("saliency", method._evidence(images, target))
-    assert plan.repair is not None
+    evidence = method._evidence(images, target)
+    plan, record = method._plan(images, target, evidence, seeded(4))
+    relabel = relabel_before("saliency", evidence)
+    assert record is not None
     assert relabel is not None
-    changed = plan.repair == OUTCOMES.index("partner")
+    changed = record.repair == OUTCOMES.index("partner")
     assert changed.sum() > 3
-    kept = changed | (plan.repair == OUTCOMES.index("accepted"))
+    kept = changed | (record.repair == OUTCOMES.index("accepted"))
     assert torch.allclose(plan.weight[kept], relabel(plan).weight[kept], atol=1e-5)
 
 
@@ -85,13 +85,12 @@ def test_a_fresh_draw_that_mixes_nothing_is_no_other_mask() -> None:
     images, policy = torch.rand(256, 3, 32, 32), create_policy("cutmix", p=0.3)
     guard = create_guard({"repair": ["mask", "clean"]})
     generator = seeded(5)
-    kept = guard(
+    kept, record = guard(
         images,
         policy.plan(images, generator=generator),
         redraw=lambda index: policy.plan(images, index=index, generator=generator),
     )
-    assert kept.repair is not None
-    redrawn = kept.repair == OUTCOMES.index("mask")
+    redrawn = record.repair == OUTCOMES.index("mask")
     assert redrawn.any()
     assert kept.mixed[redrawn].all()
 
@@ -113,6 +112,7 @@ def test_mixes_that_are_no_pairs_of_the_batch_are_refused() -> None:
     images = torch.rand(4, 3, 16, 16)
     plan = create_policy("cutmix").plan(images)
     guard = create_guard({})
-    for name, value in {"past_images": images, "stage": 2}.items():
-        with pytest.raises(ValueError, match=f"plan: a guard expected .* got {name}"):
-            guard(images, replace(plan, **{name: value}))
+    mosaic, earlier = Mosaic(torch.zeros(4, 2, 2).long()), EarlierBatch(images, torch.rand(4, 2))
+    for source, name in ((mosaic, "many images"), (earlier, "an earlier batch")):
+        with pytest.raises(ValueError, match=f"plan: a guard expected .* got mixes of {name}"):
+            guard(images, replace(plan, source=source))

@@ -27,7 +27,7 @@ def guarded(policy, images, saliency, options=None, **more):
     generator = step_generator(0, 0)
     plan = policy.plan(images, generator=generator)
     redraw = lambda index: policy.plan(images, index=index, generator=generator)  # noqa: E731
-    kept = guard(
+    kept, record = guard(
         images,
         plan,
         redraw=redraw,
@@ -35,19 +35,19 @@ def guarded(policy, images, saliency, options=None, **more):
         generator=generator,
         **more,
     )
-    return guard, plan, kept
+    return guard, plan, kept, record
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix", "mixup-cutmix", "resizemix"])
 def test_what_comes_out_breaks_no_rule(name):
     images, saliency = images_with_spots()
-    guard, plan, kept = guarded(samix.create_policy(name), images, saliency)
+    guard, plan, kept, record = guarded(samix.create_policy(name), images, saliency)
     evidence = samix.Evidence(saliency=saliency)
     before = guard.verdicts(images, plan, evidence=evidence)["visibility"]
     after = guard.verdicts(images, kept, evidence=evidence)["visibility"]
     assert after.passed.all()
-    assert torch.equal(kept.broken > 0, ~before.passed)
-    assert torch.equal(kept.repair > 0, ~before.passed)
+    assert torch.equal(record.broken > 0, ~before.passed)
+    assert torch.equal(record.repair > 0, ~before.passed)
     untouched = before.passed
     assert torch.equal(kept.mask[untouched], plan.mask[untouched])
     assert torch.equal(kept.index[untouched], plan.index[untouched])
@@ -62,10 +62,10 @@ def test_what_comes_out_breaks_no_rule(name):
 def test_each_way_repairs_by_itself_and_is_recorded(way):
     images, saliency = images_with_spots()
     ways = [way] if way == "clean" else [way, "clean"]
-    _, plan, kept = guarded(
+    _, plan, kept, record = guarded(
         samix.create_policy("cutmix"), images, saliency, {"repair": ways, "tries": 8}
     )
-    here = kept.repair == OUTCOMES.index(way)
+    here = record.repair == OUTCOMES.index(way)
     assert here.any()
     if way == "partner":
         assert (kept.index[here] != plan.index[here]).any()
@@ -87,7 +87,7 @@ def test_each_way_repairs_by_itself_and_is_recorded(way):
 def test_ways_are_tried_in_the_order_that_was_given():
     images, saliency = images_with_spots()
     policy = samix.create_policy("cutmix")
-    _, _, first = guarded(policy, images, saliency, {"repair": ["mixup", "partner", "clean"]})
+    _, _, _, first = guarded(policy, images, saliency, {"repair": ["mixup", "partner", "clean"]})
     outcomes = set(first.repair.tolist())
     assert outcomes == {OUTCOMES.index("accepted"), OUTCOMES.index("mixup")}
 
@@ -99,12 +99,16 @@ def test_the_label_follows_the_content_that_is_seen():
     saliency = torch.zeros(2, 1, SIZE, SIZE)
     saliency[0, 0, 2], saliency[1, 0, 12] = 1.0, 1.0  # upper half; lower half
     guard = create_guard({"saliency": "given", "repair": ["label", "clean"], "share": 0.5})
-    kept = guard(torch.rand(2, 3, SIZE, SIZE), plan, evidence=samix.Evidence(saliency=saliency))
+    kept, record = guard(
+        torch.rand(2, 3, SIZE, SIZE), plan, evidence=samix.Evidence(saliency=saliency)
+    )
     # sample 0 shows neither content and stays as it is; sample 1 shows both of them
-    assert kept.repair.tolist() == [OUTCOMES.index("clean"), 0]
+    assert record.repair.tolist() == [OUTCOMES.index("clean"), 0]
     saliency[0, 0, 12] = 1.0  # half of the content of image 0 is below, where it is seen
-    kept = guard(torch.rand(2, 3, SIZE, SIZE), plan, evidence=samix.Evidence(saliency=saliency))
-    assert kept.repair[0] == OUTCOMES.index("label")
+    kept, record = guard(
+        torch.rand(2, 3, SIZE, SIZE), plan, evidence=samix.Evidence(saliency=saliency)
+    )
+    assert record.repair[0] == OUTCOMES.index("label")
     torch.testing.assert_close(kept.weight[0], torch.tensor(1.0))  # the partner is not seen at all
 
 
@@ -113,7 +117,7 @@ def test_provenance_holds_after_every_repair():
     _, saliency = images_with_spots()
     for name in ("cutmix", "mixup-cutmix"):
         policy = samix.create_policy(name)
-        _, _, kept = guarded(policy, images, saliency, {"repair": ["partner", "mixup", "clean"]})
+        _, _, kept, _ = guarded(policy, images, saliency, {"repair": ["partner", "mixup", "clean"]})
         mixed = samix.blend(images, kept)
         own, partner = images, images[kept.index]
         torch.testing.assert_close(mixed, kept.mask * own + (1 - kept.mask) * partner)
@@ -131,7 +135,7 @@ def test_pair_rules_find_another_partner():
     )
     policy, generator = samix.create_policy("mixup"), step_generator(0, 0)
     plan = policy.plan(images, generator=generator)
-    kept = guard(
+    kept, record = guard(
         images,
         plan,
         redraw=lambda index: policy.plan(images, index=index, generator=generator),
@@ -140,8 +144,8 @@ def test_pair_rules_find_another_partner():
     )
     mixed = kept.weight < 1
     assert (target[kept.index] == target)[mixed].all()
-    assert torch.equal(kept.broken > 0, target != target[plan.index])
-    assert (kept.repair == OUTCOMES.index("partner")).any()
+    assert torch.equal(record.broken > 0, target != target[plan.index])
+    assert (record.repair == OUTCOMES.index("partner")).any()
 
 
 def test_a_judge_is_asked_once_it_is_good_enough():
@@ -157,29 +161,29 @@ def test_a_judge_is_asked_once_it_is_good_enough():
         rows[: BATCH // 2] = 0.0  # nothing is seen in the first half
         return rows
 
-    kept = guard(images, plan, target=target, judge=blind)
-    assert (kept.repair == 0).all()  # 0.5 on the sources of two classes is a guess
+    _, record = guard(images, plan, target=target, judge=blind)
+    assert (record.repair == 0).all()  # 0.5 on the sources of two classes is a guess
     for _ in range(100):
-        kept = guard(
+        _, record = guard(
             images, plan, target=target, judge=lambda m: samix.mix_targets(target, plan, 4)
         )
-    assert (kept.repair == 0).all()
-    kept = guard(images, plan, target=target, judge=seeing)
-    assert (kept.broken[: BATCH // 2] > 0).all()
-    assert (kept.repair[BATCH // 2 :] == 0).all()
+    assert (record.repair == 0).all()
+    _, record = guard(images, plan, target=target, judge=seeing)
+    assert (record.broken[: BATCH // 2] > 0).all()
+    assert (record.repair[BATCH // 2 :] == 0).all()
     with pytest.raises(ValueError, match="expected a network to ask"):
         guard(images, plan, target=target)
 
 
 def test_counters_add_up_and_survive_a_checkpoint():
     images, saliency = images_with_spots()
-    guard, plan, kept = guarded(samix.create_policy("cutmix", p=0.5), images, saliency)
+    guard, plan, _, record = guarded(samix.create_policy("cutmix", p=0.5), images, saliency)
     summary = guard.counters.summary()
     mixed = plan.weight < 1
     assert summary["mixes"] == int(mixed.sum()) > 0
     assert sum(summary[name] for name in OUTCOMES) == pytest.approx(1.0)
     assert summary["broken"]["visibility"] == pytest.approx(
-        float((kept.broken > 0).sum() / mixed.sum())
+        float((record.broken > 0).sum() / mixed.sum())
     )
     other = create_guard({"share": 0.5, "saliency": "given"})
     other.load_state_dict(guard.state_dict())
@@ -194,21 +198,21 @@ def test_counters_know_the_pairs_of_classes():
     target = torch.arange(BATCH) % 2
     guard = create_guard({"share": 0.5, "saliency": "given"}, ["a", "b"])
     plan = samix.create_policy("cutmix").plan(images, generator=step_generator(0, 0))
-    kept = guard(images, plan, target=target, evidence=samix.Evidence(saliency=saliency))
+    _, record = guard(images, plan, target=target, evidence=samix.Evidence(saliency=saliency))
     for pair in guard.counters.summary()["pairs"]:
         a, b = ("ab".index(name) for name in pair["classes"])
         here = (target == a) & (target[plan.index] == b) & (plan.weight < 1)
         assert pair["mixes"] == int(here.sum())
-        assert pair["accepted"] == int((kept.repair[here] == 0).sum())
-        assert pair["broken"]["visibility"] == int((kept.broken[here] > 0).sum())
+        assert pair["accepted"] == int((record.repair[here] == 0).sum())
+        assert pair["broken"]["visibility"] == int((record.broken[here] > 0).sum())
 
 
 def test_the_same_seed_gives_the_same_repairs():
     images, saliency = images_with_spots()
-    first = guarded(samix.create_policy("cutmix"), images, saliency)[2]
-    second = guarded(samix.create_policy("cutmix"), images, saliency)[2]
-    assert torch.equal(first.mask, second.mask)
-    assert torch.equal(first.repair, second.repair)
+    first = guarded(samix.create_policy("cutmix"), images, saliency)[2:]
+    second = guarded(samix.create_policy("cutmix"), images, saliency)[2:]
+    assert torch.equal(first[0].mask, second[0].mask)
+    assert torch.equal(first[1].repair, second[1].repair)
 
 
 def test_the_image_itself_says_where_its_content_lies():
@@ -217,8 +221,8 @@ def test_the_image_itself_says_where_its_content_lies():
     torch.testing.assert_close(found.sum((1, 2, 3)), torch.ones(BATCH))
     inside = (found * (saliency > 0)).sum((1, 2, 3))
     assert inside.mean() > 0.3  # 4 of 256 pixels
-    kept = create_guard()(images, samix.create_policy("cutmix").plan(images))
-    assert (kept.repair > 0).any()
+    _, record = create_guard()(images, samix.create_policy("cutmix").plan(images))
+    assert (record.repair > 0).any()
     flat = spectral_residual(torch.zeros(1, 3, SIZE, SIZE))
     assert torch.isfinite(flat).all()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from samix.guard import pair_verdict, plausibility_verdict, range_verdict, visibility_verdict
-from samix.mixing import MixPlan, area_of, box_mask, constant_mask
+from samix.mixing import Grid, MixPlan, area_of, box_mask, constant_mask
 
 SIZE = 8
 
@@ -79,7 +79,7 @@ def test_a_moved_partner_is_read_where_it_is():
     places = (torch.arange(SIZE) + 0.5) / SIZE * 2 - 1
     rows, columns = torch.meshgrid(places + 1.0, places + 1.0, indexing="ij")
     grid = torch.stack([columns, rows], -1).expand(2, SIZE, SIZE, 2).clamp(-1, 1)
-    moved = MixPlan(plan.lam, plan.index, plan.mask, plan.weight, grid)
+    moved = MixPlan(plan.lam, plan.index, plan.mask, plan.weight, Grid(grid))
     saliency = spot((6, 6), (6, 6))
     assert visibility_verdict(moved, saliency, weight=0.2, share=0.9).passed.all()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from samix.mixing import MixPlan, blend, constant_mask, keep_clean, mix_targets
+from samix.mixing import IN_PLACE, Grid, MixPlan, blend, constant_mask, keep_clean, mix_targets
 
 
 def make_plan(batch: int = 4, size: int = 6, dtype: torch.dtype = torch.float32) -> MixPlan:
@@ -47,7 +47,7 @@ def test_a_grid_moves_the_partner_and_can_be_replayed_on_a_segmentation_map() ->
     )
     upside_down = torch.stack([columns, rows], dim=-1).expand(2, -1, -1, -1)
     lam = torch.zeros(2)
-    plan = MixPlan(lam, torch.tensor([1, 0]), constant_mask(lam, (4, 4)), lam, upside_down)
+    plan = MixPlan(lam, torch.tensor([1, 0]), constant_mask(lam, (4, 4)), lam, Grid(upside_down))
     assert torch.allclose(blend(images, plan), images[[1, 0]].flip(2), atol=1e-5)
     assert torch.equal(blend(images, plan, resample="nearest"), images[[1, 0]].flip(2))
 
@@ -138,7 +138,7 @@ def test_a_plan_can_be_detached_and_moved() -> None:
     assert not plan.detach().mask.requires_grad
     moved = plan.to("meta")
     assert {moved.lam.device.type, moved.mask.device.type, moved.index.device.type} == {"meta"}
-    assert moved.grid is None
+    assert moved.source is IN_PLACE
 
 
 def test_a_plan_checks_its_parts() -> None:

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from samix import MixPlan, blend
 from samix.mixing import (
+    IN_PLACE,
     Boxed,
+    EarlierBatch,
+    Grid,
     box_area,
     box_in_box,
     box_mask,
     choose,
     constant_mask,
     keep_clean,
-    read_partner,
 )
 from samix.mixing.blend import blend_each
 
@@ -27,7 +29,7 @@ INDEX = torch.tensor([2, 0, 1])
 
 
 def at_once(images: Tensor, plan: MixPlan) -> Tensor:
-    return torch.lerp(read_partner(images, plan), images, plan.mask.to(images.dtype))
+    return torch.lerp(plan.source.partner(images, plan.index), images, plan.mask.to(images.dtype))
 
 
 def boxes(grid: bool = False) -> MixPlan:
@@ -38,7 +40,7 @@ def boxes(grid: bool = False) -> MixPlan:
         INDEX,
         mask,
         area,
-        grid=box_in_box(BOX, source, SIZE) if grid else None,
+        source=Grid(box_in_box(BOX, source, SIZE)) if grid else IN_PLACE,
         boxed=Boxed(mask, BOX),
     )
 
@@ -46,13 +48,14 @@ def boxes(grid: bool = False) -> MixPlan:
 def plans() -> dict[str, MixPlan]:
     lam = torch.tensor([0.3, 1.0, 0.0])
     field = torch.rand(3, 1, *SIZE)
+    earlier = EarlierBatch(torch.rand(4, 3, *SIZE), torch.rand(4, 2))
     return {
         "constant": MixPlan(lam, INDEX, constant_mask(lam, SIZE), lam),
         "any": MixPlan(lam, INDEX, field, lam),
         "box": boxes(),
         "resized": boxes(grid=True),
         "resized everywhere": replace(boxes(grid=True), mask=field),
-        "earlier": replace(boxes(), index=INDEX + 1, past_images=torch.rand(4, 3, *SIZE)),
+        "earlier": replace(boxes(), index=INDEX + 1, source=earlier),
         "clean": keep_clean(boxes(), torch.tensor([True, False, False])),
     }
 
@@ -61,12 +64,13 @@ def plans() -> dict[str, MixPlan]:
 @pytest.mark.parametrize("name", plans())
 def test_one_by_one_is_as_at_once(name: str, dtype: torch.dtype) -> None:
     plan, images = plans()[name], torch.rand(3, 3, *SIZE).to(dtype)
-    others = images if plan.past_images is None else plan.past_images.to(dtype)
+    others = plan.source.batch(images)
     for memory in (torch.contiguous_format, torch.channels_last):
         laid = images.contiguous(memory_format=memory)
         before = laid.clone()
         found = blend_each(laid, others, plan, resample="bilinear")
-        wanted = torch.lerp(read_partner(others, plan), laid, plan.mask.to(dtype))
+        partner = plan.source.partner(others, plan.index)
+        wanted = torch.lerp(partner, laid, plan.mask.to(dtype))
         close = 1e-6 if dtype.itemsize >= 4 else 1e-2
         assert found.dtype == dtype
         assert torch.allclose(found, wanted, atol=close)
@@ -141,6 +145,7 @@ def test_the_area_of_a_box_is_that_of_its_mask() -> None:
 
 
 def test_an_earlier_batch_of_another_form_is_refused() -> None:
-    plan = replace(boxes(), past_images=torch.rand(4, 1, *SIZE))
+    earlier = EarlierBatch(torch.rand(4, 1, *SIZE), torch.rand(4, 2))
+    plan = replace(boxes(), source=earlier)
     with pytest.raises(ValueError, match=r"images: expected \(1, 12, 10\) each, as the batch bef"):
         blend(torch.rand(3, 3, *SIZE), plan)

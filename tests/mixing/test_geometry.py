@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from samix import MixPlan, blend
-from samix.mixing import cells_in_place, choose, keep_clean, move_cells, transport_cells
+from samix.mixing import (
+    IN_PLACE,
+    CellMoves,
+    cells_in_place,
+    choose,
+    keep_clean,
+    move_cells,
+    transport_cells,
+)
 from samix.mixing.geometry import finer_moves
 
 
@@ -72,7 +80,7 @@ def test_what_is_not_hidden_stays_in_place() -> None:
 def plan_with(moves: torch.Tensor | None) -> MixPlan:
     lam = torch.tensor([0.5, 0.25])
     return MixPlan(lam, torch.tensor([1, 0]), lam.view(-1, 1, 1, 1).expand(-1, 1, 4, 4), lam,
-                   moves=moves)  # fmt: skip
+                   IN_PLACE if moves is None else CellMoves(moves))  # fmt: skip
 
 
 def test_a_plan_moves_both_images_and_leaves_clean_samples_in_place() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import samix
-from samix.mixing import MixPlan
+from samix.mixing import IN_PLACE, Grid, MixPlan
 from samix.mixing.saliency import label_noise, visible_share, visible_shares
 
 SIZE = 16
@@ -22,7 +22,9 @@ def regions(*boxes: tuple[int, int, int, int] | None) -> torch.Tensor:
 
 def plan_of(mask: torch.Tensor, grid: torch.Tensor | None = None) -> MixPlan:
     area = mask.mean((1, 2, 3))
-    return MixPlan(area, torch.arange(len(mask)).roll(1), mask, area, grid)
+    return MixPlan(
+        area, torch.arange(len(mask)).roll(1), mask, area, IN_PLACE if grid is None else Grid(grid)
+    )
 
 
 @pytest.mark.parametrize(

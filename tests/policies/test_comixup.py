@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from samix import Evidence, MixPlan, blend, create_method, create_policy, mix_targets
-from samix.mixing import mosaic_shares, read_mosaic
+from samix.mixing import Mosaic, mosaic_shares, read_mosaic
 from samix.policies.comixup import _owners, _parts, co_mosaics
 
 
@@ -32,13 +32,13 @@ def plan_of(gradient: torch.Tensor, seed: int = 0, **options: object) -> MixPlan
 def test_mosaics_show_several_images_and_what_is_salient_of_them() -> None:
     gradient = peaked(20)
     plan = plan_of(gradient)
-    assert plan.mosaic is not None
-    shown = [len(mosaic.unique()) for mosaic in plan.mosaic]
+    assert isinstance(plan.source, Mosaic)
+    shown = [len(mosaic.unique()) for mosaic in plan.source.cells]
     assert sum(number > 1 for number in shown) > 10
     assert max(shown) > 2
     saliency = gradient.view(20, 4, 4, 4, 4).mean((2, 4))
     saliency = saliency / saliency.sum((1, 2), keepdim=True)
-    seen = saliency.gather(0, plan.mosaic).sum((1, 2))
+    seen = saliency.gather(0, plan.source.cells).sum((1, 2))
     whole = torch.ones(20)
     assert (seen > whole + 0.2).float().mean() > 0.5
 
@@ -47,14 +47,14 @@ def test_no_image_is_shown_everywhere() -> None:
     gradient = torch.full((20, 1, 16, 16), 0.01)
     gradient[0] = 1.0  # all images have their content everywhere; one could be shown by all
     plan = plan_of(gradient)
-    assert plan.mosaic is not None
-    assert mosaic_shares(plan.mosaic, (16, 16)).sum(0).max() < 2.5
+    assert isinstance(plan.source, Mosaic)
+    assert mosaic_shares(plan.source.cells, (16, 16)).sum(0).max() < 2.5
 
 
 @pytest.mark.parametrize("size", [(16, 16), (10, 15), (4, 30)])
 def test_the_label_is_the_share_of_pixels_of_each_image(size: tuple[int, int]) -> None:
     plan = plan_of(torch.rand(7, 1, *size))
-    assert plan.mosaic is not None
+    assert isinstance(plan.source, Mosaic)
     soft = mix_targets(torch.arange(7), plan, 7)
     numbers = torch.arange(7.0).view(-1, 1, 1, 1).expand(-1, 3, *size)
     pixels = blend(numbers, plan)[:, 0].long()
@@ -115,7 +115,7 @@ def test_a_method_trains_with_it_and_refuses_what_knows_pairs_alone() -> None:
     images, target = torch.randn(6, 3, 16, 16), torch.arange(6) % 4
     step = method(images, target)
     assert step.plan is not None
-    assert step.plan.mosaic is not None
+    assert isinstance(step.plan.source, Mosaic)
     assert blend(images, step.plan).shape == images.shape
     wanted = -(mix_targets(target, step.plan, 4) * step.logits.log_softmax(1)).sum(1).mean()
     assert step.loss.item() == pytest.approx(wanted.item(), abs=1e-5)

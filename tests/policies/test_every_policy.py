@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from samix import POLICIES, Evidence, LearnedPolicy, MixPlan, Policy, blend, create_policy
-from samix.mixing import cell_mask, mix_targets
+from samix.mixing import EarlierBatch, Mosaic, cell_mask, mix_targets
 from samix.policies import FeaturePolicy, RecursivePolicy, policy_options
 
 NAMES = list(POLICIES)
@@ -80,18 +80,19 @@ def test_provenance(name: str, record_property: Callable[[str, object], None]) -
     for i in range(batch):
         partner = int(plan.index[i])
         assert partner != i
-        other: Tensor | int = partner if plan.past_images is None else 100 + partner
-        if plan.mosaic is not None:  # each pixel is of the image that its cell shows
-            other = cell_mask(plan.mosaic[[i]].unsqueeze(1), (16, 12))[0]
+        past = isinstance(plan.source, EarlierBatch)
+        other: Tensor | int = 100 + partner if past else partner
+        if isinstance(plan.source, Mosaic):  # each pixel is of the image that its cell shows
+            other = cell_mask(plan.source.cells[[i]].unsqueeze(1), (16, 12))[0]
         expected = plan.mask[i] * i + (1 - plan.mask[i]) * other
         assert torch.allclose(mixed[i], expected.expand(3, -1, -1), atol=1e-5)
         row = torch.zeros(batch)
         row[i] += plan.weight[i].detach()
-        if plan.mosaic is not None:
-            shown = torch.bincount(plan.mosaic[i].flatten(), minlength=batch).float()
+        if isinstance(plan.source, Mosaic):
+            shown = torch.bincount(plan.source.cells[i].flatten(), minlength=batch).float()
             assert torch.allclose(soft[i], shown / shown.sum(), atol=1e-6)
             continue
-        mixed_in = partner if plan.past_target is None else batch - 1 - partner
+        mixed_in = batch - 1 - partner if past else partner
         row[mixed_in] += plan.partner_share[i].detach()
         assert torch.allclose(soft[i], row)
     if policy.traits.label in ("area", "attention"):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from samix import Evidence, MixPlan, create_policy
-from samix.mixing import at_size, visible_shares
+from samix.mixing import CellMoves, at_size, visible_shares
 from samix.policies import PuzzleEnergy
 from samix.policies.puzzle import border_costs
 
@@ -47,9 +47,9 @@ def test_transport_shows_more_of_both() -> None:
     assert seen[0.8] > seen[None] + 0.01
     assert seen[0.01] > seen[0.8] + 0.01
     plan = plan_of(gradient, 3)
-    assert plan.moves is not None
+    assert isinstance(plan.source, CellMoves)
     small = at_size(plan, (16, 16))
-    assert small.moves is plan.moves
+    assert small.source is plan.source
 
 
 def test_the_area_follows_lam_through_the_prior() -> None:

@@ -75,7 +75,7 @@ def test_a_method_remembers_what_it_mixed_and_labels_hold_ever_more_classes() ->
         assert policy.past_images is not None
         assert torch.allclose(policy.past_images, blend(images, output.plan))
         if step:
-            assert torch.equal(output.plan.past_target, before)
+            assert torch.equal(output.plan.source.target, before)
         wanted = F.cross_entropy(output.logits, policy.past_target)
         assert output.loss.item() == pytest.approx(wanted.item(), abs=1e-5)
     assert ((policy.past_target > 1e-4).sum(1) > 2).any()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from samix import Evidence, MixPlan, blend, create_policy, mix_targets
-from samix.mixing import box_in_box, box_mask
+from samix.mixing import Grid, box_in_box, box_mask
 
 
 def shares(count: int, size: int = 4) -> torch.Tensor:
@@ -34,7 +34,7 @@ def test_a_box_is_shown_resized_in_another_box() -> None:
     mask = box_mask(place, (16, 16))
     lam = mask.mean((1, 2, 3))
     grid = box_in_box(place, source, (16, 16))
-    mixed = blend(images, MixPlan(lam, torch.tensor([1, 0]), mask, lam, grid=grid))
+    mixed = blend(images, MixPlan(lam, torch.tensor([1, 0]), mask, lam, Grid(grid)))
     for i in range(2):
         taken = images[[1 - i], :, 4:8, 0:16]
         small = F.interpolate(taken, (8, 4), mode="bilinear")[0]
@@ -49,7 +49,7 @@ def test_labels_are_the_shares_of_class_activation_in_slow_loops() -> None:
     wide = wide / wide.sum((2, 3), keepdim=True)
     plan = plan_of(activation, 3)
     assert plan.partner_weight is not None
-    assert plan.grid is not None
+    assert isinstance(plan.source, Grid)
     for i in range(6):
         inside = plan.mask[i, 0] == 0
         if not inside.any():
@@ -60,7 +60,7 @@ def test_labels_are_the_shares_of_class_activation_in_slow_loops() -> None:
         own = 1 - wide[i, 0, rows, columns].sum()
         assert torch.allclose(plan.weight[i], own, atol=1e-5)
         # what is read of the partner reaches from the first to the last pixel of its box
-        seen = (plan.grid[i, rows, columns] + 1) * 8
+        seen = (plan.source.grid[i, rows, columns] + 1) * 8
         reach = [(seen[..., axis].min(), seen[..., axis].max()) for axis in (1, 0)]
         partner = wide[int(plan.index[i]), 0]
         low, high = torch.tensor(0.0), torch.tensor(1.0)

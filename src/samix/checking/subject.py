@@ -232,7 +232,7 @@ def _policy_subject(policy: Policy, num_classes: int) -> Subject:
 
 def _blend_with_itself(images: Tensor, plan: MixPlan) -> Tensor:
     """Blend by a plan for an earlier batch that was the same."""
-    return blend(images, replace(plan, past_images=images))
+    return blend(images, plan, partner_images=images)
 
 
 def _collate_subject(collate: MixCollate) -> Subject:

@@ -100,7 +100,7 @@ def guarded_rows(
 
     # as in a run: the work of a Mixer is not repeated
     cheap = not shown.policy.traits.reads_pixels
-    mended = guard(
+    mended, record = guard(
         photos.images,
         plan,
         redraw=redraw if cheap else None,
@@ -110,7 +110,7 @@ def guarded_rows(
     )
     harm = harm_verdicts(photos, mended)
     after = mix_rows(photos, mended, harm, count=len(rows), outlines=outlines)
-    outcomes = [OUTCOMES[number] for number in _numbers(mended.repair, len(rows))]
+    outcomes = [OUTCOMES[number] for number in _numbers(record.repair, len(rows))]
     return [
         _row(row, new, outcome, verdict_lines(said, place))
         for place, (row, new, outcome) in enumerate(zip(rows, after, outcomes, strict=True))

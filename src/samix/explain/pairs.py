@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -12,17 +11,18 @@ from torch import Tensor
 
 from samix.errors import InputError
 from samix.mixing import (
+    IN_PLACE,
+    Grid,
     MixPlan,
     area_of,
     box_mask,
+    choose_source,
     constant_mask,
     draw_uniform,
     keep_clean,
     step_generator,
 )
 from samix.mixing.draws import given_lam
-from samix.mixing.geometry import finer_moves
-from samix.mixing.plan import grid_in_place, still
 from samix.policies import LearnedPolicy, Policy, PretrainedPolicy, StaticPolicy
 from samix.policies.informed import InformedPolicy
 from samix.policies.saliency import SaliencyPolicy
@@ -157,28 +157,16 @@ def _drawn(
             raise _not_drawable(policy, _OWN_LAM)
         plans.append(plan)
 
-    def first(name: str) -> Tensor | None:
-        values = [getattr(plan, name) for plan in plans]
-        return None if values[0] is None else torch.cat([value[:1] for value in values])
-
+    shares = [plan.partner_weight for plan in plans if plan.partner_weight is not None]
+    kind = type(plans[0].source)
     return MixPlan(
         lam,
         torch.arange(count, device=lam.device),
         torch.cat([plan.mask[:1] for plan in plans]),
         torch.cat([plan.weight[:1] for plan in plans]),
-        grid=first("grid"),
-        moves=_moves_of(plans),
-        partner_weight=first("partner_weight"),
+        kind.first_of([plan.source for plan in plans]),
+        torch.cat([share[:1] for share in shares]) if shares else None,
     )
-
-
-def _moves_of(plans: Sequence[MixPlan]) -> Tensor | None:
-    """Return the first moves of each plan, on one grid that fits them all; None without moves."""
-    found = [plan.moves[:1] for plan in plans if plan.moves is not None]
-    if not found:
-        return None
-    rows, columns = (math.lcm(*(moves.shape[axis] for moves in found)) for axis in (2, 3))
-    return torch.cat([finer_moves(moves, (rows, columns)) for moves in found])
 
 
 def _constant(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
@@ -227,23 +215,17 @@ def _shrunk(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
         torch.arange(len(lam), device=lam.device),
         torch.cat([plan.mask for plan in plans]),
         torch.cat([plan.weight for plan in plans]),
-        torch.cat([cast("Tensor", plan.grid) for plan in plans]),
+        Grid.first_of([cast("Grid", plan.source) for plan in plans]),
     )
 
 
 def _all_partner(plan: MixPlan, whole: Tensor) -> MixPlan:
     """Return the plan with the whole partner for some pairs."""
     wide, share = whole.view(-1, 1, 1, 1), plan.partner_weight
-    moves, grid = plan.moves, plan.grid
-    if moves is not None:
-        moves = torch.where(wide, still(moves), moves)
-    if grid is not None:
-        grid = torch.where(wide, grid_in_place(plan), grid)
     return replace(
         plan,
         mask=plan.mask.masked_fill(wide, 0.0),
         weight=plan.weight.masked_fill(whole, 0.0),
-        moves=moves,
-        grid=grid,
+        source=choose_source(plan.source, IN_PLACE, whole),
         partner_weight=None if share is None else share.masked_fill(whole, 1.0),
     )

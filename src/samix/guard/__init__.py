@@ -4,7 +4,8 @@ A guard looks at a plan before any pixel is touched::
 
     guard = samix.create_guard({"good": ["good part"]}, classes=names)
     plan = policy.plan(images, generator=g)
-    plan = guard(images, plan, target=target, redraw=lambda index: policy.plan(images, index=index))
+    redraw = lambda index: policy.plan(images, index=index)
+    plan, record = guard(images, plan, target=target, redraw=redraw)
     guard.counters.summary()
 
 Inside a method: ``create_method(..., guard={...})``.
@@ -13,7 +14,7 @@ Inside a method: ``create_method(..., guard={...})``.
 from samix.mixing import by_content
 
 from .counters import GuardCounters
-from .guard import Guard, as_mixup, create_guard
+from .guard import Guard, GuardRecord, as_mixup, create_guard
 from .options import OUTCOMES, REPAIRS, RULES, GuardOptions, guard_options, pair_table
 from .rules import (
     Verdict,
@@ -30,6 +31,7 @@ __all__ = [
     "Guard",
     "GuardCounters",
     "GuardOptions",
+    "GuardRecord",
     "Verdict",
     "as_mixup",
     "by_content",

@@ -35,28 +35,26 @@ class GuardCounters(nn.Module):
         self.collected = torch.zeros(shape, dtype=torch.int64)
 
     @torch.no_grad()
-    def update(self, plan: MixPlan, index: Tensor, mixed: Tensor, target: Tensor | None) -> None:
-        """Count the mixes of a batch.
+    def update(self, repair: Tensor, broken: Tensor, plan: MixPlan, target: Tensor | None) -> None:
+        """Count the mixes of a batch; samples that were not to be mixed at all do not count.
 
         Args:
-            plan: The plan after the guard, with its record.
-            index: (B,) int64, the partners before the guard.
-            mixed: (B,) bool, whether the sample was to be mixed at all.
+            repair: (B,) int64, what was done to each, a position in :data:`samix.guard.OUTCOMES`.
+            broken: (B,) int64, which rules each broke, one bit a rule.
+            plan: The plan before the guard.
             target: (B,) int64 classes, where they are known.
         """
-        if plan.repair is None or plan.broken is None:
-            raise ValueError("plan: expected one with the record of a guard, got none")
         if self.counted.device != plan.lam.device:
             self.counted = self.counted.to(plan.lam.device)
         number = self.counted.shape[1]
-        pair = torch.zeros_like(index)
+        pair = torch.zeros_like(plan.index)
         if target is not None and self.classes:
-            pair = target * number + target[index]
-        ones = mixed.to(torch.int64)
+            pair = target * number + target[plan.index]
+        ones = plan.mixed.to(torch.int64)
         flat = self.counted.view(len(self.counted), -1)
-        flat.view(-1).index_add_(0, plan.repair * number**2 + pair, ones)
+        flat.view(-1).index_add_(0, repair * number**2 + pair, ones)
         for bit in range(len(self.rules)):
-            flat[len(OUTCOMES) + bit].index_add_(0, pair, ones * ((plan.broken >> bit) & 1))
+            flat[len(OUTCOMES) + bit].index_add_(0, pair, ones * ((broken >> bit) & 1))
 
     @torch.no_grad()
     def collect(self) -> None:

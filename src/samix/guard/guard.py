@@ -46,6 +46,19 @@ _TINY = 1e-6
 _SIDE = 32  # px; what is visible of a coarser map differs by next to nothing
 
 
+class GuardRecord(NamedTuple):
+    """What a guard did to each mix of a batch, and why.
+
+    Attributes:
+        repair: (B,) int64, a position in :data:`samix.guard.OUTCOMES`.
+        broken: (B,) int64, which rules the mix broke before it was repaired, one bit each in the
+            order of the guard's rules.
+    """
+
+    repair: Tensor
+    broken: Tensor
+
+
 class _Batch(NamedTuple):
     """What the rules may look at: see :meth:`Guard.forward`; and where the content lies."""
 
@@ -68,8 +81,7 @@ class Guard(nn.Module):
     """Checks the mixes of a batch against rules, and repairs those that break one.
 
     Repairs are tried in a stated order, for all samples at once and without waiting for the device:
-    each kind is worked out for the whole batch and taken where a sample still needs one. The plan
-    that is returned says for each sample what was done (``repair``) and why (``broken``).
+    each kind is worked out for the whole batch and taken where a sample still needs one.
 
     Args:
         options: What is checked and how it is repaired.
@@ -115,8 +127,8 @@ class Guard(nn.Module):
         judge: Judge | None = None,
         generator: torch.Generator | None = None,
         count: bool = True,
-    ) -> MixPlan:
-        """Return the plan with harmful mixes repaired.
+    ) -> tuple[MixPlan, GuardRecord]:
+        """Return the plan with harmful mixes repaired, and what was done.
 
         Args:
             images: (B,C,H,W) of the batch that the plan is for.
@@ -156,10 +168,9 @@ class Guard(nn.Module):
             wanting = wanting | (doubtful & (repair > 0))
         kept = keep_clean(kept, wanting)
         repair = repair.masked_fill(wanting, OUTCOMES.index("clean"))
-        kept = replace(kept, repair=repair, broken=broken)
         if count:
-            self.counters.update(kept, plan.index, plan.mixed, target)
-        return kept
+            self.counters.update(repair, broken, plan, target)
+        return kept, GuardRecord(repair, broken)
 
     @torch.no_grad()
     def verdicts(
@@ -306,12 +317,11 @@ class Guard(nn.Module):
 
 def _check_pairs(plan: MixPlan) -> None:
     """Raise a ValueError where a mix is not made of two images of the batch."""
-    for name in ("past_images", "mosaic", "stage"):
-        if getattr(plan, name) is not None:
-            raise ValueError(
-                f"plan: a guard expected mixes of two images of the batch, got {name}; mixes of "
-                "more images, of an earlier batch, or inside a network cannot be checked"
-            )
+    if plan.source.beyond_pairs:
+        raise ValueError(
+            "plan: a guard expected mixes of two images of the batch, got mixes of "
+            f"{plan.source.beyond_pairs}; these cannot be checked"
+        )
 
 
 def as_mixup(plan: MixPlan) -> MixPlan:

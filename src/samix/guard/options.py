@@ -17,10 +17,10 @@ REPAIRS = ("partner", "mask", "label", "mixup", "clean")
 """How a mix can be repaired, in the order in which it is tried by default."""
 
 OUTCOMES = ("accepted", *REPAIRS)
-"""What can become of a mix; ``MixPlan.repair`` counts in it."""
+"""What can become of a mix; ``GuardRecord.repair`` counts in it."""
 
 RULES = ("pairs", "visibility", "plausibility", "range")
-"""The rules, in the order of the bits of ``MixPlan.broken``."""
+"""The rules, in the order of the bits of ``GuardRecord.broken``."""
 
 Saliency = Literal["image", "attention", "given"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from samix.mixing import MixPlan, at_size, read_original, read_partner
+from samix.mixing import MixPlan, at_size
 
 _SLACK = 1e-4  # numbers that only rounding tells apart are equal
 
@@ -96,8 +96,8 @@ def _visible(
     others = region if partner_saliency is None else partner_saliency.float()
     whole = others.flatten(1).sum(1)[plan.index]
     # both are read where the plan has moved them
-    original = read_original(region, plan).flatten(1)
-    others = read_partner(others, plan).flatten(1)
+    original = plan.source.original(region).flatten(1)
+    others = plan.source.partner(others, plan.index).flatten(1)
     mask = plan.mask.flatten(1)
     own, partner = weights.unbind(1)
     first = (original * (mask / own[:, None]).clamp_max(1.0)).sum(1)

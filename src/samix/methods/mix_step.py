@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samix.guard import Guard, GuardOptions, create_guard
+from samix.guard import Guard, GuardOptions, GuardRecord, create_guard
 from samix.mixing import (
     Evidence,
     MixPlan,
@@ -116,7 +116,7 @@ def plan_mix(
     target: Tensor | None = None,
     judge: Any = None,
     count: bool = True,
-) -> MixPlan:
+) -> tuple[MixPlan, GuardRecord | None]:
     """Plan the mix of a batch, and repair what a guard finds harmful.
 
     A plan that follows from number and size of the images alone costs next to nothing and is drawn
@@ -132,6 +132,9 @@ def plan_mix(
         target: (B,) int64 classes.
         judge: The network that the plausibility rule asks, from images to probabilities.
         count: Add the outcome to the guard's counters.
+
+    Returns:
+        The plan, and what the guard did; None without a guard.
     """
     wishes = wishes or Wishes()
 
@@ -149,12 +152,12 @@ def plan_mix(
 
     plan = draw()
     if guard is None:
-        return plan
+        return plan, None
     if reads_features(guard) and evidence.features is not None and evidence.saliency is None:
         evidence = with_attention(evidence)
 
     cheap = not policy.traits.needs and not policy.traits.reads_pixels
-    guarded: MixPlan = guard(
+    guarded: tuple[MixPlan, GuardRecord] = guard(
         images,
         plan,
         redraw=draw if cheap and wishes.pairing == "any" else None,
@@ -186,7 +189,7 @@ def plan_view(
     evidence: Evidence,
     generator: torch.Generator | None,
     count: bool,
-) -> MixPlan:
+) -> tuple[MixPlan, GuardRecord | None]:
     """Plan the mix of one view of a batch without labels; see :func:`plan_mix`."""
     known: dict[str, Any] = {"evidence": evidence, "generator": generator, "count": count}
     return plan_mix(policy, guard, images, **known)
@@ -356,29 +359,46 @@ class EncoderPass:
         return cast("Tensor", self.encoder(in_format(shown, self.memory_format)))
 
 
-def mixed_logits(run: EncoderPass, policy: Policy, images: Tensor, plan: MixPlan) -> Tensor:
+def mixed_logits(
+    run: EncoderPass,
+    policy: Policy,
+    images: Tensor,
+    target: Tensor,
+    plan: MixPlan,
+    generator: torch.Generator,
+) -> Tensor:
     """Return the (B + N,K) logits of the mix, and of the clean images of the pass.
 
     Args:
         run: The pass.
         policy: The one that made the plan.
         images: (B,3,H,W), unmixed.
+        target: (B,) int64 classes.
         plan: Its plan.
+        generator: Source of randomness, for a policy that draws where in the network it mixes.
     """
     if not policy.traits.mixes:
         return run.logits(images)
-    if plan.stage is None or not isinstance(policy, FeaturePolicy):
-        return run.logits(blend(images, plan))
+    inside = policy.mix_inside(generator) if isinstance(policy, FeaturePolicy) else None
+    if inside is not None:
+        stage, mix_features = inside
 
-    def mix(features: Tensor) -> Tensor:
-        mixed = policy.mix(features[: len(plan)], plan)
-        return mixed if run.clean is None else torch.cat([mixed, features[len(plan) :]])
+        def mix(features: Tensor) -> Tensor:
+            mixed = mix_features(features[: len(plan)], plan)
+            return mixed if run.clean is None else torch.cat([mixed, features[len(plan) :]])
 
-    with changed_at(run.encoder, plan.stage, mix):
-        return run.logits(images)
+        with changed_at(run.encoder, stage, mix):
+            return run.logits(images)
+    mixed = blend(images, plan)
+    logits = run.logits(mixed)
+    if isinstance(policy, RecursivePolicy):
+        policy.remember(mixed, mix_targets(target, plan, logits.shape[1]))
+    return logits
 
 
-def attended_logits(run: EncoderPass, images: Tensor, plan: MixPlan) -> tuple[Tensor, MixPlan]:
+def attended_logits(
+    run: EncoderPass, images: Tensor, plan: MixPlan, record: GuardRecord | None = None
+) -> tuple[Tensor, MixPlan]:
     """Return logits as :func:`mixed_logits`, and the plan with the label of the attention it got.
 
     What a guard repaired keeps the label that the guard gave it.
@@ -387,32 +407,15 @@ def attended_logits(run: EncoderPass, images: Tensor, plan: MixPlan) -> tuple[Te
         run: The pass, through a vision transformer.
         images: (B,3,H,W), unmixed.
         plan: The plan.
+        record: What a guard did to it; None without a guard.
     """
     place = last_attention(run.encoder)
     with watched_attention(place) as seen:
         logits = run.logits(blend(images, plan))
     attended = by_attention(plan, place.to_map(seen[-1])[: len(plan)])
-    if plan.repair is not None:
-        attended = plan.relabel(plan.weight.where(plan.repair > 0, attended.weight))
+    if record is not None:
+        attended = plan.relabel(plan.weight.where(record.repair > 0, attended.weight))
     return logits, attended
-
-
-def recalled_logits(
-    run: EncoderPass, policy: RecursivePolicy, images: Tensor, target: Tensor, plan: MixPlan
-) -> Tensor:
-    """Return logits as :func:`mixed_logits`, of a mix that the policy remembers for the next batch.
-
-    Args:
-        run: The pass.
-        policy: The one that made the plan.
-        images: (B,3,H,W), unmixed.
-        target: (B,) int64 classes.
-        plan: Its plan.
-    """
-    mixed = blend(images, plan)
-    logits = run.logits(mixed)
-    policy.remember(mixed, mix_targets(target, plan, logits.shape[1]))
-    return logits
 
 
 def check_seam(encoder: nn.Module, policy: Policy) -> None:

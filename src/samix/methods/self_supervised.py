@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from samix.guard import Guard
+from samix.guard import Guard, GuardRecord
 from samix.mixing import MixPlan, blend
 from samix.networks import (
     MomentumEncoder,
@@ -128,7 +128,7 @@ class SelfSupervisedMethod(nn.Module):
             for name in steps[0].terms
         }
         loss = torch.stack([step.loss for step in steps]).sum() * share
-        return StepOutput(loss, terms, steps[0].logits, steps[0].plan)
+        return StepOutput(loss, terms, steps[0].logits, steps[0].plan, steps[0].guard)
 
     def _direction(
         self, query: Seen, key: Seen, generator: torch.Generator, *, mixing: bool
@@ -144,7 +144,7 @@ class SelfSupervisedMethod(nn.Module):
         if self.clean is not None or not mixes:
             unmixed, query = self._clean_pass(query, mixes=mixes)
         with torch.no_grad():
-            plan = self._plan(query, key, generator) if mixing else None
+            plan, record = self._plan(query, key, generator) if mixing else (None, None)
 
         # the Mixer learns from a mix of its own, under the momentum encoder
         learning = judging if mixing else None
@@ -171,7 +171,7 @@ class SelfSupervisedMethod(nn.Module):
             logits = clean_logits if logits is None else logits
         total = torch.stack(losses).sum()
         shown = None if logits is None else logits.detach()
-        return StepOutput(total, {**terms, **mixer_terms}, shown, plan)
+        return StepOutput(total, {**terms, **mixer_terms}, shown, plan, record)
 
     def _clean_pass(self, query: Seen, *, mixes: bool) -> tuple[Tensor, Seen]:
         """Return queries of clean views, and the view with the features that the encoder saw."""
@@ -225,7 +225,7 @@ class SelfSupervisedMethod(nn.Module):
             generator: Source of randomness, on the CPU; None takes fresh entropy.
         """
         query, key = self._look(*check_views(views))
-        return self._plan(query, key, generator, count=False)
+        return self._plan(query, key, generator, count=False)[0]
 
     def mixed(self, views: Sequence[Tensor], plan: MixPlan) -> Tensor:
         """Return the first view mixed by a plan, with partners from the view that a step takes.
@@ -341,7 +341,7 @@ class SelfSupervisedMethod(nn.Module):
 
     def _plan(
         self, query: Seen, key: Seen, generator: torch.Generator | None, *, count: bool = True
-    ) -> MixPlan:
+    ) -> tuple[MixPlan, GuardRecord | None]:
         known = self._evidence(query, key), generator, count
         return plan_view(self.policy, self.guard, query.images, *known)
 

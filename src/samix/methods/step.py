@@ -12,6 +12,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from samix.guard import GuardRecord
 from samix.mixing import MixPlan, step_generator
 from samix.policies import nearest
 from samix.policies.policy import check_batch
@@ -26,12 +27,14 @@ class StepOutput:
         terms: Detached scalars by name, the parts of the loss and cheap signs of life.
         logits: (B,K) of the mixed images, detached.
         plan: How the encoder's images were mixed, detached.
+        guard: What a guard did to each of these mixes; None without a guard.
     """
 
     loss: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
     plan: MixPlan | None = None
+    guard: GuardRecord | None = None
 
 
 class StepCounter(nn.Module):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samix.guard import Guard
+from samix.guard import Guard, GuardRecord
 from samix.mixing import (
     MixPlan,
     Pairing,
@@ -37,7 +37,7 @@ from samix.networks import (
     watched_embedding,
 )
 from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
-from samix.policies import Evidence, LearnedPolicy, Policy, RecursivePolicy
+from samix.policies import Evidence, LearnedPolicy, Policy
 
 from .clean import CleanLike, check_clean, find_clean
 from .mix_step import (
@@ -54,7 +54,6 @@ from .mix_step import (
     mixed_logits,
     plan_mix,
     reads_features,
-    recalled_logits,
     relabel_before,
 )
 from .mixer_step import (
@@ -225,16 +224,17 @@ class SupervisedMethod(nn.Module):
         rest, rest_target = images[mixed:], target[mixed:]
         images, target = images[:mixed], target[:mixed]
         evidence = self._evidence(images, target, beside.features)
-        plan = self._plan(images, target, evidence, generator)
+        plan, record = self._plan(images, target, evidence, generator)
 
         # the Mixer learns from a mix of its own, under the momentum encoder
         mixer_loss, terms = self._mixer_loss(images, target, evidence, generator)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        loss, logits, own, plan = self._encoder_loss(images, target, plan, (rest, rest_target))
+        mix, clean = (plan, record), (rest, rest_target)
+        loss, logits, own, plan = self._encoder_loss(images, target, mix, clean, generator)
         if beside.loss is not None:
             loss, own["clean"] = loss + beside.loss, beside.loss.detach()
-        return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan)
+        return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan, record)
 
     def _pass(self, clean: Tensor | None = None) -> EncoderPass:
         """Return a pass through the encoder, with clean images after the others."""
@@ -270,24 +270,29 @@ class SupervisedMethod(nn.Module):
         return nullcontext([]) if self.clean_head is None else watched_embedding(self.encoder)
 
     def _encoder_loss(
-        self, images: Tensor, target: Tensor, plan: MixPlan, rest: tuple[Tensor, Tensor]
+        self,
+        images: Tensor,
+        target: Tensor,
+        mix: tuple[MixPlan, GuardRecord | None],
+        rest: tuple[Tensor, Tensor],
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor], MixPlan]:
         """Return the encoder's loss, logits of the mix, the terms, and the plan with its label.
 
         Args:
             images: (B,3,H,W), to be mixed.
             target: (B,) int64 classes.
-            plan: Their mix.
+            mix: Their plan, and what a guard did to it.
             rest: (N,3,H,W) images of the same batch that stay clean, and their (N,) classes.
+            generator: Of the step.
         """
         options, run = self.options, self._pass(rest[0])
+        plan, record = mix
         with self._watched() as seen:
-            if isinstance(self.policy, RecursivePolicy):
-                logits = recalled_logits(run, self.policy, images, target, plan)
-            elif self.label == "attention":
-                logits, plan = attended_logits(run, images, plan)
+            if self.label == "attention":
+                logits, plan = attended_logits(run, images, plan, record)
             else:
-                logits = mixed_logits(run, self.policy, images, plan)
+                logits = mixed_logits(run, self.policy, images, target, plan, generator)
         logits, clean_logits = logits[: len(images)], logits[len(images) :]
         loss = self._cross_entropy(logits, target, plan)
         terms = {"encoder": loss.detach()}
@@ -310,7 +315,7 @@ class SupervisedMethod(nn.Module):
         generator: torch.Generator | None,
         *,
         count: bool = True,
-    ) -> MixPlan:
+    ) -> tuple[MixPlan, GuardRecord | None]:
         """Plan the mix that the encoder learns from."""
         relabel = relabel_before(self.label, evidence)
         with torch.no_grad():
@@ -380,7 +385,7 @@ class SupervisedMethod(nn.Module):
             generator: Source of randomness, on the CPU; None takes fresh entropy.
         """
         evidence = self._evidence(images, target)
-        return self._plan(images, target, evidence, generator, count=False)
+        return self._plan(images, target, evidence, generator, count=False)[0]
 
     def export(
         self, *, average: bool = False, head: Literal["shared", "clean"] = "shared"

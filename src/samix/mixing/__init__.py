@@ -2,13 +2,6 @@
 
 from .blend import (
     blend,
-    check_classes,
-    check_smoothing,
-    mix_targets,
-    mosaic_shares,
-    other_shares,
-    read_original,
-    read_partner,
 )
 from .draws import (
     PAIRINGS,
@@ -62,15 +55,42 @@ from .saliency import (
     visible_shares,
     within_side,
 )
-from .targets import Relabel, by_attention, by_content, mix_dense
+from .sources import (
+    IN_PLACE,
+    CellMoves,
+    EarlierBatch,
+    Grid,
+    InPlace,
+    Mosaic,
+    Source,
+    choose_source,
+    mosaic_shares,
+    other_shares,
+)
+from .targets import (
+    Relabel,
+    by_attention,
+    by_content,
+    check_classes,
+    check_smoothing,
+    mix_dense,
+    mix_targets,
+)
 
 __all__ = [
+    "IN_PLACE",
     "PAIRINGS",
     "Boxed",
+    "CellMoves",
+    "EarlierBatch",
     "Evidence",
+    "Grid",
+    "InPlace",
     "MixPlan",
+    "Mosaic",
     "Pairing",
     "Relabel",
+    "Source",
     "aligned",
     "alignment",
     "area_average",
@@ -92,6 +112,7 @@ __all__ = [
     "check_pairing",
     "check_smoothing",
     "choose",
+    "choose_source",
     "constant_mask",
     "cut_box",
     "draw_gammas",
@@ -113,8 +134,6 @@ __all__ = [
     "move_cells",
     "other_shares",
     "read_mosaic",
-    "read_original",
-    "read_partner",
     "saliency_peak",
     "saliency_ratio",
     "shifted_square",

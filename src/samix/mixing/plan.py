@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .geometry import cells_in_place
 from .masks import area_of, box_area, box_mask
+from .sources import IN_PLACE, Source, choose_source
 
 
 @dataclass(frozen=True)
@@ -58,42 +58,20 @@ class MixPlan:
         index: (B,) int64, ``images[index]`` are the partners.
         mask: (B,1,H,W) float32 in [0, 1], weight of the original in each pixel.
         weight: (B,) float32 in [0, 1], share of the original that the label uses.
-        grid: (B,H,W,2) float32 or None: where each pixel of the mix reads the partner, in the
-            coordinates of ``torch.nn.functional.grid_sample`` (-1 to 1); None reads it in place.
-        moves: (B,2,R,C) int64 or None: of a grid of R x C cells, the number of the cell that each
-            cell of the mix shows, of the original and of the partner; None moves none.
-        stage: Stage of the network whose features are mixed, an index into timm's ``feature_info``;
-            None mixes the images.
-        mosaic: (B,R,C) int64 or None: of a grid of R x C cells, which image of the batch each cell
-            of the mix shows, in place; the mask is 1 where that is the original. ``index`` is then
-            the image that is shown most beside it.
-        past_images: (N,C,H,W) or None: an earlier batch that partners are taken from, instead of
-            the images themselves.
-        past_target: (N,K) float32 or None: its labels.
+        source: Where the mix reads its images; see :mod:`samix.mixing.sources`.
         partner_weight: (B,) float32 in [0, 1] or None: share of the partner that the label uses, in
             a policy whose shares need not sum to 1; None is 1 - weight.
         boxed: Where the mask is a box, its corners; it holds for that very mask alone, and a plan
             whose mask was replaced is a plan with any mask.
-        repair: (B,) int64 or None: what a guard did to each sample, a position in
-            :data:`samix.guard.OUTCOMES`; None where no guard looked at the plan.
-        broken: (B,) int64 or None: which rules the mix broke before it was repaired, one bit each
-            in the order of the guard's rules.
     """
 
     lam: Tensor
     index: Tensor
     mask: Tensor
     weight: Tensor
-    grid: Tensor | None = None
-    moves: Tensor | None = None
+    source: Source = IN_PLACE
     partner_weight: Tensor | None = None
-    stage: int | None = None
-    mosaic: Tensor | None = None
-    past_images: Tensor | None = None
-    past_target: Tensor | None = None
     boxed: Boxed | None = None
-    repair: Tensor | None = None
-    broken: Tensor | None = None
 
     def __post_init__(self) -> None:
         batch = self.lam.shape[0]
@@ -157,6 +135,7 @@ class MixPlan:
         changed: dict[str, Any] = {
             name: function(value) for name, value in values.items() if isinstance(value, Tensor)
         }
+        changed["source"] = self.source.map(function)
         if (known := self.known_box) is not None:
             inside = None if known.inside is None else function(known.inside)
             changed["boxed"] = Boxed(changed["mask"], function(known.box), inside)
@@ -170,11 +149,8 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
         plan: The plan to change; it is not touched.
         clean: (B,) bool, True where a sample stays as it is.
     """
-    wide, moves = clean.view(-1, 1, 1, 1), plan.moves
-    if moves is not None:
-        moves = torch.where(wide, still(moves), moves)
     other, known = plan.partner_weight, plan.known_box
-    mask = plan.mask.masked_fill(wide, 1.0)
+    mask = plan.mask.masked_fill(clean.view(-1, 1, 1, 1), 1.0)
     if known is not None:
         known = replace(known, mask=mask, box=known.box.masked_fill(clean.view(-1, 1), 0))
     return replace(
@@ -183,7 +159,7 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
         mask=mask,
         boxed=known,
         weight=plan.weight.masked_fill(clean, 1.0),
-        moves=moves,
+        source=plan.source.keep_clean(clean),
         partner_weight=None if other is None else other.masked_fill(clean, 0.0),
     )
 
@@ -193,22 +169,12 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
 
     Args:
         plan: Plan for a batch.
-        other: Another plan for the same batch; its record of repairs is not taken over.
+        other: Another plan for the same batch.
         chosen: (B,) bool, True where a sample is taken from ``other``.
     """
     waits = chosen.device.type != "cpu" or torch.compiler.is_compiling()
     if not waits and not chosen.any():
         return plan  # and a mask that is a box stays one
-    wide = chosen.view(-1, 1, 1, 1)
-    grid = plan.grid
-    if plan.grid is not None or other.grid is not None:
-        grid = torch.where(wide, _grid_of(other), _grid_of(plan))
-    moves = plan.moves
-    either = other.moves if moves is None else moves
-    if either is not None:
-        none = still(either)
-        taken, left = (none if part.moves is None else part.moves for part in (other, plan))
-        moves = torch.where(wide, taken, left)
     partner_weight = plan.partner_weight
     if partner_weight is not None or other.partner_weight is not None:
         partner_weight = torch.where(chosen, other.partner_share, plan.partner_share)
@@ -217,7 +183,7 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
         known = known.choose(wanted, chosen)
         mask = known.mask
     elif other.mask is not mask:
-        mask, known = torch.where(wide, other.mask, mask), None
+        mask, known = torch.where(chosen.view(-1, 1, 1, 1), other.mask, mask), None
     return replace(
         plan,
         lam=torch.where(chosen, other.lam, plan.lam),
@@ -225,35 +191,9 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
         mask=mask,
         boxed=known,
         weight=torch.where(chosen, other.weight, plan.weight),
-        grid=grid,
-        moves=moves,
+        source=choose_source(plan.source, other.source, chosen),
         partner_weight=partner_weight,
     )
-
-
-def still(moves: Tensor) -> Tensor:
-    """Return (B,2,R,C) moves of the same grid that leave every cell where it is."""
-    places = cells_in_place(len(moves), (moves.shape[2], moves.shape[3]), moves.device)
-    return places.unsqueeze(1).expand_as(moves)
-
-
-def _grid_of(plan: MixPlan) -> Tensor:
-    """Return the (B,H,W,2) grid of a plan; that which reads partners in place where it has none."""
-    return grid_in_place(plan) if plan.grid is None else plan.grid
-
-
-def grid_in_place(plan: MixPlan) -> Tensor:
-    """Return the (B,H,W,2) grid that reads partners in place."""
-    height, width = plan.mask.shape[2:]
-    rows, columns = (
-        (torch.arange(length, device=plan.lam.device, dtype=torch.float32) + 0.5) / length * 2.0
-        - 1.0
-        for length in (height, width)
-    )
-    places = torch.stack(
-        [columns[None, :].expand(height, width), rows[:, None].expand(height, width)], dim=-1
-    )
-    return places.expand(len(plan), height, width, 2)
 
 
 @dataclass(frozen=True)

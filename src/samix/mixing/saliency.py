@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blend import read_original, read_partner
 from .masks import resized_box_mask
 from .plan import MixPlan
 
@@ -259,8 +258,10 @@ def visible_shares(
     """
     region = region.float()
     others = region if partner_region is None else partner_region.float()
-    own = visible_share(read_original(region, plan), plan.mask)
-    partner = _ratio(read_partner(others, plan) * (1.0 - plan.mask), others[plan.index])
+    own = visible_share(plan.source.original(region), plan.mask)
+    partner = _ratio(
+        plan.source.partner(others, plan.index) * (1.0 - plan.mask), others[plan.index]
+    )
     return torch.stack([own, partner], dim=1)
 
 
@@ -279,10 +280,7 @@ def at_size(plan: MixPlan, size: tuple[int, int]) -> MixPlan:
         mask = area_average(plan.mask, size)
     else:
         mask = resized_box_mask(boxed.box, known, size, boxed.inside)
-    grid = plan.grid
-    if grid is not None:
-        grid = F.interpolate(grid.permute(0, 3, 1, 2), size, mode="area").permute(0, 2, 3, 1)
-    return replace(plan, mask=mask, grid=grid)
+    return replace(plan, mask=mask, source=plan.source.at_size(size))
 
 
 def _ratio(shown: Tensor, region: Tensor) -> Tensor:

@@ -17,6 +17,95 @@ Relabel = Callable[[MixPlan], MixPlan]
 _TINY = 1e-6
 
 
+def mix_targets(
+    target: Tensor,
+    plan: MixPlan,
+    num_classes: int | None = None,
+    *,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Mix the targets of a batch: ``weight * target + partner_share * target[index]``.
+
+    The share of the partner is 1 - weight, unless the plan says otherwise.
+
+    Args:
+        target: (B,) integers in [0, num_classes); or (B,K) soft targets with rows that sum to 1;
+            or (B,K) multi-label targets of 0 and 1.
+        plan: The plan that the images were mixed with.
+        num_classes: K; needed for integer targets.
+        label_smoothing: Share in [0, 1) that is spread evenly over all classes; for integer and
+            soft targets.
+
+    Returns:
+        (B,K) float32 on the device of the target.
+
+    Raises:
+        TypeError: The target's dtype fits neither form.
+        ValueError: Shapes do not fit, or ``num_classes`` is missing or contradicts the target.
+    """
+    check_smoothing(label_smoothing)
+    if target.shape[:1] != plan.weight.shape:
+        raise ValueError(f"target: expected {len(plan)} samples first, got {tuple(target.shape)}")
+    soft = _as_rows(target, num_classes)
+    if label_smoothing:
+        soft = soft * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
+    size = (plan.mask.shape[2], plan.mask.shape[3])
+    others = plan.source.targets(soft, plan.index, size, label_smoothing)
+    return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * others
+
+
+def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
+    """Return any form of target as (B,K) float32."""
+    if target.ndim == 2:
+        if num_classes is not None and target.shape[1] != num_classes:
+            raise ValueError(
+                f"num_classes: expected {target.shape[1]} as the target has columns, "
+                f"got {num_classes}"
+            )
+        return target.float()
+    if target.ndim != 1:
+        raise ValueError(f"target: expected (B,) or (B,K), got {tuple(target.shape)}")
+    if target.is_floating_point() or target.dtype == torch.bool:
+        raise TypeError(
+            f"target: expected integers in (B,), got {target.dtype}; give soft or multi-label "
+            "targets as (B,K)"
+        )
+    if num_classes is None:
+        raise ValueError(
+            "num_classes: expected a number for integer targets, got None; pass num_classes=K"
+        )
+    check_classes(target, num_classes)
+    classes = torch.arange(num_classes, device=target.device)
+    return (target.unsqueeze(1) == classes).float()
+
+
+def check_smoothing(label_smoothing: float) -> None:
+    """Raise a ValueError unless a share of a label can be spread over all classes."""
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"label_smoothing: expected a number in [0, 1), got {label_smoothing}")
+
+
+def check_classes(target: Tensor, num_classes: int) -> None:
+    """Raise a ValueError unless all classes are in [0, num_classes).
+
+    On a GPU it is raised later, and by torch, since nothing waits for the device.
+
+    Args:
+        target: (B,) integers.
+        num_classes: Number of classes K.
+    """
+    outside = (target < 0) | (target >= num_classes)
+    if target.device.type == "cpu" and not torch.compiler.is_compiling():
+        if outside.any():
+            raise ValueError(
+                f"target: expected classes in [0, {num_classes}), got {target[outside][0].item()}; "
+                "number the classes from 0, or give the network as many outputs as there are"
+            )
+    elif target.device.type in ("cpu", "cuda"):
+        # the same check without waiting for the device
+        torch._assert_async((~outside).all(), f"target: expected classes in [0, {num_classes})")
+
+
 def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None = None) -> MixPlan:
     """Return the plan with the label set to what is visible: ``v_a / (v_a + v_b)``.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from samix.mixing import (
     Evidence,
     MixPlan,
+    Mosaic,
     area_of,
     as_shares,
     cell_mask,
@@ -84,7 +85,7 @@ def comixup_plan(
     kept = (mosaic == places.view(-1, 1, 1)).float().unsqueeze(1)
     mask = cell_mask(kept, (images.shape[2], images.shape[3]))
     area = area_of(mask)
-    return MixPlan(area, other, mask, area, mosaic=mosaic)
+    return MixPlan(area, other, mask, area, Mosaic(mosaic))
 
 
 def co_mosaics(saliency: Tensor, start: Tensor, prior: Tensor, threshold: float) -> Tensor:

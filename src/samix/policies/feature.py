@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +15,6 @@ from samix.mixing import (
     MixPlan,
     aligned,
     alignment,
-    check_generator,
     constant_mask,
     draw_lam,
 )
@@ -27,13 +27,25 @@ FeatureRule = Callable[[Tensor, MixPlan], Tensor]
 """From features (B,...) and a plan to mixed features of the same shape."""
 
 
+class Inside(NamedTuple):
+    """A mix inside the network.
+
+    Attributes:
+        stage: Whose output is mixed: an index into timm's ``feature_info``, negative from the end.
+        mix: From features (B,...) and a plan to mixed features of the same shape.
+    """
+
+    stage: int
+    mix: FeatureRule
+
+
 @dataclass(frozen=True)
 class FeaturePolicy:
     """A policy that mixes what comes out of a stage of the network.
 
     Attributes:
         name: Name in :data:`samix.POLICIES`.
-        mix: Mixes the features by a plan; images too, which are the features of stage None.
+        mix: Mixes the features by a plan; the images are mixed as by mixup.
         traits: What the policy is.
         alpha: Parameter of Beta(alpha, alpha), above 0.
         stages: Where a batch may be mixed, one of them each time: indices into timm's
@@ -68,20 +80,27 @@ class FeaturePolicy:
         generator: torch.Generator | None = None,
         index: Tensor | None = None,
     ) -> MixPlan:
-        """Plan the mix of a batch; see :meth:`Policy.plan`.
-
-        lam is drawn per sample, the stage for the whole batch: a network is left at one place.
-        """
-        generator = check_generator(generator)
-        plan = plan_with(
+        """Plan the mix of a batch; see :meth:`Policy.plan`."""
+        return plan_with(
             partial(feature_plan, alpha=self.alpha),
             images,
             p=self.p,
             generator=generator,
             index=index,
         )
+
+    def mix_inside(self, generator: torch.Generator) -> Inside | None:
+        """Draw where the batch is mixed: one place for all, since a network is left at one place.
+
+        Args:
+            generator: Source of randomness, on the CPU.
+
+        Returns:
+            The stage and how its features are mixed; None where the images are mixed.
+        """
         chosen = int(torch.randint(len(self.stages), (), generator=generator))
-        return replace(plan, stage=self.stages[chosen])
+        stage = self.stages[chosen]
+        return None if stage is None else Inside(stage, self.mix)
 
 
 def feature_plan(
@@ -128,11 +147,9 @@ def mix_aligned(features: Tensor, plan: MixPlan, *, eps: float, steps: int) -> T
     Raises:
         ValueError: The features are no map.
     """
-    if plan.stage is None:
-        return mix_features(features, plan)
     if features.ndim != 4:
         raise ValueError(
-            f"policy: 'alignmix' expected feature maps (B,C,h,w) at stage {plan.stage}, got "
+            f"policy: 'alignmix' expected feature maps (B,C,h,w), got "
             f"{tuple(features.shape)}; use a convolutional network, or 'manifold-mixup'"
         )
     partner = features[plan.index]

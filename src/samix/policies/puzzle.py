@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samix.mixing import (
+    IN_PLACE,
+    CellMoves,
     Evidence,
     MixPlan,
     area_of,
@@ -88,7 +90,7 @@ def puzzlemix_plan(
     mask = cell_mask(keep.unsqueeze(1), size)
     area = area_of(mask)
     moves = None if transport is None else _moves(evidence, index, keep, size, transport)
-    return MixPlan(lam, index, mask, area, moves=moves)
+    return MixPlan(lam, index, mask, area, IN_PLACE if moves is None else CellMoves(moves))
 
 
 def _best_mask(

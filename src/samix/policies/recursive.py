@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from samix.mixing import (
+    EarlierBatch,
     Evidence,
+    Grid,
     MixPlan,
     box_in_box,
     constant_mask,
@@ -150,12 +151,12 @@ def recursivemix_plan(
         return MixPlan(ones, index, constant_mask(ones, size), ones)
     box = cut_box(1.0 - reach * drawn, centre, size)
     whole = torch.tensor([0, 0, *size]).to(device, non_blocking=True).expand(len(images), -1)
-    grid = box_in_box(box, whole, size)
-    return replace(
-        box_plan(None, index % len(past_images), box, size, grid),
-        past_images=past_images.to(device, images.dtype),
-        past_target=past_target.to(device),
+    source = EarlierBatch(
+        past_images.to(device, images.dtype),
+        past_target.to(device),
+        Grid(box_in_box(box, whole, size)),
     )
+    return box_plan(None, index % len(past_images), box, size, source)
 
 
 def recursivemix(reach: float = 0.5, p: float = 1.0) -> RecursivePolicy:

@@ -16,6 +16,7 @@ from torch import Tensor
 from samix.mixing import (
     Boxed,
     Evidence,
+    Grid,
     MixPlan,
     area_of,
     as_shares,
@@ -247,7 +248,7 @@ def snapmix_plan(
         index,
         mask,
         weight,
-        grid=box_in_box(covered, taken, size),
+        Grid(box_in_box(covered, taken, size)),
         partner_weight=None if normalise else partner,
         boxed=Boxed(mask, covered),
     )

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from samix.mixing import (
+    IN_PLACE,
     Boxed,
+    Grid,
     MixPlan,
+    Source,
     area_of,
     box_area,
     box_in_box,
@@ -65,7 +68,7 @@ def box_plan(
     index: Tensor,
     box: Tensor,
     size: tuple[int, int],
-    grid: Tensor | None = None,
+    source: Source | None = None,
 ) -> MixPlan:
     """Plan in which a box shows the partner, and the label uses the area.
 
@@ -74,11 +77,11 @@ def box_plan(
         index: (B,) int64.
         box: (B,4) int64 top, left, bottom, right in pixels.
         size: Height and width in pixels.
-        grid: (B,H,W,2), where the partner is read; None reads it in place.
+        source: Where the images are read; None reads them in place.
     """
     boxed, area = Boxed.of(box, size), box_area(box, size)
     lam = area if lam is None else lam
-    return MixPlan(lam, index, boxed.mask, area, grid=grid, boxed=boxed)
+    return MixPlan(lam, index, boxed.mask, area, source or IN_PLACE, boxed=boxed)
 
 
 def mixup_cutmix_plan(
@@ -130,7 +133,8 @@ def resizemix_plan(
         lasts.append(first + shrunk)
     box = torch.stack([*firsts, *lasts], dim=1)
     whole = torch.tensor([0, 0, height, width]).to(device, non_blocking=True).expand(batch, -1)
-    return box_plan(None, index, box, (height, width), box_in_box(box, whole, (height, width)))
+    grid = Grid(box_in_box(box, whole, (height, width)))
+    return box_plan(None, index, box, (height, width), grid)
 
 
 def none() -> StaticPolicy:

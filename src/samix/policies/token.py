@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from samix.mixing import (
+    CellMoves,
     Evidence,
     MixPlan,
     area_of,
@@ -105,7 +106,7 @@ def smmix_plan(
     mask = cell_mask(1.0 - square.float(), (images.shape[2], images.shape[3]))
     moves = torch.stack([cells_in_place(len(images), grid, images.device), moved], dim=1)
     area = area_of(mask)
-    return MixPlan(area, index, mask, area, moves=moves)
+    return MixPlan(area, index, mask, area, CellMoves(moves))
 
 
 def _attention(evidence: Evidence) -> Tensor:

@@ -209,10 +209,11 @@ def moved_regions(regions: Tensor, plan: MixPlan) -> Tensor:
         (B,1,H,W).
     """
     moved = blend(regions, replace(plan, mask=torch.zeros_like(plan.mask)))
-    if plan.grid is None:
+    grid = plan.source.sampling
+    if grid is None:
         return moved
     # beyond its border the partner is read as its outermost pixels
-    inside = (plan.grid.abs() < 1).all(-1).unsqueeze(1)
+    inside = (grid.abs() < 1).all(-1).unsqueeze(1)
     return moved * inside
 
 

@@ -139,7 +139,8 @@ class SupervisedTask:
         at = images.to(place.device), target.to(place.device)
         # a mix of features cannot be shown: the picture is that of mixup with the same lam; nor an
         # earlier batch: these photos stand for it
-        plan = replace(self.method.plan(*at, generator=generator), stage=None, past_images=None)
+        plan = self.method.plan(*at, generator=generator)
+        plan = replace(plan, source=plan.source.of_this_batch())
         labels = [self.images.classes[int(number)] for number in target]
         return Picture(self.view.denormalise(images), None, plan, labels)
 
