@@ -153,7 +153,9 @@ class Grid(Source):
         """Return the grid that reads partners in place."""
         height, width = self.grid.shape[1:3]
         rows, columns = (
-            (torch.arange(length, device=self.grid.device, dtype=torch.float32) + 0.5) / length * 2.0
+            (torch.arange(length, device=self.grid.device, dtype=torch.float32) + 0.5)
+            / length
+            * 2.0
             - 1.0
             for length in (height, width)
         )
