@@ -16,13 +16,12 @@ import house
 
 SHORT = {
     "samix.cli.mixer", "samix.cli.policies_options", "samix.cli.pretrain", "samix.cli.ui_context",
-    "samix.cli.values", "samix.evaluation.cost_memory_child", "samix.evaluation.embeddings",
-    "samix.report.poc_words", "samix.report.saving", "samix.study.levels", "samix.training.batches",
+    "samix.cli.values", "samix.report.poc_words", "samix.study.levels", "samix.training.batches",
 }  # fmt: skip
 PREFIXES = {
     "samix/cli/bench", "samix/cli/check", "samix/cli/mixer", "samix/cli/poc", "samix/cli/pretrain",
-    "samix/cli/preview", "samix/cli/train", "samix/cli/ui", "samix/evaluation/cost",
-    "samix/methods/self", "samix/report/explain", "samix/report/poc", "samix/study/wording",
+    "samix/cli/preview", "samix/cli/train", "samix/cli/ui",
+    "samix/methods/self", "samix/report/poc", "samix/study/wording",
 }  # fmt: skip
 NAMES = {
     "Candidates", "Cost", "Limits", "Memory", "Photos", "Picture", "Probe", "Recipe", "Section",

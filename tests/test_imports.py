@@ -27,19 +27,20 @@ ALLOWED = {
     "checking": {"mixing", "policies", "data", *BASE},
     "methods": {"mixing", "networks", "objectives", "policies", "guard"},
     "data": {*BASE},
-    "evaluation": {"mixing", "data", "networks", "policies", "methods", "report", *BASE},
-    "report": {"mixing", *BASE},
+    "evaluation": {"mixing", "data", "networks", "policies", "methods", "pages", *BASE},
+    "pages": {"mixing", "data", *BASE},
+    "report": {"pages", *BASE},
     "presets": {*BASE},
     "explain": {
-        "training", "report", "evaluation", "data", "methods", "policies", "networks", "mixing",
+        "training", "pages", "evaluation", "data", "methods", "policies", "networks", "mixing",
         *BASE,
     },
     "study": {
-        "training", "explain", "evaluation", "report", "data", "guard", "policies", "methods",
-        "mixing", "networks", "presets", *BASE,
+        "training", "explain", "evaluation", "report", "pages", "data", "guard", "policies",
+        "methods", "mixing", "networks", "presets", *BASE,
     },
     "training": {
-        "methods", "data", "evaluation", "report", "policies", "presets", "mixing", "networks",
+        "methods", "data", "evaluation", "pages", "policies", "presets", "mixing", "networks",
         "guard", *BASE, "_version",
     },
 }  # fmt: skip
@@ -109,7 +110,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Packages whose module has another name."""
 NEEDS = {
     "networks": {"ssl", "onnx"}, "methods": {"ssl"}, "data": {"train", "ssl"},
-    "evaluation": {"train", "ssl"}, "report": {"train"}, "presets": {"train"},
+    "evaluation": {"train", "ssl"}, "report": {"train"}, "pages": {"train"}, "presets": {"train"},
     "training": {"train"}, "explain": {"explain"}, "study": {"poc"}, "cli": {"train", "ui"},
     "plain_yaml.py": {"train"},
 }  # fmt: skip

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from samix.cli import explain as command
 from samix.cli import main
-from samix.explain import whole
 
 from .test_train import TINY, complaint, somewhere_else  # noqa: F401
 
@@ -26,7 +26,7 @@ def finished(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def fewer_mixes(monkeypatch):
     for name, number in (("_DRAWN", 64), ("_MEASURED", 8), ("_DRAWS", 1), ("_ROUTES", 2)):
-        monkeypatch.setattr(whole, name, number)
+        monkeypatch.setattr(sys.modules["samix.explain.explain"], name, number)
 
 
 @pytest.fixture

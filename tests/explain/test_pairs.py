@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from samix.errors import InputError
-from samix.explain.pairing import choose_pairs, mix_at
-from samix.explain.photos import RunPhotos
+from samix.explain.pairs import choose_pairs, mix_at
+from samix.explain.subject import RunPhotos
 from samix.policies import create_policy
 
 from .conftest import plain_set

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from samix.evaluation.embeddings import Quiet
-from samix.explain.judging import _kept, study_confidence, study_confusion
-from samix.explain.looked import Looked, look_at
+from samix.explain.judging import _kept, study_confidence, study_confusion, study_near
 from samix.explain.mixer import correlation
-from samix.explain.near import study_near
-from samix.explain.pairing import choose_pairs
+from samix.explain.pairs import choose_pairs
 from samix.explain.representation import (
     alignment,
     apart,
@@ -23,6 +21,7 @@ from samix.explain.representation import (
     study_map,
     uniformity,
 )
+from samix.explain.subject import Looked, look_at
 
 QUIET = Quiet()
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from samix.pages.mixes import MixRow, Verdict
+from samix.pages.parts import write_page
 from samix.report import preview_figure
-from samix.report.mix_rows import MixRow, Verdict
-from samix.report.page import write_page
 from samix.report.preview import PolicyMixes, preview_sections, short_name
 from samix.report.preview_figure import draw_preview
 

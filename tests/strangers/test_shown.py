@@ -14,9 +14,9 @@ from PIL import Image
 
 from samix.cli import main
 from samix.errors import InputError
-from samix.report.mixes import short
-from samix.report.page import Figure, Section, Strip, Table, Thumb, write_page
-from samix.report.saving import save, tick_name
+from samix.pages.mixes import short
+from samix.pages.parts import Figure, Section, Strip, Table, Thumb, write_page
+from samix.pages.pictures import save, tick_name
 from samix.shown import shown
 
 # what turns letters around, what a terminal obeys, the end of a line, rich's markup, broken letters

@@ -9,17 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from samix.data import open_images
-from samix.data.health import Check, check_images
+from samix.data.health import (
+    Check,
+    check_images,
+    size_facts,
+)
 from samix.data.reading import MAX_MEGAPIXELS
-from samix.report.page import write_page
+from samix.pages.health import (
+    check_sections,
+    duplicate_lines,
+    facts_of,
+    judged_words,
+    lead_of,
+    needed_line,
+    record_of,
+    warnings_of,
+)
+from samix.pages.parts import write_page
 from samix.training import Terminal
 from samix.training.run_folder import write_json
 
-from .check_page import check_sections, facts_of, lead_of
-from .check_summary import print_check, record_of
 from .output import create_folder, how_to_repeat, result_folder
+from .summary import cell, say
+
+_SHOWN_CLASSES = 12
 
 
 def run_check(chosen: argparse.Namespace) -> int:
@@ -77,3 +93,51 @@ def _look(given: Mapping[str, Any], display: Terminal) -> Check:
         )
     finally:
         display.rest()
+
+
+def print_check(found: Check, output: Path, console: Console) -> None:
+    """Print what was found, and where to look."""
+    sizes = size_facts(found)
+    widths, heights = sizes["width"], sizes["height"]
+    say(
+        console,
+        f"{found.images.name}: {len(found.images):,} photos, {found.parts:,} independent parts by "
+        f"{found.grouping}; width {_range(widths)}, height {_range(heights)} px",
+    )
+    if found.images.classes:
+        _print_classes(found, console)
+    for line in duplicate_lines(found):
+        say(console, line)
+    for note in warnings_of(found):
+        say(console, f"Note: {note}")
+    problems = found.problems()
+    for problem in problems:
+        say(console, f"WRONG: {problem}")
+    for key, reason in found.corrupt[:3]:
+        say(console, f"  {reason if key in reason else f'{key}: {reason}'}")
+    if not problems:
+        say(console, "Nothing was found that makes results untrustworthy.")
+    say(console, f"Page with pictures: {output / 'check.html'}")
+    say(console, f"All numbers:        {output / 'check.json'}")
+
+
+def _print_classes(found: Check, console: Console) -> None:
+    given = "test" in found.images.given_split
+    table = Table()
+    for heading in ("class", "photos", "parts", "test parts", "recall is known to"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    classes = sorted(found.classes, key=lambda count: count.test_parts)
+    for count in classes[:_SHOWN_CLASSES]:
+        parts = f"{count.test_parts:,}" if given else f"~{count.test_parts:,}"
+        table.add_row(
+            cell(count.name), f"{count.photos:,}", f"{count.parts:,}", parts, judged_words(count)
+        )
+    console.print(table)
+    if len(classes) > _SHOWN_CLASSES:
+        say(console, f"and {len(classes) - _SHOWN_CLASSES} classes with more parts")
+    say(console, needed_line())
+
+
+def _range(values: Any) -> str:
+    low, _, high = values
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

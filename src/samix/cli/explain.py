@@ -18,10 +18,9 @@ from samix.explain import (
     open_photos,
     open_subject,
 )
-from samix.report.explain_data import Explanation
-from samix.report.explain_mixer import follow_sentence
-from samix.report.explain_mixes import near_sentence
-from samix.report.explain_page import PAGE, explanation_record, write_explanation
+from samix.explain.figures import follow_sentence
+from samix.explain.page import PAGE, explanation_record, near_sentence, write_explanation
+from samix.explain.results import Explanation
 from samix.training import Terminal
 from samix.training.run_folder import write_json
 

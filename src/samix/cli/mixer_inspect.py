@@ -27,7 +27,7 @@ from samix.networks import (
     is_pretrained_mixer,
     open_mixer,
 )
-from samix.report.mixer import Looks, draw_mixer
+from samix.pages.mixer import Looks, draw_mixer
 from samix.training import Terminal
 
 from .mixer_train import FOLDER

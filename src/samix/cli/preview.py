@@ -17,8 +17,8 @@ from samix.data.views import check_size
 from samix.errors import InputError
 from samix.guard import Guard
 from samix.mixing import draw_index, step_generator
-from samix.report.mix_rows import Photos, mix_rows
-from samix.report.page import write_page
+from samix.pages.mixes import Photos, mix_rows
+from samix.pages.parts import write_page
 from samix.report.preview import PolicyMixes, preview_sections
 from samix.report.preview_figure import draw_preview
 from samix.training import Terminal

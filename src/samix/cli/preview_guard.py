@@ -14,7 +14,7 @@ from samix.errors import InputError
 from samix.guard import OUTCOMES, Guard, create_guard
 from samix.guard import Verdict as Judged
 from samix.mixing import Evidence, MixPlan
-from samix.report.mix_rows import MixRow, Photos, Verdict, mix_rows, together
+from samix.pages.mixes import MixRow, Photos, Verdict, mix_rows, together
 
 from .guard_file import read_guard
 from .preview_policies import Shown

@@ -13,8 +13,8 @@ from samix.data import ImageSet
 from samix.data.image_set import NO_LABEL
 from samix.data.views import squeeze
 from samix.errors import InputError
+from samix.pages.mixes import Photos
 from samix.policies import nearest
-from samix.report.mix_rows import Photos
 
 from .preview_policies import parse_words
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from samix._version import __version__
-from samix.report.mix_rows import MixRow, Photos
+from samix.pages.mixes import MixRow, Photos
 from samix.report.preview import PolicyMixes
 
 from .output import how_to_repeat

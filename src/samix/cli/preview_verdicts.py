@@ -7,7 +7,7 @@ from torch import Tensor
 
 from samix.mixing import MixPlan
 from samix.mixing.saliency import label_noise, visible_shares
-from samix.report.mix_rows import Photos, Verdict, percent
+from samix.pages.mixes import Photos, Verdict, percent
 
 LABEL_NOISE = "label noise"
 _SIDES = ("original", "partner")

@@ -8,7 +8,7 @@ from html import escape
 
 from torch import Tensor
 
-from samix.report.page import image_png
+from samix.pages.parts import image_png
 
 from .ui_mix import Seen
 

@@ -16,8 +16,8 @@ from samix.guard import Guard, create_guard
 from samix.guard import Verdict as Judged
 from samix.mixing import MixPlan, step_generator
 from samix.mixing.draws import given_lam
+from samix.pages.mixes import MixRow, Photos, mix_rows
 from samix.policies import POLICIES
-from samix.report.mix_rows import MixRow, Photos, mix_rows
 
 from .preview_guard import verdict_lines
 from .preview_policies import Shown, open_policies

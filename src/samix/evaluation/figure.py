@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
-from samix.report.saving import save
+from samix.pages.pictures import save
 
 _ENCODER, _FINETUNE, _BASELINE, _DOT = "#3b6ea8", "#d1731f", "#a9a9a9", "#333333"
 _INCH = 4.4  # height of the figure

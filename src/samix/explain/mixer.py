@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from samix.evaluation.embeddings import Progress
-from samix.report.explain_data import MixerStudy, Sweep
 
-from .heat import Looker
-from .looked import Looked
-from .pairing import Pair, load_pairs, mix_at
-from .photos import RunPhotos
-from .subject import Subject
-from .where import heat_of
+from .attention import Looker, heat_of
+from .pairs import Pair, load_pairs, mix_at
+from .results import MixerStudy, Sweep
+from .subject import Looked, RunPhotos, Subject
 
 LAM = tuple(round(0.1 * step, 1) for step in range(1, 10))
 

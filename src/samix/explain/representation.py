@@ -13,12 +13,10 @@ from samix.data import train_view
 from samix.data.sampling import random_keys
 from samix.evaluation.embeddings import Progress
 from samix.policies import create_policy
-from samix.report.explain_data import MapStudy, Route, Spread
 
-from .looked import Looked
-from .pairing import Pair, load_pairs, mix_at
-from .photos import RunPhotos
-from .subject import Subject
+from .pairs import Pair, load_pairs, mix_at
+from .results import MapStudy, Route, Spread
+from .subject import Looked, RunPhotos, Subject
 
 _STEPS = 21
 _PAIRWISE = 2000  # photos whose distances are all computed

@@ -1,5 +1,1 @@
-"""Pictures of what a run did."""
-
-from .mixes import draw_mixes
-
-__all__ = ["draw_mixes"]
+"""The report of a study."""

@@ -14,9 +14,9 @@ from markupsafe import Markup, escape
 
 from samix.errors import InputError
 from samix.files import write_text
+from samix.pages.parts import Lines, legible
 from samix.shown import shown
 
-from .page import Lines, legible
 from .poc_first import first_of
 from .poc_parts import Chart, Code, Facts, Grid, Picture, Points
 from .poc_sections import sections_of

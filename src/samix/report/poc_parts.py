@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .page import State
+from samix.pages.parts import State
+
 from .poc_panel import Panel
 from .poc_style import Style
 from .poc_text import NOTHING, Both, Text

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from samix.errors import InputError
+from samix.pages.parts import State
 
-from .page import State
 from .poc_parts import Picture, Section
 from .poc_text import NOTHING, Both, both, word
 
@@ -57,7 +57,7 @@ def _picture(row: Mapping[str, Any], caption: Both) -> Picture:
         png=_bytes(row),
         title=both(row.get("title")),
         badge=both(row.get("badge")),
-        state=cast(State, state),
+        state=cast("State", state),
         columns=[both(one) for one in row.get("columns") or ()],
         lines=[both(one) for one in row.get("lines") or ()],
         caption=caption,

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from .mix_rows import MixRow
-from .mixes import short
-from .page import Section, Strip, Table, Thumb, image_png
+from samix.pages.mixes import MixRow, short
+from samix.pages.parts import Section, Strip, Table, Thumb, image_png
 
 _READ = (
     "Mask: white shows the original, black the partner. lam is the share of the original that was "

@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .mix_rows import MixRow, percent
-from .mixes import short
+from samix.pages.mixes import MixRow, percent, short
+from samix.pages.pictures import save
+
 from .preview import PolicyMixes
-from .saving import save
 
 _SIDE = 1.25  # of one picture, in inches; all lengths here are
 _GAP = 0.1  # between pictures of one policy

@@ -13,16 +13,14 @@ from torch import Tensor
 
 from samix.errors import InputError
 from samix.explain import RunPhotos, Subject, open_photos, open_subject
-from samix.explain.heat import open_class_looker
-from samix.explain.pairing import choose_pairs
-from samix.explain.where import heat_of
+from samix.explain.attention import heat_of, open_class_looker
+from samix.explain.pairs import choose_pairs
 from samix.guard import Guard, Verdict, create_guard
 from samix.methods.mix_step import with_attention
 from samix.mixing import Evidence, MixPlan, step_generator
-from samix.report.explain_pictures import heated, outlined
-from samix.report.mix_rows import MixRow, Photos, mix_rows
-from samix.report.outline import enlarged
-from samix.report.page import image_png
+from samix.pages.mixes import MixRow, Photos, mix_rows
+from samix.pages.parts import image_png
+from samix.pages.pictures import enlarged, heated, outlined
 
 from .pictures import PictureOptions
 from .wording_pictures import (

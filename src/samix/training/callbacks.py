@@ -26,7 +26,7 @@ from samix.errors import InputError
 from samix.evaluation.encoder import DAMAGED
 from samix.files import whole_file
 from samix.guard import REPAIRS, Guard
-from samix.report.guard import draw_guard
+from samix.pages.guard import draw_guard
 from samix.stopping import StopRequest
 
 from .config import AUTOCAST

@@ -14,8 +14,8 @@ from samix.data import write_splits
 from samix.errors import InputError
 from samix.files import check_links
 from samix.mixing import step_generator
+from samix.pages.mixes import draw_mixes
 from samix.plain_json import read_json
-from samix.report import draw_mixes
 from samix.stopping import StopRequest, stop_on_signals
 
 from .building import check_names

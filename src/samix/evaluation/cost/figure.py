@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from samix.report.saving import save, tick_name
+from samix.pages.pictures import save, tick_name
 
 _COLOURS = {"plain": "#a9a9a9", "rule": "#3b6ea8", "learned": "#d1731f"}
 _LINE = "#333333"

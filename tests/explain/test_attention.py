@@ -8,8 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from samix.explain.heat import attention_rollout, open_class_looker, open_looker, stretched
-from samix.explain.where import share_inside
+from samix.explain.attention import (
+    attention_rollout,
+    open_class_looker,
+    open_looker,
+    share_inside,
+    stretched,
+)
 from samix.networks import small_stem
 
 

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 import samix
-from samix.report import draw_mixes, mixes
+from samix.pages import mixes
+from samix.pages.mixes import draw_mixes
 
 
 def colours(batch: int) -> torch.Tensor:

@@ -9,8 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.report.explain_confusion import confusion_section, draw_confusion, worst_pair
-from samix.report.explain_data import (
+from samix.explain.figures import (
+    confusion_section,
+    draw_confusion,
+    follow_sentence,
+    mixer_section,
+    worst_pair,
+)
+from samix.explain.page import (
+    confidence_section,
+    explanation_record,
+    near_section,
+    where_mixes_section,
+    where_section,
+    write_explanation,
+)
+from samix.explain.results import (
     Confidence,
     Confusion,
     Explanation,
@@ -28,12 +42,8 @@ from samix.report.explain_data import (
     Spread,
     Sweep,
 )
-from samix.report.explain_mixer import follow_sentence, mixer_section
-from samix.report.explain_mixes import confidence_section, near_section
-from samix.report.explain_page import explanation_record, write_explanation
-from samix.report.explain_pictures import draw_strips, heated, thumb, wrapped
-from samix.report.explain_where import where_mixes_section, where_section
-from samix.report.page import Strip
+from samix.pages.parts import Strip
+from samix.pages.pictures import draw_strips, heated, thumb, wrapped
 
 CLASSES = ("good", "$crack$", "a class with a very long name")
 LAM = (0.1, 0.5, 0.9)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import samix
-from samix.report.mix_rows import Photos, Verdict, mix_rows, moved_regions, percent, together
-from samix.report.outline import ORIGINAL, PARTNER
+from samix.pages.mixes import Photos, Verdict, mix_rows, moved_regions, percent, together
+from samix.pages.pictures import ORIGINAL, PARTNER
 
 SIZE = 32
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .mixes import short, show, show_mask
-from .saving import save
+from .pictures import save
 
 _INCH = 1.25  # side of one picture
 _CURVE = 3.0  # height of the curves, in inches

@@ -4,8 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.report import mixer as drawing
-from samix.report.mixer import Looks, draw_mixer
+from samix.pages import mixer as drawing
+from samix.pages.mixer import Looks, draw_mixer
 
 
 def looks(pairs: int = 2) -> Looks:

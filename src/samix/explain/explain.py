@@ -10,18 +10,20 @@ import numpy as np
 
 from samix.errors import InputError
 from samix.evaluation.embeddings import Progress, Quiet
-from samix.report.explain_data import Explanation
 
-from .heat import open_class_looker, open_looker
-from .judging import study_confidence, study_confusion
-from .looked import Looked, look_at
+from .attention import (
+    heat_inside,
+    open_class_looker,
+    open_looker,
+    see_mixes,
+    see_photos,
+)
+from .judging import study_confidence, study_confusion, study_near
 from .mixer import study_mixer
-from .near import study_near
-from .pairing import choose_pairs
-from .photos import RunPhotos
+from .pairs import choose_pairs
 from .representation import study_map
-from .subject import Subject
-from .where import heat_inside, see_mixes, see_photos
+from .results import Explanation
+from .subject import Looked, RunPhotos, Subject, look_at
 
 Part = Literal["test", "val", "train"]
 _MOST_EXPLAINED = 2_000  # photos of the part

@@ -140,7 +140,7 @@ def write_page(
         language: Of the text, for the browser.
     """
     environment = Environment(
-        loader=PackageLoader("samix.report"),
+        loader=PackageLoader("samix.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

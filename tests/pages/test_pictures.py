@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from samix.report.outline import ORIGINAL, enlarged
+from samix.pages.pictures import ORIGINAL, enlarged
 
 
 @pytest.mark.parametrize(("side", "wanted"), [(16, 192), (32, 192), (100, 200), (224, 224)])

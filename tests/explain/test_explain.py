@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 import timm
 import torch
 
-from samix.explain import ExplainOptions, explain, whole
+from samix.explain import ExplainOptions, explain
+from samix.explain.page import explanation_record
 from samix.networks import small_stem
 from samix.policies import create_policy
-from samix.report.explain_page import explanation_record
+
+whole = sys.modules[explain.__module__]
 
 
 @pytest.fixture(autouse=True)

@@ -6,15 +6,19 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from timm.utils.attention_extract import AttentionExtract
 from torch import Tensor, nn
 
+from samix.evaluation.embeddings import Progress
 from samix.networks import feature_info, in_format
 
-from .subject import Subject
+from .pairs import Pair, as_mixes, load_pairs, mix_at
+from .results import Inside, Seen, SeenMix
+from .subject import Looked, RunPhotos, Subject
 
 _LEAST_FIELDS = 7  # on a side: what Grad-CAM has in a ResNet at 224 px
 
@@ -116,7 +120,7 @@ class _Watched(nn.Module):
 
     def forward(self, images: Tensor, wish: Tensor) -> Tensor:
         """Return the (B,) scores: the wished logit, or the likeness of the embedding."""
-        network = cast(Any, self.network)
+        network = cast("Any", self.network)
         features = network.forward_features(images)
         if self.last and self.channels_last:
             features = self.map(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
@@ -172,7 +176,7 @@ class _GradCam:
     @classmethod
     def of(cls, subject: Subject, probe: Tensor) -> _GradCam | None:
         """Return it for a network that has a feature map."""
-        network = cast(Any, subject.network)
+        network = cast("Any", subject.network)
         with torch.no_grad():
             features = network.forward_features(probe)
         tokens = features.ndim == 3 and _is_plain_transformer(network)
@@ -191,7 +195,7 @@ class _GradCam:
             layer, sides = finer or (watched.map, features.shape[2:])
         elif tokens:
             sides = network.patch_embed.grid_size
-            last = cast(Any, watched.network).blocks[-1]
+            last = cast("Any", watched.network).blocks[-1]
             last.norm1 = _TokensAsMap(last.norm1, watched.map, network.num_prefix_tokens, sides)
         else:
             return None
@@ -207,7 +211,7 @@ class _GradCam:
             heat = self.gradcam.attribute(
                 shown, additional_forward_args=(wish,), relu_attributions=True
             )
-        return stretched(cast(Tensor, heat), (images.shape[2], images.shape[3]))
+        return stretched(cast("Tensor", heat), (images.shape[2], images.shape[3]))
 
 
 class _RollOut:
@@ -223,7 +227,7 @@ class _RollOut:
     @classmethod
     def of(cls, subject: Subject, probe: Tensor) -> _RollOut | None:
         """Return it for a network in which each token looks at all tokens."""
-        network = cast(Any, subject.network)
+        network = cast("Any", subject.network)
         if not _is_plain_transformer(network):
             return None
         own = copy.deepcopy(network)
@@ -267,7 +271,7 @@ def _finer_stage(network: nn.Module, probe: Tensor) -> tuple[nn.Module, torch.Si
     handles = [network.get_submodule(n).register_forward_hook(note(n)) for n in names]
     try:
         with torch.no_grad():
-            cast(Any, network).forward_features(probe)
+            cast("Any", network).forward_features(probe)
     finally:
         for handle in handles:
             handle.remove()
@@ -285,3 +289,178 @@ def _is_plain_transformer(network: Any) -> bool:
         and hasattr(blocks[-1], "norm1")
         and hasattr(blocks[-1], "attn")
     )
+
+
+_Row = tuple[float, float, bool]
+_LOOKED_AT = 32
+_MEASURED = 200  # photos with a defect, in which heat is measured
+_MOST_CLASSES = 8  # that are shown
+
+
+def see_photos(
+    photos: RunPhotos, looked: Looked, looker: Looker, subject: Subject, count: int, seed: int
+) -> list[Seen]:
+    """Return photos of each class with where the network looks, right and wrong ones.
+
+    Args:
+        photos: The photos.
+        looked: What the network says of them.
+        looker: Says where it looks.
+        subject: The network.
+        count: Right ones of each class, and wrong ones as many.
+        seed: Of the choice, which is random: nothing is picked because it looks good.
+    """
+    rows = _chosen(looked, count, seed)
+    images = photos.load([looked.positions[at] for at in rows])
+    heat = heat_of(looker, subject, images, _wishes(looked, rows))
+    return [_seen(photos, looked, at, images[n], heat[n]) for n, at in enumerate(rows)]
+
+
+def heat_inside(
+    photos: RunPhotos,
+    looked: Looked,
+    looker: Looker,
+    subject: Subject,
+    seed: int,
+    progress: Progress,
+) -> list[Inside]:
+    """Return how much of the heat lies in the marked defects, for each class that has any.
+
+    The network is asked about the true class. Photos in which nothing speaks for it are counted
+    apart.
+
+    Args:
+        photos: With defect masks.
+        looked: What the network says of them.
+        looker: Says where it looks.
+        subject: The network.
+        seed: Of the photos that are measured, where there are many.
+        progress: Where to show it.
+    """
+    if photos.images.read_mask is None:
+        return []
+    order = np.random.default_rng([seed, 2]).permutation(len(looked.positions)).tolist()
+    marked: list[tuple[int, Tensor]] = []
+    for at in order:
+        if len(marked) == _MEASURED:
+            break
+        if (defect := photos.defect(looked.positions[at])) is not None:
+            marked.append((at, defect))
+    found: dict[str, list[_Row | None]] = {}
+    for start in range(0, len(marked), _LOOKED_AT):
+        some = marked[start : start + _LOOKED_AT]
+        rows = [at for at, _ in some]
+        images = photos.load([looked.positions[at] for at in rows])
+        wish = looked.target[rows] if subject.classes else looked.embedding[rows]
+        heats = heat_of(looker, subject, images, wish)
+        for (at, defect), heat in zip(some, heats, strict=True):
+            name = photos.name(looked.positions[at])
+            found.setdefault(name, []).append(_row(heat, defect))
+        progress.work("heat inside the defects", start + len(some), len(marked))
+    names = [name for name in (*photos.classes, "") if name in found]
+    return [_mean(name, found[name]) for name in names]
+
+
+def share_inside(heat: Tensor, region: Tensor) -> float | None:
+    """Return the share of the heat inside a region: (1,H,W) both; None where there is no heat."""
+    whole = float(heat.sum())
+    return float((heat * region).sum()) / whole if whole > 0 else None
+
+
+def see_mixes(
+    photos: RunPhotos,
+    looked: Looked,
+    pairs: Sequence[Pair],
+    asker: Looker,
+    subject: Subject,
+    seed: int,
+) -> list[SeenMix]:
+    """Return half-and-half mixes with where each of the two sources is seen.
+
+    Args:
+        photos: The photos.
+        looked: What the network says of them.
+        pairs: The mixes.
+        asker: Asked about the class of each source (without classes: about its photo).
+        subject: The network.
+        seed: Of the places of boxes.
+    """
+    originals, partners = load_pairs(photos, pairs)
+    mixed, plan, shown = mix_at(subject, originals, partners, 0.5, seed=seed)
+    _, probability = subject.ask(mixed)
+    sides = []
+    for side in (0, 1):
+        rows = [looked.row(pair[side]) for pair in pairs]
+        wish = looked.target[rows] if subject.classes else looked.embedding[rows]
+        sides.append(in_batches(asker, mixed, wish))
+        if not asker.asks:
+            break
+    seen = []
+    for at, mix in enumerate(as_mixes(photos, pairs, originals, partners, plan, shown)):
+        sure = None
+        if probability is not None:
+            first, second = (photos.targets[position] for position in pairs[at])
+            sure = float(probability[at, first]), float(probability[at, second])
+        seen.append(SeenMix(mix, [side[at] for side in sides], sure))
+    return seen
+
+
+def heat_of(looker: Looker, subject: Subject, images: Tensor, wish: Tensor) -> Tensor:
+    """Return the (B,1,S,S) heat of (B,3,S,S) photos in [0, 1]."""
+    return in_batches(looker, subject.look(images), wish)
+
+
+def in_batches(looker: Looker, images: Tensor, wish: Tensor) -> Tensor:
+    """Return the (B,1,S,S) heat of images as the network sees them."""
+    both = zip(torch.split(images, _LOOKED_AT), torch.split(wish, _LOOKED_AT), strict=True)
+    return torch.cat([looker(some, asked) for some, asked in both])
+
+
+def _chosen(looked: Looked, count: int, seed: int) -> list[int]:
+    """Return rows to show: of each class right ones, then wrong ones."""
+    order = np.random.default_rng([seed, 3]).permutation(len(looked.positions)).tolist()
+    said = None if looked.probability is None else looked.probability.argmax(1)
+    right = torch.ones(len(order), dtype=torch.bool) if said is None else said == looked.target
+    classes = torch.unique(looked.target).tolist()
+    # where there are many classes, those that are right least often
+    classes.sort(key=lambda target: float(right[looked.target == target].float().mean()))
+    rows = []
+    for target in sorted(classes[:_MOST_CLASSES]):
+        own = [at for at in order if int(looked.target[at]) == target]
+        rows += [at for at in own if right[at]][:count] + [at for at in own if not right[at]][
+            :count
+        ]
+    return rows
+
+
+def _wishes(looked: Looked, rows: Sequence[int]) -> Tensor:
+    """Return what each photo is taken for; its own embedding without classes."""
+    if looked.probability is None:
+        return looked.embedding[list(rows)]
+    return looked.probability[list(rows)].argmax(1)
+
+
+def _seen(photos: RunPhotos, looked: Looked, row: int, image: Tensor, heat: Tensor) -> Seen:
+    position = looked.positions[row]
+    defect = photos.defect(position)
+    said, sure = "", 0.0
+    if looked.probability is not None:
+        said = photos.classes[int(looked.probability[row].argmax())]
+        sure = float(looked.probability[row].max())
+    inside = None if defect is None else share_inside(heat, defect)
+    key = photos.images.keys[position]
+    return Seen(image, heat, key, photos.name(position), said, sure, defect, inside)
+
+
+def _row(heat: Tensor, defect: Tensor) -> _Row | None:
+    """Return share of the heat inside, area, and whether the hottest point is; None without."""
+    share = share_inside(heat, defect)
+    if share is None:
+        return None
+    return share, float(defect.mean()), bool(defect.flatten()[heat.flatten().argmax()] > 0)
+
+
+def _mean(name: str, rows: Sequence[_Row | None]) -> Inside:
+    warm = [row for row in rows if row is not None]
+    share, area, hit = (sum(float(row[at]) for row in warm) / max(len(warm), 1) for at in range(3))
+    return Inside(name, len(warm), len(rows) - len(warm), share, area, hit)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.report.page import Figure, Section, Strip, Table, Thumb, image_png, write_page
+from samix.pages.parts import Figure, Section, Strip, Table, Thumb, image_png, write_page
 
 
 def test_a_page_holds_everything_it_shows(tmp_path):

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .saving import save, tick_name
+from .pictures import save, tick_name
 
 _NAMES = {
     "accepted": "accepted",
