@@ -16,7 +16,7 @@ import house
 
 SHORT = {
     "samix.cli.mixer", "samix.cli.policies_options", "samix.cli.pretrain", "samix.cli.ui_context",
-    "samix.cli.values", "samix.report.poc_words", "samix.study.levels", "samix.training.batches",
+    "samix.cli.values", "samix.training.batches",
 }  # fmt: skip
 PREFIXES = {
     "samix/cli/bench", "samix/cli/check", "samix/cli/mixer", "samix/cli/poc", "samix/cli/pretrain",

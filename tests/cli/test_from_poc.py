@@ -16,7 +16,7 @@ import yaml
 from samix.cli import main
 from samix.cli.train_final import final_config
 from samix.data import DemoOptions, make_splits, open_images, write_demo, write_splits
-from samix.study.final import final_of
+from samix.study.conclude import final_of
 from samix.study.grid import LOOKS
 from samix.training import TrainConfig, open_run, read_config
 

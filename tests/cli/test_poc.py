@@ -17,7 +17,7 @@ from samix.cli import main
 from samix.cli import poc as command
 from samix.cli.poc import duration
 from samix.errors import InputError
-from samix.study.folder import PocFolder, read_study
+from samix.study.cells import PocFolder, read_study
 from samix.training.lock import LOCK
 from tests.study.tiny import tiny_study
 

@@ -11,11 +11,10 @@ import yaml
 from samix.cli import main
 from samix.errors import InputError
 from samix.files import check_links, within
-from samix.study.cells import run_job
-from samix.study.final import final_of
-from samix.study.folder import PocFolder, collect, read_cell, read_study, write_cell
+from samix.study.cells import PocFolder, collect, read_cell, read_study, run_job, write_cell
+from samix.study.conclude import final_of
 from samix.study.grid import Cell, Job, cells_of
-from samix.study.pictures import read_pictures
+from samix.study.report.pictures import read_pictures
 
 NETWORK = {"backbone": "resnet18", "image_size": 16, "device": "cpu", "data": "demo"}
 

@@ -13,8 +13,8 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from samix.errors import InputError
 from samix.study import Words, find, overall_verdict, primary_question, weigh
-from samix.study.calibration import calibration_of
-from samix.study.consistency import rank_correlation
+from samix.study.overall import rank_correlation
+from samix.study.statistics.intervals import calibration_of
 
 from .simulated import TASKS, simulate, study_costs, study_of
 from .whole import study

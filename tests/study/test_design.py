@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from samix.study.design import (
+from samix.study.grid import (
     LEAST_STEPS,
     STEPS,
     Timing,

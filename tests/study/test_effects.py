@@ -9,8 +9,8 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import effects, holm, needed, smallest_difference
-from samix.study.crossed import crossed_interval, crossed_squares
-from samix.study.effects import compare, compare_all, pooled, seed_spread, weighted_holm
+from samix.study.statistics.effects import compare, compare_all, pooled, seed_spread, weighted_holm
+from samix.study.statistics.intervals import crossed_interval, crossed_squares
 
 from .simulated import CLASSES, outcomes_of, scores_of, simulate
 

@@ -24,10 +24,18 @@ import torch
 
 from samix.errors import InputError
 from samix.study import cells as cells_module
-from samix.study.cells import Ended, StudyStoppedError, run_job
-from samix.study.concluding import write_tables
+from samix.study.cells import (
+    Ended,
+    PocFolder,
+    StudyStoppedError,
+    collect,
+    read_cell,
+    read_study,
+    read_table,
+    run_job,
+)
+from samix.study.conclude import write_tables
 from samix.study.engine import open_engine, run_jobs
-from samix.study.folder import PocFolder, collect, read_cell, read_study, read_table
 from samix.study.grid import cells_of, jobs_of
 
 from .tiny import tiny_study
@@ -279,8 +287,8 @@ import sys
 import traceback
 from pathlib import Path
 import samix.study.engine as engines
-from samix.study import concluding, grid
-from samix.study.folder import PocFolder, read_study
+from samix.study import conclude, grid
+from samix.study.cells import PocFolder, read_study
 
 fork = multiprocessing.get_context("fork")
 engines.get_context = lambda name: fork
@@ -291,7 +299,7 @@ def go_on(path):
         engines.run_jobs(
             path, grid.jobs_of(study), engine, ended=lambda one: None, watch=lambda *a: None
         )
-    concluding.write_tables(PocFolder(path), study)
+    conclude.write_tables(PocFolder(path), study)
 
 for line in sys.stdin:
     pid = os.fork()

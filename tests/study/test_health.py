@@ -16,7 +16,7 @@ from samix.data import ImageSet, Splits
 from samix.data.duplicates import search
 from samix.data.health import check_images
 from samix.errors import InputError
-from samix.study.health import data_health
+from samix.study.report.health import data_health
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import LabelEfficiency, PartScores, label_efficiency
-from samix.study.labels import compare_with_curve
+from samix.study.statistics.labels import compare_with_curve
 
 from .simulated import outcomes_of, scores_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from samix.errors import InputError
-from samix.study.measures import effective_parts, measure_of
+from samix.study.statistics.trained import effective_parts, measure_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from samix.errors import InputError
-from samix.study.pictures import PictureOptions, draw_pictures, find_runs, read_pictures
+from samix.study.report.pictures import PictureOptions, draw_pictures, find_runs, read_pictures
 from samix.training import PretrainConfig, TrainConfig, pretrain, train
 
 TINY = {
@@ -130,7 +130,7 @@ def test_pre_trainings_are_shown_where_nothing_was_trained_with_labels(tmp_path:
 
 def test_without_captum_a_row_says_so(poc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):
-        if name.startswith(("captum", "samix.explain", "samix.study.picture_rows")):
+        if name.startswith(("captum", "samix.explain", "samix.study.report.picture_rows")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "captum", None)
     monkeypatch.setitem(sys.modules, "captum.attr", None)

@@ -9,12 +9,9 @@ import torch
 
 from samix.data import open_images
 from samix.errors import InputError
-from samix.study import planning
-from samix.study.design import Timing
-from samix.study.grid import jobs_of
-from samix.study.opening import Wish, open_study
-from samix.study.planning import plan_study
-from samix.study.trials import _write_few, time_policies
+from samix.study import plan as planning
+from samix.study.grid import Timing, jobs_of
+from samix.study.plan import Wish, _write_few, open_study, plan_study, time_policies
 
 from .test_engine import Here
 from .tiny import DATA, NETWORK, opened

@@ -16,7 +16,7 @@ from samix.study import (
     part_probabilities,
     rarest_judgeable,
 )
-from samix.study.rates import rate
+from samix.study.statistics.inspection import rate
 
 from .simulated import outcomes_of, scores_of
 

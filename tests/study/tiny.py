@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from samix.data import write_splits
-from samix.study.folder import PocFolder, write_study
-from samix.study.opening import Opened, Wish, label_count, open_study
+from samix.study.cells import PocFolder, write_study
+from samix.study.plan import Opened, Wish, label_count, open_study
 
 DATA = "demo:photos_per_class=20,size=16"
 NETWORK: dict[str, Any] = {

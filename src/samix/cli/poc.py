@@ -17,14 +17,20 @@ from rich.console import Console
 from samix.data import ImageSet, Splits, write_splits
 from samix.errors import InputError
 from samix.files import sweep
-from samix.study.cells import Ended, StudyStoppedError
-from samix.study.concluding import conclude, write_tables
+from samix.study.cells import (
+    Ended,
+    PocFolder,
+    StudyStoppedError,
+    check_cells,
+    is_unbegun,
+    read_study,
+    write_study,
+)
+from samix.study.conclude import conclude, write_tables
 from samix.study.engine import ENGINES, Engine, open_engine, run_jobs
-from samix.study.folder import PocFolder, check_cells, is_unbegun, read_study, write_study
 from samix.study.grid import jobs_of
-from samix.study.opening import FRACTIONS, POLICY_NAMES, Wish, open_study
-from samix.study.planning import plan_study
-from samix.study.tables import MODES
+from samix.study.plan import FRACTIONS, POLICY_NAMES, Wish, open_study, plan_study
+from samix.study.statistics.tables import MODES
 from samix.training import Terminal
 from samix.training.lock import LOCK, only_process
 from samix.training.progress import clock

@@ -9,8 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from samix.study.cells import Ended
-from samix.study.folder import PocFolder
+from samix.study.cells import Ended, PocFolder
 from samix.training import Display
 from samix.training.progress import clock
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from samix.errors import InputError
-from samix.study.final import Final, final_of
+from samix.study.conclude import Final, final_of
 from samix.training import Display, TrainConfig, TrainResult, from_dict, train
 from samix.training.config import flag_of
 from samix.training.warm_start import open_source, settings_of
@@ -66,7 +66,7 @@ def final_config(given: Mapping[str, Any], final: Final) -> TrainConfig:
 
     Args:
         given: Options by name, only those that were given.
-        final: From :func:`samix.study.final.final_of`.
+        final: From :func:`samix.study.conclude.final_of`.
 
     Raises:
         InputError: An option cannot be used.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from samix.pages.charts import Panel, Style
 from samix.pages.parts import State
-
-from .poc_panel import Panel
-from .poc_style import Style
-from .poc_text import NOTHING, Both, Text
+from samix.pages.words import NOTHING, Text, Words
 
 
 @dataclass(frozen=True)
-class Grid:
+class DataTable:
     """A table.
 
     Attributes:
@@ -26,12 +24,12 @@ class Grid:
         folded: Only the title is shown until it is opened; on paper it is always open.
     """
 
-    title: Both
+    title: Words
     header: Sequence[Text]
     rows: Sequence[Sequence[Text]]
     words: Collection[int] = range(1)
     strong: Collection[int] = ()
-    note: Both = NOTHING
+    note: Words = NOTHING
     folded: bool = False
 
 
@@ -49,11 +47,11 @@ class Chart:
     """
 
     key: str
-    title: Both
-    reading: Both
+    title: Words
+    reading: Words
     panels: Sequence[Panel]
     legend: Sequence[tuple[Text, Style]]
-    data: Grid
+    data: DataTable
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class Points:
         title: Above them.
     """
 
-    lines: Sequence[Both]
-    title: Both = NOTHING
+    lines: Sequence[Words]
+    title: Words = NOTHING
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,15 @@ class Picture:
     """
 
     png: bytes
-    title: Both = NOTHING
-    badge: Both = NOTHING
+    title: Words = NOTHING
+    badge: Words = NOTHING
     state: State = "ok"
-    columns: Sequence[Both] = ()
-    lines: Sequence[Both] = ()
-    caption: Both = NOTHING
+    columns: Sequence[Words] = ()
+    lines: Sequence[Words] = ()
+    caption: Words = NOTHING
 
 
-Part = Grid | Chart | Facts | Points | Code | Picture
+Part = DataTable | Chart | Facts | Points | Code | Picture
 
 
 @dataclass(frozen=True)
@@ -125,6 +123,6 @@ class Section:
     """
 
     key: str
-    title: Both
-    intro: Both = NOTHING
+    title: Words
+    intro: Words = NOTHING
     parts: Sequence[Part] = ()

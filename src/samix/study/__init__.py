@@ -1,23 +1,26 @@
 """Statistics and verdict of a study: tables of finished cells in, numbers and words out."""
 
-from .candidates import Cost, Limits, Roles
-from .effects import Effect, effects, holm
-from .findings import find
-from .inspection import (
+from samix.pages.words import Words
+from samix.study.findings import find
+from samix.study.overall import Overall, overall_verdict, primary_question
+from samix.study.statistics.candidates import Cost, Limits, Roles
+from samix.study.statistics.effects import Effect, effects, holm
+from samix.study.statistics.inspection import (
+    ClassRecall,
     Inspection,
     PartProbabilities,
     Prices,
+    Rate,
     best_thresholds,
+    class_recalls,
     inspect,
     part_probabilities,
+    rarest_judgeable,
 )
-from .labels import LabelEfficiency, label_efficiency
-from .overall import Overall, overall_verdict, primary_question
-from .power import Needed, needed, smallest_difference
-from .rates import ClassRecall, Rate, class_recalls, rarest_judgeable
-from .tables import CELLS, MODES, OUTCOMES, PartScores, part_scores, two_sides
-from .verdict import Verdict, judge, weigh
-from .words import Words
+from samix.study.statistics.labels import LabelEfficiency, label_efficiency
+from samix.study.statistics.power import Needed, needed, smallest_difference
+from samix.study.statistics.tables import CELLS, MODES, OUTCOMES, PartScores, part_scores, two_sides
+from samix.study.verdict import Verdict, judge, weigh
 
 __all__ = [
     "CELLS",

@@ -29,10 +29,8 @@ from samix.data.loaders import CACHE_BUDGET
 from samix.data.store import reuse_photos
 from samix.errors import InputError
 from samix.stopping import ENDING, Interrupted, end_with_parent, exit_code, stop_on_signals
-
-from .cells import Ended, run_job
-from .folder import PocFolder, write_cell
-from .grid import Job
+from samix.study.cells import Ended, PocFolder, run_job, write_cell
+from samix.study.grid import Job
 
 ENGINES = ("local", "ray")
 _TRIES = 3  # workers that may die during one job; others die with them

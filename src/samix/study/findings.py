@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from samix.errors import InputError
-
-from .answers import Answers, answer
-from .candidates import Limits, Roles
-from .consistency import Consistency
-from .finding_rows import (
+from samix.pages.words import Words
+from samix.study.finding_tables import (
     ENERGY,
     Row,
     calibration_rows,
@@ -24,20 +22,49 @@ from .finding_rows import (
     inspection_rows,
     policy_rows,
     recall_rows,
+    worth_of,
 )
-from .finding_words import (
-    headline,
-    notes_of,
-    plan_notes,
-    rarest_of,
-    risks_of,
-    training_risks,
-    worth_rows,
+from samix.study.overall import (
+    Consistency,
+    Overall,
+    Question,
+    consistency,
+    overall_verdict,
+    primary_question,
 )
-from .inspection import Prices
-from .trained import VERSION
-from .verdict import Verdict
-from .words import Words
+from samix.study.statistics.candidates import Cost, Limits, Roles, costs_of
+from samix.study.statistics.effects import Effect, compare_all, guess_of, only_guesses, score_of
+from samix.study.statistics.inspection import ClassRecall, Prices, rarest_judgeable, recalls_of
+from samix.study.statistics.labels import LabelEfficiency
+from samix.study.statistics.tables import MODES
+from samix.study.statistics.trained import (
+    VERSION,
+    Measured,
+    Scores,
+    Trained,
+    gather,
+    measure_of,
+    scores_by,
+)
+from samix.study.verdict import Verdict, weigh
+from samix.study.wording_study import (
+    accuracy_headline,
+    balanced_note,
+    detection_note,
+    failed_note,
+    guard_risk,
+    guessing_risk,
+    intervals_note,
+    left_out_note,
+    no_curve_note,
+    not_planned_note,
+    prices_note,
+    primary_note,
+    rarest_words,
+    unfinished_risk,
+    unjudged_note,
+    weakest_risk,
+)
 
 WRONG = ("escape", "overkill", "defect_share")
 
@@ -59,14 +86,14 @@ def find(
     finish is left out and named; a comparison uses the seeds that both have.
 
     Args:
-        outcomes: See :func:`samix.study.trained.gather`.
+        outcomes: See :func:`samix.study.statistics.trained.gather`.
         cells: See there.
         good: Classes that are good parts; with them there are escape and overkill rates.
         prices: ``escape``, ``overkill`` and ``defect_share`` of :class:`Prices`; ``price`` of the
             machine for an hour with its ``currency``, and ``power`` in watts.
         plan: As it was before training; ``primary`` (``mode``, ``labels``) and ``measure`` are
             read, see :func:`samix.study.overall.primary_question` and
-            :func:`samix.study.measures.measure_of`.
+            :func:`samix.study.statistics.trained.measure_of`.
         data: ``name``, ``classes``, ``photos`` and ``parts`` (by train, val and test), where known.
         roles: Which policy is what; None is the default of :class:`Roles`.
         limits: What counts as much; None is the default of :class:`Limits`.
@@ -206,3 +233,268 @@ def _consistency(found: Consistency | None, roles: Roles) -> Row | None:
         "policies": rows, "correlation": found.correlation, "p": found.p,
         "sentence": found.sentence((roles.full, *roles.light)),
     }  # fmt: skip
+
+
+Gains = Mapping[Question, Mapping[str, Effect]]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of a study.
+
+    Attributes:
+        trained: Finished cells.
+        roles: Which policy is what.
+        classes: All classes.
+        measured: What is compared, and why.
+        scores: Of all policies on test parts as the measure sees them, by mode and labels.
+        costs: By mode and labels, then by policy.
+        gains: Over plain training, by the same keys.
+        verdicts: By mode and labels; those that could be judged.
+        overall: The verdict for the manager.
+        worth: Label efficiencies by mode and labels.
+        agreement: Of both modes, where there are both.
+    """
+
+    trained: Trained
+    roles: Roles
+    classes: tuple[str, ...]
+    measured: Measured
+    scores: Scores
+    costs: Mapping[Question, Mapping[str, Cost]]
+    gains: Gains
+    verdicts: Mapping[Question, Verdict]
+    overall: Overall
+    worth: Mapping[Question, tuple[LabelEfficiency, ...]]
+    agreement: Consistency | None
+
+    @property
+    def measure(self) -> str:
+        """Name of what is compared."""
+        return self.measured.name
+
+    @property
+    def primary(self) -> Question:
+        """The main question."""
+        return self.overall.mode, self.overall.labels
+
+    @property
+    def policy(self) -> str:
+        """The policy of the verdict."""
+        return self.overall.verdict.policy
+
+
+def answer(
+    outcomes: pd.DataFrame,
+    cells: pd.DataFrame,
+    *,
+    plan: Mapping[str, Any],
+    data: Mapping[str, Any],
+    good: Collection[str],
+    roles: Roles,
+    limits: Limits | None,
+) -> Answers:
+    """Judge a study; see :func:`samix.study.find`."""
+    trained = gather(outcomes, cells)
+    primary = primary_question(trained.planned, plan.get("primary"))
+    if not trained.scores:
+        raise InputError("No training of the study has finished: there is nothing to judge yet.")
+    measured = measure_of(_test_parts(trained), plan.get("measure"), good=good)
+    measure, scores = measured.name, scores_by(measured, trained)
+    costs = {
+        (mode, labels): costs_of(trained.cells, mode=mode, labels=labels)
+        for mode, labels in trained.scores
+    }
+    gains = _gains(scores, measure, roles)
+    verdicts = _judged(scores, costs, measure, roles, limits)
+    return Answers(
+        trained=trained, roles=roles, classes=classes_of(trained, data), measured=measured,
+        scores=scores, costs=costs, gains=gains, verdicts=verdicts,
+        overall=overall_verdict(verdicts, primary, full=roles.full),
+        worth=worth_of(scores, measure, roles), agreement=_agreement(gains, primary),
+    )  # fmt: skip
+
+
+def _test_parts(trained: Trained) -> dict[str, int]:
+    """Return how many test parts show each class."""
+    one = next(iter(next(iter(trained.scores.values())).values()))
+    counts = np.bincount(one.target, minlength=len(one.classes))
+    return dict(zip(one.classes, counts.tolist(), strict=True))
+
+
+def classes_of(trained: Trained, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the classes: as given, or those with a column of probabilities, or that are shown."""
+    if data.get("classes"):
+        return tuple(str(name) for name in data["classes"])
+    table = next(iter(next(iter(trained.test.values())).values()))
+    named = [str(n).removeprefix("p_") for n in table.columns if str(n).startswith("p_")]
+    return tuple(named or sorted(table["target"].astype(str).unique()))
+
+
+def _gains(by_cell: Scores, measure: str, roles: Roles) -> dict[Question, dict[str, Effect]]:
+    found: dict[Question, dict[str, Effect]] = {}
+    for where, scores in by_cell.items():
+        found[where] = {}
+        if roles.baseline in scores:
+            seeds = set(scores[roles.baseline].seeds)
+            able = {name: one for name, one in scores.items() if seeds & set(one.seeds)}
+            compared = compare_all(able, baseline=roles.baseline, measure=measure)
+            found[where] = {effect.policy: effect for effect in compared}
+    return found
+
+
+def _judged(
+    by_cell: Scores,
+    costs: Mapping[Question, Mapping[str, Cost]],
+    measure: str,
+    roles: Roles,
+    limits: Limits | None,
+) -> dict[Question, Verdict]:
+    """Judge every mode and budget that has plain training and a learned policy."""
+    found = {}
+    for where, scores in by_cell.items():
+        if roles.baseline not in scores:
+            continue
+        seeds = set(scores[roles.baseline].seeds)
+        shared = {name: one for name, one in scores.items() if seeds & set(one.seeds)}
+        if any(name in shared for name in (roles.full, *roles.light)):
+            found[where] = weigh(shared, costs[where], roles=roles, limits=limits, measure=measure)
+    return found
+
+
+def _agreement(gains: Gains, primary: Question) -> Consistency | None:
+    """Compare both modes at the main budget, or at the largest that both have."""
+    budgets = [{labels for one, labels in gains if one == mode} for mode in MODES]
+    shared = budgets[0] & budgets[1]
+    if not shared:
+        return None
+    labels = primary[1] if primary[1] in shared else max(shared)
+    return consistency(gains[MODES[0], labels], gains[MODES[1], labels])
+
+
+ACCEPTED = 0.9  # share of mixes below which the guard's work is a risk to name
+
+
+def headline(found: Answers) -> Row:
+    """Return the three numbers behind the verdict; None for one that cannot be had.
+
+    Label efficiency is taken at the second largest budget of the main mode: the largest at which
+    plain training had more labels to be compared with.
+    """
+    mode, agreement = found.primary[0], found.agreement
+    gain = found.gains.get(found.primary, {}).get(found.policy)
+    budgets = sorted(labels for one, labels in found.worth if one == mode)
+    told = found.worth.get((mode, budgets[-2]), ()) if len(budgets) > 1 else ()
+    labels = next((one for one in told if one.policy == found.policy), None)
+    return {
+        "accuracy": gain and {
+            "value": gain.points, "low": gain.low, "high": gain.high,
+            "sentence": accuracy_headline(found.measure, gain),
+        },
+        "label_efficiency": labels and {
+            "value": labels.equal, "low": labels.low, "high": labels.high,
+            "sentence": labels.sentence,
+        },
+        "consistency": agreement and {
+            "value": agreement.correlation, "low": None, "high": None,
+            "sentence": agreement.sentence((found.roles.full, *found.roles.light)),
+        },
+    }  # fmt: skip
+
+
+def worth_rows(found: Answers) -> list[Row]:
+    """Return the labels that each policy is worth."""
+    return [
+        {
+            "mode": mode, "policy": one.policy, "labels": labels, "equals": one.equal,
+            "low": one.low, "high": one.high, "outside": one.outside, "sentence": one.sentence,
+        }
+        for (mode, labels), some in found.worth.items()
+        for one in some
+    ]  # fmt: skip
+
+
+def rarest_of(found: Answers) -> Row | None:
+    """Return the rarest class that can be judged, by the policy of the verdict."""
+    one = rarest_judgeable(_verdict_recalls(found))
+    if one is None:
+        return None
+    return {
+        "class": one.name, "parts": one.recall.parts, "recall": one.recall.share,
+        "sentence": rarest_words(one, found.policy),
+    }  # fmt: skip
+
+
+def risks_of(found: Answers, guard: Sequence[Row]) -> list[Words]:
+    """Return weak or unjudgeable classes, and a guard with much to do."""
+    recalls = _verdict_recalls(found)
+    able = [one for one in recalls if one.judgeable]
+    risks = []
+    if len(able) > 1:
+        risks.append(weakest_risk(min(able, key=lambda one: one.recall.share), found.policy))
+    risks += [one.why for one in recalls if not one.judgeable]
+    return risks + [
+        guard_risk(row["mode"], row["policy"], row["accepted"])
+        for row in guard
+        if row["policy"] == found.policy and row["accepted"] < ACCEPTED
+    ]
+
+
+def plan_notes(plan: Mapping[str, Any]) -> list[Words]:
+    """Return which label budgets were asked for and are not in the plan, and why."""
+    told = (("left_out", left_out_note), ("not_planned", not_planned_note))
+    return [note(plan[name]) for name, note in told if plan.get(name)]
+
+
+def notes_of(found: Answers, *, prices: object) -> list[Words]:
+    """Return what a reader of the numbers must know.
+
+    Args:
+        found: The answers.
+        prices: Whether usual prices stand in for the user's.
+    """
+    trained, verdicts, roles = found.trained, found.verdicts, found.roles
+    some = next(iter(next(iter(trained.scores.values())).values()))
+    notes = [intervals_note(len(some.parts))]
+    if len(verdicts) > 1:
+        others = [one for one in verdicts if one != found.primary]
+        notes.append(primary_note(*found.primary, len(others)))
+    if found.measured.skew is not None:
+        notes.append(balanced_note(*found.measured.skew))
+    if found.measured.side:
+        notes.append(detection_note(found.measured.side))
+    if prices:
+        notes.append(prices_note())
+    for (mode, labels), scores in trained.scores.items():
+        if (mode, labels) not in verdicts:
+            lacking = "learned" if roles.baseline in scores else "baseline"
+            notes.append(unjudged_note(mode, labels, lacking))
+    if trained.failed or trained.missing:
+        notes.append(failed_note(len(trained.failed), len(trained.missing), trained.count))
+    budgets = {
+        mode: sum(1 for (one, _), scores in trained.scores.items()
+                  if one == mode and roles.baseline in scores)
+        for mode, _ in trained.scores
+    }  # fmt: skip
+    if all(count < 2 for count in budgets.values()):
+        notes.append(no_curve_note())
+    return notes
+
+
+def _verdict_recalls(found: Answers) -> tuple[ClassRecall, ...]:
+    scores = found.trained.scores.get(found.primary, {}).get(found.policy)
+    return () if scores is None else recalls_of(scores, found.classes)
+
+
+def training_risks(found: Answers) -> list[Words]:
+    """Return signs that trainings were too short, or too hard, for any policy to tell."""
+    baseline = found.roles.baseline
+    scores = found.scores.get(found.primary, {}).get(baseline)
+    risks = []
+    if scores is not None and only_guesses(scores, found.measure):
+        score, guess = score_of(scores, found.measure), guess_of(scores, found.measure)
+        risks.append(guessing_risk(score.estimate, guess))
+    longer = found.gains.get(found.primary, {}).get(f"{baseline}-long")
+    if longer is not None and longer.low > 0:
+        risks.append(unfinished_risk(longer))
+    return risks

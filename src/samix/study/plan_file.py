@@ -12,10 +12,9 @@ from dataclasses import fields
 from typing import Any
 
 from samix.policies import POLICIES
+from samix.study.grid import SELF_SUPERVISED, base_of, jobs_of
+from samix.study.statistics.tables import MODES
 from samix.training import PretrainConfig, TrainConfig
-
-from .grid import SELF_SUPERVISED, base_of, jobs_of
-from .tables import MODES
 
 # what the plan says of each training, and what would lead it to other folders
 _SET_BY_THE_PLAN = {

@@ -38,8 +38,8 @@ from typing import Literal
 import pandas as pd
 
 from samix.errors import InputError
-
-from .candidates import (
+from samix.pages.words import NOTHING, Words, paragraph
+from samix.study.statistics.candidates import (
     ERROR,
     Candidate,
     Case,
@@ -54,11 +54,10 @@ from .candidates import (
     pools_of,
     share_of,
 )
-from .effects import Effect
-from .levels import guess_of, only_guesses, score_of
-from .power import needed
-from .tables import PartScores, part_scores, require
-from .wording import (
+from samix.study.statistics.effects import Effect, guess_of, only_guesses, score_of
+from samix.study.statistics.power import needed
+from samix.study.statistics.tables import PartScores, part_scores, require
+from samix.study.wording import (
     WHAT,
     adopt_words,
     against_words,
@@ -77,7 +76,6 @@ from .wording import (
     unproven_full_words,
     until_then_words,
 )
-from .words import NOTHING, Words, paragraph
 
 Kind = Literal[
     "adopt", "adopt-light", "use-simple", "mixer-not-alive", "do-not-adopt", "not-proven"
@@ -119,7 +117,7 @@ def judge(
     """Return the verdict of one mode at one budget.
 
     Args:
-        outcomes: See :mod:`samix.study.tables`.
+        outcomes: See :mod:`samix.study.statistics.tables`.
         cells: See there.
         mode: "supervised" or "self-supervised".
         labels: The budget.

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .candidates import Candidate, Case
-from .effects import Effect
-from .power import Needed
-from .words import (
+from samix.pages.words import (
     NOTHING,
     Words,
     amount_words,
@@ -18,6 +15,9 @@ from .words import (
     range_words,
     seeds_words,
 )
+from samix.study.statistics.candidates import Candidate, Case
+from samix.study.statistics.effects import Effect
+from samix.study.statistics.power import Needed
 
 _FEW = 3  # classes that are named one by one
 WHAT = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .words import NOTHING, Words, name_words
+from samix.pages.words import NOTHING, Words, name_words
 
 RULES = {
     "visibility": Words("visible content", "見えている内容の割合"),

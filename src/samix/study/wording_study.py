@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .effects import Effect
-from .inspection import Prices
-from .rates import ClassRecall
-from .wording import WHAT, points_words
-from .words import Words, cell_words, listed, mode_words, name_words, range_words
+from samix.pages.words import Words, cell_words, listed, mode_words, name_words, range_words
+from samix.study.statistics.effects import Effect
+from samix.study.statistics.inspection import ClassRecall, Prices
+from samix.study.wording import WHAT, points_words
 
 
 def elsewhere_words(main: str, mode: str, labels: int, gain: Effect, *, advised: bool) -> Words:

@@ -1,0 +1,294 @@
+"""One panel of a chart: scales, axes and marks as plain shapes that the template writes as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from samix.pages.words import NOTHING, Text, Words, both, number
+
+WIDTH = 420.0
+"""Of a panel in units of its SVG: about the px of a narrow screen, so that words stay readable."""
+RADIUS = 5.2
+LINE = "#5a6570"
+GRID = "#e3e7eb"
+INK = "#1f2933"
+Anchor = Literal["start", "middle", "end"]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A few words at a place.
+
+    Attributes:
+        x: Of the anchor.
+        y: Of the base line.
+        text: The words.
+        anchor: Which end of the words is at x.
+        kind: "tick", "axis", "name" or "note": how it is set.
+        full: The whole name where the words are cut.
+    """
+
+    x: float
+    y: float
+    text: Words
+    anchor: Anchor = "middle"
+    kind: str = "tick"
+    full: str = ""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line through points, as data of an SVG path."""
+
+    path: str
+    colour: str = LINE
+    width: float = 1.0
+    dash: str = ""
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark of a policy, with what is told where it is pointed at."""
+
+    path: str
+    colour: str
+    hollow: bool
+    tip: Text
+
+
+@dataclass(frozen=True)
+class Area:
+    """A filled region."""
+
+    path: str
+    colour: str
+    opacity: float = 0.16
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From values to places.
+
+    Attributes:
+        low: Value at ``start``.
+        high: Value at ``end``; not ``low``.
+        start: In units of the panel.
+        end: The same.
+        log: Places follow the logarithm; values must be above 0.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value; a value outside the scale is put to its end."""
+        low, high, at = self.low, self.high, min(max(value, self.low), self.high)
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def holds(self, value: float) -> bool:
+        """Say whether a value lies on the scale."""
+        return self.low <= value <= self.high
+
+
+@dataclass
+class Panel:
+    """A drawing that grows: areas lie lowest, then lines, then marks and words.
+
+    Attributes:
+        height: In units of the SVG.
+        title: Above the drawing; empty where the chart has one panel.
+        width: In units of the SVG.
+    """
+
+    height: float
+    title: Words = NOTHING
+    width: float = WIDTH
+    areas: list[Area] = field(default_factory=list)
+    strokes: list[Stroke] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+    def say(
+        self, x: float, y: float, text: Text, anchor: Anchor = "middle", kind: str = "tick",
+        full: str = "",
+    ) -> None:  # fmt: skip
+        """Write words."""
+        self.labels.append(Label(round(x, 1), round(y, 1), both(text), anchor, kind, full))
+
+    def line(
+        self, points: Sequence[Point], colour: str = LINE, *, width: float = 1.0, dash: str = "",
+        opacity: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Draw a line through points."""
+        self.strokes.append(Stroke(path_of(points), colour, width, dash, opacity))
+
+    def band(self, upper: Sequence[Point], lower: Sequence[Point], colour: str) -> None:
+        """Fill what lies between two lines."""
+        self.areas.append(Area(f"{path_of([*upper, *reversed(lower)])}z", colour))
+
+    def put(self, x: float, y: float, style: Style, tip: Text, radius: float = RADIUS) -> None:
+        """Draw the mark of a policy."""
+        path = mark_path(style.shape, x, y, radius)
+        self.marks.append(Mark(path, style.colour, style.hollow, tip))
+
+    def across(self, x: Scale, values: Sequence[float], names: Sequence[Text], top: float,
+               bottom: float) -> None:  # fmt: skip
+        """Draw the marks of a horizontal axis, with lines of a grid."""
+        for value, name in zip(values, names, strict=True):
+            at = x(value)
+            self.line([(at, top), (at, bottom)], GRID)
+            self.say(at, bottom + 16, name)
+        self.line([(x.start, bottom), (x.end, bottom)], LINE)
+
+    def upward(self, y: Scale, values: Sequence[float], names: Sequence[Text], left: float,
+               right: float) -> None:  # fmt: skip
+        """Draw the marks of a vertical axis, with lines of a grid."""
+        for value, name in zip(values, names, strict=True):
+            at = y(value)
+            self.line([(left, at), (right, at)], GRID)
+            self.say(left - 6, at + 4, name, "end")
+        self.line([(left, y.start), (left, y.end)], LINE)
+
+
+def path_of(points: Sequence[Point]) -> str:
+    """Return points as data of an SVG path."""
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
+
+def round_values(low: float, high: float, most: int = 6) -> list[float]:
+    """Return round numbers from at or below the lowest to at or above the highest value.
+
+    Args:
+        low: Lowest value.
+        high: Highest value.
+        most: Numbers, about.
+    """
+    if high - low < 1e-9:
+        low, high = low - 1.0, high + 1.0
+    rough = (high - low) / max(most - 1, 1)
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * k for k in (1.0, 2.0, 2.5, 5.0, 10.0) if unit * k >= rough - 1e-12)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [step * k for k in range(first, last + 1)]
+
+
+def names_of(values: Sequence[float], *, signed: bool = False, unit: str = "") -> list[str]:
+    """Return the values of an axis as text, with as many digits as they need."""
+    digits = next((d for d in range(4) if all(abs(v - round(v, d)) < 1e-9 for v in values)), 4)
+    return [f"{number(value, digits, signed=signed)}{unit}" for value in values]
+
+
+LONG = "-long"
+_BLUE, _SKY, _GREEN, _ORANGE, _VERMILLION, _PURPLE = (
+    "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7",
+)  # fmt: skip
+_GREY = "#4d4d4d"
+# Okabe and Ito 2008, "Color universal design"; their yellow cannot be seen on white
+_KNOWN = {
+    "none": (_GREY, "circle"),
+    "mixup": (_BLUE, "square"),
+    "cutmix": (_SKY, "triangle"),
+    "mixup-cutmix": (_GREEN, "diamond"),
+    "samix": (_VERMILLION, "star"),
+    "samix-p": (_ORANGE, "down"),
+    "samix-fast": (_PURPLE, "cross"),
+}
+_OTHERS = (
+    (_PURPLE, "plus"), (_GREEN, "left"), (_BLUE, "right"), (_ORANGE, "wide"), (_SKY, "tall"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a policy is drawn.
+
+    Attributes:
+        colour: A colour of HTML.
+        shape: Of its mark, see :func:`mark_path`.
+        hollow: The mark is an outline, and lines are dashed: a policy that is trained longer.
+    """
+
+    colour: str
+    shape: str
+    hollow: bool = False
+
+
+def styles_of(policies: Sequence[str]) -> dict[str, Style]:
+    """Return a style for each policy; the longer training of one looks like it, but hollow."""
+    styles: dict[str, Style] = {}
+    others: list[str] = []
+    for policy in policies:
+        name = policy.removesuffix(LONG)
+        if name not in _KNOWN and name not in others:
+            others.append(name)
+        colour, shape = _KNOWN.get(name) or _OTHERS[others.index(name) % len(_OTHERS)]
+        styles[policy] = Style(colour, shape, policy != name)
+    return styles
+
+
+def mark_path(shape: str, x: float, y: float, radius: float) -> str:
+    """Return the path of a mark around a point, as data of an SVG path.
+
+    Raises:
+        ValueError: An unknown shape.
+    """
+    if shape == "circle":
+        r = 0.9 * radius
+        return (
+            f"M{x - r:.1f} {y:.1f}a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0"
+            f"a{r:.1f} {r:.1f} 0 1 0 {-2 * r:.1f} 0z"
+        )
+    if shape in ("cross", "plus"):
+        turn = 45.0 if shape == "cross" else 0.0
+        return _polygon(x, y, radius, _CROSS, turn)
+    if shape == "star":
+        corners = [(1.25 if k % 2 == 0 else 0.55, 36.0 * k) for k in range(10)]
+        return _polygon(x, y, radius, corners, 0.0)
+    if shape in ("wide", "tall"):
+        lean = 65.0 if shape == "wide" else 25.0
+        corners = [(1.1, at) for at in (lean, 180 - lean, 180 + lean, 360 - lean)]
+        return _polygon(x, y, radius, corners, 0.0)
+    if shape not in _SIDES:
+        raise ValueError(f"shape: expected one of {', '.join(_SIDES)}, got {shape!r}")
+    corner, turn = _SIDES[shape]
+    return _polygon(x, y, 1.15 * radius, [(1.0, 360.0 * k / corner) for k in range(corner)], turn)
+
+
+# corners, and how far the first of them is turned from the top
+_SIDES = {
+    "triangle": (3, 0.0), "right": (3, 90.0), "down": (3, 180.0), "left": (3, 270.0),
+    "square": (4, 45.0), "diamond": (4, 0.0),
+}  # fmt: skip
+
+
+# corners of a plus as distance from the middle and angle, clockwise from the top
+_CROSS = [
+    (math.hypot(a, b) * 1.05, math.degrees(math.atan2(a, b)))
+    for a, b in (
+        (-0.32, 1), (0.32, 1), (0.32, 0.32), (1, 0.32), (1, -0.32), (0.32, -0.32), (0.32, -1),
+        (-0.32, -1), (-0.32, -0.32), (-1, -0.32), (-1, 0.32), (-0.32, 0.32),
+    )
+]  # fmt: skip
+
+
+def _polygon(
+    x: float, y: float, radius: float, corners: Sequence[tuple[float, float]], turn: float
+) -> str:
+    points = [
+        (
+            x + radius * far * math.sin(math.radians(angle + turn)),
+            y - radius * far * math.cos(math.radians(angle + turn)),
+        )
+        for far, angle in corners
+    ]
+    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) + "z"

@@ -1,0 +1,325 @@
+"""From the trainings of a study to its findings, pictures and report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samix.data import ImageSet, Splits, open_images, read_splits
+from samix.data.reading import MAX_MEGAPIXELS
+from samix.errors import InputError
+from samix.evaluation.model_file import read_model
+from samix.plain_json import read_json
+from samix.study.cells import PocFolder, collect, read_study, write_table
+from samix.study.findings import find
+from samix.study.grid import LEARNED, LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
+from samix.study.report.health import data_health
+from samix.study.report.page import write_poc_report
+from samix.study.report.pictures import draw_pictures
+from samix.study.statistics.candidates import ERROR, Limits
+from samix.study.statistics.trained import AGAIN, VERSION
+from samix.training.run_folder import MODEL, write_json
+from samix.training.task import Announce
+
+
+def write_tables(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, int]:
+    """Write the tables of all cells so far.
+
+    Returns:
+        How many cells finished, failed and are missing.
+
+    Raises:
+        InputError: A cell is of another version.
+    """
+    outcomes, cells = collect(folder, study)
+    if len(outcomes):
+        write_table(folder.outcomes, outcomes)
+    write_table(folder.cells, cells)
+    return {
+        status: int((cells["status"] == status).sum())
+        for status in ("finished", "failed", "missing")
+    }
+
+
+def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, Splits]:
+    """Open the photos of a study again.
+
+    Raises:
+        InputError: They are not there any more, or are others.
+    """
+    train = study["train"]
+    images = open_images(
+        train["data"],
+        skip_corrupt=train.get("skip_corrupt", False),
+        max_megapixels=train.get("max_megapixels", MAX_MEGAPIXELS),
+        root=train.get("data_root"),
+    )
+    return images, read_splits(folder.splits, images)
+
+
+def conclude(
+    folder: PocFolder,
+    study: Mapping[str, Any],
+    announce: Announce,
+    *,
+    lang: str = "both",
+    photos: tuple[ImageSet, Splits] | None = None,
+) -> dict[str, Any]:
+    """Judge the finished trainings and write findings, pictures and report.
+
+    Args:
+        folder: Of the study.
+        study: What its poc.yaml holds.
+        announce: Called during long work.
+        lang: "en", "ja" or "both": of the report.
+        photos: The photos and their parts; None opens them.
+
+    Returns:
+        What findings.json holds.
+
+    Raises:
+        InputError: Nothing finished, a table is of another version, or an unknown language.
+    """
+    outcomes, cells = collect(folder, study)
+    findings = find(
+        outcomes, cells, good=study["data"]["good"], prices=study.get("prices") or {},
+        plan=study["plan"], data=study["data"],
+    )  # fmt: skip
+    write_json(folder.findings, findings)
+    images, splits = photos or open_photos(folder, study)
+    if not folder.health.is_file():
+        write_json(folder.health, data_health(images, splits, announce=announce))
+    announce("drawing pictures", 0, 1)
+    train = study["train"]
+    pictures = draw_pictures(
+        folder.path, policy=findings["verdict"]["policy"], data=train["data"],
+        root=train.get("data_root"), skip_corrupt=train.get("skip_corrupt", False),
+        max_megapixels=train.get("max_megapixels"),
+    )  # fmt: skip
+    announce("drawing pictures", 1, 1)
+    write_poc_report(
+        folder.report, findings, study=study, health=_health(folder), pictures=pictures, lang=lang
+    )
+    return findings
+
+
+def _health(folder: PocFolder) -> dict[str, Any]:
+    try:
+        return read_json(folder.health)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"'{folder.health}' cannot be read ({error}); remove it to look at the photos again"
+        ) from error
+
+
+_RECOMMENDED = ("adopt", "adopt-light", "use-simple")
+_OTHERWISE = ("mixer-not-alive", "do-not-adopt", "not-proven")
+_BASELINE = "none"
+_FROM_TRAINED = 0.1  # of the learning rate: weights that are good already are changed slowly
+_BUDGET = ("label_fraction", "labels_per_class")  # a final model learns from all labels
+
+
+@dataclass(frozen=True)
+class Final:
+    """The training that a study leads to.
+
+    Attributes:
+        name: Of the photos.
+        policy: What is trained, as the study calls it, such as "mixup-long".
+        settings: Fields of :class:`samix.training.TrainConfig`.
+        verdict: What the study says, in a sentence.
+        follows: What follows from it, in a sentence.
+        tested: What the study measured of such a training, in a sentence.
+    """
+
+    name: str
+    policy: str
+    settings: Mapping[str, Any]
+    verdict: str
+    follows: str
+    tested: str
+
+
+def final_of(path: str | Path) -> Final:
+    """Return the training that follows from the verdict of a study.
+
+    It learns from the train and the test photos of the study; its validation photos still choose
+    the weights. A policy that is recommended is trained as in its largest cell. Where none is, the
+    free policy is taken that is proven ahead of plain training by most, and else plain training;
+    see :func:`free_choice`. After self-supervised learning it starts from the study's pre-training
+    of the first seed, at a tenth of the learning rate.
+
+    Args:
+        path: Folder of the study.
+
+    Raises:
+        InputError: It is none, is of another version, has no findings yet, or lacks what it takes.
+    """
+    folder = PocFolder(Path(path).expanduser().absolute())
+    study, findings = read_study(path), _read_findings(folder, path)
+    try:
+        return _final(folder, study, findings)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"'{folder.findings}' does not hold what a study finds ({error!r}). {AGAIN}"
+        ) from error
+
+
+def _final(folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, Any]) -> Final:
+    """Return the training that follows; see :func:`final_of`."""
+    verdict = findings["verdict"]
+    recommended = _is_recommended(verdict["kind"], folder)
+    mode = str(verdict["mode"])
+    policy = str(verdict["policy"]) if recommended else free_choice(findings["policies"], mode)
+    job = _largest(study, policy, mode, folder)
+    common = _after_pretraining(study, folder, job) if mode == SELF_SUPERVISED else job.settings
+    settings = {name: value for name, value in common.items() if name not in _BUDGET}
+    if settings["policy"] == _BASELINE:
+        settings.pop("guard", None)  # there are no mixes to check
+    return Final(
+        name=str(study["data"]["name"]),
+        policy=policy,
+        settings={**settings, "splits": str(folder.splits), "shrink_batch": True, "final": True},
+        verdict=str(verdict["sentence"]["en"]),
+        follows=_follows(recommended, policy, settings),
+        tested=_tested(findings, policy, mode, job),
+    )
+
+
+def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
+    """Read findings.json.
+
+    Raises:
+        InputError: There is none yet, it cannot be read, or is of another version.
+    """
+    if not folder.findings.is_file():
+        raise InputError(
+            f"'{named}' has no {folder.findings.name}: the study is not finished; go on with samix "
+            f"poc --resume --output {named}"
+        )
+    try:
+        findings = read_json(folder.findings)
+        version = findings["version"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"'{folder.findings}' cannot be read ({error})") from error
+    if version != VERSION:
+        raise InputError(
+            f"'{folder.findings}' has version {version!r:.40}, expected {VERSION}. {AGAIN}"
+        )
+    return findings
+
+
+def _is_recommended(kind: str, folder: PocFolder) -> bool:
+    if kind not in (*_RECOMMENDED, *_OTHERWISE):
+        raise InputError(f"'{folder.findings}' has the unknown verdict '{kind}'. {AGAIN}")
+    return kind in _RECOMMENDED
+
+
+def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
+    """Return the policy to use where a study recommends none: it costs nothing to learn.
+
+    The one with the largest gain over plain training at the most labels, of those without a Mixer
+    whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with two
+    seeds or more; plain training where there is none.
+
+    Args:
+        rows: The findings' table of policies.
+        mode: "supervised" or "self-supervised".
+    """
+    here = [row for row in rows if row["mode"] == mode]
+    most = max((row["labels"] for row in here), default=0)
+    able = [
+        row
+        for row in here
+        if row["labels"] == most and base_of(row["policy"]) not in LEARNED
+        and row["gain"] is not None and row["p_holm"] is not None
+        and row["gain"] >= Limits().worth and row["p_holm"] < ERROR and row["seeds"] >= 2
+    ]  # fmt: skip
+    best = max(able, key=lambda row: float(row["gain"]), default=None)
+    return _BASELINE if best is None else str(best["policy"])
+
+
+def _largest(study: Mapping[str, Any], policy: str, mode: str, folder: PocFolder) -> Job:
+    """Return the job of a policy with the most labels and the first seed."""
+    found = [job for job in jobs_of(study) if _is_of(job, policy, mode)]
+    if not found:
+        raise InputError(
+            f"the plan in '{folder.study}' has no {mode} training of '{policy}', which the verdict "
+            f"names. {AGAIN}"
+        )
+    return max(found, key=lambda job: (max(cell.labels for cell in job.cells), -job.seed))
+
+
+def _is_of(job: Job, policy: str, mode: str) -> bool:
+    return job.cells[0].policy == policy and job.cells[0].mode == mode
+
+
+def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) -> dict[str, Any]:
+    """Return the settings of a classifier that starts from a pre-training of the study.
+
+    Raises:
+        InputError: It is not there any more.
+    """
+    run = folder.path / job.folder
+    if not (run / MODEL).is_file():
+        raise InputError(
+            f"'{run}' has no {MODEL}: the pre-training that the final model starts from is not "
+            f"there; train it with samix poc --resume --output {folder.path}"
+        )
+    plan, train = study["plan"], dict(study["train"])
+    for name in ("lr", "mixer_lr"):
+        if train.get(name) is not None:
+            train[name] *= _FROM_TRAINED
+    model = read_model(run / MODEL)
+    base = base_of(job.cells[0].policy)
+    epochs = int(plan["epochs"][str(max(plan["labels"]))])
+    mixes = {"policy": base, "policy_options": dict(plan["options"].get(base, {}))}
+    if base == "samix" and model.get("mixer") is not None:
+        # its Mixer too, with its form and its alpha
+        mixes = {"policy": str(run), "policy_options": {}}
+    return {
+        **train, **mixes, "init": str(run), "epochs": epochs,
+        "validate_every": math.ceil(epochs / LOOKS), "seed": job.seed,
+    }  # fmt: skip
+
+
+def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> str:
+    """Return what is done because of the verdict."""
+    how = f"for {settings['epochs']} epochs, on all labelled photos but those of val"
+    start = f", from the encoder of '{settings['init']}'" if "init" in settings else ""
+    if recommended:
+        return f"So the final model is trained with '{policy}' {how}{start}."
+    if policy == _BASELINE:
+        return (
+            f"It recommends no policy and none that is free is proven ahead, so the final model is "
+            f"trained without mixing ('{policy}') {how}{start}; --policy NAME takes another one."
+        )
+    return (
+        f"It recommends no learned policy; of the free ones '{policy}' is proven ahead of plain "
+        f"training by most, so the final model is trained with it {how}{start}."
+    )
+
+
+def _tested(findings: Mapping[str, Any], policy: str, mode: str, job: Job) -> str:
+    """Return what the study measured of this training on its test photos."""
+    labels = max(cell.labels for cell in job.cells)
+    row = next(
+        (one for one in findings["policies"]
+         if (one["policy"], one["mode"], one["labels"]) == (policy, mode, labels)), None,
+    )  # fmt: skip
+    if row is None or row["score"] is None:
+        return f"The study has no test figure of '{policy}' with {labels} labels."
+    width = ""
+    if row["low"] is not None and row["high"] is not None:
+        width = f" ({row['low']:.1%} to {row['high']:.1%})"
+    measure = str(findings["data"]["measure"]).replace("_", " ")
+    how = " by a linear probe" if mode == SELF_SUPERVISED else ""
+    return (
+        f"Test figure of the study, not of this model: '{policy}' reached {row['score']:.1%}"
+        f"{width} {measure}{how} with {labels} labels, {row['seeds']} seeds."
+    )

@@ -1,0 +1,525 @@
+"""Charts of the report with two axes of numbers: labels, cost, both modes, confidence."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from samix.pages.charts import LINE, WIDTH, Panel, Point, Scale, Style, names_of, round_values
+from samix.pages.words import (
+    NOTHING,
+    Text,
+    Words,
+    between,
+    both,
+    clipped,
+    count,
+    known,
+    number,
+    percent,
+    short,
+    span,
+    times,
+    word,
+)
+from samix.report.poc_parts import Chart, DataTable
+from samix.study.report.view import BASELINE, MODES, Row, View, mode_words, question_words
+
+_LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 400.0, 30.0, 300.0
+_BOTTOM = _HEIGHT - 46.0
+_APART = 2.4  # units between marks of policies with the same labels
+_SIDE_BY_SIDE = 11.0  # units between marks of policies that cost as much
+_LEAST_GAP = 34.0  # units between two names on an axis
+
+
+def curve_chart(view: View) -> Chart:
+    """Return the score over labels, one panel a mode, with bands where the eye should be."""
+    rows = view.rows("curve")
+    header = [word("col-mode"), word("col-policy"), word("col-labels"), view.measure,
+              word("col-interval"), word("col-seeds"), word("col-parts")]  # fmt: skip
+    cells = [
+        [mode_words(r["mode"]), r["policy"], count(r["labels"]), percent(r["score"]),
+         span(r["low"], r["high"]), count(r["seeds"]), count(r["parts"])]
+        for r in rows
+    ]  # fmt: skip
+    names = {str(r["policy"]) for r in rows}
+    return Chart(
+        key="curve",
+        title=word("curve-title", measure=view.measure),
+        reading=word("curve-reading"),
+        panels=[_curve_panel(view, mode) for mode in view.modes],
+        legend=view.legend(list(names)),
+        data=_data(header, cells, 2, _strong(view, rows)),
+    )
+
+
+def cost_chart(view: View) -> Chart | None:
+    """Return the gain over the cost, for the main question and the other mode; None without any."""
+    panels: list[Panel] = []
+    cells: list[list[Text]] = []
+    names: set[str] = set()
+    strong: list[int] = []
+    for mode in view.modes:
+        labels = view.labels if mode == view.mode else max(view.budgets(mode))
+        rows = [
+            r for r in view.rows("policies", mode=mode, labels=labels)
+            if known(r["multiple"]) is not None
+            and (known(r["gain"]) is not None or r["policy"] == BASELINE)
+        ]  # fmt: skip
+        if len(rows) < 2:
+            continue
+        panels.append(_cost_panel(view, rows, question_words(mode, labels)))
+        names |= {str(r["policy"]) for r in rows}
+        strong += [len(cells) + at for at in _strong(view, rows)]
+        cells += [
+            [question_words(mode, labels), r["policy"], times(r["multiple"]), _gain(r),
+             between(r["gain_low"], r["gain_high"], signed=True)]
+            for r in rows
+        ]  # fmt: skip
+    if not panels:
+        return None
+    header = [word("col-question"), word("col-policy"), word("col-time-multiple"),
+              word("col-gain"), word("col-interval")]  # fmt: skip
+    return Chart(
+        key="cost", title=word("cost-title", measure=view.measure), reading=word("cost-reading"),
+        panels=panels, legend=view.legend(list(names)), data=_data(header, cells, 2, strong),
+    )  # fmt: skip
+
+
+def modes_chart(view: View) -> Chart | None:
+    """Return the gains in both modes against each other; None where one mode was not planned."""
+    found = view.findings.get("consistency")
+    rows = [r for r in (found or {}).get("policies", ()) if r["policy"] in view.policies]
+    if not rows:
+        return None
+    panel = Panel(_HEIGHT)
+    ends = [(_pair(r, "supervised"), _pair(r, "self_supervised")) for r in rows]
+    x, y = (
+        _axis([v for end in ends for v in (end[side][1], end[side][2], 0.0) if v is not None],
+              *((_LEFT, _RIGHT) if side == 0 else (_BOTTOM, _TOP)))
+        for side in (0, 1)
+    )  # fmt: skip
+    gains = [word("axis-gain-in", mode=mode_words(mode)) for mode in MODES]
+    _frame(panel, x, y, gains[0], gains[1], signed=(True, True))
+    panel.line([(x(0), _TOP), (x(0), _BOTTOM)], LINE, dash="4 3")
+    panel.line([(_LEFT, y(0)), (_RIGHT, y(0))], LINE, dash="4 3")
+    for row, (across, up) in zip(rows, ends, strict=True):
+        style = view.styles[row["policy"]]
+        at = (x(across[0]), y(up[0]))
+        _whisker(panel, style, at, [(x(v), at[1]) for v in across[1:] if v is not None])
+        _whisker(panel, style, at, [(at[0], y(v)) for v in up[1:] if v is not None])
+        panel.put(*at, style, f"{row['policy']}: {number(across[0], signed=True)}, "
+                              f"{number(up[0], signed=True)}")  # fmt: skip
+        if row["policy"] in view.shown:
+            _name(panel, at, str(row["policy"]), x)
+    cells = [
+        [r["policy"], number(r["supervised"], signed=True),
+         between(r["supervised_low"], r["supervised_high"], signed=True),
+         number(r["self_supervised"], signed=True),
+         between(r["self_supervised_low"], r["self_supervised_high"], signed=True)]
+        for r in rows
+    ]  # fmt: skip
+    header = [word("col-policy"), mode_words("supervised"), word("col-interval"),
+              mode_words("self-supervised"), word("col-interval")]  # fmt: skip
+    return Chart(
+        key="modes", title=word("modes-title"), reading=word("modes-reading"), panels=[panel],
+        legend=view.legend([str(r["policy"]) for r in rows]),
+        data=_data(header, cells, 1, _strong(view, rows)),
+    )  # fmt: skip
+
+
+def calibration_chart(view: View) -> Chart | None:
+    """Return how often the network is right over how sure it is; None where that is not known."""
+    rows = [
+        row
+        for name in view.shown
+        if (row := view.one("calibration", mode=view.mode, labels=view.labels, policy=name))
+    ]
+    if not rows:
+        return None
+    panel = Panel(_HEIGHT)
+    shown = [b for row in rows for b in row["bins"]]
+    low = min([0.9, *(min(b["confidence"], b["accuracy"]) for b in shown)])
+    scale = round_values(100 * low, 100.0)
+    x = Scale(scale[0], scale[-1], _LEFT, _RIGHT)
+    y = Scale(scale[0], scale[-1], _BOTTOM, _TOP)
+    _frame(panel, x, y, word("axis-confidence"), word("axis-accuracy"), values=(scale, scale))
+    panel.line([(x(scale[0]), y(scale[0])), (x(scale[-1]), y(scale[-1]))], LINE, dash="4 3")
+    cells = []
+    for row in rows:
+        style = view.styles[row["policy"]]
+        points = [(x(100 * b["confidence"]), y(100 * b["accuracy"])) for b in row["bins"]]
+        panel.line(points, style.colour, width=1.8, dash=_dash(style))
+        for b, at in zip(row["bins"], points, strict=True):
+            panel.put(*at, style, f"{row['policy']}: {percent(b['confidence'])}, "
+                                  f"{percent(b['accuracy'])}", 4.2)  # fmt: skip
+        cells += [
+            [row["policy"], percent(b["confidence"]), percent(b["accuracy"]), count(b["photos"])]
+            for b in row["bins"]
+        ]
+    header = [word("col-policy"), word("col-confidence"), word("col-right"), word("col-photos")]
+    return Chart(
+        key="calibration", title=word("calibration-title"), reading=word("calibration-reading"),
+        panels=[panel], legend=view.legend([str(r["policy"]) for r in rows]),
+        data=_data(header, cells, 1, ()),
+    )  # fmt: skip
+
+
+def _curve_panel(view: View, mode: str) -> Panel:
+    budgets = view.budgets(mode)
+    panel = Panel(_HEIGHT, mode_words(mode))
+    rows = view.rows("curve", mode=mode)
+    far = 1.18 if len(budgets) > 1 else 2.0
+    x = Scale(max(budgets[0] / far, 1e-6), budgets[-1] * far, _LEFT, _RIGHT, log=True)
+    tall = [v for r in rows if r["policy"] in view.shown for v in (r["low"], r["high"])]
+    y = _axis([100 * v for v in [*tall, *(r["score"] for r in rows)]], _BOTTOM, _TOP,
+              most=(0.0, 100.0))  # fmt: skip
+    names = [count(b) for b in budgets]
+    _frame(panel, x, y, word("axis-labels"), view.measure, values=(budgets, None),
+           names=_thinned(budgets, names, x))  # fmt: skip
+    there = [name for name in view.policies if any(r["policy"] == name for r in rows)]
+    # those that stand out are drawn last, over the others
+    order = sorted(there, key=lambda name: name in view.shown)
+    for name in order:
+        aside = _APART * (there.index(name) - (len(there) - 1) / 2)
+        own = [r for r in rows if r["policy"] == name]
+        places = [x(r["labels"]) + aside for r in own]
+        _curve(panel, view.styles[name], own, places, y, strong=name in view.shown)
+    return panel
+
+
+def _curve(
+    panel: Panel, style: Style, rows: Sequence[Row], places: Sequence[float], y: Scale, *,
+    strong: bool,
+) -> None:  # fmt: skip
+    points = [(at, y(100 * r["score"])) for at, r in zip(places, rows, strict=True)]
+    if strong:
+        upper, lower = (
+            [
+                (at, y(100 * r[end]))
+                for at, r in zip(places, rows, strict=True)
+                if known(r["low"]) is not None and known(r["high"]) is not None
+            ]
+            for end in ("high", "low")
+        )
+        if len(rows) > 1:
+            panel.band(upper, lower, style.colour)
+        for ends in zip(upper, lower, strict=True):
+            panel.line(ends, style.colour, width=1.3)
+    panel.line(points, style.colour, width=2.4 if strong else 1.2, dash=_dash(style),
+               opacity=1.0 if strong else 0.7)  # fmt: skip
+    for row, at in zip(rows, points, strict=True):
+        tip = (
+            f"{row['policy']}, {count(row['labels'])}: {percent(row['score'])} "
+            f"({span(row['low'], row['high'])})"
+        )
+        panel.put(*at, style, tip, 5.2 if strong else 4.2)
+
+
+def _cost_panel(view: View, rows: Sequence[Row], title: Words) -> Panel:
+    panel = Panel(_HEIGHT, title)
+    x = _axis([1.0, 1.5, *(r["multiple"] for r in rows)], _LEFT, _RIGHT - 40)
+    x = replace(x, start=_LEFT + 12)
+    tall = [v for r in rows for v in (r["gain_low"], r["gain_high"], r["gain"]) if v is not None]
+    y = _axis([0.0, *tall], _BOTTOM, _TOP)
+    _frame(panel, x, y, word("axis-cost"), word("axis-gain"), signed=(False, True))
+    panel.line([(_LEFT, y(0)), (_RIGHT, y(0))], LINE, dash="4 3")
+    places = _beside([x(row["multiple"]) for row in rows])
+    for row, place in zip(rows, places, strict=True):
+        style = view.styles[row["policy"]]
+        at = (place, y(known(row["gain"]) or 0.0))
+        ends = [(at[0], y(v)) for v in (row["gain_low"], row["gain_high"]) if known(v) is not None]
+        _whisker(panel, style, at, ends)
+        panel.put(*at, style, f"{row['policy']}: {times(row['multiple'])}, {_gain(row)}")
+        if row["policy"] in view.shown and row["policy"] != BASELINE:
+            _name(panel, at, str(row["policy"]), x)
+    return panel
+
+
+def _frame(
+    panel: Panel, x: Scale, y: Scale, across: Words, up: Words, *,
+    signed: tuple[bool, bool] = (False, False),
+    values: tuple[Sequence[float], Sequence[float] | None] | None = None,
+    names: Sequence[str] | None = None,
+) -> None:  # fmt: skip
+    """Draw both axes with their names."""
+    first = round_values(x.low, x.high) if values is None else values[0]
+    second = values[1] if values is not None and values[1] is not None else None
+    second = round_values(y.low, y.high) if second is None else second
+    first, second = ([v for v in some if s.holds(v)] for some, s in ((first, x), (second, y)))
+    panel.across(x, first, names or names_of(first, signed=signed[0]), _TOP, _BOTTOM)
+    panel.upward(y, second, names_of(second, signed=signed[1]), _LEFT, _RIGHT)
+    panel.line([(_LEFT, _BOTTOM), (_RIGHT, _BOTTOM)], LINE)
+    panel.say(_LEFT - 40, 16, up, "start", "axis")
+    panel.say(_RIGHT, _HEIGHT - 8, across, "end", "axis")
+
+
+def _axis(
+    values: Sequence[float], start: float, end: float, *, most: tuple[float, float] | None = None
+) -> Scale:
+    """Return a scale from and to round values."""
+    found = round_values(min(values), max(values))
+    low, high = found[0], found[-1]
+    if most is not None:
+        low, high = max(low, most[0]), min(high, most[1])
+    return Scale(low, high, start, end)
+
+
+def _beside(places: Sequence[float]) -> list[float]:
+    """Return places that are moved to the right where they would lie over another one."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda at: places[at])
+    for before, at in itertools.pairwise(order):
+        moved[at] = max(places[at], moved[before] + _SIDE_BY_SIDE)
+    return moved
+
+
+def _thinned(values: Sequence[float], names: Sequence[str], x: Scale) -> list[str]:
+    """Return names without those that would lie over the one before."""
+    kept: list[str] = []
+    last = -1e9
+    for value, name in zip(values, names, strict=True):
+        near = x(value) - last < _LEAST_GAP
+        kept.append("" if near else name)
+        last = last if near else x(value)
+    return kept
+
+
+def _whisker(panel: Panel, style: Style, at: Point, ends: Sequence[Point]) -> None:
+    if ends:
+        panel.line([ends[0], at, *ends[1:]], style.colour, width=1.4)
+
+
+def _name(panel: Panel, at: Point, name: str, x: Scale) -> None:
+    """Write a name beside a mark, where there is room."""
+    right = at[0] < (x.start + x.end) / 2
+    panel.say(at[0] + (9 if right else -9), at[1] - 7, name, "start" if right else "end", "name")
+
+
+def _pair(row: Row, mode: str) -> tuple[float, float | None, float | None]:
+    return float(row[mode]), known(row[f"{mode}_low"]), known(row[f"{mode}_high"])
+
+
+def _gain(row: Row) -> str:
+    return "0" if row["policy"] == BASELINE else number(row["gain"], signed=True)
+
+
+def _dash(style: Style) -> str:
+    return "6 4" if style.hollow else ""
+
+
+def _strong(view: View, rows: Sequence[Row]) -> list[int]:
+    return [at for at, row in enumerate(rows) if row["policy"] == view.policy]
+
+
+def _data(
+    header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
+) -> DataTable:
+    return DataTable(word("data-behind"), header, cells, range(left), strong, NOTHING, True)
+
+
+MOST = 16  # rows of a chart; the table behind it has all
+_DOTS_LEFT, _DOTS_RIGHT, _DOTS_TOP = 132.0, 400.0, 10.0
+_LETTERS = 15  # of a name beside the axis
+_BETWEEN, _EACH, _FOOT = 14.0, 11.0, 46.0  # units: between rows, of a mark, below the axis
+# parts of a split: their marks, dark to light, so that grey paper tells them apart
+_PARTS = {
+    "train": Style("#4d4d4d", "circle"),
+    "val": Style("#56B4E9", "diamond"),
+    "test": Style("#D55E00", "square"),
+}
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A value with its interval.
+
+    Attributes:
+        value: In the unit of the axis.
+        style: How it is drawn.
+        tip: What is told where it is pointed at.
+        low: Lower end, or None.
+        high: Upper end, or None.
+    """
+
+    value: float
+    style: Style
+    tip: Text
+    low: float | None = None
+    high: float | None = None
+
+
+def dot_panel(
+    rows: Sequence[tuple[str, Sequence[Dot]]],
+    axis: Words,
+    *,
+    title: Words = NOTHING,
+    unit: str = "",
+    from_zero: bool = False,
+    most: float | None = None,
+) -> Panel:
+    """Return a panel with one row a name.
+
+    Args:
+        rows: Name and values of each; the values lie below each other.
+        axis: What is on the axis.
+        title: Of the panel.
+        unit: Behind the numbers of the axis.
+        from_zero: Begin at 0 and draw a line from there.
+        most: Largest value that is possible.
+    """
+    tall = [_BETWEEN + _EACH * max(len(dots), 1) for _, dots in rows]
+    bottom = _DOTS_TOP + sum(tall)
+    panel = Panel(bottom + _FOOT, title)
+    ends = [v for _, dots in rows for d in dots for v in (d.value, d.low, d.high) if v is not None]
+    found = round_values(min([*ends, *([0.0] if from_zero else [])]), max(ends), 5)
+    high = found[-1] if most is None else min(found[-1], most)
+    x = Scale(max(found[0], 0.0), high, _DOTS_LEFT, _DOTS_RIGHT)
+    values = [v for v in found if x.holds(v)]
+    panel.across(x, values, names_of(values, unit=unit), _DOTS_TOP, bottom)
+    panel.say(_DOTS_RIGHT, bottom + 36, axis, "end", "axis")
+    top = _DOTS_TOP
+    for (name, dots), height in zip(rows, tall, strict=True):
+        panel.line([(8, top), (WIDTH - 8, top)], "#edf0f2")
+        cut = clipped(name, _LETTERS)
+        panel.say(
+            _DOTS_LEFT - 8, top + height / 2 + 4, cut, "end", "name", name if cut != name else ""
+        )
+        for at, dot in enumerate(dots):
+            y = top + _BETWEEN / 2 + _EACH * (at + 0.5)
+            low = x(dot.low) if dot.low is not None else None
+            if from_zero:
+                panel.line([(x(0), y), (x(dot.value), y)], dot.style.colour, width=2.2)
+            elif low is not None and dot.high is not None:
+                panel.line([(low, y), (x(dot.high), y)], dot.style.colour, width=1.5)
+            panel.put(x(dot.value), y, dot.style, dot.tip, 4.6)
+        top += height
+    panel.line([(_DOTS_LEFT, _DOTS_TOP), (_DOTS_LEFT, bottom)], LINE)
+    return panel
+
+
+def recall_chart(view: View) -> Chart | None:
+    """Return the recall of each class, the rarest first; None where no class has test parts."""
+    rows = view.rows("recalls", mode=view.mode, labels=view.labels)
+    parts = {str(r["class"]): int(r["parts"]) for r in rows}
+    rarest = sorted((name for name in parts if parts[name]), key=lambda name: parts[name])
+    if not rarest:
+        return None
+    shown = []
+    for name in rarest[:MOST]:
+        dots = [
+            Dot(100 * r["recall"], _sure(view.styles[r["policy"]], bool(r["judgeable"])),
+                f"{r['policy']}, {name}: {percent(r['recall'])} ({span(r['low'], r['high'])})",
+                _hundred(r["low"]), _hundred(r["high"]))
+            for r in rows
+            if r["class"] == name and r["policy"] in view.shown and known(r["recall"]) is not None
+        ]  # fmt: skip
+        shown.append((name, dots))
+    cells = [
+        [r["class"], r["policy"], count(r["parts"]), percent(r["recall"]),
+         span(r["low"], r["high"]), word("yes") if r["judgeable"] else word("no-too-few")]
+        for name in sorted(parts, key=lambda name: parts[name]) for r in rows if r["class"] == name
+    ]  # fmt: skip
+    header = [word("col-class"), word("col-policy"), word("col-test-parts"), word("col-recall"),
+              word("col-interval"), word("col-judgeable")]  # fmt: skip
+    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
+    more = word("chart-cut", shown=MOST, all=len(rarest)) if len(rarest) > MOST else NOTHING
+    return Chart(
+        key="recall",
+        title=word("recall-title", question=question_words(view.mode, view.labels)),
+        reading=word("recall-reading") + (" " if more else "") + more,
+        panels=[dot_panel(shown, word("axis-recall"), unit="", most=100.0)],
+        legend=view.legend([name for name in view.shown if any(r["policy"] == name for r in rows)]),
+        data=_dots_data(header, cells, 2, strong),
+    )
+
+
+def inspection_chart(view: View) -> Chart | None:
+    """Return escape and overkill rates of each policy; None where they are not known."""
+    rows = view.rows("inspection", mode=view.mode, labels=view.labels)
+    if not rows:
+        return None
+    panels = []
+    for kind in ("escape", "overkill"):
+        shown = [
+            (
+                str(r["policy"]),
+                [Dot(100 * r[kind], view.styles[r["policy"]],
+                     f"{r['policy']}: {percent(r[kind])}", _hundred(r[f"{kind}_low"]),
+                     _hundred(r[f"{kind}_high"]))],
+            )
+            for r in rows if known(r[kind]) is not None
+        ]  # fmt: skip
+        panels.append(dot_panel(shown, word(f"axis-{kind}"), title=word(kind), most=100.0))
+    everything = view.rows("inspection")
+    cells = [
+        [question_words(r["mode"], r["labels"]), r["policy"], percent(r["escape"]),
+         span(r["escape_low"], r["escape_high"]), percent(r["overkill"]),
+         span(r["overkill_low"], r["overkill_high"]), short(r["cost"]), short(r["threshold"])]
+        for r in everything
+    ]  # fmt: skip
+    header = [word("col-question"), word("col-policy"), word("escape"), word("col-interval"),
+              word("overkill"), word("col-interval"), word("col-expected-cost"),
+              word("col-threshold")]  # fmt: skip
+    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
+    return Chart(
+        key="inspection",
+        title=word("inspection-title", question=question_words(view.mode, view.labels)),
+        reading=word("inspection-reading"), panels=panels, legend=[],
+        data=_dots_data(header, cells, 2, strong),
+    )  # fmt: skip
+
+
+def balance_chart(classes: Sequence[Row]) -> Chart | None:
+    """Return the photos of each class in each part, the rarest first; None without classes."""
+    if not classes:
+        return None
+    order = sorted(classes, key=lambda row: sum(row["photos"].values()))
+    shown = [
+        (
+            str(row["class"]),
+            [Dot(float(row["photos"].get(side, 0)), style,
+                 both(f"{row['class']}, ") + word(f"part-{side}") + f": {_of(row['photos'], side)}")
+             for side, style in _PARTS.items()],
+        )
+        for row in order[:MOST]
+    ]  # fmt: skip
+    cells: list[list[Text]] = [
+        [str(row["class"]), *(_of(row["photos"], side) for side in _PARTS),
+         *(_of(row["parts"], side) for side in _PARTS), number(100 * row["recall_within"], 0)]
+        for row in order
+    ]  # fmt: skip
+    header = [word("col-class")]
+    for what in ("photos", "parts"):
+        header += [word(f"col-{what}-in", part=word(f"part-{side}")) for side in _PARTS]
+    header.append(word("col-within"))
+    more = word("chart-cut", shown=MOST, all=len(order)) if len(order) > MOST else NOTHING
+    return Chart(
+        key="balance", title=word("balance-title"),
+        reading=word("balance-reading") + (" " if more else "") + more,
+        panels=[dot_panel(shown, word("axis-photos"), from_zero=True)],
+        legend=[(word(f"part-{side}"), style) for side, style in _PARTS.items()],
+        data=_dots_data(header, cells, 1, ()),
+    )  # fmt: skip
+
+
+def _sure(style: Style, judgeable: bool) -> Style:
+    """Return a hollow mark for a class with too few parts."""
+    return style if judgeable else Style(style.colour, style.shape, True)
+
+
+def _hundred(share: Any) -> float | None:
+    found = known(share)
+    return None if found is None else 100 * found
+
+
+def _of(counts: Mapping[str, Any], side: str) -> str:
+    return count(counts.get(side, 0))
+
+
+def _dots_data(
+    header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
+) -> DataTable:
+    return DataTable(word("data-behind"), header, cells, range(left), strong, NOTHING, True)

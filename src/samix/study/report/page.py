@@ -1,0 +1,337 @@
+"""report.html of a PoC: one file for the manager who decides and the engineer who checks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from samix.errors import InputError
+from samix.files import write_text
+from samix.pages.charts import mark_path
+from samix.pages.parts import Lines, legible
+from samix.pages.words import NOTHING, Text, Words, both, commas, count, duration, word
+from samix.report.poc_parts import Chart, Code, DataTable, Facts, Part, Picture, Points, Section
+from samix.shown import shown
+from samix.study.report.charts import (
+    calibration_chart,
+    cost_chart,
+    curve_chart,
+    inspection_chart,
+    modes_chart,
+    recall_chart,
+)
+from samix.study.report.first_screen import first_of
+from samix.study.report.health import health_section
+from samix.study.report.pictures import picture_sections
+from samix.study.report.tables import (
+    about_grid,
+    calibration_grid,
+    cost_grid,
+    efficiency_grid,
+    numbers_grid,
+    overview_grids,
+    policy_grids,
+    verdict_grid,
+)
+from samix.study.report.view import View, mode_words, question_words, view_of
+
+Lang = Literal["both", "en", "ja"]
+_KINDS = {
+    "grid": DataTable, "chart": Chart, "facts": Facts, "points": Points, "code": Code,
+    "picture": Picture,
+}  # fmt: skip
+
+
+def write_poc_report(
+    path: str | Path,
+    findings: Mapping[str, Any],
+    *,
+    study: Mapping[str, Any],
+    health: Mapping[str, Any] | None = None,
+    pictures: Sequence[Mapping[str, Any]] = (),
+    lang: str = "both",
+) -> None:
+    """Write the report of a PoC as one page that needs no other file and no network.
+
+    Everything from the user (names of files, classes and data) is escaped; besides, the page
+    forbids the browser every request and every script but its own.
+
+    Args:
+        path: The HTML file; it appears as a whole or not at all.
+        findings: What ``samix.study.find`` returns, findings.json.
+        study: What poc.yaml holds; what is missing in it is left out.
+        health: What ``samix.study.report.health.data_health`` returns; None where nobody looked.
+        pictures: See :func:`samix.study.report.pictures.picture_sections`.
+        lang: "both" writes English and Japanese with a switch; "en" and "ja" one of them.
+
+    Raises:
+        InputError: An unknown language, findings of another version, or a picture that cannot be
+            read.
+    """
+    if lang not in get_args(Lang):
+        raise InputError(f"--lang must be one of {', '.join(get_args(Lang))}, got '{lang}'.")
+    view = view_of(findings, study)
+    first = first_of(view)
+    template = _environment(lang).get_template("poc.html")
+    style, script = _resource("poc.css"), _resource("poc.js")
+    text = template.render(
+        lang=lang, first=first, sections=sections_of(view, health, pictures),
+        style=Markup(style), script=Markup(script),  # noqa: S704 - files of this package
+        policy=_security(style, script),
+    )  # fmt: skip
+    # a file name of broken letters must not stop the report
+    write_text(Path(path), text, errors="replace")
+
+
+def _environment(lang: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("samix.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=legible,
+    )  # fmt: skip
+    environment.filters |= {
+        "lines": Lines,
+        "say": _say(lang),
+        "uri": _uri,
+        "one": lambda v: _one(v, lang),
+    }
+    environment.globals |= {"word": word, "mark_path": mark_path}
+    for name, kind in _KINDS.items():
+        environment.tests[name] = _is(kind)
+    return environment
+
+
+def _is(kind: type) -> Callable[[object], bool]:
+    return lambda part: isinstance(part, kind)
+
+
+def _say(lang: str) -> Callable[[Any, str], Markup]:
+    """Return a filter that writes words in the languages of the page, escaped."""
+
+    def say(value: Any, tag: str = "span") -> Markup:
+        told = _legible(value)
+        if lang != "both":
+            return escape(_one(told, lang))
+        if told.en == told.ja:
+            return escape(told.en)
+        return Markup("").join(
+            Markup('<{tag} lang="{name}">{text}</{tag}>').format(tag=tag, name=name, text=text)
+            for name, text in (("en", told.en), ("ja", told.ja))
+        )
+
+    return say
+
+
+def _legible(value: Any) -> Words:
+    """Return words with the names in them as they may be shown."""
+    told = both(value)
+    return Words(shown(told.en), shown(told.ja))
+
+
+def _one(value: Any, lang: str) -> str:
+    """Return words for a place that holds no markup: one language, or both beside each other."""
+    told = _legible(value)
+    if lang == "both":
+        return told.en if told.en == told.ja else f"{told.en} / {told.ja}"
+    return told.ja if lang == "ja" else told.en
+
+
+def _security(style: str, script: str) -> str:
+    """Return what the browser may do: show this style and these pictures, run this script."""
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _resource(name: str) -> str:
+    return resources.files("samix.report").joinpath("templates", name).read_text("utf-8")
+
+
+def _uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+_METHOD = (
+    "method-split", "method-pairs", "method-interval", "method-holm", "method-free",
+    "method-verdict", "method-threshold",
+)  # fmt: skip
+_LIMITS = ("limit-data", "limit-machine", "limit-looks", "limit-wider")
+
+
+def sections_of(
+    view: View, health: Mapping[str, Any] | None, pictures: Sequence[Mapping[str, Any]]
+) -> list[Section]:
+    """Return all sections."""
+    return [
+        Section("labels", word("labels-section"), word("labels-intro"),
+                _there(curve_chart(view), efficiency_grid(view))),
+        Section("policies", word("policies-section"), word("policies-intro"),
+                [*overview_grids(view), *policy_grids(view), about_grid(view)]),
+        Section("cost", word("cost-section"), word("cost-intro"),
+                _there(cost_chart(view), cost_grid(view))),
+        _recall(view),
+        _charted("inspection", view, inspection_chart(view), "inspection-none"),
+        _modes(view),
+        _charted("calibration", view, calibration_chart(view), "calibration-none",
+                 calibration_grid(view)),
+        *picture_sections(pictures),
+        health_section(health),
+        _method(view),
+        _cells(view),
+        _again(view),
+    ]  # fmt: skip
+
+
+def _there(*parts: Part | None) -> list[Part]:
+    return [part for part in parts if part is not None]
+
+
+def _charted(
+    key: str, view: View, chart: Chart | None, missing: str, more: DataTable | None = None
+) -> Section:
+    """Return a section with one chart, or the reason why there is none."""
+    if chart is None:
+        return Section(key, word(f"{key}-section"), word(missing), _there(more))
+    return Section(key, word(f"{key}-section"), word(f"{key}-intro"), _there(chart, more))
+
+
+def _recall(view: View) -> Section:
+    found = _charted("recall", view, recall_chart(view), "recall-none")
+    rarest = view.findings.get("rarest")
+    if not rarest:
+        return found
+    line = Points([both(rarest["sentence"])])
+    return Section(found.key, found.title, found.intro, [line, *found.parts])
+
+
+def _modes(view: View) -> Section:
+    found = _charted("modes", view, modes_chart(view), "modes-none")
+    agreement = view.findings.get("consistency")
+    if not agreement:
+        return found
+    line = Points([both(agreement["sentence"])])
+    return Section(found.key, found.title, found.intro, [line, *found.parts])
+
+
+def _method(view: View) -> Section:
+    lines = [word(key) for key in _METHOD]
+    if not view.findings.get("inspection"):
+        lines.pop()
+    return Section(
+        "method", word("method-section"), NOTHING,
+        [
+            Points(lines),
+            *_there(numbers_grid(view)),
+            verdict_grid(view),
+            Points([word(key) for key in _LIMITS], word("limits")),
+        ],
+    )  # fmt: skip
+
+
+def _cells(view: View) -> Section:
+    """Return what was trained, what failed and what is missing."""
+    cells = view.findings["cells"]
+    intro = word(
+        "cells-intro", planned=count(cells["planned"]), finished=count(cells["finished"]),
+        failed=count(len(cells["failed"])), missing=count(len(cells["missing"])),
+    )  # fmt: skip
+    rows: list[list[Text]] = [
+        [str(one["cell"]), word("cell-failed"), str(one["reason"])] for one in cells["failed"]
+    ]
+    rows += [[str(name), word("cell-missing"), ""] for name in cells["missing"]]
+    header = [word("col-cell"), word("col-status"), word("col-reason")]
+    grids = [DataTable(word("cells-title"), header, rows, range(3))] if rows else []
+    return Section("cells", word("cells-section"), intro, grids)
+
+
+def _again(view: View) -> Section:
+    """Return what is needed to do it again."""
+    study, data = view.study, view.study.get("data") or {}
+    parts: list[Part] = []
+    if study.get("command"):
+        parts.append(Code(str(study["command"])))
+    facts: list[tuple[Text, Text]] = []
+    for key, value in (("again-data", data.get("source")), ("again-size", data.get("image_size"))):
+        if value is not None:
+            facts.append((word(key), str(value)))
+    facts += _plan(view)
+    facts += [(both(str(name)), _plain(value)) for name, value in _pairs(study.get("machine"))]
+    facts += [(both(str(name)), _plain(value)) for name, value in _pairs(study.get("versions"))]
+    if facts:
+        parts.append(Facts(facts))
+    for key in ("train", "pretrain"):
+        settings = [(str(name), _plain(value)) for name, value in _pairs(study.get(key))]
+        if settings:
+            title = word(f"again-{key}")
+            rows: list[list[Text]] = [[name, value] for name, value in settings]
+            header = [word("col-setting"), word("col-value")]
+            parts.append(DataTable(title, header, rows, range(2), folded=True))
+    return Section("again", word("again-section"), word("again-intro"), parts)
+
+
+def _plan(view: View) -> list[tuple[Text, Text]]:
+    """Return the plan in words, as far as it is known."""
+    plan = view.plan
+    found: list[tuple[Text, Text]] = []
+    if plan.get("primary"):
+        main = plan["primary"]
+        mode, labels = str(main.get("mode", view.mode)), main.get("labels", view.labels)
+        labels = labels if isinstance(labels, int) else view.labels
+        found.append((word("again-question"), question_words(mode, labels)))
+    if plan.get("modes"):
+        found.append((word("again-modes"), commas([mode_words(m) for m in plan["modes"]])))
+    if plan.get("policies"):
+        found.append((word("again-policies"), ", ".join(view.policies)))
+    if plan.get("seeds"):
+        found.append((word("again-seeds"), ", ".join(str(one) for one in plan["seeds"])))
+    if plan.get("labels"):
+        epochs = plan.get("epochs") or {}
+        told = [_budget(labels, epochs) for labels in plan["labels"]]
+        found.append((word("again-labels"), commas(told)))
+    if plan.get("pretrain_epochs") and "self-supervised" in (plan.get("modes") or ()):
+        found.append((word("again-pretrain-epochs"), count(plan["pretrain_epochs"])))
+    if plan.get("options"):
+        found.append((word("again-options"), _plain(plan["options"])))
+    if plan.get("smallest_difference") is not None:
+        points = f"{float(plan['smallest_difference']):.1f}"
+        found.append((word("again-smallest"), word("points-of", number=points)))
+    for key in ("budget_seconds", "expected_seconds"):
+        if plan.get(key) is not None:
+            name = word(f"again-{key.replace('_', '-')}")
+            found.append((name, duration(plan[key])))
+    if plan.get("workers"):
+        found.append((word("again-workers"), str(plan["workers"])))
+    return found
+
+
+def _budget(labels: int, epochs: Mapping[str, Any]) -> Words:
+    """Return a budget with its epochs, where they are known."""
+    if str(labels) not in epochs:
+        return both(count(labels))
+    return word("labels-and-epochs", labels=count(labels), epochs=count(epochs[str(labels)]))
+
+
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Return the entries of a mapping; a plain value is one without a name."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return [(word("again-machine").en, value)]
+
+
+def _plain(value: Any) -> str:
+    """Return a setting as it would be written in a file."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,281 @@
+"""Rows of pictures from finished runs; needs captum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from samix.errors import InputError
+from samix.explain import RunPhotos, Subject, open_photos, open_subject
+from samix.explain.attention import heat_of, open_class_looker
+from samix.explain.pairs import choose_pairs
+from samix.guard import Guard, Verdict, create_guard
+from samix.methods.mix_step import with_attention
+from samix.mixing import Evidence, MixPlan, step_generator
+from samix.pages.mixes import MixRow, Photos, mix_rows
+from samix.pages.parts import image_png
+from samix.pages.pictures import enlarged, heated, outlined
+from samix.pages.words import Words, name_words
+from samix.study.report.pictures import PictureOptions
+from samix.study.wording_pictures import (
+    ACCEPTED,
+    FEW_PHOTOS,
+    MASK,
+    MIX,
+    NO_ATTENTION,
+    NO_LOOKER,
+    NO_MIXING,
+    NO_PHOTOS,
+    ORIGINAL,
+    PARTNER,
+    REPAIRED,
+    mixes_caption,
+    numbers_words,
+    of_class,
+    rule_words,
+    taken_words,
+    where_caption,
+)
+
+_GAP = 8  # px of white between pictures
+_AT_LEAST = ("visibility", "plausibility")  # the other rules have a limit above
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Opened runs of one study.
+
+    Attributes:
+        subjects: Network and policy of each run, by the name of the policy.
+        guards: Options of each run's guard; None where it had none.
+        photos: The photos, which all of them share.
+    """
+
+    subjects: Mapping[str, Subject]
+    guards: Mapping[str, Mapping[str, Any] | None]
+    photos: RunPhotos
+
+
+def open_runs(runs: Mapping[str, Path], data: Mapping[str, Any]) -> Runs:
+    """Open the runs of some policies and their photos.
+
+    Args:
+        runs: Folder by policy, one or more.
+        data: Options of :func:`samix.explain.open_photos`.
+
+    Raises:
+        InputError: A run or the photos cannot be read, or the runs are of different photos.
+    """
+    opened = {name: open_subject(path) for name, path in runs.items()}
+    subject, source = next(iter(opened.values()))
+    photos = open_photos(subject, source, **data)
+    for name, (other, _) in opened.items():
+        if (other.classes, other.image_size) != (subject.classes, subject.image_size):
+            raise InputError(
+                f"the run '{runs[name]}' has other classes or another image size than "
+                f"'{next(iter(runs.values()))}': they are not of one study"
+            )
+    return Runs(
+        {name: one for name, (one, _) in opened.items()},
+        {name: of.config.guard for name, (_, of) in opened.items()},
+        photos,
+    )
+
+
+def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> list[Row]:
+    """Return some mixes of training photos, drawn as in training, with what the guard says.
+
+    Args:
+        runs: From :func:`open_runs`.
+        policy: Whose mixes.
+        run: What its run is called.
+        options: How many, and the seed.
+    """
+    subject, photos = runs.subjects[policy], runs.photos
+    train = photos.parts["train"]
+    if not subject.policy.traits.mixes or len(train) < 2:
+        why = NO_MIXING if len(train) > 1 else FEW_PHOTOS
+        return [{"part": "mixes", "caption": (name_words(f"{policy}: ") + why).plain()}]
+    pairs = choose_pairs(photos, train, options.pairs, options.seed)
+    positions = [a for a, _ in pairs] + [b for _, b in pairs]
+    shown, target = photos.load(positions), photos.target(positions)
+    images = subject.look(shown)
+    evidence = subject.evidence(images)
+    # each original meets the partner that was chosen for it, whatever the policy
+    index = torch.arange(len(positions)).roll(-len(pairs))
+    plan = subject.policy.plan(
+        images, target=target, evidence=evidence, index=index,
+        generator=step_generator(options.seed, 0),
+    ).detach()  # fmt: skip
+    guard = create_guard(runs.guards[policy] or {}, photos.classes)
+    said = _judged(guard, subject, images, plan, target, evidence)
+    seen = _seen(photos, positions, shown, target)
+    rows = mix_rows(seen, plan, count=len(pairs))
+    caption = mixes_caption(
+        policy,
+        run,
+        guarded=runs.guards[policy] is not None,
+        marked=seen.regions is not None,
+        labels=bool(subject.classes),
+    )
+    return [
+        {
+            "part": "mixes", "policy": policy, "file": f"mixes-{policy}-{at + 1}.png",
+            "png": _beside(row.pictures), "title": _both(f"{at + 1}. {row.label_text}"),
+            **_badge(said, at), "columns": _columns(row),
+            "lines": [numbers_words(row.lam, row.area).plain(), *_lines(said, at)],
+            "caption": caption.plain(),
+        }
+        for at, row in enumerate(rows)
+    ]  # fmt: skip
+
+
+def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions) -> list[Row]:
+    """Return where the networks look on the same test photos, one row a photo.
+
+    Args:
+        runs: From :func:`open_runs`.
+        names: What each run is called, by policy.
+        options: How many photos, and the seed.
+    """
+    photos = runs.photos
+    chosen = _some(photos, options)
+    lookers = {name: open_class_looker(subject) for name, subject in runs.subjects.items()}
+    able = {name: looker for name, looker in lookers.items() if looker is not None}
+    if not chosen or not able:
+        return [{"part": "where", "caption": (NO_LOOKER if chosen else NO_PHOTOS).plain()}]
+    shown = photos.load(chosen)
+    heats, said = {}, {}
+    for name, looker in able.items():
+        subject = runs.subjects[name]
+        embedding, probability = subject.ask(subject.look(shown))
+        if probability is None:  # what makes it describe the photo as it does
+            heats[name] = heat_of(looker, subject, shown, embedding)
+            continue
+        said[name] = probability.cpu().max(1)
+        heats[name] = heat_of(looker, subject, shown, said[name].indices)
+    first = next(iter(able.values()))
+    told = ", ".join(names[name] for name in able)
+    marked = any(photos.defect(position) is not None for position in chosen)
+    caption = where_caption(
+        told, first.name, first.fields, marked=marked, classes=bool(said)
+    ).plain()
+    rows = []
+    for at, position in enumerate(chosen):
+        defect, name = photos.defect(position), photos.name(position)
+        pictures = [outlined(shown[at], defect)]
+        columns = [of_class(Words("photo", "写真"), name, _file(photos, position))]
+        for policy in able:
+            heat = heats[policy][at]
+            pictures.append(heated(shown[at], heat, defect))
+            taken, sure = "", 0.0
+            if policy in said:
+                taken = photos.classes[int(said[policy].indices[at])]
+                sure = float(said[policy].values[at])
+            columns.append(taken_words(policy, taken, sure, cold=float(heat.max()) <= 0))
+        rows.append(
+            {
+                "part": "where", "file": f"where-{at + 1}.png",
+                "png": _beside(pictures), "title": _both(f"{at + 1}. {name}"),
+                "columns": [one.plain() for one in columns], "lines": [], "caption": caption,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _judged(
+    guard: Guard,
+    subject: Subject,
+    images: Tensor,
+    plan: MixPlan,
+    target: Tensor,
+    evidence: Evidence,
+) -> dict[str, Verdict] | None:
+    """Return what the guard says about each mix; None where it needs what is not kept."""
+    if guard.options.saliency == "attention" and guard.options.visibility:
+        if evidence.features is None:
+            return None
+        evidence = with_attention(evidence)
+
+    def ask(mixed: Tensor) -> Tensor:
+        probability = subject.ask(mixed)[1]
+        return torch.zeros(len(mixed), 0) if probability is None else probability
+
+    return guard.verdicts(images, plan, target=target, evidence=evidence, judge=ask)
+
+
+def _badge(said: Mapping[str, Verdict] | None, at: int) -> Row:
+    if said is None:
+        return {}
+    good = all(bool(verdict.passed[at]) for verdict in said.values())
+    return {
+        "badge": (ACCEPTED if good else REPAIRED).plain(), "state": "ok" if good else "changed",
+    }  # fmt: skip
+
+
+def _lines(said: Mapping[str, Verdict] | None, at: int) -> list[dict[str, str]]:
+    if said is None:
+        return [NO_ATTENTION.plain()]
+    return [
+        rule_words(
+            rule, float(verdict.number[at]), float(verdict.limit[at]),
+            least=rule in _AT_LEAST, passed=bool(verdict.passed[at]),
+        ).plain()
+        for rule, verdict in said.items()
+    ]  # fmt: skip
+
+
+def _columns(row: MixRow) -> list[dict[str, str]]:
+    names = [name.rpartition("/")[2] for name in row.names]
+    return [
+        of_class(ORIGINAL, row.classes[0], names[0]).plain(),
+        of_class(PARTNER, row.classes[1], names[1]).plain(),
+        MASK.plain(),
+        MIX.plain(),
+    ]
+
+
+def _seen(photos: RunPhotos, positions: Sequence[int], shown: Tensor, target: Tensor) -> Photos:
+    """Return photos as the rows of mixes want them."""
+    marked = [photos.defect(position) for position in positions]
+    regions = None
+    if any(one is not None for one in marked):
+        none = torch.zeros(1, *shown.shape[2:])
+        regions = torch.stack([none if one is None else one for one in marked])
+    names = [photos.images.keys[position] for position in positions]
+    return Photos(shown, target, photos.classes, names, regions)
+
+
+def _some(photos: RunPhotos, options: PictureOptions) -> list[int]:
+    """Return test photos, drawn at random, the classes in turns."""
+    random = np.random.default_rng([options.seed, 7])
+    waiting: dict[int, list[int]] = {}
+    for position in random.permutation(photos.parts["test"]).tolist():
+        waiting.setdefault(photos.targets[position], []).append(position)
+    lines = [waiting[target] for target in sorted(waiting)]
+    turns = [line[at] for at in range(options.photos) for line in lines if at < len(line)]
+    return turns[: options.photos]
+
+
+def _file(photos: RunPhotos, position: int) -> str:
+    return photos.images.keys[position].rpartition("/")[2]
+
+
+def _beside(pictures: Sequence[Tensor]) -> bytes:
+    """Return pictures in one row, with white between them, as the bytes of a PNG file."""
+    same = [enlarged(one).expand(3, -1, -1) for one in pictures]
+    gap = torch.ones(3, same[0].shape[1], _GAP)
+    parts = [part for one in same for part in (one, gap)]
+    return image_png(torch.cat(parts, 2))
+
+
+def _both(text: str) -> dict[str, str]:
+    return {"en": text, "ja": text}

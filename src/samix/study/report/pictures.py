@@ -1,0 +1,260 @@
+"""The pictures of a PoC's report: mixes as they are trained on, and where the models look."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from samix.errors import InputError
+from samix.files import whole_file, within
+from samix.pages.parts import State
+from samix.pages.words import NOTHING, Words, both, word
+from samix.plain_json import read_json
+from samix.report.poc_parts import Picture, Section
+from samix.study.statistics.tables import MODES
+from samix.study.wording_pictures import no_captum_words, no_run_words
+
+FOLDER = "pictures"
+RECORD = "pictures.json"
+VERSION = 1
+BASELINE, FULL = "none", "samix"
+# a training with labels, and one without, which all budgets share
+_NAMES = {
+    "supervised": re.compile(r"^(?P<policy>.+)-(?P<labels>\d+)-s(?P<seed>\d+)$"),
+    "self-supervised": re.compile(r"^(?P<policy>.+)(?P<labels>)-s(?P<seed>\d+)$"),
+}
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is shown.
+
+    Attributes:
+        pairs: Mixes of each policy, at least 1.
+        photos: Test photos, at least 1.
+        seed: Of all choices, at least 0.
+    """
+
+    pairs: int = 4
+    photos: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("pairs", 1), ("photos", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+
+
+def draw_pictures(
+    poc: str | Path,
+    *,
+    policy: str,
+    options: PictureOptions | None = None,
+    data: str | None = None,
+    root: str | None = None,
+    download: bool = False,
+    skip_corrupt: bool = False,
+    max_megapixels: int | None = None,
+) -> list[Row]:
+    """Draw the pictures of a PoC into its folder, and write pictures.json.
+
+    Mixes are those of the verdict's policy and of samix; where the models look is shown for plain
+    training and for these two, on the same test photos. Of each policy the finished run with the
+    most labels and the lowest seed is taken; pre-trainings are shown where nothing was trained with
+    labels. What cannot be shown has a row that says why.
+
+    Args:
+        poc: Folder of the PoC.
+        policy: The policy of the verdict.
+        options: What is shown; None takes the defaults.
+        data: Where the photos are now; None takes what the runs say.
+        root: Folder of the data for timm names.
+        download: Let timm names fetch data.
+        skip_corrupt: Leave out photos that cannot be read.
+        max_megapixels: Photos of more million pixels are not read; None takes what the runs say.
+
+    Returns:
+        The rows of pictures.json as :func:`read_pictures` returns them.
+
+    Raises:
+        InputError: The photos are not there, a run cannot be read, or an option is out of range.
+    """
+    poc, options = Path(poc), options or PictureOptions()
+    folder = poc / FOLDER
+    runs = find_runs(poc, (BASELINE, policy, FULL))
+    given: dict[str, Any] = {
+        "data": data, "root": root, "download": download, "skip_corrupt": skip_corrupt,
+        "max_megapixels": max_megapixels,
+    }  # fmt: skip
+    rows = _drawn(poc, runs, policy, options, given)
+    folder.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        if "png" in row:
+            _write(folder / row["file"], row.pop("png"))
+    text = json.dumps({"version": VERSION, "pictures": rows}, indent=1, ensure_ascii=False)
+    _write(folder / RECORD, f"{text}\n".encode("utf-8", errors="replace"))
+    return read_pictures(poc)
+
+
+def read_pictures(poc: str | Path) -> list[Row]:
+    """Return the rows of pictures.json, each with the ``path`` of its PNG file where it has one.
+
+    Raises:
+        InputError: The file cannot be read, or was written by another version.
+    """
+    file = Path(poc) / FOLDER / RECORD
+    try:
+        found = read_json(file)
+        version, rows = found["version"], found["pictures"]
+        for row in rows:
+            if "file" in row:
+                within(file.parent, row["file"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, ValueError) else type(error).__name__
+        raise InputError(f"'{file}' cannot be read ({reason}); run samix poc again.") from error
+    if version != VERSION:
+        raise InputError(
+            f"'{file}' has version {version}, expected {VERSION}; run samix poc again."
+        )
+    return [
+        {**row, "path": str(file.parent / row["file"])} if "file" in row else row for row in rows
+    ]
+
+
+def find_runs(poc: str | Path, policies: Sequence[str]) -> dict[str, Path]:
+    """Return a finished run of each policy: that with the most labels and the lowest seed.
+
+    All are of one mode: supervised, unless no such run of any of the policies is finished.
+
+    Returns:
+        Folder by policy; a policy without a finished run is left out.
+    """
+    for mode in MODES:
+        found: dict[str, tuple[int, int, Path]] = {}
+        folder = Path(poc) / "cells" / mode
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            name = _NAMES[mode].match(path.name)
+            if name is None or name["policy"] not in policies:
+                continue
+            if (path / "model.json").is_file():
+                own = (-int(name["labels"] or 0), int(name["seed"]), path)
+                found[name["policy"]] = min(found.get(name["policy"], own), own)
+        if found:
+            return {name: found[name][2] for name in policies if name in found}
+    return {}
+
+
+def _drawn(
+    poc: Path,
+    runs: Mapping[str, Path],
+    policy: str,
+    options: PictureOptions,
+    given: Mapping[str, Any],
+) -> list[Row]:
+    """Return all rows with the bytes of their pictures, or the reason why there are none."""
+    wanted = list(dict.fromkeys((policy, FULL)))
+    missing = [name for name in (BASELINE, *wanted) if name not in runs]
+    lost = {name: no_run_words(name) for name in missing}
+    try:
+        # captum is an extra
+        from samix.study.report.picture_rows import mix_pictures, open_runs, where_pictures  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "captum":
+            raise
+        return [_said(part, no_captum_words()) for part in ("mixes", "where")]
+    rows: list[Row] = []
+    if runs:
+        opened = open_runs(runs, dict(given))
+        names = {name: str(path.relative_to(poc / "cells")) for name, path in runs.items()}
+        for name in wanted:
+            if name in opened.subjects:
+                rows += mix_pictures(opened, name, names[name], options)
+        rows += where_pictures(opened, names, options)
+    rows += [_said("mixes", lost[name]) for name in wanted if name in lost]
+    rows += [_said("where", words) for words in lost.values()]
+    return rows
+
+
+def _said(part: str, words: Words) -> Row:
+    return {"part": part, "caption": words.plain()}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that appears as a whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+PARTS = ("mixes", "where")
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Return the sections of the pictures; one without pictures says so.
+
+    Args:
+        rows: See :func:`draw_pictures`: ``part`` ("mixes" or "where"), ``caption`` with both
+            languages, and ``png`` (the bytes) or ``path`` (a file); a row with neither has only
+            words. Optional: ``title``, ``badge``, ``columns`` and ``lines`` with both languages,
+            ``state`` ("ok", "changed" or "bad").
+
+    Raises:
+        InputError: A picture cannot be read, or is no PNG.
+    """
+    unknown = [row["part"] for row in rows if row["part"] not in PARTS]
+    if unknown:
+        raise InputError(f"pictures: part '{unknown[0]}' is unknown; expected {', '.join(PARTS)}.")
+    return [_section(part, [row for row in rows if row["part"] == part]) for part in PARTS]
+
+
+def _section(part: str, rows: Sequence[Mapping[str, Any]]) -> Section:
+    title = word(f"{part}-title")
+    if not rows:
+        return Section(part, title, word("no-pictures"))
+    pictures = []
+    before = NOTHING
+    for row in rows:
+        caption = both(row["caption"])
+        pictures.append(_picture(row, NOTHING if caption == before else caption))
+        before = caption
+    return Section(part, title, word(f"{part}-intro"), pictures)
+
+
+def _picture(row: Mapping[str, Any], caption: Words) -> Picture:
+    state = row.get("state") or "ok"
+    if state not in get_args(State):
+        raise InputError(
+            f"pictures: state '{state}' is unknown; expected {', '.join(get_args(State))}."
+        )
+    return Picture(
+        png=_bytes(row),
+        title=both(row.get("title")),
+        badge=both(row.get("badge")),
+        state=cast("State", state),
+        columns=[both(one) for one in row.get("columns") or ()],
+        lines=[both(one) for one in row.get("lines") or ()],
+        caption=caption,
+    )
+
+
+def _bytes(row: Mapping[str, Any]) -> bytes:
+    found = row.get("png")
+    if found is None and row.get("path") is None:
+        return b""
+    if found is None:
+        path = Path(row["path"])
+        try:
+            found = path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"The picture '{path}' cannot be read ({error.strerror}); run samix poc again."
+            ) from error
+    if not found.startswith(_PNG):
+        raise InputError(f"The picture '{row.get('path', 'png')}' is no PNG file.")
+    return bytes(found)

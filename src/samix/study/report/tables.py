@@ -1,0 +1,246 @@
+"""The tables of the report: what each policy gains, all verdicts, and what they rest on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from samix.pages.words import (
+    NOT_KNOWN,
+    Text,
+    Words,
+    between,
+    both,
+    count,
+    duration,
+    known,
+    number,
+    percent,
+    probability,
+    short,
+    span,
+    times,
+    word,
+)
+from samix.report.poc_parts import DataTable
+from samix.study.report.first_screen import verdict_name
+from samix.study.report.view import BASELINE, Row, View, about, mode_words, question_words
+
+_COMPARED = re.compile(r"^(?P<what>.+ - .+): (?P<kind>points|low|high|p)$")
+_SAID = {
+    "seeds": "number-seeds", "parts": "number-parts", "p of not being ahead": "number-p-ahead",
+    "difference_to_show": "number-difference", "more_seeds": "number-more-seeds",
+    "more_parts": "number-more-parts", "more_seeds_together": "number-more-seeds-together",
+    "more_parts_together": "number-more-parts-together",
+}  # fmt: skip
+
+
+def overview_grids(view: View) -> list[DataTable]:
+    """Return the gain of each policy at each budget, one table a mode."""
+    return [_overview(view, mode) for mode in view.modes]
+
+
+def policy_grids(view: View) -> list[DataTable]:
+    """Return all numbers of all policies, one table for each mode and budget."""
+    grids = []
+    for mode in view.modes:
+        for labels in reversed(view.budgets(mode)):
+            rows = view.rows("policies", mode=mode, labels=labels)
+            grids.append(
+                DataTable(
+                    word("policies-of", question=question_words(mode, labels)),
+                    [word("col-policy"), view.measure, word("col-interval"), word("col-gain"),
+                     word("col-interval"), word("col-p"), word("col-avoided"), word("col-time"),
+                     word("col-time-multiple"), word("col-alive"), word("col-seeds")],
+                    [_policy(row) for row in rows],
+                    strong=[at for at, row in enumerate(rows) if row["policy"] == view.policy],
+                    folded=(mode, labels) != (view.mode, view.labels),
+                )
+            )  # fmt: skip
+    return grids
+
+
+def about_grid(view: View) -> DataTable:
+    """Return what each policy is."""
+    return DataTable(
+        word("about-title"),
+        [word("col-policy"), word("col-about")],
+        [[policy, about(policy)] for policy in view.policies],
+        words=range(2),
+    )
+
+
+def efficiency_grid(view: View) -> DataTable | None:
+    """Return the labels that each policy is worth; None where there is no curve."""
+    rows = view.rows("labels_worth")
+    if not rows:
+        return None
+    cells = [
+        [question_words(r["mode"], r["labels"]), r["policy"], _worth(r), _ends(r),
+         both(r["sentence"])]
+        for r in rows
+    ]  # fmt: skip
+    header = [word("col-question"), word("col-policy"), word("col-equals"), word("col-interval"),
+              word("col-in-words")]  # fmt: skip
+    strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
+    return DataTable(word("efficiency-title"), header, cells, (0, 1, 4), strong, folded=True)
+
+
+def calibration_grid(view: View) -> DataTable | None:
+    """Return the calibration error of all policies, modes and budgets."""
+    rows = view.rows("calibration")
+    if not rows:
+        return None
+    cells = [
+        [question_words(r["mode"], r["labels"]), r["policy"], percent(r["error"]),
+         span(r["low"], r["high"])]
+        for r in rows
+    ]  # fmt: skip
+    header = [word("col-question"), word("col-policy"), word("col-calibration"),
+              word("col-interval")]  # fmt: skip
+    strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
+    return DataTable(word("calibration-all"), header, cells, range(2), strong, folded=True)
+
+
+def cost_grid(view: View) -> DataTable:
+    """Return what one training of each policy costs."""
+    rows = view.rows("cost")
+    cells = [
+        [mode_words(r["mode"]), r["policy"], duration(r["seconds"]), times(r["multiple"]),
+         count(r["memory_mb"]), short(r["kwh"]), short(r["money"])]
+        for r in rows
+    ]  # fmt: skip
+    currency = str((view.study.get("prices") or {}).get("currency") or "")
+    money = word("col-money-in", currency=currency) if currency else word("cost-money")
+    header = [word("col-mode"), word("col-policy"), word("col-time"), word("col-time-multiple"),
+              word("col-memory"), word("col-energy"), money]  # fmt: skip
+    strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
+    return DataTable(word("cost-all"), header, cells, range(2), strong)
+
+
+def verdict_grid(view: View) -> DataTable:
+    """Return what each question alone would say."""
+    rows = sorted(
+        view.findings.get("verdicts") or (),
+        key=lambda r: (r["mode"] != "supervised", -int(r["labels"])),
+    )
+    cells = [
+        [question_words(r["mode"], int(r["labels"])), verdict_name(r["kind"], r["policy"]),
+         both(r["sentence"])]
+        for r in rows
+    ]  # fmt: skip
+    main = [at for at, r in enumerate(rows) if (r["mode"], r["labels"]) == (view.mode, view.labels)]
+    header = [word("col-question"), word("col-verdict"), word("col-in-words")]
+    return DataTable(word("verdicts-title"), header, cells, range(3), main, word("verdicts-note"))
+
+
+def numbers_grid(view: View) -> DataTable | None:
+    """Return the numbers that the verdict rests on; None where it rests on none."""
+    numbers: Mapping[str, Any] = view.verdict.get("numbers") or {}
+    compared: dict[str, dict[str, Any]] = {}
+    rest: list[list[Text]] = []
+    for name, value in numbers.items():
+        found = _COMPARED.match(name)
+        if found:
+            compared.setdefault(found["what"], {})[found["kind"]] = value
+        else:
+            told = probability(value) if name.startswith("p of") else _value(value)
+            rest.append([_said(name), told, NOT_KNOWN, NOT_KNOWN])
+    cells: list[list[Text]] = [
+        [_compared(what), number(v.get("points"), signed=True),
+         between(v.get("low"), v.get("high"), signed=True), probability(v.get("p"))]
+        for what, v in compared.items()
+    ]  # fmt: skip
+    cells += rest
+    if not cells:
+        return None
+    header = [word("col-number"), word("col-value"), word("col-interval"), word("col-p")]
+    return DataTable(word("numbers-title"), header, cells)
+
+
+def _overview(view: View, mode: str) -> DataTable:
+    budgets = view.budgets(mode)
+    cells: list[list[Text]] = []
+    for policy in view.policies:
+        own: dict[int, Row] = {
+            int(r["labels"]): r for r in view.rows("policies", mode=mode, policy=policy)
+        }
+        if policy == BASELINE:
+            shown: list[Text] = [
+                word("score-is", score=percent(own[b]["score"])) if b in own else NOT_KNOWN
+                for b in budgets
+            ]
+        else:
+            shown = [_gain(own.get(b)) for b in budgets]
+        cells.append([policy, *shown])
+    strong = [at for at, row in enumerate(cells) if row[0] == view.policy]
+    header = [word("col-policy"), *(word("col-with-labels", labels=count(b)) for b in budgets)]
+    title = word("overview-title", mode=mode_words(mode), measure=view.measure)
+    return DataTable(title, header, cells, strong=strong, note=word("overview-note"))
+
+
+def _policy(row: Row) -> list[Text]:
+    return [
+        str(row["policy"]), percent(row["score"]), span(row["low"], row["high"]),
+        number(row["gain"], signed=True),
+        between(row["gain_low"], row["gain_high"], signed=True), probability(row["p_holm"]),
+        number(row["errors_avoided"], 0, signed=True), duration(row["seconds"]),
+        times(row["multiple"]), _alive(row.get("alive")), count(row["seeds"]),
+    ]  # fmt: skip
+
+
+def _gain(row: Row | None) -> Text:
+    """Return a gain with its interval; a dash where it was not measured."""
+    if row is None or known(row["gain"]) is None:
+        return NOT_KNOWN
+    inside = between(row["gain_low"], row["gain_high"], signed=True)
+    return f"{number(row['gain'], signed=True)} ({inside})"
+
+
+def _alive(alive: Any) -> Text:
+    """Return in how many seeds the Mixer was alive at the end; a dash for a policy without one."""
+    share = known(alive)
+    return NOT_KNOWN if share is None else percent(share, 0)
+
+
+def _worth(row: Row) -> str:
+    if known(row["equals"]) is not None:
+        return count(row["equals"])
+    if row["outside"] == "above":
+        return f"> {count(row['low'])}" if known(row["low"]) is not None else NOT_KNOWN
+    return f"< {count(row['high'])}" if known(row["high"]) is not None else NOT_KNOWN
+
+
+def _ends(row: Row) -> str:
+    return between(row["low"], row["high"], 0)
+
+
+def _value(value: Any) -> str:
+    """Return a count as a whole number, and anything else with three digits."""
+    found = known(value)
+    return count(found) if found is not None and found == round(found) else short(found)
+
+
+def _said(name: str) -> Words:
+    """Return the words of a number; one that the page does not know keeps its name."""
+    if name in _SAID:
+        return word(_SAID[name])
+    policy, found, baseline = name.partition(": times the wall time of ")
+    if found:
+        return word("number-times", policy=policy, baseline=baseline)
+    return both(name)
+
+
+def _compared(what: str) -> Words:
+    """Return the words of a comparison, such as "samix - none, accuracy"."""
+    names, _, measure = what.rpartition(", ")
+    if measure.startswith("recall:"):
+        told = word("number-recall", name=measure.removeprefix("recall:"))
+    elif measure in ("accuracy", "balanced_accuracy", "detection"):
+        told = word(f"measure-{measure}")
+    elif measure in ("supervised", "self-supervised"):
+        told = mode_words(measure)
+    else:
+        told = both(measure)
+    return both(names.replace(" - ", " \u2212 ") + ": ") + told

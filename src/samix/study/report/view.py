@@ -1,0 +1,171 @@
+"""The findings of a study as the report asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from samix.errors import InputError
+from samix.pages.charts import LONG, Style, styles_of
+from samix.pages.words import Text, Words, word
+
+BASELINE = "none"
+FULL = "samix"
+MODES = {"supervised": "mode-supervised", "self-supervised": "mode-self-supervised"}
+VERSION = 1
+_NEEDED = ("version", "data", "verdict", "headline", "curve", "policies", "cost", "cells", "notes")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """Findings with what is asked of them again and again.
+
+    Attributes:
+        findings: See ``samix.study.find``.
+        study: What poc.yaml holds.
+    """
+
+    findings: Mapping[str, Any]
+    study: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> Row:
+        """The overall verdict."""
+        found: Row = self.findings["verdict"]
+        return found
+
+    @property
+    def mode(self) -> str:
+        """Mode of the main question."""
+        return str(self.verdict["mode"])
+
+    @property
+    def labels(self) -> int:
+        """Labels of the main question."""
+        return int(self.verdict["labels"])
+
+    @property
+    def policy(self) -> str:
+        """The policy that the verdict is about."""
+        return str(self.verdict["policy"])
+
+    @cached_property
+    def policies(self) -> tuple[str, ...]:
+        """All policies: plain training, free ones, those trained longer, learned ones."""
+        named = dict.fromkeys(str(row["policy"]) for row in self.findings["curve"])
+        of_modes = self.plan.get("policies") or {}
+        planned = [name for names in of_modes.values() for name in names]
+        return tuple(sorted(dict.fromkeys([*planned, *named]), key=_place))
+
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """How each policy is drawn."""
+        return styles_of(self.policies)
+
+    @cached_property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that there are numbers of, supervised first."""
+        there = {str(row["mode"]) for row in self.findings["curve"]}
+        return tuple(mode for mode in MODES if mode in there)
+
+    @property
+    def plan(self) -> Row:
+        """The plan of the study."""
+        return self.study.get("plan") or self.findings.get("plan") or {}
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The policies that stand out: plain training, the verdict's, and SAMix."""
+        names = dict.fromkeys((BASELINE, self.policy, FULL))
+        return tuple(name for name in names if name in self.policies)
+
+    @property
+    def measure(self) -> Words:
+        """What is compared."""
+        return word(f"measure-{self.findings['data'].get('measure') or 'accuracy'}")
+
+    def rows(self, table: str, **where: Any) -> list[Row]:
+        """Return the rows of a table of the findings with these values, in the page's order."""
+        found = [
+            row
+            for row in self.findings.get(table) or ()
+            if all(row[name] == value for name, value in where.items())
+        ]
+        return sorted(
+            found,
+            key=lambda row: (
+                list(MODES).index(row["mode"]), row.get("labels", 0),
+                self.policies.index(row["policy"]) if row["policy"] in self.policies else 99,
+            ),
+        )  # fmt: skip
+
+    def one(self, table: str, **where: Any) -> Row | None:
+        """Return the first such row, or None."""
+        return next(iter(self.rows(table, **where)), None)
+
+    def budgets(self, mode: str) -> list[int]:
+        """Return the label budgets of a mode that there are numbers of, ascending."""
+        return sorted({int(row["labels"]) for row in self.findings["curve"] if row["mode"] == mode})
+
+    def legend(self, names: Sequence[str]) -> list[tuple[Text, Style]]:
+        """Return names with their styles, in the page's order."""
+        return [(name, self.styles[name]) for name in self.policies if name in names]
+
+
+def view_of(findings: Mapping[str, Any], study: Mapping[str, Any]) -> View:
+    """Return the findings of a study, checked for what every report needs.
+
+    Raises:
+        InputError: They are of another version or not those of a study.
+    """
+    version = findings.get("version")
+    if version != VERSION:
+        raise InputError(
+            f"The findings have version {version}, expected {VERSION}; they were written by "
+            "another version of samix: run samix poc again."
+        )
+    missing = [name for name in _NEEDED if name not in findings]
+    if missing:
+        raise InputError(f"The findings have no '{missing[0]}'; run samix poc again.")
+    return View(findings, study)
+
+
+def mode_words(mode: str) -> Words:
+    """Return the name of a mode."""
+    return word(MODES[mode])
+
+
+def question_words(mode: str, labels: int) -> Words:
+    """Return a mode with its labels."""
+    return word("question", mode=mode_words(mode), labels=f"{labels:,}")
+
+
+def about(policy: str) -> Words:
+    """Return what a policy is, in a few words."""
+    name = policy.removesuffix(LONG)
+    told = word(_ABOUT.get(name, "about-other"))
+    return told if name == policy else word("about-long", policy=told)
+
+
+_ABOUT = {
+    "none": "about-none", "mixup": "about-mixup", "cutmix": "about-cutmix",
+    "mixup-cutmix": "about-mixup-cutmix", "samix-p": "about-samix-p",
+    "samix-fast": "about-samix-fast", "samix": "about-samix",
+}  # fmt: skip
+_LAST = ("samix-p", "samix-fast", "samix")
+
+
+def _place(policy: str) -> tuple[int, int, str]:
+    """Return where a policy stands in tables and legends."""
+    name = policy.removesuffix(LONG)
+    kind = 1 if policy == name else 2
+    if name in _LAST:
+        kind = 3
+    if policy == BASELINE:
+        kind = 0
+    order = list(_ABOUT).index(name) if name in _ABOUT else len(_ABOUT)
+    return kind, order, policy

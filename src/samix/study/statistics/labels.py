@@ -1,0 +1,228 @@
+"""How many labels a policy is worth: "samix with 100 labels equals none with 180 (120 to 260)"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.isotonic import IsotonicRegression
+
+from samix.errors import InputError
+from samix.pages.words import Words
+from samix.study.statistics.intervals import Floats, Interval, crossed_interval
+from samix.study.statistics.tables import (
+    PartScores,
+    chosen,
+    paired,
+    part_scores,
+    require,
+    weighted_squares,
+    weights,
+)
+
+_UNSURE = "; nothing about it is sure", "(確かに言えることはありません)"
+STEPS = 100  # places of the curve that are tried for the ends of the interval
+
+
+@dataclass(frozen=True)
+class LabelEfficiency:
+    """What a policy with some labels equals.
+
+    Attributes:
+        policy: The policy.
+        baseline: What it is compared with.
+        labels: Labels that the policy had.
+        equal: Labels with which the baseline is as good; None outside the measured range.
+        low: Lower end of the interval; None below the measured range.
+        high: Upper end; None above it.
+        measured: Fewest and most labels at which the baseline was measured.
+        outside: "above" where the policy is better than the baseline with the most labels, "below"
+            where it is worse than with the fewest.
+        seeds: Seeds that both have.
+        parts: Independent test parts.
+    """
+
+    policy: str
+    baseline: str
+    labels: int
+    equal: float | None
+    low: float | None
+    high: float | None
+    measured: tuple[int, int]
+    outside: Literal["", "above", "below"]
+    seeds: int
+    parts: int
+
+    @property
+    def sentence(self) -> Words:
+        """Return it in words."""
+        least, most = self.measured
+        start = Words(
+            f"{self.policy} with {self.labels:,} labels",
+            f"ラベル {self.labels:,} 枚の {self.policy} は、",
+        )
+        if self.outside == "above":
+            sure, known = _UNSURE
+            if self.low is not None:
+                sure = f"; at least {rounded(self.low)} is sure"
+                known = f"(少なくとも {rounded(self.low)} 枚相当)"
+            proven = self.low is not None and round(self.low) >= most
+            told = "is better than" if proven else "scores higher than"
+            told_ja = "優れており" if proven else "値が高く"
+            return start + Words(
+                f" {told} {self.baseline} with {most:,}, the most that were measured: how many it "
+                f"equals lies outside{sure}",
+                f"測定した最多の {most:,} 枚の {self.baseline} より{told_ja}、何枚分に相当するかは"
+                f"測定範囲外{known}",
+            )
+        if self.outside == "below":
+            sure, known = _UNSURE
+            if self.high is not None:
+                sure = f"; at most {rounded(self.high)} is sure"
+                known = f"(多くても {rounded(self.high)} 枚相当)"
+            proven = self.high is not None and round(self.high) <= least
+            told = "is worse than" if proven else "scores lower than"
+            told_ja = "劣り" if proven else "値が低く"
+            return start + Words(
+                f" {told} {self.baseline} with {least:,}, the fewest that were measured: how many "
+                f"it equals lies outside{sure}",
+                f"測定した最少の {least:,} 枚の {self.baseline} より{told_ja}、何枚分に相当するかは"
+                f"測定範囲外{known}",
+            )
+        equal = rounded(self.equal or 0)
+        low = f"less than {least:,}" if self.low is None else rounded(self.low)
+        high = f"more than {most:,}" if self.high is None else rounded(self.high)
+        low_ja = f"{least:,} 枚未満" if self.low is None else f"{low} 枚"
+        high_ja = f"{most:,} 枚超" if self.high is None else f"{high} 枚"
+        return start + Words(
+            f" equals {self.baseline} with {equal} ({low} to {high})",
+            f"ラベル {equal} 枚の {self.baseline} に相当({low_ja}〜{high_ja})",
+        )
+
+
+def label_efficiency(
+    outcomes: pd.DataFrame,
+    *,
+    policy: str,
+    labels: int,
+    mode: str,
+    baseline: str = "none",
+    measure: str = "accuracy",
+    confidence: float = 0.95,
+) -> LabelEfficiency:
+    """Return the labels with which the baseline is as good as a policy.
+
+    Args:
+        outcomes: See :mod:`samix.study.statistics.tables`.
+        policy: The policy.
+        labels: Its budget.
+        mode: "supervised" or "self-supervised".
+        baseline: Needs at least two budgets.
+        measure: See :class:`samix.study.statistics.effects.Effect`.
+        confidence: Of the interval.
+
+    Raises:
+        InputError: A cell is missing, or the baseline has one budget only.
+    """
+    require(outcomes, ("policy", "mode", "labels"), "outcomes")
+    at = (outcomes["policy"] == baseline) & (outcomes["mode"] == mode)
+    curve = {
+        int(budget): part_scores(outcomes, policy=baseline, mode=mode, labels=budget)
+        for budget in sorted(outcomes["labels"][at].unique())
+    }
+    chosen(outcomes, policy=policy, mode=mode, labels=labels)
+    scores = part_scores(outcomes, policy=policy, mode=mode, labels=labels)
+    return compare_with_curve(
+        scores, curve, policy=policy, baseline=baseline, labels=labels, measure=measure,
+        confidence=confidence,
+    )  # fmt: skip
+
+
+def compare_with_curve(
+    scores: PartScores,
+    curve: Mapping[int, PartScores],
+    *,
+    policy: str,
+    baseline: str,
+    labels: int,
+    measure: str = "accuracy",
+    confidence: float = 0.95,
+) -> LabelEfficiency:
+    """Compare scores with the baseline's curve; see :func:`label_efficiency`.
+
+    The curve is the isotonic fit of the baseline's means, linear in the logarithm of the labels
+    between budgets. The fit is an average of budgets, so it is taken of every seed and part, and
+    the difference of the policy and the curve at x labels is a seeds x parts table. The interval
+    holds every x where that difference is not proven (Fieller's way); on a flat piece the estimate
+    is the fewest labels.
+    """
+    budgets = sorted(curve)
+    if len(budgets) < 2 or budgets[0] < 1:
+        raise InputError(
+            f"'{baseline}' needs at least two budgets of labels for a curve, got {budgets}."
+        )
+    shared = [s for s in scores.seeds if all(s in curve[budget].seeds for budget in budgets)]
+    if not shared:
+        raise InputError(f"'{baseline}' and '{policy}' share no seed at all budgets.")
+    scores = scores.at(shared)
+    tables = np.stack([paired(scores, curve[budget])[1].right for budget in budgets])
+    weight, stratum = weights(scores, measure)
+    means = (tables @ weight).mean(axis=1)
+    places = np.log(budgets)
+    blocks = _blocks(places, means)
+    tables = np.einsum("bc,csu->bsu", blocks, tables)
+    fitted, own = blocks @ means, float((scores.right @ weight).mean())
+
+    def against(x: float) -> Interval:
+        at = min(max(int(np.searchsorted(places, x, side="right")) - 1, 0), len(places) - 2)
+        part = (x - places[at]) / (places[at + 1] - places[at])
+        there = (1 - part) * tables[at] + part * tables[at + 1]
+        return crossed_interval(
+            weighted_squares(scores.part, scores.right - there, weight, stratum), confidence
+        )
+
+    tried = np.unique(np.concatenate([places, np.linspace(places[0], places[-1], STEPS)]))
+    intervals = [against(float(x)) for x in tried]
+    above = [i for i, one in enumerate(intervals) if one.low <= 0]  # not proven better from here on
+    below = [i for i, one in enumerate(intervals) if one.high >= 0]
+    low = None if above and above[0] == 0 else tried[above[0] if above else -1]
+    high = None if below and below[-1] == len(tried) - 1 else tried[below[-1] if below else 0]
+    outside, equal = _crossing(places, fitted, own)
+    return LabelEfficiency(
+        policy, baseline, labels, equal, None if low is None else math.exp(low),
+        None if high is None else math.exp(high), (budgets[0], budgets[-1]), outside, len(shared),
+        len(scores.parts),
+    )  # fmt: skip
+
+
+def _crossing(
+    places: Floats, fitted: Floats, own: float
+) -> tuple[Literal["", "above", "below"], float | None]:
+    """Return whether a score lies outside a rising curve, and where the curve first reaches it."""
+    tiny = 1e-9
+    if own > fitted[-1] + tiny:
+        return "above", None
+    if own < fitted[0] - tiny:
+        return "below", None
+    first = int(np.argmax(fitted >= own - tiny))
+    if first == 0:
+        return "", math.exp(places[0])
+    part = (own - fitted[first - 1]) / (fitted[first] - fitted[first - 1])
+    return "", math.exp(places[first - 1] + min(part, 1.0) * (places[first] - places[first - 1]))
+
+
+def _blocks(places: Floats, means: Floats) -> Floats:
+    """Return (B, B): the isotonic fit as averages of budgets."""
+    fitted = IsotonicRegression().fit_transform(places, means)
+    same = np.abs(fitted[:, None] - fitted[None, :]) < 1e-12
+    return np.asarray(same / same.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def rounded(labels: float) -> str:
+    """Write labels with three digits; more are not known."""
+    step = 10 ** max(math.floor(math.log10(max(labels, 1))) - 2, 0)
+    return f"{round(labels / step) * step:,}"

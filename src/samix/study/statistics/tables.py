@@ -1,0 +1,236 @@
+"""The tidy tables of a study, and the seeds x parts tables that statistics are made of.
+
+`outcomes` has one row for each judged photo of each finished cell:
+
+| column | holds |
+|---|---|
+| policy | name of the policy |
+| seed | int |
+| labels | int: labelled training photos, the budget |
+| mode | "supervised" or "self-supervised" |
+| group | the independent part that the photo shows |
+| target, predicted | names of classes |
+| defective | optional: probability in [0, 1] that the photo shows a defect |
+
+`cells` has one row for each finished cell: policy, seed, labels, mode, seconds, steps, and alive
+(True, False, or missing for a policy without a Mixer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from samix.errors import InputError
+from samix.study.statistics.intervals import Floats, Squares, crossed_squares
+
+Ints = NDArray[np.int64]
+
+CELL = ("policy", "seed", "labels", "mode")
+OUTCOMES = (*CELL, "group", "target", "predicted")
+CELLS = (*CELL, "seconds", "steps", "alive")
+MODES = ("supervised", "self-supervised")
+MEASURES = "'accuracy', 'balanced_accuracy', 'detection' or 'recall:CLASS'"
+
+
+@dataclass(frozen=True)
+class PartScores:
+    """How well each part was judged at each seed. A unit is what a part shows of one class.
+
+    Attributes:
+        right: (S, U) in [0, 1]: share of a unit's photos that were judged right.
+        photos: (U,) number of photos.
+        part: (U,) position in `parts`.
+        target: (U,) position in `classes`.
+        seeds: S seeds.
+        parts: G names of independent parts.
+        classes: Names of the classes that the parts show.
+    """
+
+    right: Floats
+    photos: Ints
+    part: Ints
+    target: Ints
+    seeds: tuple[int, ...]
+    parts: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def at(self, seeds: Sequence[int]) -> PartScores:
+        """Return the scores of some seeds, in this order."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return PartScores(
+            self.right[rows], self.photos, self.part, self.target, tuple(seeds), self.parts,
+            self.classes,
+        )  # fmt: skip
+
+
+def part_scores(outcomes: pd.DataFrame, *, policy: str, mode: str, labels: int) -> PartScores:
+    """Return the scores of one policy at one budget.
+
+    Raises:
+        InputError: A column is missing, the policy has no such cell, or its seeds were tested on
+            different parts or photos.
+    """
+    cell = chosen(outcomes, policy=policy, mode=mode, labels=labels)
+    right = (cell["target"] == cell["predicted"]).astype(float)
+    keys = [cell["seed"], cell["group"].astype(str), cell["target"].astype(str)]
+    grouped = right.groupby(keys)
+    share = grouped.mean().unstack(0)
+    count = grouped.size().unstack(0)
+    differs = count.isna().any(axis=None) or bool((count.nunique(axis=1) != 1).any())
+    if differs:
+        raise InputError(
+            f"The seeds of policy '{policy}' ({mode}, {labels} labels) were tested on different "
+            "photos; use the same test part of one split at every seed."
+        )
+    part, parts = pd.factorize(share.index.get_level_values(0), sort=True)
+    target, classes = pd.factorize(share.index.get_level_values(1), sort=True)
+    return PartScores(
+        right=share.to_numpy(dtype=float).T,
+        photos=count.iloc[:, 0].to_numpy(dtype=np.int64),
+        part=part.astype(np.int64),
+        target=target.astype(np.int64),
+        seeds=tuple(int(seed) for seed in share.columns),
+        parts=tuple(str(name) for name in parts),
+        classes=tuple(str(name) for name in classes),
+    )
+
+
+def chosen(outcomes: pd.DataFrame, *, policy: str, mode: str, labels: int) -> pd.DataFrame:
+    """Return the rows of one policy, mode and budget.
+
+    Raises:
+        InputError: A column or the cell is missing, or a value that is needed.
+    """
+    require(outcomes, OUTCOMES, "outcomes")
+    at = (outcomes["mode"] == mode) & (outcomes["labels"] == labels)
+    rows = outcomes[at & (outcomes["policy"] == policy)]
+    if not len(rows):
+        there = ", ".join(sorted(f"'{name}'" for name in outcomes["policy"][at].unique())) or "none"
+        raise InputError(
+            f"There are no outcomes of policy '{policy}' ({mode}, {labels} labels); those with "
+            f"outcomes are {there}."
+        )
+    empty = [name for name in OUTCOMES if rows[name].isna().any()]
+    if empty:
+        raise InputError(
+            f"Column '{empty[0]}' of the outcomes of policy '{policy}' has rows without a value; "
+            "remove the cell or run it again."
+        )
+    return rows
+
+
+def two_sides(outcomes: pd.DataFrame, side: Sequence[str]) -> pd.DataFrame:
+    """Return outcomes with two classes: some of them together, and all others together.
+
+    Args:
+        outcomes: Rows with target and predicted.
+        side: Names of the classes of one side.
+    """
+    one = ", ".join(side)
+    names = {True: one, False: f"not {one}"}
+    sides = {name: outcomes[name].isin(list(side)).map(names) for name in ("target", "predicted")}
+    return outcomes.assign(**sides)
+
+
+def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        InputError: It does.
+    """
+    lacking = [name for name in columns if name not in frame.columns]
+    if lacking:
+        raise InputError(
+            f"The table of {what} has no column '{lacking[0]}'; expected {', '.join(columns)}."
+        )
+
+
+def paired(one: PartScores, other: PartScores) -> tuple[PartScores, PartScores]:
+    """Return both at the seeds that they share.
+
+    Raises:
+        InputError: They share no seed, or were tested on different parts.
+    """
+    shared = [seed for seed in one.seeds if seed in other.seeds]
+    if not shared:
+        raise InputError(
+            f"Two policies share no seed ({list(one.seeds)} and {list(other.seeds)}); run both "
+            "with the same seeds."
+        )
+    same = (one.parts, one.classes) == (other.parts, other.classes) and all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("photos", "part", "target")
+    )
+    if not same:
+        raise InputError(
+            "Two policies were tested on different photos; compare those of one split only."
+        )
+    return one.at(shared), other.at(shared)
+
+
+def weights(scores: PartScores, measure: str) -> tuple[Floats, Ints]:
+    """Return the weight of each unit in a measure, and the class within which units are compared.
+
+    Returns:
+        (U,) weights that sum to 1, and (U,) strata: 0 everywhere for accuracy and a recall. A unit
+        with weight 0 takes no part. Detection is the balanced accuracy of the two classes that
+        :func:`two_sides` leaves.
+
+    Raises:
+        InputError: Unknown measure or class.
+    """
+    count = len(scores.photos)
+    whole = np.bincount(scores.part, weights=scores.photos)
+    zeros = np.zeros(count, dtype=np.int64)
+    if measure == "accuracy":
+        return scores.photos / whole[scores.part] / len(whole), zeros
+    if measure == "detection" and len(scores.classes) != 2:
+        raise InputError(
+            f"Detection is measured between two classes, got {len(scores.classes)}; put the rest "
+            "together with samix.study.two_sides."
+        )
+    if measure in ("balanced_accuracy", "detection"):
+        of_class = np.bincount(scores.target)
+        return 1.0 / of_class[scores.target] / len(of_class), scores.target
+    name = measure.removeprefix("recall:")
+    if name == measure:
+        raise InputError(f"Measure '{measure}' is unknown; expected {MEASURES}.")
+    if name not in scores.classes:
+        raise InputError(
+            f"No test part shows class '{name}'; those shown are {', '.join(scores.classes)}."
+        )
+    mine = scores.target == scores.classes.index(name)
+    return mine / mine.sum(), zeros
+
+
+def weighted_squares(
+    part: Ints, values: Floats, weight: Floats, stratum: Ints, *, least: float = 1.0
+) -> Squares:
+    """Return the mean squares of a weighted mean, of parts compared within their stratum.
+
+    Args:
+        part: (U,) which part each unit belongs to.
+        values: (S, U) values of the units, for instance differences of two policies.
+        weight: (U,) see :func:`weights`.
+        stratum: (U,) see :func:`weights`.
+        least: The variance is never less than if one part of each stratum had differed by this
+            much, so that a table without differences has no interval of width 0.
+    """
+    used = weight > 0
+    values, weight, stratum = values[:, used], weight[used], stratum[used]
+    part = np.unique(part[used], return_inverse=True)[1]
+    parts = int(part.max()) + 1
+    mean = values.mean(axis=0)
+    _, stratum = np.unique(stratum, return_inverse=True)
+    total = np.bincount(stratum, weights=weight)
+    centre = np.bincount(stratum, weights=weight * mean) / total
+    estimate = float((weight * mean).sum())
+    moved = (values - centre[stratum]) * weight
+    table = estimate + parts * np.stack([np.bincount(part, weights=row) for row in moved])
+    floor = least**2 * sum(float(weight[stratum == s].max()) ** 2 for s in range(len(total)))
+    return crossed_squares(table.astype(np.float64), strata=len(total), floor=floor)

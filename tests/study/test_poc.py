@@ -1,0 +1,449 @@
+"""The report of a PoC: complete in both languages, harmless whatever the user's names are."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samix.errors import InputError
+from samix.pages import words
+from samix.pages.charts import mark_path, styles_of
+from samix.pages.words import Words, both, clipped, dictionary, duration, short, word
+from samix.study.report.page import write_poc_report
+from samix.study.report.view import view_of
+
+from .pocs import (
+    PATH,
+    PRICES,
+    SCRIPT,
+    bare_findings,
+    clean_health,
+    health,
+    pictures,
+    png,
+    study_of,
+    whole_findings,
+)
+
+JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+# words that are the same in both languages
+SAME = {"score-is"}
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see: text by language, tags, and every reference."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[tuple[str, str | None]] = []
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.policy = self.title = ""
+        self.text: dict[str | None, list[str]] = {"en": [], "ja": [], None: []}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.references += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+        if given.get("http-equiv"):
+            self.policy = given.get("content") or ""
+        inside = self.open[-1][1] if self.open else None
+        if tag not in ("meta", "img", "br", "link"):
+            own = None if tag == "html" else given.get("lang")
+            self.open.append((tag, own or inside))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and [tag for tag, _ in self.open[-2:]] == ["head", "title"]:
+            self.title = data
+        elif data.strip() and (not self.open or self.open[-1][0] not in ("style", "script")):
+            self.text[self.open[-1][1] if self.open else None].append(data.strip())
+
+
+def page_of(tmp_path: Path, findings: dict[str, Any] | None = None, **options: Any) -> str:
+    """The text of a report; the whole study unless given."""
+    found = whole_findings() if findings is None else findings
+    options.setdefault("study", study_of(found))
+    write_poc_report(tmp_path / "report.html", found, **options)
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def full_page(tmp_path: Path, **options: Any) -> str:
+    return page_of(tmp_path, health=health(), pictures=pictures(), **options)
+
+
+def test_one_file_that_needs_no_other(tmp_path: Path) -> None:
+    read = Reader(full_page(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert all(one.startswith(("#", "data:image/png;base64,")) for one in read.references)
+    assert sum(one.startswith("data:") for one in read.references) == 3
+    assert "link" not in read.tags
+    assert read.tags.count("script") == read.tags.count("style") == 1
+    assert "default-src 'none'" in read.policy
+    assert "script-src 'sha256-" in read.policy
+    assert "unsafe" not in read.policy
+    assert not read.open
+
+
+def test_names_that_mean_harm_are_only_text(tmp_path: Path) -> None:
+    page = full_page(tmp_path)
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
+    read = Reader(page)
+    for part in ("svg", "table"):  # in charts as well as in tables
+        assert part in read.tags
+    shown = [text for some in read.text.values() for text in some]
+    assert sum(SCRIPT in text for text in shown) > 20
+    assert sum(PATH in text for text in shown) > 5
+    assert not any(tag.startswith("alert") for tag in read.tags)
+    chart = page[page.index('id="title-recall"') :]
+    chart = chart[chart.index('<svg viewBox="0 0 420') :]
+    names = re.findall(r'class="name"[^>]*>(.*?)</text>', chart[: chart.index("</svg>")])
+    assert "../../x" in names
+    assert any(name.startswith("&lt;script") and SCRIPT not in name for name in names)
+
+
+def test_the_first_screen_says_what_counts(tmp_path: Path) -> None:
+    found = whole_findings()
+    page = full_page(tmp_path)
+    first = page[page.index('id="verdict"') : page.index("<nav")]
+    assert found["verdict"]["kind"] == "adopt"
+    for told in (
+        "Adopt samix.",
+        "samix の採用を推奨します。",
+        f"+{found['headline']['accuracy']['value']:.1f}",
+        "EUR",
+        "kWh",
+        "512",
+    ):
+        assert told in first, told
+    for name in ("accuracy", "label_efficiency", "consistency"):
+        assert found["headline"][name] is not None
+    sentence = found["headline"]["label_efficiency"]["sentence"]
+    assert sentence["en"] in first
+    assert sentence["ja"] in first
+    for note in (*found["verdict"]["risks"], *found["notes"]):
+        for language in ("en", "ja"):
+            escaped = note[language].replace("<", "&lt;").replace(">", "&gt;")
+            assert escaped.replace("'", "&#39;") in first
+    assert "The guard accepted 97.0\u00a0% of the mixes of samix" in first
+    assert "2 of 60 planned trainings failed or are missing." in first
+
+
+def test_every_part_is_there(tmp_path: Path) -> None:
+    page = full_page(tmp_path)
+    for key in ("labels", "policies", "cost", "recall", "inspection", "modes", "calibration",
+                "mixes", "where", "health", "method", "cells", "again"):  # fmt: skip
+        assert f'<section id="{key}"' in page
+        assert f'href="#{key}"' in page
+    for key in ("curve", "cost", "recall", "inspection", "modes", "calibration", "balance"):
+        chart = page[page.index(f'id="title-{key}"') :]
+        chart = chart[: chart.index("</figure>")]
+        assert f'aria-labelledby="title-{key}"' in chart
+        assert "<details" in chart
+        assert chart.count("<tr") > 3
+    for told in ("samix poc &#39;photos/", "resnet18", "2.12.0", "Linux x86_64", "2.0 h",
+                 "50 (40 epochs), 400 (25 epochs)", "4.8 points",
+                 "epochs of pre-training"):  # fmt: skip
+        assert told in page, told
+    assert "supervised/samix-p-400-s1" in page
+    assert "self-supervised/mixup-50-s2" in page
+
+
+def test_the_numbers_are_those_of_the_findings(tmp_path: Path) -> None:
+    found = whole_findings()
+    page = page_of(tmp_path, found)
+    curve = page[page.index('id="title-curve"') :]
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", curve[: curve.index("</figure>")])[1:]
+    assert len(rows) == len(found["curve"])
+    one = next(r for r in found["curve"] if (r["mode"], r["policy"], r["labels"]) ==
+               ("supervised", "samix", 400))  # fmt: skip
+    row = next(r for r in rows if "教師あり" in r and ">samix<" in r and ">400<" in r
+               and "自己" not in r)  # fmt: skip
+    assert f"{100 * one['score']:.1f}\u00a0%" in row
+    assert f"{100 * one['low']:.1f}\u00a0\u2026 {100 * one['high']:.1f}" in row
+    drawn = page[page.index('<svg viewBox="0 0 420') :]
+    tip = f"samix, 400: {100 * one['score']:.1f}"
+    assert tip in drawn[: drawn.index("</svg>")]
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_one_language_alone(tmp_path: Path, lang: str) -> None:
+    page = full_page(tmp_path, lang=lang)
+    read = Reader(page)
+    assert f'<html lang="{lang}"' in page
+    assert "button" not in read.tags
+    assert not read.text["en"]
+    assert not read.text["ja"]
+    shown = "\n".join(read.text[None])
+    assert bool(JAPANESE.search(shown)) == (lang == "ja")
+    assert ("Adopt samix." in shown) == (lang == "en")
+
+
+def test_both_languages_say_the_same_number_of_things(tmp_path: Path) -> None:
+    read = Reader(full_page(tmp_path))
+    assert len(read.text["en"]) == len(read.text["ja"]) > 300
+    assert not [text for text in read.text["en"] if JAPANESE.search(text)]
+    assert not [text for text in read.text["ja"] if not JAPANESE.search(text)]
+    assert read.title == f"PoC report: {SCRIPT} / PoC レポート: {SCRIPT}"
+    # what stands outside of both is a name, a number or the switch
+    rest = [text for text in read.text[None] if JAPANESE.search(text) and " / " not in text]
+    assert rest == ["日本語"]
+    reasons = ("samix poc 'photos", f"The disk of '{SCRIPT}' is full.", "It is torn.")
+    rest = [t.replace(SCRIPT, "") for t in read.text[None] if not t.startswith(reasons)]
+    assert not [t for t in rest if len(re.findall(r"\b[a-z]{2,}\b(?![,-])", t)) > 3]
+
+
+def test_an_unknown_language_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--lang must be one of both, en, ja, got 'fr'\."):
+        page_of(tmp_path, lang="fr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_dictionary_is_complete_in_both_languages() -> None:
+    places = re.compile(r"{(\w+)}")
+    for key, told in dictionary().items():
+        en, ja = told.en, told.ja
+        assert en.strip(), key
+        assert ja.strip(), key
+        assert not JAPANESE.search(en), key
+        assert key in SAME or JAPANESE.search(ja), key
+        assert sorted(set(places.findall(en))) == sorted(set(places.findall(ja))), key
+
+
+def test_every_word_of_the_dictionary_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = set()
+
+    class Asked(dict[str, Words]):
+        def __getitem__(self, key: str) -> Words:
+            used.add(key)
+            return super().__getitem__(key)
+
+    known = dictionary()
+    asked = Asked(known)
+    monkeypatch.setattr(words, "dictionary", lambda: asked)
+    full_page(tmp_path)
+    page_of(tmp_path, bare_findings(), study={})
+    for kind in ("adopt-light", "use-simple", "mixer-not-alive", "do-not-adopt", "not-proven"):
+        page_of(tmp_path, changed_kind(kind), health=clean_health())
+    page_of(tmp_path, unanswered(), health=kept_together())
+    page_of(tmp_path, longer())
+    page_of(tmp_path, odd_findings(), study={"machine": "a machine"}, health=odd_health())
+    assert sorted(set(known) - used) == []
+    assert used <= set(known)
+
+
+def unanswered() -> dict[str, Any]:
+    """No training of the main question finished, and two sides were to be told apart."""
+    found = whole_findings()
+    found["data"] = {**found["data"], "measure": "detection"}
+    found["headline"] = dict.fromkeys(found["headline"])
+    found["verdict"] |= {"kind": "not-proven", "labels": 4000, "numbers": {}, "risks": []}
+    for name in ("verdicts", "labels_worth"):
+        found[name] = []
+    return found
+
+
+def longer() -> dict[str, Any]:
+    """The verdict is to train longer, which was done with all labels alone, as samix poc does."""
+    found = changed_kind("use-simple")
+    found["verdict"]["policy"] = "none-long"
+    found["headline"]["label_efficiency"] = None
+    found["curve"] = [
+        row for row in found["curve"] if row["policy"] != "none-long" or row["labels"] == 400
+    ]
+    return found
+
+
+def changed_kind(kind: str) -> dict[str, Any]:
+    found = whole_findings()
+    found["verdict"]["kind"] = kind
+    return found
+
+
+def odd_findings() -> dict[str, Any]:
+    """What the other studies do not have."""
+    found = whole_findings()
+    found["data"] = {**found["data"], "measure": "balanced_accuracy", "parts": {}}
+    found["verdict"]["numbers"] |= {
+        "difference_to_show": 2.0, "more_seeds": 3, "more_parts": 200, "more_seeds_together": 1,
+        "more_parts_together": 90, f"samix - none, recall:{SCRIPT}: points": -3.0,
+    }  # fmt: skip
+    others = {"samix-p": "samix-fast", "mixup": "cutmix", "none-long": "mixup-cutmix-long"}
+    tables = [rows for rows in found.values() if isinstance(rows, list)]
+    for row in (*(row for rows in tables for row in rows), *found["consistency"]["policies"]):
+        if row.get("policy") in others:
+            row["policy"] = others[row["policy"]]
+        if row.get("policy") == "samix-fast" and row.get("mode") == "self-supervised":
+            row["policy"] = "resizemix"
+        if "seconds" in row:
+            row["seconds"] = 9000.0
+    found["verdict"]["risks"], found["guard"] = [], None
+    found["cells"] = {**found["cells"], "failed": [], "missing": []}
+    names = [f"class {n}" for n in range(20)]
+    first = found["recalls"][0]
+    found["recalls"] = [{**first, "mode": "supervised", "labels": 400, "class": name,
+                         "judgeable": False} for name in names]  # fmt: skip
+    return found
+
+
+def kept_together() -> dict[str, Any]:
+    found = health()
+    found["duplicates"] = {**found["duplicates"], "split": 0, "examples": []}
+    return found
+
+
+def odd_health() -> dict[str, Any]:
+    found = health()
+    found["duplicates"] = {**found["duplicates"], "searched": False}
+    one = found["classes"][0]
+    found["classes"] = [{**one, "class": f"class {n}"} for n in range(20)]
+    return found
+
+
+def test_a_study_without_most_things_says_what_is_not_known(tmp_path: Path) -> None:
+    found = bare_findings()
+    assert found["consistency"] is None
+    assert found["inspection"] == []
+    assert found["calibration"] == []
+    read = Reader(page_of(tmp_path, found, study={}))
+    shown = "\n".join(read.text["en"])
+    for told in (
+        "Not known: it needs two label budgets or more",
+        "Not known: only one way of learning has results.",
+        "Not known: no class was named as good parts",
+        "Not known: no price of an hour was given",
+        "Not known: the machine's power was not given",
+        "Nobody looked at the data.",
+        "No pictures were made.",
+        "Planned: 15. Finished: 12. Failed: 3. Missing: 0.",
+    ):
+        assert told in shown, told
+    assert "None" not in shown
+    assert not re.search(r"\bnan\b", shown)
+    assert "supervised/mixup-400-s0" in "\n".join(read.text[None])
+
+
+def test_a_policy_of_one_label_budget_is_said_to_be_that(tmp_path: Path) -> None:
+    """A longer training is made with all labels alone."""
+    found = longer()
+    (card,) = (
+        text for text in Reader(page_of(tmp_path, found)).text["en"] if "one label budget" in text
+    )
+    assert card == "Not known: none-long was trained with one label budget alone, the largest."
+
+
+def test_a_policy_without_any_finished_training_keeps_its_place(tmp_path: Path) -> None:
+    found = bare_findings()
+    page = page_of(tmp_path, found, study=study_of(found))
+    gains = page[page.index('<section id="policies"') :]
+    table = gains[: gains.index("</table>")]
+    row = re.search(r'<tr><th scope="row" class="short">mixup</th>(.*?)</tr>', table)
+    assert row is not None
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row[1]) == ["\u2014"]
+
+
+def test_a_verdict_without_an_answer(tmp_path: Path) -> None:
+    shown = "\n".join(Reader(page_of(tmp_path, unanswered())).text["en"])
+    assert "Not proven: these data do not show that samix is worth adopting." in shown
+    assert "Not known: the trainings that would tell did not finish." in shown
+    assert "Not known: no training of the main question finished." in shown
+
+
+def test_pictures_may_be_files_and_must_be_pngs(tmp_path: Path) -> None:
+    file = tmp_path / f"a{PATH.replace('/', '_')}.png"
+    file.write_bytes(png())
+    row = pictures()[1]
+    del row["png"]
+    page = page_of(tmp_path, pictures=[{**row, "path": str(file)}])
+    assert page.count("data:image/png;base64,") == 1
+    with pytest.raises(InputError, match=r"gone.png' cannot be read \(No such file"):
+        page_of(tmp_path, pictures=[{**row, "path": tmp_path / "gone.png"}])
+    file.write_text("<svg onload=alert(1)>")
+    with pytest.raises(InputError, match="is no PNG file"):
+        page_of(tmp_path, pictures=[{**row, "path": file}])
+    with pytest.raises(InputError, match="part 'other' is unknown; expected mixes, where"):
+        page_of(tmp_path, pictures=[{**row, "part": "other"}])
+    with pytest.raises(InputError, match="state 'green' is unknown"):
+        page_of(tmp_path, pictures=[{**row, "state": "green", "png": png()}])
+
+
+def test_a_caption_is_told_once(tmp_path: Path) -> None:
+    page = page_of(tmp_path, pictures=pictures())
+    assert page.count(">How to read it.<") == 2  # once for the mixes, once for where
+
+
+def test_file_names_of_broken_letters_do_not_stop_it(tmp_path: Path) -> None:
+    found = whole_findings()
+    found["cells"]["failed"] = [{"cell": "part\udce4.png", "reason": "bad\udcff\x00name"}]
+    page = page_of(tmp_path, found)
+    assert r"part\udce4.png" in page
+    assert r"bad\udcff\x00name" in page
+
+
+def test_findings_of_another_version_are_refused(tmp_path: Path) -> None:
+    found = whole_findings()
+    found["version"] = 2
+    with pytest.raises(InputError, match=r"version 2, expected 1.* another version of samix"):
+        page_of(tmp_path, found)
+    found = whole_findings()
+    del found["curve"]
+    with pytest.raises(InputError, match="The findings have no 'curve'"):
+        page_of(tmp_path, found)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_policies_look_different_even_without_colour() -> None:
+    names = ["none", "mixup", "cutmix", "mixup-cutmix", "samix-p", "samix-fast", "samix"]
+    styles = styles_of([*names, *(f"{name}-long" for name in names[:4]), "resizemix", "fmix"])
+    looks = {(style.shape, style.hollow) for name, style in styles.items() if "mix" in name}
+    assert len(looks) == len([name for name in styles if "mix" in name])
+    assert len({style.colour for name, style in styles.items() if name in names}) == len(names)
+    assert styles["none-long"].colour == styles["none"].colour
+    with pytest.raises(ValueError, match="expected one of"):
+        mark_path("heart", 0, 0, 1)
+
+
+def test_policies_stand_in_one_order() -> None:
+    view = view_of(whole_findings(), {})
+    assert view.policies == ("none", "mixup", "none-long", "samix-p", "samix")
+    assert view.shown == ("none", "samix")
+    assert view.rows("policies")[0]["mode"] == "supervised"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (0.00344, "0.00344"), (12.345, "12.3"), (1234.5, "1,234"), (-0.5, "\u22120.500"),
+     (None, "\u2014"), (float("inf"), "\u2014"), (True, "\u2014")],
+)  # fmt: skip
+def test_numbers_are_short(value: Any, shown: str) -> None:
+    assert short(value) == shown
+
+
+def test_words_and_names() -> None:
+    assert duration(62).ja == "62 秒"
+    assert duration(600).en == "10 min"
+    assert duration(7200).en == "2.0 h"
+    assert word("kind-adopt", policy="{policy}").en == "Adopt {policy}."
+    assert clipped("傷" * 20, 15) == "傷" * 7 + "\u2026"
+    assert clipped("short", 15) == "short"
+    with pytest.raises(ValueError, match="got no 'ja'"):
+        both({"en": "only"})
+
+
+def test_prices_of_the_study_name_the_currency(tmp_path: Path) -> None:
+    found = whole_findings()
+    study = {**study_of(found), "prices": {**PRICES, "currency": "<b>"}}
+    assert "money (&lt;b&gt;)" in page_of(tmp_path, found, study=study)
