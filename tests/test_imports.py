@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 
 SOURCE = Path(__file__).parents[1] / "src" / "samix"
 BASE = {  # import only each other
-    "errors", "files", "plain_json", "plain_yaml", "shown", "stopping",
+    "errors", "files", "plain_json", "plain_yaml", "progress", "shown", "stopping",
 }  # fmt: skip
 ALLOWED = {
     "mixing": set(),

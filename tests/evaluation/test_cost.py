@@ -34,7 +34,7 @@ from samix.evaluation.cost.settings import (
     refuse_unusable,
 )
 from samix.evaluation.cost.workload import batch_loss, byol_loss, moco_loss, simclr_loss, told, unit
-from samix.evaluation.embeddings import Quiet
+from samix.progress import Silent
 
 TINY = Workload(
     backbone="resnet18",
@@ -45,7 +45,7 @@ TINY = Workload(
 )
 
 
-class Tried(Quiet):
+class Tried(Silent):
     """Keeps what was shown."""
 
     def __init__(self) -> None:
@@ -291,11 +291,11 @@ def test_numbers_of_steps_are_checked(change, named):
 
 def test_sizes_that_do_not_work_are_refused_before_anything_is_measured():
     with pytest.raises(InputError, match=r"map of 1 x 1.*--stem small"):
-        refuse_unusable(("none", "samix-full"), replace(TINY, stem=None), Quiet())
+        refuse_unusable(("none", "samix-full"), replace(TINY, stem=None), Silent())
     make = {"depths": (1, 1, 1, 1), "dims": (4, 8, 8, 8)}
     other = replace(TINY, backbone="convnext_atto", model_kwargs=make, stem=None, image_size=8)
     with pytest.raises(InputError, match="does not work with convnext_atto at --image-size 8"):
-        refuse_unusable(("plain",), other, Quiet())
+        refuse_unusable(("plain",), other, Silent())
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from samix.evaluation.embeddings import (
     Embeddings,
     Machine,
     Photos,
-    Quiet,
     calibrate,
     pixel_embeddings,
     random_embeddings,
 )
 from samix.evaluation.encoder import open_encoder
+from samix.progress import Silent
 
 from .conftest import MAKE, tiny_model
 
@@ -24,7 +24,7 @@ HALF = (0.5, 0.5, 0.5)
 @pytest.fixture(scope="module")
 def photos():
     images = open_images("demo:photos_per_class=12,size=40")
-    return Photos(images, make_splits(images), 40, (HALF, HALF), Quiet())
+    return Photos(images, make_splits(images), 40, (HALF, HALF), Silent())
 
 
 def test_statistics_are_the_plain_average_over_batches():
@@ -59,7 +59,7 @@ def test_a_network_without_batch_norm_is_left_alone(photos):
 def test_random_encoders_are_calibrated_and_follow_the_seed(photos, checkpoint):
     encoder = open_encoder(checkpoint, **MAKE)
     one, again, other = (
-        random_embeddings(encoder, photos, seed, Machine(), Quiet()) for seed in (1, 1, 2)
+        random_embeddings(encoder, photos, seed, Machine(), Silent()) for seed in (1, 1, 2)
     )
     norm = one.network.bn1
     assert norm.num_batches_tracked > 0
@@ -69,18 +69,18 @@ def test_random_encoders_are_calibrated_and_follow_the_seed(photos, checkpoint):
 
 
 def test_pixels_are_those_of_the_photos_reduced_to_32(photos):
-    pixels = pixel_embeddings(photos, Machine(), Quiet())
+    pixels = pixel_embeddings(photos, Machine(), Silent())
     assert pixels.of("test").shape == (len(photos.target("test")), 3 * 32 * 32)
-    small = Photos(photos.images, photos.splits, 16, (HALF, HALF), Quiet())
+    small = Photos(photos.images, photos.splits, 16, (HALF, HALF), Silent())
     first = next(iter(small.batches("val")))[0]
-    assert pixel_embeddings(small, Machine(), Quiet()).of("val")[:4].equal(first[:4].flatten(1))
+    assert pixel_embeddings(small, Machine(), Silent()).of("val")[:4].equal(first[:4].flatten(1))
 
 
 def test_each_part_is_embedded_once_and_in_order(photos, monkeypatch):
     network, seen = tiny_model(0), []
     forward = network.forward
     monkeypatch.setattr(network, "forward", lambda x: seen.append(len(x)) or forward(x))
-    embeddings = Embeddings(network, photos, Machine(), Quiet(), "encoder")
+    embeddings = Embeddings(network, photos, Machine(), Silent(), "encoder")
     first = embeddings.of("train")
     assert embeddings.of("train") is first
     assert sum(seen) == len(first) == len(photos.target("train"))
@@ -93,8 +93,8 @@ def test_each_part_is_embedded_once_and_in_order(photos, monkeypatch):
 
 def test_low_precision_is_near(photos):
     network = tiny_model(0)
-    exact = Embeddings(network, photos, Machine(), Quiet(), "a").of("val")
-    low = Embeddings(network, photos, Machine("cpu", torch.bfloat16), Quiet(), "b").of("val")
+    exact = Embeddings(network, photos, Machine(), Silent(), "a").of("val")
+    low = Embeddings(network, photos, Machine("cpu", torch.bfloat16), Silent(), "b").of("val")
     assert low.dtype == torch.float32
     assert not low.equal(exact)
     torch.testing.assert_close(low, exact, rtol=0.1, atol=0.05)

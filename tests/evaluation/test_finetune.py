@@ -8,9 +8,10 @@ from torch import nn
 
 from samix.data import make_splits, open_images
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Photos, Quiet
+from samix.evaluation.embeddings import Machine, Photos
 from samix.evaluation.encoder import open_encoder
 from samix.evaluation.finetune import FinetuneOptions, Finetuner, rate_at, recipe_for
+from samix.progress import Silent
 
 from .conftest import MAKE, tiny_model
 
@@ -20,8 +21,8 @@ def tuner(checkpoint):
     def make(**options) -> Finetuner:
         encoder = open_encoder(checkpoint, **MAKE)
         images = open_images("demo:photos_per_class=12,size=16")
-        photos = Photos(images, make_splits(images), 16, (encoder.mean, encoder.std), Quiet())
-        return Finetuner(encoder, photos, FinetuneOptions(**options), Machine(), Quiet())
+        photos = Photos(images, make_splits(images), 16, (encoder.mean, encoder.std), Silent())
+        return Finetuner(encoder, photos, FinetuneOptions(**options), Machine(), Silent())
 
     return make
 

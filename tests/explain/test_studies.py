@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from samix.evaluation.embeddings import Quiet
 from samix.explain.judging import _kept, study_confidence, study_confusion, study_near
 from samix.explain.mixer import correlation
 from samix.explain.pairs import choose_pairs
@@ -22,8 +21,9 @@ from samix.explain.representation import (
     uniformity,
 )
 from samix.explain.subject import Looked, look_at
+from samix.progress import Silent
 
-QUIET = Quiet()
+QUIET = Silent()
 
 
 def test_alignment_and_uniformity_of_hand_made_embeddings():

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from samix.errors import InputError
 from samix.policies import Policy
+from samix.progress import Announce, Silent
 
 from .results import CheckResult, PolicyCheck, passed_if, skipped
 from .statements import (
@@ -48,12 +49,8 @@ _TOLERANCE = 1e-3
 _UNEVEN = "the policy says that they need not be 1."
 _PHOTOS = "shares on photos"
 _TRACED = ("rows", "pixels", "partners", "shares", _PHOTOS)
-Announce = Callable[[str, int, int], None]
+_SILENT = Silent().work
 _DRAWN = ("probability", "self-pairs", "generator")
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Say nothing."""
 
 
 def check_policy(
@@ -109,7 +106,7 @@ def check_with(
     in_place: bool = False,
     tolerance: float = _TOLERANCE,
     seed: int = 0,
-    announce: Announce = _silent,
+    announce: Announce = _SILENT,
 ) -> PolicyCheck:
     """Check a transform with given photos; see :func:`check_policy`.
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from samix.data.duplicates.leakage import Leakage, counted, find_leakage
-from samix.data.duplicates.search import Announce, Duplicates, find_duplicates
+from samix.data.duplicates.search import Duplicates, find_duplicates
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName
 from samix.data.splits import find_groups, members_of
+from samix.progress import Announce
 
 TEST_SHARE = 0.2  # of the parts, that a new split gives to the test
 _TRAIN_SHARE = 0.65  # of the photos, that a new split gives to train

@@ -13,7 +13,6 @@ SplitName = Literal["train", "val", "test"]
 ReadPhoto = Callable[[int], Image.Image]
 ReadMask = Callable[[int], Image.Image | None]
 ReadEncoded = Callable[[int], bytes]
-Progress = Callable[[int, int], None]
 
 NO_LABEL = -1
 

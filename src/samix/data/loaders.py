@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from samix.data.image_set import ImageSet, Progress
+from samix.data.image_set import ImageSet
 from samix.data.sampling import EpochSampler, class_weights, random_keys
 from samix.data.splits import Splits
 from samix.data.store import PhotoStore
 from samix.data.two_views import TwoViews
 from samix.data.views import View
 from samix.errors import InputError
+from samix.progress import Progress
 from samix.stopping import leave_to_the_first_process
 
 Batch = tuple[Tensor, Tensor]

@@ -12,12 +12,13 @@ from PIL import Image
 
 from samix.data.demo import open_demo
 from samix.data.folder import name_like, open_folder
-from samix.data.image_set import NO_LABEL, ImageSet, Progress, ReadPhoto, read_reduced
+from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
 from samix.data.parquet import open_parquet
 from samix.data.reading import MAX_MEGAPIXELS, check_limit, find_corrupt
 from samix.data.splits import Splits
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.errors import InputError
+from samix.progress import Progress
 
 LeftOut = Callable[[str, str], None]
 PrefixedSet = tuple[str, ImageSet]

@@ -24,9 +24,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from samix.data.image_set import ImageSet, Progress
+from samix.data.image_set import ImageSet
 from samix.errors import CorruptImageError, InputError, LargeImageError, UnreadableImageError
 from samix.files import write_text
+from samix.progress import Progress
 
 MAX_MEGAPIXELS = 200  # of a photo that is read, where nothing else is asked for
 # Up to here a photo is read in full whatever is needed of it, so that trainings on ordinary photos

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from samix.data.image_set import ImageSet, Progress
+from samix.data.image_set import ImageSet
 from samix.data.reading import threaded
 from samix.data.views import squeeze
+from samix.progress import Progress
 
 
 class PhotoStore:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from samix.data import ImageSet, Loading, PhotoDataset, Splits, eval_view
 from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Channels
+from samix.progress import Display
 
 from .encoder import Encoder
 from .metrics import precision
@@ -29,26 +30,6 @@ PIXEL_SIZE = 32  # px; larger photos are reduced to this before they are compare
 CALIBRATION_PHOTOS = 1024
 _BATCH = 128
 Batches = DataLoader[tuple[Tensor, Tensor]]
-
-
-class Progress(Protocol):
-    """Shown while an evaluation works; the displays of samix.training are such."""
-
-    def say(self, text: str) -> None:
-        """Show a sentence that stays."""
-
-    def work(self, what: str, done: int, total: int) -> None:
-        """Show how far long work has come."""
-
-
-class Quiet:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None:
-        """Do nothing."""
-
-    def work(self, what: str, done: int, total: int) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +66,7 @@ class Photos:
         splits: Splits,
         image_size: int,
         channels: tuple[Channels, Channels],
-        progress: Progress,
+        progress: Display,
     ) -> None:
         self.images = images
         self.splits = splits
@@ -123,7 +104,7 @@ class Photos:
 
 @torch.no_grad()
 def embed(
-    network: nn.Module, batches: Batches, machine: Machine, progress: Progress, what: str
+    network: nn.Module, batches: Batches, machine: Machine, progress: Display, what: str
 ) -> Tensor:
     """Return the embeddings of all photos of some batches.
 
@@ -158,7 +139,7 @@ class Embeddings:
     """
 
     def __init__(
-        self, network: nn.Module, photos: Photos, machine: Machine, progress: Progress, name: str
+        self, network: nn.Module, photos: Photos, machine: Machine, progress: Display, name: str
     ) -> None:
         self.network = network
         self.photos = photos
@@ -215,7 +196,7 @@ def calibrate(
 
 
 def random_embeddings(
-    encoder: Encoder, photos: Photos, seed: int, machine: Machine, progress: Progress
+    encoder: Encoder, photos: Photos, seed: int, machine: Machine, progress: Display
 ) -> Embeddings:
     """Return the embeddings of a random network of the same make, with calibrated statistics.
 
@@ -234,7 +215,7 @@ def random_embeddings(
     return Embeddings(network, photos, machine, progress, f"random encoder {seed}")
 
 
-def pixel_embeddings(photos: Photos, machine: Machine, progress: Progress) -> Embeddings:
+def pixel_embeddings(photos: Photos, machine: Machine, progress: Display) -> Embeddings:
     """Return normalised pixels as if they were embeddings, reduced to 32 px where there are more.
 
     Args:

@@ -12,9 +12,9 @@ from typing import Any, get_args
 import torch
 
 from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together
-from samix.data.duplicates.search import Announce
 from samix.data.splits import read_table
 from samix.errors import InputError
+from samix.progress import Announce, Display, Silent
 
 from .budgets import (
     DEFAULT_BUDGETS,
@@ -31,8 +31,6 @@ from .embeddings import (
     Embeddings,
     Machine,
     Photos,
-    Progress,
-    Quiet,
     pixel_embeddings,
     random_embeddings,
 )
@@ -107,7 +105,7 @@ def evaluate(
     options: EvaluateOptions | None = None,
     *,
     machine: Machine | None = None,
-    progress: Progress | None = None,
+    progress: Display | None = None,
 ) -> dict[str, Any]:
     """Measure what an encoder has learned.
 
@@ -126,7 +124,7 @@ def evaluate(
         InputError: The data cannot be divided, or a budget asks for more labels than there are.
     """
     options, machine = options or EvaluateOptions(), machine or Machine()
-    progress = progress or Quiet()
+    progress = progress or Silent()
     begin = time.monotonic()
     division = divide(
         data,
@@ -179,7 +177,7 @@ class Bench:
         photos: Photos,
         options: EvaluateOptions,
         machine: Machine,
-        progress: Progress,
+        progress: Display,
     ) -> None:
         self.encoder = encoder
         self.photos = photos

@@ -19,8 +19,9 @@ from samix.data import ImageSet, Loading, PhotoDataset, train_view
 from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Augmentation
 from samix.errors import InputError
+from samix.progress import Display
 
-from .embeddings import Machine, Photos, Progress
+from .embeddings import Machine, Photos
 from .encoder import Encoder
 from .metrics import ClassificationResult, evaluate_classifiers
 
@@ -118,7 +119,7 @@ class Finetuner:
         photos: Photos,
         options: FinetuneOptions,
         machine: Machine,
-        progress: Progress,
+        progress: Display,
     ) -> None:
         self.encoder = encoder
         self.photos = photos

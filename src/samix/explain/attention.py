@@ -13,8 +13,8 @@ from captum.attr import LayerGradCam
 from timm.utils.attention_extract import AttentionExtract
 from torch import Tensor, nn
 
-from samix.evaluation.embeddings import Progress
 from samix.networks import feature_info, in_format
+from samix.progress import Display
 
 from .pairs import Pair, as_mixes, load_pairs, mix_at
 from .results import Inside, Seen, SeenMix
@@ -322,7 +322,7 @@ def heat_inside(
     looker: Looker,
     subject: Subject,
     seed: int,
-    progress: Progress,
+    progress: Display,
 ) -> list[Inside]:
     """Return how much of the heat lies in the marked defects, for each class that has any.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from samix.errors import InputError
-from samix.evaluation.embeddings import Progress, Quiet
+from samix.progress import Display, Silent
 
 from .attention import (
     heat_inside,
@@ -68,7 +68,7 @@ def explain(
     photos: RunPhotos,
     options: ExplainOptions | None = None,
     *,
-    progress: Progress | None = None,
+    progress: Display | None = None,
 ) -> Explanation:
     """Explain what a run has learned.
 
@@ -81,7 +81,7 @@ def explain(
     Raises:
         InputError: The part has fewer than two photos, or a photo cannot be read.
     """
-    options, progress = options or ExplainOptions(), progress or Quiet()
+    options, progress = options or ExplainOptions(), progress or Silent()
     there = photos.parts[options.part]
     if len(there) < 2:
         raise InputError(
@@ -149,7 +149,7 @@ def _trained(
     photos: RunPhotos,
     looked: Looked,
     options: ExplainOptions,
-    progress: Progress,
+    progress: Display,
 ) -> Looked | None:
     """Return what the network says of the training photos; None where none is there."""
     positions = _some(photos.parts["train"], _MOST_TRAINED, options.seed)

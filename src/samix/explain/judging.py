@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samix.evaluation.embeddings import Progress
 from samix.mixing import blend
 from samix.policies import create_policy
+from samix.progress import Display
 
 from .pairs import Pair, as_mixes, draw_mixes, load_pairs, mix_at
 from .results import Confidence, Confusion, Judged, Mix, NearMix, NearStudy, Neighbour
@@ -30,7 +30,7 @@ def study_confidence(
     shown: int,
     count: int,
     seed: int,
-    progress: Progress,
+    progress: Display,
 ) -> Confidence | None:
     """Return the most and the least confident mixes among those that training would draw.
 
@@ -78,7 +78,7 @@ def study_confusion(
     *,
     draws: int,
     seed: int,
-    progress: Progress,
+    progress: Display,
 ) -> Confusion:
     """Return what is taken for what on photos, and which third class a mix of two looks like.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from samix.evaluation.embeddings import Progress
+from samix.progress import Display
 
 from .attention import Looker, heat_of
 from .pairs import Pair, load_pairs, mix_at
@@ -27,7 +27,7 @@ def study_mixer(
     *,
     shown: int,
     seed: int,
-    progress: Progress,
+    progress: Display,
 ) -> MixerStudy:
     """Return masks, areas, and the correlation of masks with where the network looks.
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from samix.data import train_view
 from samix.data.sampling import random_keys
-from samix.evaluation.embeddings import Progress
 from samix.policies import create_policy
+from samix.progress import Display
 
 from .pairs import Pair, load_pairs, mix_at
 from .results import MapStudy, Route, Spread
@@ -30,7 +30,7 @@ def study_map(
     subject: Subject,
     *,
     seed: int,
-    progress: Progress,
+    progress: Display,
 ) -> MapStudy:
     """Return the photos on a map, and the ways of some mixes from one photo to another on it.
 

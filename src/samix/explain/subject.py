@@ -16,12 +16,10 @@ from torch import Tensor, nn
 
 from samix.data import ImageSet, open_images
 from samix.data.image_set import NO_LABEL
-from samix.data.image_set import Progress as Reading
 from samix.data.reading import threaded
 from samix.data.splits import read_table
 from samix.data.views import Channels, squeeze
 from samix.errors import InputError
-from samix.evaluation.embeddings import Progress
 from samix.evaluation.encoder import load_weights
 from samix.methods import RIVALS, scaled
 from samix.methods.mix_step import look
@@ -36,6 +34,7 @@ from samix.networks import (
 )
 from samix.networks.described import create_described, described_mixer
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
+from samix.progress import Display, Progress
 from samix.training.run_folder import AVERAGE, MIXER, WEIGHTS
 from samix.training.warm_start import (
     ARCHITECTURE,
@@ -303,7 +302,7 @@ def open_photos(
     download: bool = False,
     skip_corrupt: bool = False,
     max_megapixels: int | None = None,
-    progress: Reading | None = None,
+    progress: Progress | None = None,
 ) -> RunPhotos:
     """Open the photos of a run, each in the part that the run had it in.
 
@@ -347,7 +346,7 @@ def open_photos(
 
 
 def _own_images(
-    source: Source, skip_corrupt: bool, max_megapixels: int, progress: Reading | None
+    source: Source, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
 ) -> ImageSet:
     """Open what the run learned from, or say that it has moved."""
     moved = [
@@ -435,7 +434,7 @@ class Looked:
 
 
 def look_at(
-    subject: Subject, photos: RunPhotos, positions: Sequence[int], progress: Progress, what: str
+    subject: Subject, photos: RunPhotos, positions: Sequence[int], progress: Display, what: str
 ) -> Looked:
     """Show photos to the network.
 

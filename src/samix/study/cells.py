@@ -20,12 +20,13 @@ from torch import Tensor
 
 from samix.data import ImageSet, Splits, labelled_subset, read_splits
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Photos, Quiet, embed
+from samix.evaluation.embeddings import Machine, Photos, embed
 from samix.evaluation.encoder import open_encoder
 from samix.evaluation.linear import Labelled, fit_probe
 from samix.files import check_links, sweep, whole_file, within, write_text
 from samix.plain_json import read_json
 from samix.plain_yaml import dump_yaml, read_yaml
+from samix.progress import Silent
 from samix.shown import name_of
 from samix.stopping import Interrupted
 from samix.study.grid import Cell, Job, cells_of
@@ -215,11 +216,11 @@ def _probed(folder: PocFolder, run: Path, job: Job) -> Iterator[tuple[Cell, pd.D
     images = joined(open_sources(config))
     whole = read_splits(folder.splits, images)
     encoder = open_encoder(run)
-    photos = Photos(images, whole, encoder.image_size, (encoder.mean, encoder.std), Quiet())
+    photos = Photos(images, whole, encoder.image_size, (encoder.mean, encoder.std), Silent())
     machine = Machine(config.device)
     network = encoder.network.to(config.device)
     known = {
-        part: Labelled(embed(network, photos.batches(part), machine, Quiet(), part),
+        part: Labelled(embed(network, photos.batches(part), machine, Silent(), part),
                        photos.target(part))
         for part in ("train", "val", "test")
     }  # fmt: skip

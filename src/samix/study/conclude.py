@@ -13,6 +13,7 @@ from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.evaluation.model_file import read_model
 from samix.plain_json import read_json
+from samix.progress import Announce
 from samix.study.cells import PocFolder, collect, read_study, write_table
 from samix.study.findings import find
 from samix.study.grid import LEARNED, LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
@@ -22,7 +23,6 @@ from samix.study.report.pictures import draw_pictures
 from samix.study.statistics.candidates import ERROR, Limits
 from samix.study.statistics.trained import AGAIN, VERSION
 from samix.training.run_folder import MODEL, write_json
-from samix.training.task import Announce
 
 
 def write_tables(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, int]:

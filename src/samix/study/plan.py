@@ -19,6 +19,7 @@ from samix.data import ImageSet, Splits, open_images, write_splits
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
 from samix.policies import POLICIES
+from samix.progress import Announce
 from samix.study.cells import run_job
 from samix.study.engine import Engine
 from samix.study.grid import (
@@ -45,7 +46,6 @@ from samix.training import TrainConfig
 from samix.training.config import resolve
 from samix.training.prepare import split
 from samix.training.progress import clock
-from samix.training.task import Announce
 
 # lam is drawn as the hand-made rivals draw it: a lead is not to come from another alpha
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"samix": {"alpha": 1.0}, "samix-p": {"alpha": 1.0}}

@@ -27,12 +27,13 @@ from samix.evaluation.encoder import DAMAGED
 from samix.files import whole_file
 from samix.guard import REPAIRS, Guard
 from samix.pages.guard import draw_guard
+from samix.progress import Display
 from samix.stopping import StopRequest
 
 from .config import AUTOCAST
 from .module import CHECK_EVERY, MethodModule
 from .prepare import Prepared
-from .progress import Display, TrainingDivergedError, epoch_line, heed
+from .progress import TrainingDivergedError, epoch_line, heed
 from .run_folder import RunFolder, write_history
 from .task import Method, Place, first_look, life_sentence
 

@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod
+from samix.progress import Display, Silent
 from samix.stopping import StopRequest, end_with_parent, stop_on_signals
 
 from .callbacks import (
@@ -34,9 +35,7 @@ from .config import RunConfig
 from .module import MethodModule
 from .prepare import Prepared, prepare
 from .progress import (
-    Display,
     EpochProgress,
-    Silent,
     Terminal,
     TrainingDivergedError,
     TrainingInterrupted,

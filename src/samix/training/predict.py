@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,13 +21,13 @@ from samix.evaluation.model_file import read_model
 from samix.files import whole_file
 from samix.networks import in_format, settle_format
 from samix.networks.described import create_described
+from samix.progress import Progress
 from samix.shown import NameWriter
 
 from .run_folder import AVERAGE, MODEL, WEIGHTS
 
 _NAMED = 3  # how many corrupt photos a message names
 _CHUNK = 8  # photos that a thread reads at once
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

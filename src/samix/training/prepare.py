@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -25,6 +25,7 @@ from samix.data import (
 )
 from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod, SupervisedMethod
+from samix.progress import Announce, named
 
 from .building import check_queue, create_run_method, fit_queue, process_notes
 from .config import (
@@ -37,7 +38,7 @@ from .config import (
 from .run_folder import RunFolder
 from .self_supervised import self_supervised_task
 from .supervised import supervised_task
-from .task import Announce, Method, Task
+from .task import Method, Task
 from .warm_start import (
     freeze,
     joined,
@@ -103,7 +104,7 @@ def prepare(
     Raises:
         InputError: Data or options cannot be used.
     """
-    sources = open_sources(config, progress=_named(announce, "checking photos"))
+    sources = open_sources(config, progress=named(announce, "checking photos"))
     images = joined(sources)
     if run is None:
         splits, notes = split_sources(sources, config, announce)
@@ -302,7 +303,3 @@ def _skipped_note(images: ImageSet) -> tuple[str, ...]:
         return ()
     named = ", ".join(images.skipped[:3])
     return (f"{len(images.skipped)} photos that cannot be read are left out ({named}).",)
-
-
-def _named(announce: Announce | None, what: str) -> Callable[[int, int], None] | None:
-    return None if announce is None else lambda done, total: announce(what, done, total)

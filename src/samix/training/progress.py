@@ -9,44 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import lightning.pytorch as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from samix.progress import Display
 from samix.shown import shown
 from samix.stopping import Interrupted, StopRequest
 
 _REFRESH = 0.5  # seconds between two changes of the bar
 _ON_ITS_WAY = 0.5  # seconds that a signal may come later here than to a process that it ended
-
-
-class Display(Protocol):
-    """Where a run shows what it does."""
-
-    def say(self, text: str) -> None:
-        """Show a sentence that stays."""
-
-    def work(self, what: str, done: int, total: int) -> None:
-        """Show how far long work has come."""
-
-    def rest(self) -> None:
-        """Take the bar away."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None:
-        """Do nothing."""
-
-    def work(self, what: str, done: int, total: int) -> None:
-        """Do nothing."""
-
-    def rest(self) -> None:
-        """Do nothing."""
 
 
 class Terminal:

@@ -16,6 +16,7 @@ from samix.files import check_links
 from samix.mixing import step_generator
 from samix.pages.mixes import draw_mixes
 from samix.plain_json import read_json
+from samix.progress import Display, Silent
 from samix.stopping import StopRequest, stop_on_signals
 
 from .building import check_names
@@ -29,13 +30,7 @@ from .callbacks import (
 from .config import AUTOCAST, PretrainConfig, RunConfig, TrainConfig, resolve
 from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
 from .prepare import Prepared, prepare
-from .progress import (
-    Display,
-    Silent,
-    TrainingDivergedError,
-    TrainingInterrupted,
-    readers_named,
-)
+from .progress import TrainingDivergedError, TrainingInterrupted, readers_named
 from .run_folder import (
     RunFolder,
     created_run,

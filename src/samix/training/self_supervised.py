@@ -28,19 +28,11 @@ from samix.data.loaders import as_it_is
 from samix.evaluation.knn import NEIGHBOURS, TEMPERATURE, knn_accuracy
 from samix.methods import SelfSupervisedMethod, StepOutput
 from samix.networks import Standardised, standardised
+from samix.progress import Announce
 
 from .config import PretrainConfig
 from .run_folder import RunFolder, write_model
-from .task import (
-    Announce,
-    Batches,
-    Picture,
-    Place,
-    Row,
-    life_row,
-    of_all_processes,
-    share,
-)
+from .task import Batches, Picture, Place, Row, life_row, of_all_processes, share
 
 VIEWS: dict[str, RecipeName] = {
     "moco": "moco", "simclr": "simclr", "byol": "byol", "mocov3": "byol",

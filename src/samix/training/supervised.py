@@ -17,10 +17,11 @@ from samix.data import train_view as augmented_view
 from samix.data.loaders import as_it_is
 from samix.evaluation import evaluate_classifiers
 from samix.methods import StepOutput, SupervisedMethod
+from samix.progress import Announce
 
 from .config import TrainConfig
 from .run_folder import PREDICTIONS, RunFolder, write_model, write_predictions
-from .task import Announce, Batches, Picture, Place, Row, life_row, share
+from .task import Batches, Picture, Place, Row, life_row, share
 
 CHOSEN_BY = "val_balanced_accuracy"
 _RULE = "highest balanced accuracy of the encoder on val; the later epoch where two are equal"

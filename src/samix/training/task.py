@@ -6,7 +6,7 @@ Mixer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,11 @@ from samix.data.loaders import as_it_is
 from samix.evaluation.metrics import precision
 from samix.methods import SelfSupervisedMethod, StepOutput, SupervisedMethod
 from samix.mixing import MixPlan
+from samix.progress import Announce
 
 from .run_folder import RunFolder
 
 Method = SupervisedMethod | SelfSupervisedMethod
-Announce = Callable[[str, int, int], None]
-"""Called with (what is done, done, total) during long work."""
 Row = Mapping[str, float]
 Batches = DataLoader[tuple[Tensor, Tensor]]
 LEAST_DEVIATION = 0.1  # standard deviation within a mask, of which a constant mask has none

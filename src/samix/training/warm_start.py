@@ -19,7 +19,6 @@ from samix.data import (
     open_images,
     read_splits,
 )
-from samix.data.image_set import Progress
 from samix.data.splits import read_table
 from samix.data.store import kept_set
 from samix.errors import InputError
@@ -28,6 +27,7 @@ from samix.evaluation.model_file import read_model
 from samix.methods import RIVALS
 from samix.networks import built_in_mixers, is_pretrained_mixer, update_average
 from samix.policies import POLICIES, LearnedPolicy
+from samix.progress import Progress
 
 from .config import PretrainConfig, RunConfig, TrainConfig, whole_path
 from .run_folder import MIXER, MODEL, WEIGHTS, RunFolder, open_run, read_config

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from samix.data.image_set import ImageSet, Progress
+from samix.data.image_set import ImageSet
 from samix.data.reading import ORDINARY, kept_room, strips, threaded
+from samix.progress import Progress
 
 SMALL, LARGE = 32, 64  # px, sides of the grey copies
 _SMALL_PHOTO = 96  # px: finer copies of photos of a shorter side up to here would compare noise

@@ -9,7 +9,6 @@ from samix.data.duplicates.search import (
     HANDFUL,
     LARGEST_SHARE,
     MOST_PHOTOS,
-    Announce,
     Duplicates,
     find_duplicates,
     known_duplicates,
@@ -17,6 +16,7 @@ from samix.data.duplicates.search import (
 from samix.data.image_set import ImageSet, SplitName
 from samix.data.splits import Splits, make_splits
 from samix.errors import InputError
+from samix.progress import Announce
 
 DuplicateUse = Literal["group", "ignore"]
 Groups = tuple[str | None, ...]

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samix.data.image_set import Progress
 from samix.data.reading import threaded
+from samix.progress import Progress
 
 LEAST_AGREEMENT = 0.8  # correlation of two photos of the same, once one is laid over the other
 CHUNK = 128  # pairs that are computed at once

@@ -31,8 +31,8 @@ from samix.data.duplicates.matching import CHUNK, LEAST_AGREEMENT, agree, find_c
 from samix.data.image_set import ImageSet
 from samix.data.reading import cache_folder, threaded
 from samix.files import whole_file
+from samix.progress import Announce, named
 
-Announce = Callable[[str, int, int], None]
 Groups = tuple[tuple[int, ...], ...]
 Pair = tuple[int, int]
 Same = Callable[[Sequence[Pair]], Sequence[bool]]
@@ -105,47 +105,40 @@ def find_duplicates(images: ImageSet, *, announce: Announce | None = None) -> Du
     Raises:
         CorruptImageError: A photo cannot be read.
     """
-
-    def tell(what: str) -> Callable[[int, int], None] | None:
-        return None if announce is None else lambda done, total: announce(what, done, total)
-
-    hashes = content_hashes(images, progress=tell("hashing photos"))
-    if hashes is not None and (known := read_record(record_path(hashes))) is not None:
-        return _result(known, cached=True)
-    prints = take_fingerprints(images, progress=tell("reading photos"))
+    hashes = content_hashes(images, progress=named(announce, "hashing photos"))
+    if hashes is not None and (known := _read_record(record_path(hashes))) is not None:
+        return known
+    prints = take_fingerprints(images, progress=named(announce, "reading photos"))
     path = record_path(prints.pixels.tolist() if hashes is None else hashes)
-    if hashes is None and (known := read_record(path)) is not None:
-        return _result(known, cached=True)
-    record = _search(prints, tell)
-    write_record(path, record)
-    return _result(record)
+    if hashes is None and (known := _read_record(path)) is not None:
+        return known
+    found = _search(prints, announce)
+    _write_record(path, found)
+    return found
 
 
 def known_duplicates(images: ImageSet) -> Duplicates | None:
     """Return what an earlier call found for the same photos, or None where there was none."""
     hashes = content_hashes(images) if len(images) <= MOST_PHOTOS else None
-    known = None if hashes is None else read_record(record_path(hashes))
-    return None if known is None else _result(known, cached=True)
+    return None if hashes is None else _read_record(record_path(hashes))
 
 
-def _search(
-    prints: Fingerprints, tell: Callable[[str], Callable[[int, int], None] | None]
-) -> Record:
+def _search(prints: Fingerprints, announce: Announce | None) -> Duplicates:
     """Compare all photos, of equal ones only the first."""
     equal = equal_photos(prints.pixels)
     copies = {i for positions in equal for i in positions[1:]}
     first = [i for i in range(len(prints)) if i not in copies]
     grey = torch.from_numpy(prints.grey[first])
     with _one_thread_each():
-        pairs, agreement, mirrored = _near(grey, tell)
+        pairs, agreement, mirrored = _near(grey, announce)
         groups = merge_groups(star_groups(pairs), pairs, lambda asked: _same(grey, asked))
     others = {positions[0]: positions[1:] for positions in equal}
     whole = [_with_copies([first[i] for i in group], others) for group in groups]
     grouped = {i for group in whole for i in group}
     whole += [positions for positions in equal if positions[0] not in grouped]
     back = np.array(first, dtype=np.int64)
-    return Record(
-        groups=tuple(map(tuple, sorted(whole, key=lambda group: (-len(group), group[0])))),
+    return _sorted_out(
+        sorted(whole, key=lambda group: (-len(group), group[0])),
         equal=tuple(map(tuple, equal)),
         pairs=back[np.array(pairs, dtype=np.int64).reshape(-1, 2)],
         agreement=np.array(agreement, dtype=np.float64),
@@ -155,13 +148,15 @@ def _search(
 
 
 def _near(
-    grey: torch.Tensor, tell: Callable[[str], Callable[[int, int], None] | None]
+    grey: torch.Tensor, announce: Announce | None
 ) -> tuple[list[Pair], list[float], list[bool]]:
     """Return the pairs that match, how well they agree, and whether they are mirrored."""
     if not 2 <= len(grey) <= MOST_PHOTOS:
         return [], [], []
-    candidates = find_candidates(grey, progress=tell("looking for near-duplicates"))
-    pair, agreement, mirrored = match(grey, candidates, progress=tell("comparing photos"))
+    candidates = find_candidates(grey, progress=named(announce, "looking for near-duplicates"))
+    pair, agreement, mirrored = match(
+        grey, candidates, progress=named(announce, "comparing photos")
+    )
     return [(a, b) for a, b in pair.tolist()], agreement.tolist(), mirrored.tolist()
 
 
@@ -196,17 +191,13 @@ def _with_copies(group: list[int], copies: dict[int, list[int]]) -> list[int]:
     return [group[0], *sorted(group[1:] + more)]
 
 
-def _result(record: Record, *, cached: bool = False) -> Duplicates:
-    limit = max(HANDFUL, LARGEST_SHARE * len(record.size))
+def _sorted_out(groups: Sequence[Sequence[int]], **known: Any) -> Duplicates:
+    """Return what was found, with the groups that are too large apart; the largest come first."""
+    limit = max(HANDFUL, LARGEST_SHARE * len(known["size"]))
     return Duplicates(
-        groups=tuple(group for group in record.groups if len(group) <= limit),
-        large=tuple(group for group in record.groups if len(group) > limit),
-        equal=record.equal,
-        pairs=record.pairs,
-        agreement=record.agreement,
-        mirrored=record.mirrored,
-        size=record.size,
-        cached=cached,
+        groups=tuple(tuple(group) for group in groups if len(group) <= limit),
+        large=tuple(tuple(group) for group in groups if len(group) > limit),
+        **known,
     )
 
 
@@ -248,18 +239,6 @@ def star_groups(pairs: Sequence[Pair]) -> list[list[int]]:
     return sorted(groups, key=lambda group: (-len(group), group[0]))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What a search found; see :class:`samix.data.duplicates.search.Duplicates`."""
-
-    groups: Groups
-    equal: Groups
-    pairs: NDArray[np.int64]
-    agreement: NDArray[np.float64]
-    mirrored: NDArray[np.bool_]
-    size: NDArray[np.int64]
-
-
 def record_path(hashes: Iterable[str]) -> Path:
     """Return the file for photos with these hashes, in this order."""
     digest = hashlib.sha256(f"duplicates {_VERSION}\n".encode())
@@ -268,33 +247,34 @@ def record_path(hashes: Iterable[str]) -> Path:
     return cache_folder() / "duplicates" / f"{digest.hexdigest()}.npz"
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Write a record, as a whole or not at all; a cache that cannot be written is passed over."""
+def _write_record(path: Path, found: Duplicates) -> None:
+    """Write what was found; a cache that cannot be written is passed over."""
     with contextlib.suppress(OSError):  # without a record the search is made again
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial, partial.open("wb") as file:
             np.savez_compressed(
                 file,
-                **_flat("groups", record.groups),
-                **_flat("equal", record.equal),
-                pairs=record.pairs,
-                agreement=record.agreement,
-                mirrored=record.mirrored,
-                size=record.size,
+                **_flat("groups", (*found.large, *found.groups)),
+                **_flat("equal", found.equal),
+                pairs=found.pairs,
+                agreement=found.agreement,
+                mirrored=found.mirrored,
+                size=found.size,
             )
 
 
-def read_record(path: Path) -> Record | None:
-    """Return a record, or None where there is none that can be read."""
+def _read_record(path: Path) -> Duplicates | None:
+    """Return what an earlier search found, or None where there is nothing that can be read."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return Record(
-                groups=_nested(arrays, "groups"),
+            return _sorted_out(
+                _nested(arrays, "groups"),
                 equal=_nested(arrays, "equal"),
                 pairs=arrays["pairs"],
                 agreement=arrays["agreement"],
                 mirrored=arrays["mirrored"],
                 size=arrays["size"],
+                cached=True,
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # made again

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Progress, Quiet
+from samix.evaluation.embeddings import Machine
+from samix.progress import Display, Silent
 
 from .memory import measure_memory, why_unmeasured
 from .numbers import Memory, RunPlan, cost_rows, estimate, fastest
@@ -77,7 +78,7 @@ class CostOptions:
 
 
 def measure_cost(
-    options: CostOptions, *, machine: Machine | None = None, progress: Progress | None = None
+    options: CostOptions, *, machine: Machine | None = None, progress: Display | None = None
 ) -> dict[str, Any]:
     """Measure what a training step of each setting costs.
 
@@ -98,7 +99,7 @@ def measure_cost(
     Raises:
         InputError: A setting cannot be trained so, memory cannot be measured, or runs out.
     """
-    machine, progress = machine or Machine(), progress or Quiet()
+    machine, progress = machine or Machine(), progress or Silent()
     names = options.names(machine.device)
     unmeasured = why_unmeasured(machine.device) if options.memory is not False else None
     if unmeasured and options.memory:
@@ -151,7 +152,7 @@ def measure_time(
     *,
     rounds: tuple[int, int],
     channels_last: bool,
-    progress: Progress,
+    progress: Display,
 ) -> dict[str, list[float]]:
     """Return the seconds of each measured step by setting.
 
@@ -217,7 +218,7 @@ def describe_machine(machine: Machine) -> dict[str, Any]:
 
 
 def _memory(
-    names: Sequence[str], options: CostOptions, machine: Machine, progress: Progress
+    names: Sequence[str], options: CostOptions, machine: Machine, progress: Display
 ) -> dict[str, Memory]:
     """Return the peak memory of each setting."""
     memory = {}

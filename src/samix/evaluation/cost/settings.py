@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Progress
+from samix.evaluation.embeddings import Machine
 from samix.methods import CLEAN_BRANCHES, COSTS, RIVALS, create_method
 from samix.networks import is_pretrained_mixer, tap_features
 from samix.policies import POLICIES, nearest, policy_options
+from samix.progress import Display
 
 from .workload import QUEUE, TrainingStep, Workload, plain_step, told
 
@@ -165,7 +166,7 @@ def _method_step(
     )
 
 
-def refuse_unusable(settings: Sequence[str], workload: Workload, progress: Progress) -> None:
+def refuse_unusable(settings: Sequence[str], workload: Workload, progress: Display) -> None:
     """Try one step of each setting with two photos on the CPU.
 
     Args:

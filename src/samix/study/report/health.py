@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from samix.data import ImageSet, Splits
-from samix.data.duplicates.search import MOST_PHOTOS, Announce
+from samix.data.duplicates.search import MOST_PHOTOS
 from samix.data.health import TOO_FEW, Check, check_images, recall_precision
 from samix.data.image_set import NO_LABEL
 from samix.errors import InputError
 from samix.pages.words import Text, Words, commas, count, number, word
+from samix.progress import Announce
 from samix.report.poc_parts import DataTable, Part, Points, Section
 from samix.study.report.charts import balance_chart
 
