@@ -16,7 +16,7 @@ import pytest
 
 from samix.study.report.page import write_poc_report
 
-from .browser import Browser, chromium
+from tests.browser import Browser, chromium
 from .pocs import REASONS, SCRIPT, health, long_findings, pictures, study_of, whole_findings
 
 FOUND = chromium()
