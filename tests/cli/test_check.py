@@ -104,7 +104,8 @@ def test_a_group_that_is_too_large_is_shown_and_not_used(capsys):
     for i in range(14):
         noisy = (base + rng.normal(0, 3, base.shape)).clip(0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(root / "good" / f"plate{i}.png")
-    said, record = checked(["photos"], 0, capsys)
+    said, record = checked(["photos"], 1, capsys)
+    assert "WRONG: 1 group of photos that look alike (14 photos) has more than 10" in said
     assert "NOT kept together" in said
     assert len(record["near_duplicates"]["too_large"][0]) == 14
     assert record["independent_parts"] == 19

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from samix.data.duplicates.fingerprints import content_hashes, take_fingerprints
 from samix.data.duplicates.leakage import large_notes
 from samix.data.duplicates.matching import normalise, refine
 from samix.data.duplicates.search import merge_groups, record_path, star_groups
+from samix.data.health import check_images
 from samix.errors import InputError
 
 Change = Callable[[Image.Image], Image.Image]
@@ -159,6 +160,61 @@ def test_many_photos_of_one_thing_are_one_group_which_is_not_used_silently() -> 
     assert "45 photos" in notes[0]
     assert "--group-by" in notes[0]
     assert large_notes(found) == notes
+
+
+def test_equal_photos_lie_on_one_side_and_count_once_however_many_they_are() -> None:
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)) for _ in range(70)]
+    copied = [photo for photo in noise[60:] for _ in range(12)]
+    images = replace(held([*noise[:60], *copied]), targets=(0,) * 60 + (1,) * 120)
+    found = find_duplicates(images)
+    assert found.large == ()
+    assert found.groups == tuple(tuple(range(60 + 12 * i, 72 + 12 * i)) for i in range(10))
+    splits, _ = split_together(images, group_by=None, use="group")
+    for group in found.groups:
+        sides = [set(group) & set(side) for side in (splits.train, splits.val, splits.test)]
+        assert sorted(map(len, sides)) == [0, 0, 12]
+    looked = check_images(images)
+    assert looked.parts == 70
+    assert [count.parts for count in looked.classes] == [60, 10]
+    assert looked.problems() == []
+
+
+def test_equal_photos_of_a_group_that_is_too_large_stay_together() -> None:
+    rng = np.random.default_rng(0)
+    base = np.asarray(scene(1), dtype=np.float64)
+    many = [
+        Image.fromarray((base + rng.normal(0, 4, base.shape)).clip(0, 255).astype(np.uint8))
+        for _ in range(12)
+    ]
+    photos = [*many, *many, *(scene(10 + i) for i in range(50))]
+    images = replace(held(photos), targets=(0,) * 74)
+    found = find_duplicates(images)
+    assert [sorted(group) for group in found.large] == [list(range(24))]
+    groups, _ = keep_together(images, group_by=None, use="group")
+    assert groups is not None
+    assert [groups[i] == groups[i + 12] is not None for i in range(12)] == [True] * 12
+    assert len(set(groups[:12])) == 12
+    looked = check_images(images)
+    assert looked.parts == 62
+    (problem,) = looked.problems()
+    assert "24 photos" in problem
+    assert "--group-by" in problem
+    by_hand = check_images(replace(images, given_group=tuple(f"part{i}" for i in range(74))))
+    assert by_hand.problems() == ["12 sets of equal photos lie in several groups of the data."]
+
+
+def test_equal_files_stay_together_in_a_set_that_is_too_large_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(6):
+        scene(i // 2 if i < 4 else i).save(tmp_path / "photos" / f"{i}.png")
+    monkeypatch.setattr("samix.data.duplicates.leakage.MOST_PHOTOS", 5)
+    images = open_images(tmp_path / "photos", need_labels=False)
+    groups, notes = keep_together(images, group_by=None, use="group")
+    assert groups == ("equal files 1",) * 2 + ("equal files 2",) * 2 + (None, None)
+    assert "Equal files are kept on one side" in notes[0]
 
 
 def test_star_groups_match_their_first_photo() -> None:

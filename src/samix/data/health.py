@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samix.data.duplicates.leakage import Leakage, counted, find_leakage
+from samix.data.duplicates.leakage import Leakage, counted, find_leakage, large_notes
 from samix.data.duplicates.search import Duplicates, find_duplicates
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName
 from samix.data.splits import find_groups, members_of
@@ -114,7 +114,19 @@ class Check:
                 f"{counted(len(self.disagreeing), 'group')} of duplicates "
                 f"{'has' if len(self.disagreeing) == 1 else 'have'} labels that disagree."
             )
+        if self.grouping == "near-duplicates":
+            found += large_notes(self.duplicates, "this report")
+        if count := self._equal_divided():
+            found.append(
+                f"{counted(count, 'set')} of equal photos {_verb(count, 'lie')} in several groups "
+                f"of {self.grouping}."
+            )
         return found
+
+    def _equal_divided(self) -> int:
+        """Return how many sets of equal photos are in several groups."""
+        equal = self.duplicates.equal
+        return sum(len({self.groups[i] or i for i in same}) > 1 for same in equal)
 
 
 def check_images(

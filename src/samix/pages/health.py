@@ -174,7 +174,9 @@ def record_of(found: Check) -> dict[str, Any]:
 
 def warnings_of(found: Check) -> list[str]:
     """Return what the user should know though it is not wrong, a sentence each."""
-    notes = list(large_notes(found.duplicates, "this report"))
+    notes: list[str] = []
+    if found.grouping != "near-duplicates":  # otherwise it is a problem
+        notes += large_notes(found.duplicates, "this report")
     if len(found.images) > MOST_PHOTOS:
         notes.append(
             f"Near-duplicates were not looked for: there are more than {MOST_PHOTOS:,} photos."

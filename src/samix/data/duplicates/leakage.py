@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
+from samix.data.duplicates.fingerprints import content_hashes, equal_photos
 from samix.data.duplicates.search import (
     HANDFUL,
     LARGEST_SHARE,
@@ -78,12 +80,10 @@ def keep_together(
     if any(side is not None for side in images.given_split):
         return None, _given_note(images, announce)
     if len(images) > MOST_PHOTOS:
-        return None, (
-            f"Near-duplicates were not looked for: {len(images):,} photos are more than "
-            f"{MOST_PHOTOS:,}; --group-by keeps photos of one part together.",
-        )
+        return _equal_files(images, announce)
     found = find_duplicates(images, announce=announce)
-    return (found.names() if found.groups else None), (*_found_note(found), *large_notes(found))
+    any_found = bool(found.groups or found.equal)
+    return (found.names() if any_found else None), (*_found_note(found), *large_notes(found))
 
 
 def split_together(
@@ -155,9 +155,27 @@ def large_notes(found: Duplicates, where: str = "'samix check DATA'") -> tuple[s
     limit = max(HANDFUL, int(LARGEST_SHARE * len(found.size)))
     sizes = ", ".join(str(len(group)) for group in found.large[:3])
     return (
-        f"{counted(len(found.large), 'group')} of photos that look alike ({sizes} photos) have "
-        f"more than {limit} photos each and are NOT kept together: {where} shows them; decide with "
-        "--group-by.",
+        f"{counted(len(found.large), 'group')} of photos that look alike ({sizes} photos) "
+        f"{'has' if len(found.large) == 1 else 'have'} more than {limit} photos each and "
+        f"{'is' if len(found.large) == 1 else 'are'} NOT kept together: {where} shows them; decide "
+        "with --group-by.",
+    )
+
+
+def _equal_files(
+    images: ImageSet, announce: Announce | None
+) -> tuple[Groups | None, tuple[str, ...]]:
+    """Return groups of equal files of a set that is too large for more than this."""
+    told = None if announce is None else partial(announce, "hashing photos")
+    hashes = content_hashes(images, progress=told)
+    names: list[str | None] = [None] * len(images)
+    for number, group in enumerate(equal_photos(hashes or ()), start=1):
+        for photo in group:
+            names[photo] = f"equal files {number}"
+    known = "" if hashes is None else " Equal files are kept on one side."
+    return (tuple(names) if any(names) else None), (
+        f"Near-duplicates were not looked for: {len(images):,} photos are more than "
+        f"{MOST_PHOTOS:,}; --group-by keeps photos of one part together.{known}",
     )
 
 

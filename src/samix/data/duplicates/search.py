@@ -49,7 +49,8 @@ class Duplicates:
 
     Attributes:
         groups: Positions of the photos of each group that is used; each matches the first one.
-        large: The same of groups that are too large to be used without being asked for.
+        large: The same of groups that are too large to be used without being asked for: of more
+            than ten photos and 2 % of all, where equal photos count once.
         equal: Positions of photos whose pixels are equal; they are in the groups as well.
         pairs: (M, 2) int64 positions of near-duplicates, the first below the second. Of equal
             photos only the first one is compared.
@@ -82,11 +83,18 @@ class Duplicates:
         return sum(one != other for one, other in numbers)
 
     def names(self) -> tuple[str | None, ...]:
-        """Return the group of each photo for a split; None is a photo that stands for itself."""
+        """Return the group of each photo for a split; None is a photo that stands for itself.
+
+        Equal photos always have one group, also within a group that is too large to be used.
+        """
         names: list[str | None] = [None] * len(self.size)
         for number, group in enumerate(self.groups, start=1):
             for photo in group:
                 names[photo] = f"near-duplicates {number}"
+        for number, group in enumerate(self.equal, start=1):
+            if names[group[0]] is None:  # in a group that is too large, which stays apart but this
+                for photo in group:
+                    names[photo] = f"equal photos {number}"
         return tuple(names)
 
 
@@ -194,9 +202,11 @@ def _with_copies(group: list[int], copies: dict[int, list[int]]) -> list[int]:
 def _sorted_out(groups: Sequence[Sequence[int]], **known: Any) -> Duplicates:
     """Return what was found, with the groups that are too large apart; the largest come first."""
     limit = max(HANDFUL, LARGEST_SHARE * len(known["size"]))
+    first = {photo: same[0] for same in known["equal"] for photo in same}
+    fits = [len({first.get(photo, photo) for photo in group}) <= limit for group in groups]
     return Duplicates(
-        groups=tuple(tuple(group) for group in groups if len(group) <= limit),
-        large=tuple(tuple(group) for group in groups if len(group) > limit),
+        groups=tuple(tuple(group) for group, fit in zip(groups, fits, strict=True) if fit),
+        large=tuple(tuple(group) for group, fit in zip(groups, fits, strict=True) if not fit),
         **known,
     )
 
