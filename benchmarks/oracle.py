@@ -7,10 +7,10 @@ Every policy has the same pipeline (``small_training.py``): the ten-layer ResNet
 learning rate and schedule, and with "+ clean" the same clean images beside its mixes. The oracle is
 told the objects' places (``oracle_policy.py``): 1 on the own object, 0 on the partner's, lam on
 both; the background has the one weight that makes the area lam wherever that is possible; the label
-is lam. "even" always has lam 0.5; "or mixup" mixes as mixup where either photo has no object; "one
-background" takes that of either photo whole, with probability lam, instead of mixing both. Groups
-are lists of cells; a finished cell is a row, and a second run skips it. Everything is judged on
-test photos, "val" is there to choose by.
+is lam. "samix" is the learned mask in the same pipeline. "even" always has lam 0.5; "or mixup"
+mixes as mixup where either photo has no object; "one background" takes that of either photo whole,
+with probability lam, instead of mixing both. Groups are lists of cells; a finished cell is a row,
+and a second run skips it. Everything is judged on test photos, "val" is there to choose by.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ FIRST = ("oracle + clean", "oracle, even + clean")
 DEFECTS = (*FIRST, "oracle or mixup + clean", *CLEAN, "none")
 EVEN = ("oracle, even, one background + clean", "oracle, one background + clean")
 GROUPS: dict[str, tuple[str, tuple[str, ...], int]] = {
-    "four": ("four", (*FIRST, *CLEAN, "none"), 1500),
+    "four": ("four", (*FIRST, *CLEAN, "samix + clean", "samix-p + clean", "none"), 1500),
     "four-background": ("four", EVEN, 1500),
     "four-without": ("four", ("oracle", "oracle, even", *RIVALS), 1500),
     "four-long": ("four", (*FIRST, *CLEAN, "none"), 6000),

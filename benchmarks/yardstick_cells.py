@@ -43,7 +43,7 @@ class Cell:
 GROUPS = (
     "free", "samix", "wall", "long", "controls", "why", "vit", "fast", "cost", "objective", "ideas",
     "guard", "fast-wall", "without-cifar", "catalogue", "catalogue-vit", "frozen", "rivals",
-    "vit-long", "whole", "every", "look",
+    "vit-long", "whole", "every", "look", "clean",
 )  # fmt: skip
 ALPHAS = (1.0, 2.0)
 FREE = ("mixup", "cutmix", "mixup-cutmix")
@@ -151,6 +151,7 @@ def planned(rows: pd.DataFrame, groups: list[str], seeds: int) -> list[Cell]:
         "long": lambda: long_cells(rows, seeds),
         "controls": lambda: control_cells(rows, seeds),
         "why": lambda: why_cells(rows),
+        "clean": lambda: clean_cells(seeds),
         "fast": lambda: [
             Cell(name, policy, seed, LONG, options)
             for seed in range(seeds)
@@ -301,6 +302,19 @@ def control_cells(rows: pd.DataFrame, seeds: int) -> list[Cell]:
         for seed in range(seeds)
         for name, option in extra.items()
         if alpha is not None
+    ]
+
+
+def clean_cells(seeds: int) -> list[Cell]:
+    """Return policies with one pipeline: clean images beside the mixes, and an average."""
+    policies: dict[str, dict[str, Any]] = {
+        "samix": QUICK, "mixup-cutmix": {}, "mixup": {}, "cutmix": {}, "samix-p": {},
+    }  # fmt: skip
+    beside = {"clean_branch": True, "momentum_average": True}
+    return [
+        Cell(f"{policy} + clean", policy, seed, LONG, {**usual_alpha(policy), **options, **beside})
+        for seed in range(seeds)
+        for policy, options in policies.items()
     ]
 
 
