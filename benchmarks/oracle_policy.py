@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Literal
 
 import torch
@@ -10,8 +9,7 @@ from torch import Tensor
 
 from samix import Evidence, MixPlan
 from samix.mixing import draw_lam, draw_uniform
-from samix.policies import Traits
-from samix.policies.policy import plan_with
+from samix.policies import Policy, Traits
 
 Background = Literal["lam", "one"]
 
@@ -52,7 +50,7 @@ def _parts(own: Tensor, partner: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
     return shown, (1 - own) * (1 - partner)
 
 
-class Oracle:
+class Oracle(Policy):
     """Shows both objects whole; the label is lam.
 
     Set :attr:`regions` to those of the batch before each plan.
@@ -66,32 +64,21 @@ class Oracle:
     """
 
     traits = Traits(label="lam", reads_pixels=True)
-    name = "oracle"
 
     def __init__(
         self, *, alpha: float = 1.0, background: Background = "lam", fallback: bool = False
     ) -> None:
+        super().__init__("oracle")
         self.alpha, self.background, self.fallback = alpha, background, fallback
         self.regions: Tensor | None = None
 
-    def plan(
-        self,
-        images: Tensor,
-        *,
-        target: Tensor | None = None,
-        evidence: Evidence | None = None,
-        generator: torch.Generator | None = None,
-        index: Tensor | None = None,
+    def rule(
+        self, images: Tensor, index: Tensor, generator: torch.Generator, evidence: Evidence
     ) -> MixPlan:
         """Plan the mix of a batch whose regions were set."""
-        if self.regions is None or self.regions.shape[0] != len(images):
+        regions = self.regions
+        if regions is None or regions.shape[0] != len(images):
             raise ValueError("regions: expected those of this batch to be set before its plan")
-        rule = partial(self._rule, regions=self.regions)
-        return plan_with(rule, images, p=1.0, generator=generator, index=index)
-
-    def _rule(
-        self, images: Tensor, index: Tensor, generator: torch.Generator, *, regions: Tensor
-    ) -> MixPlan:
         lam = draw_lam(len(images), self.alpha, generator=generator, device=images.device)
         if self.background == "lam":
             mask = oracle_mask(regions, regions[index], lam)

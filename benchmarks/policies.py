@@ -40,7 +40,7 @@ import samix
 from samix.evaluation.cost.settings import PLAIN, create_step
 from samix.evaluation.cost.workload import TrainingStep, Workload
 from samix.evaluation.embeddings import Machine
-from samix.policies import FeaturePolicy, Policy, RecursivePolicy, policy_options
+from samix.policies import Policy, policy_options
 
 CLASSES = 1000
 CHANNELS = 256  # of the features at the tap of a resnet18 at 224 px
@@ -151,14 +151,14 @@ def mixing(name: str, images: Tensor, target: Tensor) -> Callable[[], object]:
     policy = samix.create_policy(name, **channels)
     evidence = evidence_for(policy, images)
     generator = torch.Generator().manual_seed(0)
-    if isinstance(policy, RecursivePolicy):
-        policy.remember(images, torch.nn.functional.one_hot(target, CLASSES).float())
+    if policy.traits.sources == "history":
+        policy.after(images, torch.nn.functional.one_hot(target, CLASSES).float())
     features = torch.rand(len(images), 512, 7, 7)
 
     @torch.no_grad()
     def call() -> tuple[Tensor, Tensor]:
         plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
-        inside = policy.mix_inside(generator) if isinstance(policy, FeaturePolicy) else None
+        inside = policy.mix_inside(generator)
         mixed = samix.blend(images, plan) if inside is None else inside.mix(features, plan)
         return mixed, samix.mix_targets(target, plan, CLASSES)
 

@@ -13,7 +13,6 @@ from torch import Tensor
 import samix
 from oracle_policy import Oracle, oracle_mask
 from samix.mixing import box_mask, constant_mask, cut_box
-from samix.policies import LearnedPolicy, PretrainedPolicy
 from seeing import Masks, Pairs
 from small_objects import Objects, augmented, good_class, shown
 from stepping import batches, learn
@@ -107,13 +106,13 @@ def masks_of(method: samix.SupervisedMethod, pairs: Pairs) -> Masks:
         ValueError: A policy that has no mask for a given pair and lam.
     """
     policy = method.policy
-    if isinstance(policy, LearnedPolicy):
+    if policy.traits.learned:
         if method.average is None or method.tap is None:
             raise ValueError("method: expected a momentum encoder and a tap, got none")
         mixer = policy.mixer.eval()
         features = _in_parts(lambda x: method.average.features(x, method.tap), pairs.images)
         return lambda a, b, lam: mixer(features[a], features[b], lam, pairs.size)
-    if isinstance(policy, PretrainedPolicy):
+    if policy.mixer is not None:
         own = _in_parts(policy.mixer.features, pairs.images)
         return lambda a, b, lam: policy.mixer.mixer(own[a], own[b], lam, pairs.size)
     if isinstance(policy, Oracle):

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from samix.checking import policy_of, stand_in_evidence
 from samix.data import DEMO_CLASSES, DemoOptions, demo_photo
 from samix.mixing import MixPlan, blend, mix_targets, step_generator
-from samix.policies import FeaturePolicy, Policy, RecursivePolicy
+from samix.policies import Policy
 
 SIDE, GAP, LINE = 96, 8, 18  # px
 ROWS, SEED = 3, 3
@@ -29,7 +29,7 @@ def draw_picture(name: str) -> Image.Image:
     if policy.traits.learned:  # a fresh Mixer mixes as mixup does
         policy = policy_of("samix-p")
     photos, target, names = demo_batch()
-    size = FEATURES if isinstance(policy, FeaturePolicy) else SIDE
+    size = FEATURES if policy.traits.seam == "feature" else SIDE
     images = interpolate(photos, (size, size), mode="area")
     mixed, partner, plan, soft = mixes(policy, images, target)
     width = 4 * SIDE + 5 * GAP
@@ -57,18 +57,15 @@ def mixes(policy: Policy, images: Tensor, target: Tensor) -> tuple[Tensor, Tenso
     """Return mixed images, their partners, the plan and the soft targets."""
     generator, classes = step_generator(SEED, 0), len(DEMO_CLASSES)
     others = images
-    if isinstance(policy, RecursivePolicy):
-        policy.remember(images, torch.nn.functional.one_hot(target, classes))
+    if policy.traits.sources == "history":
+        policy.after(images, torch.nn.functional.one_hot(target, classes))
         earlier = policy.plan(images, generator=step_generator(SEED, 1))
         others = blend(images, earlier)
-        policy.remember(others, mix_targets(target, earlier, classes))
+        policy.after(others, mix_targets(target, earlier, classes))
     evidence = stand_in_evidence(images, policy.traits.needs)
     with torch.no_grad():
         plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
-        if isinstance(policy, FeaturePolicy):
-            mixed = policy.mix(images, plan)
-        else:
-            mixed = blend(images, plan)
+        mixed = policy.mix(images, plan)
     return mixed, others[plan.index], plan, mix_targets(target, plan, classes)
 
 

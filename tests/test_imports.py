@@ -22,7 +22,7 @@ ALLOWED = {
     "mixing": set(),
     "networks": {"plain_json"},
     "objectives": set(),
-    "policies": {"mixing", "networks"},
+    "policies": {"mixing", "networks", "objectives"},
     "guard": {"mixing"},
     "checking": {"mixing", "policies", "data", *BASE},
     "methods": {"mixing", "networks", "objectives", "policies", "guard"},

@@ -20,7 +20,6 @@ NAMES = {
     "PretrainedMixer",
     "SelfSupervisedMethod",
     "SelfSupervisedOptions",
-    "StaticPolicy",
     "StepOutput",
     "SupervisedMethod",
     "SupervisedOptions",

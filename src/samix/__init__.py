@@ -51,7 +51,6 @@ if TYPE_CHECKING:
         Evidence,
         LearnedPolicy,
         Policy,
-        StaticPolicy,
         create_policy,
         mix_collate,
     )
@@ -70,7 +69,6 @@ __all__ = [
     "PretrainedMixer",
     "SelfSupervisedMethod",
     "SelfSupervisedOptions",
-    "StaticPolicy",
     "StepOutput",
     "SupervisedMethod",
     "SupervisedOptions",

@@ -10,15 +10,15 @@ from samix.policies import about_policy, policy_options
 def test_every_policy_says_what_it_is_and_where_it_comes_from(name):
     facts = about_policy(name)
     assert facts.name == name
-    assert 3 < len(facts.sentence.split()) < 40
+    assert 3 < len(facts.card.sentence.split()) < 40
     assert set(facts.options) == set(policy_options(name)) - {"channels"}
-    assert "`" not in f"{facts.sentence}{facts.source}{facts.notes}{facts.meaning}"
+    assert "`" not in f"{facts.card.sentence}{facts.card.source}{facts.card.notes}{facts.meaning}"
     if facts.traits.mixes:
         # a paper, or authors, title and place
-        assert facts.paper or len(facts.source.split()) > 8, facts
+        assert facts.paper or len(facts.card.source.split()) > 8, facts
         assert facts.cost != "nothing"
     else:
-        assert facts.source == ""
+        assert facts.card.source == ""
     for option in facts.options:
         if option in facts.meaning:
             assert len(facts.meaning[option].split()) > 3

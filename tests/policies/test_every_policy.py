@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from samix import POLICIES, Evidence, LearnedPolicy, MixPlan, Policy, blend, create_policy
+from samix import POLICIES, Evidence, MixPlan, Policy, create_policy
 from samix.mixing import EarlierBatch, Mosaic, cell_mask, mix_targets
-from samix.policies import FeaturePolicy, RecursivePolicy, policy_options
+from samix.policies import policy_options
 
 NAMES = list(POLICIES)
 CHANNELS = 6
@@ -23,7 +23,7 @@ def make(name: str, **options: object) -> Policy:
         options = {"channels": CHANNELS, **options}
     torch.manual_seed(0)
     policy = create_policy(name, **options)
-    if isinstance(policy, LearnedPolicy):
+    if policy.traits.learned:
         policy.mixer.value[-1].weight.data.mul_(4.0)
     return policy
 
@@ -45,9 +45,9 @@ def evidence_for(policy: Policy, batch: int, size: tuple[int, int] = (8, 8)) -> 
 
 
 def plan_of(policy: Policy, images: Tensor, seed: int = 0) -> MixPlan:
-    if isinstance(policy, RecursivePolicy):  # what it mixed before: images 100, 101 and so on
+    if policy.traits.sources == "history":  # what it mixed before: images 100, 101 and so on
         past = torch.arange(100.0, 100 + len(images)).view(-1, 1, 1, 1).expand_as(images)
-        policy.remember(past, torch.eye(len(images)).flip(0))
+        policy.after(past, torch.eye(len(images)).flip(0))
     return policy.plan(
         images,
         target=torch.arange(len(images)),
@@ -58,7 +58,7 @@ def plan_of(policy: Policy, images: Tensor, seed: int = 0) -> MixPlan:
 
 def mixed_by(policy: Policy, images: Tensor, plan: MixPlan) -> Tensor:
     """The mix; of a policy inside the network the images stand for what comes out of a stage."""
-    return policy.mix(images, plan) if isinstance(policy, FeaturePolicy) else blend(images, plan)
+    return policy.mix(images, plan)
 
 
 def without(test: str, names: list[str] = NAMES) -> list[str]:
@@ -151,7 +151,7 @@ def test_pair_locality_a_plan_is_that_of_the_pair_alone(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if make(name).traits.learned])
 def test_pair_locality_a_mask_is_that_of_the_pair_alone(name: str) -> None:
     policy, images = make(name), torch.rand(6, 3, 8, 8)
-    assert isinstance(policy, LearnedPolicy)
+    assert policy.traits.learned
     plan, features = plan_of(policy, images), evidence_for(policy, 6).features
     assert features is not None
     for i in range(6):
@@ -230,7 +230,7 @@ def test_lam_1_is_the_identity(name: str) -> None:
     whole = (plan.mask == 1).flatten(1).all(1)
     kept = whole if policy.traits.label == "content" else plan.weight == 1
     assert torch.equal(mixed_by(policy, images, plan)[kept], images[kept])
-    if isinstance(policy, LearnedPolicy):
+    if policy.traits.learned:
         features = torch.randn(2, CHANNELS, 4, 4)
         mask = policy.mixer(features, features.flip(0), torch.ones(2), (8, 8))
         assert torch.equal(mask, torch.ones_like(mask))

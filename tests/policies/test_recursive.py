@@ -38,7 +38,7 @@ def test_the_first_batch_is_not_mixed() -> None:
 def test_an_earlier_mix_is_pasted_whole_and_small_with_its_label() -> None:
     policy, past, images = policy_of(), torch.rand(3, 3, 32, 32), torch.rand(4, 3, 32, 32)
     labels = torch.rand(3, 5).softmax(1)
-    policy.remember(past, labels)
+    policy.after(past, labels)
     plan = policy.plan(images, generator=generator(3))
     mixed, soft = blend(images, plan), mix_targets(torch.arange(4), plan, 5)
     assert (plan.index < 3).all()
@@ -58,7 +58,7 @@ def test_an_earlier_mix_is_pasted_whole_and_small_with_its_label() -> None:
 
 def test_no_more_is_covered_than_may_be() -> None:
     policy, images = policy_of(reach=0.3), torch.rand(300, 1, 32, 32)
-    policy.remember(images, torch.ones(300, 1))
+    policy.after(images, torch.ones(300, 1))
     covered = 1 - policy.plan(images).area
     assert covered.max() <= 0.3
     assert covered.mean() > 0.08
@@ -93,13 +93,13 @@ def test_what_is_remembered_is_part_of_the_state() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     policy = policy_of()
-    policy.remember(torch.rand(2, 3, 8, 8), torch.rand(2, 4))
+    policy.after(torch.rand(2, 3, 8, 8), torch.rand(2, 4))
     with pytest.raises(ValueError, match=r"images: expected \(3, 8, 8\) as in the batch before"):
         policy.plan(torch.rand(2, 3, 9, 9))
     policy.forget()
     policy.plan(torch.rand(2, 3, 9, 9))
     with pytest.raises(ValueError, match=r"soft_target: expected \(2,K\)"):
-        policy.remember(torch.rand(2, 3, 8, 8), torch.rand(2))
+        policy.after(torch.rand(2, 3, 8, 8), torch.rand(2))
     with pytest.raises(ValueError, match="reach: expected a number above 0"):
         policy_of(reach=0.0)
     with pytest.raises(ValueError, match="policy: 'recursivemix' mixes with the batch before"):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from samix.errors import InputError
 from samix.mixing import PAIRINGS, Evidence, MixPlan, blend, mix_targets, spectral_residual
-from samix.policies import MixCollate, Policy, RecursivePolicy, create_policy, policy_options
+from samix.policies import MixCollate, Policy, create_policy, policy_options
 
 Source = Literal["torch", "numpy", "random"]
 SOURCES: tuple[Source, ...] = ("torch", "numpy", "random")
@@ -188,15 +188,14 @@ def policy_of(name: str, **options: Any) -> Policy:
 def _policy_subject(policy: Policy, num_classes: int) -> Subject:
     policy, needs = _copied(policy), policy.traits.needs
     # a policy that mixes inside the network takes the photos as its features
-    apply: Callable[[Tensor, MixPlan], Tensor] = getattr(policy, "mix", blend)
-    if isinstance(policy, RecursivePolicy):
-        apply = _blend_with_itself
+    history = policy.traits.sources == "history"
+    apply = _blend_with_itself if history else policy.mix
 
     def plan(images: Tensor, target: Tensor, generator: torch.Generator) -> MixPlan:
         evidence = stand_in_evidence(images, needs)
-        if isinstance(policy, RecursivePolicy):  # the batch itself stands for the one before
+        if history:  # the batch itself stands for the one before
             rows = target if target.ndim == 2 else F.one_hot(target, num_classes)
-            policy.remember(images, rows)
+            policy.after(images, rows)
         with torch.no_grad():
             return policy.plan(images, target=target, evidence=evidence, generator=generator)
 
@@ -213,9 +212,9 @@ def _policy_subject(policy: Policy, num_classes: int) -> Subject:
             f"the policy needs {' and '.join(needs)} of a network; a stand-in made of the pixels "
             "was given here."
         )
-    if apply is _blend_with_itself:
+    if history:
         notes.append("the policy mixes with the batch before; the batch itself stood for it here.")
-    elif apply is not blend:
+    elif policy.traits.seam == "feature":
         notes.append("the policy mixes features inside a network; photos of 8 px stood for them.")
     return Subject(
         name=f"policy {policy.name}",

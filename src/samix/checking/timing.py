@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from samix.mixing import blend
-from samix.policies import Policy, RecursivePolicy
+from samix.policies import Policy
 
 from .subject import stand_in_evidence, stand_in_features
 
@@ -54,15 +53,14 @@ def mix_time(
         images = stand_in_features(images)
     evidence = stand_in_evidence(images, policy.traits.needs)
     target = torch.arange(len(images))
-    if isinstance(policy, RecursivePolicy):
-        policy.remember(images, torch.eye(len(images)))
-    apply: Callable[..., Tensor] = getattr(policy, "mix", blend)
+    if policy.traits.sources == "history":
+        policy.after(images, torch.eye(len(images)))
 
     def step() -> None:
         with torch.no_grad():
             generator = torch.Generator().manual_seed(0)
             plan = policy.plan(images, target=target, evidence=evidence, generator=generator)
-            apply(images, plan)
+            policy.mix(images, plan)
 
     taken = _median(step, repeats, most, clock)
     return MixTime(taken, taken / max(_median(images.clone, 5 * repeats, most, clock), 1e-9))

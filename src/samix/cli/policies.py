@@ -51,9 +51,9 @@ def run_policies(chosen: argparse.Namespace) -> int:
 
 
 def _print_policy(facts: PolicyFacts, measured: bool) -> None:
-    lines = [facts.sentence, options_line(facts)]
-    if facts.source:
-        lines.append(f"source: {facts.source}")
+    lines = [facts.card.sentence, options_line(facts)]
+    if facts.card.source:
+        lines.append(f"source: {facts.card.source}")
     lines += [f"needs: {facts.needs}", f"cost: {facts.cost}"]
     if measured and facts.traits.mixes:
         lines[-1] += f"; {_measured(facts)}"

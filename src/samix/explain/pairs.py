@@ -25,9 +25,7 @@ from samix.mixing import (
     step_generator,
 )
 from samix.mixing.draws import given_lam
-from samix.policies import LearnedPolicy, Policy, PretrainedPolicy, StaticPolicy
-from samix.policies.informed import InformedPolicy
-from samix.policies.saliency import SaliencyPolicy
+from samix.policies import Policy
 from samix.policies.static import resizemix_plan
 
 from .results import Mix
@@ -61,7 +59,7 @@ def plan_pairs(
     """
     policy, device = subject.policy, originals.device
     lam = lam.to(device, torch.float32)
-    if isinstance(policy, LearnedPolicy | PretrainedPolicy):
+    if policy.mixer is not None:
         mask = _masks(subject, originals, partners, lam)
         plan = MixPlan(lam, torch.arange(len(lam), device=device), mask, lam)
     else:
@@ -91,10 +89,10 @@ def _masks(subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor) -
     """Return the (B,1,H,W) masks of a Mixer."""
     size = (originals.shape[2], originals.shape[3])
     policy = subject.policy
-    if isinstance(policy, PretrainedPolicy):
+    if not policy.traits.learned:
         return cast("Tensor", policy.mixer(originals, partners, lam))
     first, second = (subject.evidence(images).features for images in (originals, partners))
-    return cast("Tensor", cast("LearnedPolicy", policy).mixer(first, second, lam, size))
+    return cast("Tensor", policy.mixer(first, second, lam, size))
 
 
 def _by_rule(
@@ -143,9 +141,7 @@ def _drawn(
     generators: Sequence[torch.Generator],
 ) -> MixPlan:
     """Return what the policy itself draws for each pair when it is given lam."""
-    count, policy = len(lam), subject.policy
-    if isinstance(policy, StaticPolicy | SaliencyPolicy | InformedPolicy):
-        policy = replace(policy, p=1.0)
+    count, policy = len(lam), subject.policy.always()
     images = torch.cat([originals, partners])
     known = subject.evidence(images)
     other = torch.tensor([1, 0], device=images.device)
@@ -192,9 +188,7 @@ def _boxed(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
 
 def _either(policy: Policy) -> Callable[[Tensor, Tensor, Tensor], MixPlan]:
     """Return the rule that takes a box for some pairs and mixup for the others."""
-    switch = 0.5
-    if isinstance(policy, StaticPolicy):
-        switch = getattr(policy.rule, "keywords", {}).get("switch", switch)
+    switch = getattr(policy.rule, "keywords", {}).get("switch", 0.5)
 
     def rule(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
         cut, mix = _boxed(images, lam, places), _constant(images, lam, places)

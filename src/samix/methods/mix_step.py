@@ -40,7 +40,7 @@ from samix.networks import (
     stage_module,
     watched_attention,
 )
-from samix.policies import FeaturePolicy, Policy, RecursivePolicy
+from samix.policies import Policy
 
 from .step import scaled
 
@@ -379,7 +379,7 @@ def mixed_logits(
     """
     if not policy.traits.mixes:
         return run.logits(images)
-    inside = policy.mix_inside(generator) if isinstance(policy, FeaturePolicy) else None
+    inside = policy.mix_inside(generator)
     if inside is not None:
         stage, mix_features = inside
 
@@ -391,8 +391,8 @@ def mixed_logits(
             return run.logits(images)
     mixed = blend(images, plan)
     logits = run.logits(mixed)
-    if isinstance(policy, RecursivePolicy):
-        policy.remember(mixed, mix_targets(target, plan, logits.shape[1]))
+    if policy.traits.sources == "history":
+        policy.after(mixed, mix_targets(target, plan, logits.shape[1]))
     return logits
 
 
@@ -422,7 +422,6 @@ def check_seam(encoder: nn.Module, policy: Policy) -> None:
     """Raise a ValueError where a policy mixes or reads what the encoder does not have."""
     if "attention" in policy.traits.needs:
         last_attention(encoder)
-    if isinstance(policy, FeaturePolicy):
-        for stage in policy.stages:
-            if stage is not None:
-                stage_module(encoder, stage)
+    for stage in policy.stages:
+        if stage is not None:
+            stage_module(encoder, stage)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.mixing import (
@@ -25,76 +24,21 @@ from samix.objectives import (
     area_lam_correlation,
     area_loss,
     attention_entropy,
-    eta_balanced_loss,
     exchange_correlation,
     global_loss,
     local_loss,
     partner_change,
     within_mask_deviation,
 )
-from samix.policies import Evidence, LearnedPolicy, Policy, pair_features
+from samix.policies import Evidence, Policy, pair_features
 
 _GRADIENT_SCALE = 1024.0
-_ADVERSARY = 0.3  # weight of the harder mix against its likeness with the sources
-
-
-def learns(policy: Policy) -> bool:
-    """Say whether a policy has parameters that are to be trained."""
-    if not isinstance(policy, LearnedPolicy):
-        return False
-    return any(parameter.requires_grad for parameter in policy.parameters())
 
 
 def untouched(policy: Policy) -> Tensor:
     """Return a loss of 0 that has a gradient of 0 for every parameter that is to be trained."""
-    if not isinstance(policy, LearnedPolicy):
-        raise TypeError(f"policy: expected one that learns, got {policy.name!r}")
     trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
     return (nn.utils.parameters_to_vector(trained) * 0.0).sum()
-
-
-def mixer_objective(
-    policy: Policy,
-    candidates: Candidates,
-    lam: Tensor,
-    eta: float,
-    likeness: Tensor | None = None,
-) -> Tensor:
-    """Return the loss that a Mixer's mix gives to it, by the objective of its policy.
-
-    Args:
-        policy: With a Mixer.
-        candidates: What the mix is compared with, by the momentum encoder.
-        lam: (B,) weight of the original in [0, 1].
-        eta: Weight of the global term beside the local one.
-        likeness: Scalar, how like the sources the mix is; given where it is the adversary's turn.
-    """
-    objective = policy.objective if isinstance(policy, LearnedPolicy) else "balanced"
-    if objective == "balanced":
-        return eta_balanced_loss(*candidates, lam, eta)
-    loss = global_loss(*candidates, lam)
-    if likeness is None:
-        return loss
-    return -_ADVERSARY * loss - (1.0 - _ADVERSARY) * likeness
-
-
-def mix_likeness(mixed: Tensor, clean: Tensor, index: Tensor, lam: Tensor) -> Tensor:
-    """Return how like its sources a mix is: ``mean_i lam cos(z, z_a) + (1 - lam) cos(z, z_b)``.
-
-    Source: Adversarial AutoMixup, arXiv 2312.11954.
-
-    Args:
-        mixed: (B,K) logits of the mixes.
-        clean: (B,K) logits of the unmixed images.
-        index: (B,) int64, partner of each sample.
-        lam: (B,) in [0, 1].
-
-    Returns:
-        Scalar in [-1, 1].
-    """
-    own = F.cosine_similarity(mixed.float(), clean.float(), dim=1)
-    other = F.cosine_similarity(mixed.float(), clean[index].float(), dim=1)
-    return (lam * own + (1.0 - lam) * other).mean()
 
 
 def check_mixer_numbers(eta: float, area_weight: float, area_margin: float) -> None:
@@ -166,7 +110,7 @@ def mask_terms(plan: MixPlan) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def signs_of_life(
-    policy: LearnedPolicy,
+    policy: Policy,
     images: Tensor,
     evidence: Evidence,
     *,
@@ -183,7 +127,7 @@ def signs_of_life(
     mixup.
 
     Args:
-        policy: The learned policy.
+        policy: One that learns.
         images: (B,3,H,W), normalised.
         evidence: With the features of the images.
         judge: From mixed images (B,3,H,W) and index (B,) to what they are compared with.

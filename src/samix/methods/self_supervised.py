@@ -26,7 +26,7 @@ from samix.networks import (
     unit,
 )
 from samix.objectives import Candidates, cluster_candidates
-from samix.policies import Evidence, LearnedPolicy, Policy
+from samix.policies import Evidence, Policy
 
 from .clean import find_clean
 from .contrast import (
@@ -42,7 +42,7 @@ from .contrast import (
     mixed_loss,
 )
 from .mix_step import asks_average, check_guard, plan_view, reads_features
-from .mixer_step import learns, mixer_objective, plan_loss, signs_of_life, untouched
+from .mixer_step import plan_loss, signs_of_life, untouched
 from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
 from .step import StepCounter, StepOutput, check_views, find_cost, parameter_groups, scaled
@@ -206,10 +206,9 @@ class SelfSupervisedMethod(nn.Module):
             mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
         """
         trained = nn.ModuleList([self.network, *([self.predictor] if self.predictor else [])])
-        mixer = self.policy if isinstance(self.policy, nn.Module) else None
         return parameter_groups(
             trained,
-            mixer,
+            self.policy,
             lr=lr,
             weight_decay=weight_decay,
             mixer_lr=mixer_lr,
@@ -293,7 +292,7 @@ class SelfSupervisedMethod(nn.Module):
         Args:
             views: Two views, (B,3,H,W) each, normalised.
         """
-        if not isinstance(self.policy, LearnedPolicy):
+        if not self.policy.traits.learned:
             return {}
         query, key = self._look(*check_views(views))
         keys = self._momentum_keys(query, key, gather=False)
@@ -383,7 +382,7 @@ class SelfSupervisedMethod(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options = self.options
-        if not learns(self.policy):
+        if not self.policy.learns:
             return query.images.new_zeros(()), {}
         if keys is None or self.cost.mixer_turn(self.counter.steps - 1) is None:
             return untouched(self.policy), {}
@@ -400,7 +399,7 @@ class SelfSupervisedMethod(nn.Module):
             shown = replace(plan, mask=mask)
             mixed = blend(query.images, shown, partner_images=self._partner_images(key))
             judged_by = self._judge(mixed, keys, plan.index)
-            return mixer_objective(self.policy, judged_by, plan.lam, eta)
+            return self.policy.mixer_loss(judged_by, plan.lam, eta)
 
         return plan_loss(plan, loss_of, options.area_weight, options.area_margin)
 

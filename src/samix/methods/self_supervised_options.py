@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from samix.networks import Clusters, KeyQueue, Tap
-from samix.policies import LearnedPolicy, Policy
+from samix.policies import Policy
 
 from .clean import CleanBranch, CleanLike, check_clean, find_clean
 from .contrast import Contrast
@@ -90,7 +90,7 @@ def check_fit(
             f"policy: expected one that mixes pairs of images and asks no classifier with method "
             f"{contrast.name!r}, got {policy.name!r}; use it in method 'supervised'"
         )
-    if isinstance(policy, LearnedPolicy) and (
+    if policy.traits.learned and (
         policy.objective == "adversarial"
         or (policy.objective == "global" and contrast.negatives is None)
     ):
@@ -104,7 +104,7 @@ def check_fit(
                 f"policy: expected one that needs no {need} with method {contrast.name!r}, got "
                 f"{policy.name!r}; use it in method 'supervised'"
             )
-    if isinstance(policy, LearnedPolicy) and tap and policy.mixer.channels != tap.channels:
+    if policy.traits.learned and tap and policy.mixer.channels != tap.channels:
         raise ValueError(
             f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
             f"one for {policy.mixer.channels}"

@@ -36,8 +36,8 @@ from samix.networks import (
     update_average,
     watched_embedding,
 )
-from samix.objectives import class_candidates, decoupled_loss, soft_cross_entropy
-from samix.policies import Evidence, LearnedPolicy, Policy
+from samix.objectives import class_candidates, decoupled_loss, mix_likeness, soft_cross_entropy
+from samix.policies import Evidence, Policy
 
 from .clean import CleanLike, check_clean, find_clean
 from .mix_step import (
@@ -58,9 +58,6 @@ from .mix_step import (
 )
 from .mixer_step import (
     check_mixer_numbers,
-    learns,
-    mix_likeness,
-    mixer_objective,
     plan_loss,
     signs_of_life,
     untouched,
@@ -358,11 +355,10 @@ class SupervisedMethod(nn.Module):
             mixer_lr: Learning rate of the Mixer; None takes ``lr``.
             mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
         """
-        mixer = self.policy if isinstance(self.policy, nn.Module) else None
         heads = [] if self.clean_head is None else [self.clean_head]
         return parameter_groups(
             nn.ModuleList([self.encoder, *heads]),
-            mixer,
+            self.policy,
             lr=lr,
             weight_decay=weight_decay,
             mixer_lr=mixer_lr,
@@ -429,7 +425,7 @@ class SupervisedMethod(nn.Module):
             target: (B,) int64 classes.
         """
         average = self.average
-        if not isinstance(self.policy, LearnedPolicy) or average is None:
+        if not self.policy.traits.learned or average is None:
             return {}
         return signs_of_life(
             self.policy,
@@ -455,7 +451,7 @@ class SupervisedMethod(nn.Module):
         """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
         options, average = self.options, self.average
         turn = self.cost.mixer_turn(self.counter.steps - 1)
-        if average is None or turn is None or not learns(self.policy):
+        if average is None or turn is None or not self.policy.learns:
             return self._idle_mixer(images), {}
         part = self.cost.mixer_part(len(images))
         images, target, evidence = images[:part], target[:part], evidence.head(part)
@@ -468,20 +464,18 @@ class SupervisedMethod(nn.Module):
             check_classes(target, logits.shape[1])
             candidates = class_candidates(logits, target, plan.index)
             like = None if clean is None else mix_likeness(logits, clean, plan.index, plan.lam)
-            return mixer_objective(self.policy, candidates, plan.lam, options.eta, like)
+            return self.policy.mixer_loss(candidates, plan.lam, options.eta, like)
 
         return plan_loss(plan, loss_of, options.area_weight, options.area_margin)
 
     def _idle_mixer(self, images: Tensor) -> Tensor:
         """Return a loss of 0, with the gradient of 0 that distributed training waits for."""
-        return untouched(self.policy) if learns(self.policy) else images.new_zeros(())
+        return untouched(self.policy) if self.policy.learns else images.new_zeros(())
 
     @torch.no_grad()
     def _clean_logits(self, images: Tensor, turn: int) -> Tensor | None:
         """Return what the momentum encoder says of unmixed images where an adversary's turn is."""
-        policy = self.policy
-        adversarial = isinstance(policy, LearnedPolicy) and policy.objective == "adversarial"
-        if not adversarial or self.average is None or turn % 2 == 0:
+        if self.average is None or not self.policy.wants_likeness(turn):
             return None
         logits: Tensor = self.average(images)
         return logits
@@ -513,7 +507,7 @@ class SupervisedMethod(nn.Module):
 
 def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> None:
     """Raise a ValueError where policy, tap and options do not go together."""
-    if isinstance(policy, LearnedPolicy) and tap and policy.mixer.channels != tap.channels:
+    if policy.traits.learned and tap and policy.mixer.channels != tap.channels:
         raise ValueError(
             f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
             f"one for {policy.mixer.channels}"

@@ -18,7 +18,14 @@ from .mask import (
     partner_change,
     within_mask_deviation,
 )
-from .mixup import decoupled_loss, eta_balanced_loss, global_loss, local_loss, soft_cross_entropy
+from .mixup import (
+    decoupled_loss,
+    eta_balanced_loss,
+    global_loss,
+    local_loss,
+    mix_likeness,
+    soft_cross_entropy,
+)
 
 __all__ = [
     "Candidates",
@@ -34,6 +41,7 @@ __all__ = [
     "global_loss",
     "hard_negatives",
     "local_loss",
+    "mix_likeness",
     "mixed_regression",
     "nt_xent",
     "pair_candidates",

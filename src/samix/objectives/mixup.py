@@ -125,3 +125,22 @@ def decoupled_loss(logits: Tensor, original: Tensor, partner: Tensor, weight: Te
     second = F.cross_entropy(without_original, partner, reduction="none")
     nothing = (original == partner) | (weight <= 0.0) | (weight >= 1.0)
     return torch.where(nothing, torch.zeros_like(first), first + second).mean()
+
+
+def mix_likeness(mixed: Tensor, clean: Tensor, index: Tensor, lam: Tensor) -> Tensor:
+    """Return how like its sources a mix is: ``mean_i lam cos(z, z_a) + (1 - lam) cos(z, z_b)``.
+
+    Source: Adversarial AutoMixup, arXiv 2312.11954.
+
+    Args:
+        mixed: (B,K) logits of the mixes.
+        clean: (B,K) logits of the unmixed images.
+        index: (B,) int64, partner of each sample.
+        lam: (B,) in [0, 1].
+
+    Returns:
+        Scalar in [-1, 1].
+    """
+    own = F.cosine_similarity(mixed.float(), clean.float(), dim=1)
+    other = F.cosine_similarity(mixed.float(), clean[index].float(), dim=1)
+    return (lam * own + (1.0 - lam) * other).mean()

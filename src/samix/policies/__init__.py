@@ -2,24 +2,30 @@
 
 from samix.mixing import Evidence
 
-from .about import PolicyFacts, about_policy
 from .collate import BatchMix, MixCollate, mix_collate
 from .feature import FeaturePolicy
-from .informed import InformedPolicy
-from .learned import MIXER_OPTIONS, LearnedPolicy, PretrainedPolicy, pair_features
-from .policy import Policy, StaticPolicy, Traits
+from .learned import MIXER_OPTIONS, LearnedPolicy, PretrainedPolicy
+from .policy import Card, Inside, Policy, Traits, pair_features, register
 from .puzzle import PuzzleEnergy
 from .recursive import RecursivePolicy
-from .registry import POLICIES, check_options, create_policy, nearest, policy_options
-from .saliency import SaliencyPolicy
+from .registry import (
+    POLICIES,
+    PolicyFacts,
+    about_policy,
+    check_options,
+    create_policy,
+    nearest,
+    policy_options,
+)
 
 __all__ = [
     "MIXER_OPTIONS",
     "POLICIES",
     "BatchMix",
+    "Card",
     "Evidence",
     "FeaturePolicy",
-    "InformedPolicy",
+    "Inside",
     "LearnedPolicy",
     "MixCollate",
     "Policy",
@@ -27,8 +33,6 @@ __all__ = [
     "PretrainedPolicy",
     "PuzzleEnergy",
     "RecursivePolicy",
-    "SaliencyPolicy",
-    "StaticPolicy",
     "Traits",
     "about_policy",
     "check_options",
@@ -37,4 +41,5 @@ __all__ = [
     "nearest",
     "pair_features",
     "policy_options",
+    "register",
 ]

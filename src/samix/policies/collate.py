@@ -147,7 +147,7 @@ def mix_collate(
         raise ValueError(
             f"policy: {policy.name!r} mixes with the batch before, which must be remembered after "
             "each batch; use it inside a method (samix.create_method), or call policy.plan, "
-            "samix.blend, samix.mix_targets and policy.remember"
+            "samix.blend, samix.mix_targets and policy.after"
         )
     if policy.traits.label == "attention":
         raise ValueError(

@@ -22,8 +22,7 @@ from samix.mixing import (
     unordered_places,
 )
 
-from .informed import InformedPolicy
-from .policy import Traits, check_alpha, check_number
+from .policy import Card, Policy, Traits, check_alpha, check_number, register
 from .static import check_cells
 
 _PART = 20  # images that are mixed among themselves
@@ -54,15 +53,7 @@ def comixup_plan(
     z_j]`` over neighbours, plus ``2 gamma / n c_z`` for images that the other mosaics show in c
     cells, where c is above ``threshold`` n; three rounds. s is the saliency of the n cells, by the
     length of the loss's gradient, and a is drawn from a Dirichlet distribution. The label uses the
-    area. Source: Co-Mixup, arXiv 2102.03065, by its public code; of the paper's text only the
-    abstract was at hand. Deviations: energy by mean field and descent
-    (:func:`samix.mixing.lowest_energy`), where the code has graph cuts of a C library; a cell shows
-    one image, where the code may show the mean of two; the code's penalty by likeness of inputs
-    (its omega is 0.001) and its repair of equal mosaics are left out; three rounds over the mosaics
-    where the code has four; the gradient is that of the momentum encoder; each mosaic is given to
-    the image that it shows most of those that are left. The code also trains on the clean images,
-    which here is a choice of the method (``clean_branch``), off by default, and names an alpha
-    below 2 for doing without.
+    area.
     """
     device, batch = images.device, len(images)
     grid = min(cells, images.shape[2]), min(cells, images.shape[3])
@@ -161,18 +152,35 @@ def _dirichlet(parts: int, size: int, alpha: float, generator: torch.Generator) 
     return (gammas / gammas.sum(1, keepdim=True)).float()
 
 
-def comixup(
-    alpha: float = 2.0, cells: int = 4, threshold: float = 0.83, p: float = 1.0
-) -> InformedPolicy:
-    """Co-Mixup: mosaics of many images that show what is salient and are unlike each other.
-
-    Args:
-        alpha: Parameters of the Dirichlet distribution, above 0.
-        cells: Cells of a mosaic along a side.
-        threshold: Share of a whole image, above 0, from which on it costs to show an image that
-            other mosaics show; the larger, the more of the same is shown.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+@register(
+    "co-mixup",
+    Card(
+        "Co-Mixup: mosaics of many images that show what is salient and are unlike each other.",
+        source=(
+            "Co-Mixup, arXiv 2102.03065, by its public code; of the paper's text only the abstract "
+            "was at hand"
+        ),
+        notes=(
+            "Deviations: energy by mean field and descent (samix.mixing.lowest_energy), where the "
+            "code has graph cuts of a C library; a cell shows one image, where the code may show "
+            "the mean of two; the code's penalty by likeness of inputs (its omega is 0.001) and "
+            "its repair of equal mosaics are left out; three rounds over the mosaics where the "
+            "code has four; the gradient is that of the momentum encoder; each mosaic is given to "
+            "the image that it shows most of those that are left. The code also trains on the "
+            "clean images, which here is a choice of the method (clean_branch), off by default, "
+            "and names an alpha below 2 for doing without."
+        ),
+        options={
+            "alpha": "Parameters of the Dirichlet distribution, above 0.",
+            "cells": "Cells of a mosaic along a side.",
+            "threshold": (
+                "Share of a whole image, above 0, from which on it costs to show an image that "
+                "other mosaics show; the larger, the more of the same is shown."
+            ),
+        },
+    ),
+)
+def comixup(alpha: float = 2.0, cells: int = 4, threshold: float = 0.83, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     check_cells(cells)
     check_number(threshold, "threshold")
@@ -186,4 +194,4 @@ def comixup(
         relabel=False,
         excused={"test_the_partners_are_a_permutation": _NOT_PAIRS},
     )
-    return InformedPolicy("co-mixup", rule, traits, p)
+    return Policy("co-mixup", rule, traits, p=p)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from samix.mixing import (
-    Evidence,
     MixPlan,
     aligned,
     alignment,
@@ -19,50 +16,46 @@ from samix.mixing import (
     draw_lam,
 )
 
-from .policy import Traits, check_alpha, check_number, check_probability, plan_with
+from .policy import (
+    Card,
+    Inside,
+    Policy,
+    Traits,
+    check_alpha,
+    check_number,
+    register,
+)
 
 _STEPS = 30  # of both sides; more change the mixture by less than its rounding
 
-FeatureRule = Callable[[Tensor, MixPlan], Tensor]
-"""From features (B,...) and a plan to mixed features of the same shape."""
 
-
-class Inside(NamedTuple):
-    """A mix inside the network.
-
-    Attributes:
-        stage: Whose output is mixed: an index into timm's ``feature_info``, negative from the end.
-        mix: From features (B,...) and a plan to mixed features of the same shape.
-    """
-
-    stage: int
-    mix: FeatureRule
-
-
-@dataclass(frozen=True)
-class FeaturePolicy:
+class FeaturePolicy(Policy):
     """A policy that mixes what comes out of a stage of the network.
 
-    Attributes:
+    Args:
         name: Name in :data:`samix.POLICIES`.
-        mix: Mixes the features by a plan; the images are mixed as by mixup.
-        traits: What the policy is.
+        mix: From features (B,...) and a plan to mixed features of the same shape; images are mixed
+            as by mixup.
         alpha: Parameter of Beta(alpha, alpha), above 0.
         stages: Where a batch may be mixed, one of them each time: indices into timm's
             ``feature_info``, negative from the end; None are the images.
         p: Probability that a sample is mixed, in [0, 1].
     """
 
-    name: str
-    mix: FeatureRule
-    traits: Traits
-    alpha: float
-    stages: tuple[int | None, ...]
-    p: float = 1.0
+    traits = Traits(seam="feature", relabel=False)
 
-    def __post_init__(self) -> None:
-        check_probability(self.p)
-        check_alpha(self.alpha)
+    def __init__(
+        self,
+        name: str,
+        mix: Callable[[Tensor, MixPlan], Tensor],
+        alpha: float,
+        stages: Sequence[int | None],
+        *,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__(name, partial(feature_plan, alpha=alpha), p=p)
+        check_alpha(alpha)
+        self._mix, self.stages = mix, tuple(stages)
         known = [stage is None or type(stage) is int for stage in self.stages]
         if not known or not all(known):
             raise ValueError(
@@ -70,37 +63,19 @@ class FeaturePolicy:
                 f"{self.stages}"
             )
 
-    @torch.no_grad()
-    def plan(
-        self,
-        images: Tensor,
-        *,
-        target: Tensor | None = None,
-        evidence: Evidence | None = None,
-        generator: torch.Generator | None = None,
-        index: Tensor | None = None,
-    ) -> MixPlan:
-        """Plan the mix of a batch; see :meth:`Policy.plan`."""
-        return plan_with(
-            partial(feature_plan, alpha=self.alpha),
-            images,
-            p=self.p,
-            generator=generator,
-            index=index,
-        )
+    def mix(self, images: Tensor, plan: MixPlan) -> Tensor:
+        """Return the mix of features of any shape (B,...)."""
+        return self._mix(images, plan)
 
     def mix_inside(self, generator: torch.Generator) -> Inside | None:
         """Draw where the batch is mixed: one place for all, since a network is left at one place.
 
         Args:
             generator: Source of randomness, on the CPU.
-
-        Returns:
-            The stage and how its features are mixed; None where the images are mixed.
         """
         chosen = int(torch.randint(len(self.stages), (), generator=generator))
         stage = self.stages[chosen]
-        return None if stage is None else Inside(stage, self.mix)
+        return None if stage is None else Inside(stage, self._mix)
 
 
 def feature_plan(
@@ -113,9 +88,6 @@ def feature_plan(
 
 def mix_features(features: Tensor, plan: MixPlan) -> Tensor:
     """Mix features as mixup mixes images: ``lam h + (1 - lam) h[index]``.
-
-    Source: manifold mixup, arXiv 1806.05236, equation 2. Deviation: lam per sample, where the paper
-    draws one for the batch.
 
     Args:
         features: (B,...) of any shape.
@@ -132,11 +104,7 @@ def mix_aligned(features: Tensor, plan: MixPlan, *, eps: float, steps: int) -> T
     """Mix feature maps after one of them was aligned with the other; images as mixup does.
 
     ``lam A + (1 - lam) A' R^T``, or ``lam A R + (1 - lam) A'``, with the map A (C,N) of the
-    original, A' of the partner, and R = N P the transport between their places. Source: AlignMixup,
-    arXiv 2103.15375, by its public code; of the paper's text only the abstract was at hand.
-    Deviations: lam per sample; which image keeps its layout follows from which comes first in the
-    batch, where the code tosses a coin for the batch; the rows of R are divided by their sum; the
-    number of updates is fixed, so that no device is waited for.
+    original, A' of the partner, and R = N P the transport between their places.
 
     Args:
         features: (B,C,h,w).
@@ -171,39 +139,60 @@ def _moved(features: Tensor, transport: Tensor) -> Tensor:
     return aligned(features, transport).to(features.dtype)
 
 
+@register(
+    "manifold-mixup",
+    Card(
+        (
+            "Manifold mixup: mixup of the images, or of what comes out of a random stage of the "
+            "network."
+        ),
+        source="manifold mixup, arXiv 1806.05236, equation 2",
+        notes="Deviation: lam per sample, where the paper draws one for the batch.",
+        options={
+            "stages": (
+                "Where to mix, one of them for each batch: indices into timm's feature_info, "
+                "negative from the end; None are the images. (None, 1, 2) is the paper's for "
+                "ResNets."
+            ),
+        },
+    ),
+)
 def manifold_mixup(
     alpha: float = 2.0, stages: Sequence[int | None] = (None, 1, 2), p: float = 1.0
 ) -> FeaturePolicy:
-    """Manifold mixup: mixup of the images, or of what comes out of a random stage of the network.
-
-    Args:
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        stages: Where to mix, one of them for each batch: indices into timm's ``feature_info``,
-            negative from the end; None are the images. (None, 1, 2) is the paper's for ResNets.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
-    traits = Traits(seam="feature", relabel=False)
-    return FeaturePolicy("manifold-mixup", mix_features, traits, alpha, tuple(stages), p)
+    return FeaturePolicy("manifold-mixup", mix_features, alpha, stages, p=p)
 
 
+@register(
+    "alignmix",
+    Card(
+        "AlignMixup: mixup of the images, or of the last feature maps after they were aligned.",
+        source=(
+            "AlignMixup, arXiv 2103.15375, by its public code; of the paper's text only the "
+            "abstract was at hand"
+        ),
+        notes=(
+            "Deviations: lam per sample; which image keeps its layout follows from which comes "
+            "first in the batch, where the code tosses a coin for the batch; the rows of R are "
+            "divided by their sum; the number of updates is fixed, so that no device is waited "
+            "for."
+        ),
+        options={
+            "stages": "Where to mix, one of them for each batch; see manifold-mixup.",
+            "eps": (
+                "Weight of the entropy in the transport, above 0; smaller ones align more sharply."
+            ),
+        },
+    ),
+)
 def alignmix(
     alpha: float = 2.0,
     stages: Sequence[int | None] = (None, -1),
     eps: float = 0.1,
     p: float = 1.0,
 ) -> FeaturePolicy:
-    """AlignMixup: mixup of the images, or of the last feature maps after they were aligned.
-
-    Args:
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        stages: Where to mix, one of them for each batch; see ``manifold-mixup``.
-        eps: Weight of the entropy in the transport, above 0; smaller ones align more sharply.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
     check_number(eps, "eps")
     if not eps > 0:
         raise ValueError(f"eps: expected a number above 0, got {eps}")
     mix = partial(mix_aligned, eps=eps, steps=_STEPS)
-    return FeaturePolicy(
-        "alignmix", mix, Traits(seam="feature", relabel=False), alpha, tuple(stages), p
-    )
+    return FeaturePolicy("alignmix", mix, alpha, stages, p=p)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from samix.mixing import Evidence, MixPlan, draw_lam
 from samix.networks import Mixer, MixerOptions, PretrainedMixer, open_mixer
+from samix.objectives import Candidates, eta_balanced_loss, global_loss
 
-from .informed import check_evidence
-from .policy import Traits, check_alpha, check_probability, plan_with
+from .policy import Card, Policy, Traits, check_alpha, pair_features, register
 
+_ADVERSARY = 0.3  # weight of the harder mix against its likeness with the sources
 _AUTOMIX = MixerOptions(form="attention", value="linear", lam_curve=None, upsample="nearest")
 MIXER_OPTIONS = {"samix": MixerOptions(), "automix": _AUTOMIX, "adautomix": _AUTOMIX}
 """The form of the Mixer of each learned policy, where nothing else is chosen."""
 
 
-class LearnedPolicy(nn.Module):
+class LearnedPolicy(Policy):
     """A policy whose masks come from a Mixer that reads feature maps of both images.
 
     Args:
@@ -44,39 +44,34 @@ class LearnedPolicy(nn.Module):
         name: str = "samix",
         objective: Literal["balanced", "global", "adversarial"] = "balanced",
     ) -> None:
-        super().__init__()
-        check_probability(p)
+        super().__init__(name, p=p)
         check_alpha(alpha)
         self.mixer = mixer
         self.alpha = alpha
-        self.p = p
-        self.name = name
         self.objective = objective
 
-    def plan(
-        self,
-        images: Tensor,
-        *,
-        target: Tensor | None = None,
-        evidence: Evidence | None = None,
-        generator: torch.Generator | None = None,
-        index: Tensor | None = None,
+    def rule(
+        self, images: Tensor, index: Tensor, generator: torch.Generator, evidence: Evidence
     ) -> MixPlan:
-        """Plan the mix of a batch; the mask carries the graph of the Mixer.
+        """Plan the mix of a batch; see :func:`samix_plan`."""
+        return samix_plan(
+            images, index, generator, mixer=self.mixer, evidence=evidence, alpha=self.alpha
+        )
 
-        Args:
-            images: (B,C,H,W).
-            target: Not used: no label is needed.
-            evidence: With ``features`` (B,C,h,w) of the images.
-            generator: Source of randomness, on the CPU; None takes fresh entropy.
-            index: (B,) int64, the partners to mix with; None draws them.
+    def wants_likeness(self, turn: int) -> bool:
+        """Say whether it is the adversary's turn, who keeps a mix like its sources."""
+        return self.objective == "adversarial" and turn % 2 == 1
 
-        Raises:
-            ValueError: No features were given.
-        """
-        known = check_evidence(evidence, self.traits.needs, self.name, len(images))
-        rule = partial(samix_plan, mixer=self.mixer, evidence=known, alpha=self.alpha)
-        return plan_with(rule, images, p=self.p, generator=generator, index=index)
+    def mixer_loss(
+        self, candidates: Candidates, lam: Tensor, eta: float, likeness: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss that a Mixer's mix gives to it, by the objective of the policy."""
+        if self.objective == "balanced":
+            return eta_balanced_loss(*candidates, lam, eta)
+        loss = global_loss(*candidates, lam)
+        if likeness is None:
+            return loss
+        return -_ADVERSARY * loss - (1.0 - _ADVERSARY) * likeness
 
 
 def samix_plan(
@@ -90,9 +85,7 @@ def samix_plan(
 ) -> MixPlan:
     """Plan of SAMix: the Mixer computes the mask from both feature maps and lam.
 
-    The label uses lam. Source: SAMix, arXiv 2111.15454. Deviation from the public implementation:
-    lam is drawn per sample, partners are never the sample itself, and the mask that the encoder
-    trains on is not rescaled to another lam.
+    The label uses lam.
     """
     lam = draw_lam(images.shape[0], alpha, generator=generator, device=images.device)
     features, partner = pair_features(evidence, index)
@@ -100,22 +93,104 @@ def samix_plan(
     return MixPlan(lam, index, mask, lam)
 
 
-def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the (B,C,h,w) features of the originals and of their partners.
+@register(
+    "automix",
+    Card(
+        "AutoMix with a fresh Mixer: SAMix's predecessor, which learns from the global term alone.",
+        source=(
+            "AutoMix, arXiv 2103.13027, as SAMix, arXiv 2111.15454, describes its predecessor; its "
+            "own text was not at hand"
+        ),
+        notes=(
+            "mask = 1 - sigmoid(up(attention value)) with a linear value and features scaled by "
+            "lam; the Mixer learns by the mixup cross-entropy that the momentum encoder gives to "
+            "its mix. Deviations: those of samix.networks.Mixer, which starts as mixup "
+            '(MixerOptions(start="paper", value="linear") does not), and of samix_plan; the area '
+            "loss is off by default, since area follows lam anyway."
+        ),
+        options={
+            "lam_margin": (
+                "Where lam or 1 - lam is at most this, the mask is constant; None takes that of "
+                "mixer."
+            ),
+            "mixer": "Further choices, see samix.networks.MixerOptions.",
+        },
+    ),
+)
+def automix(
+    channels: int | None = None,
+    alpha: float = 2.0,
+    p: float = 1.0,
+    lam_margin: float | None = None,
+    mixer: MixerOptions | None = None,
+) -> LearnedPolicy:
+    made = _fresh_mixer("automix", channels, lam_margin, mixer or _AUTOMIX)
+    return LearnedPolicy(made, alpha=alpha, p=p, name="automix", objective="global")
 
-    Args:
-        evidence: With features.
-        index: (B,) int64, partner of each sample.
 
-    Raises:
-        ValueError: There are no features.
-    """
-    if evidence.features is None:
-        raise ValueError("evidence: expected the features of the images, got none")
-    source = evidence.features if evidence.partner_features is None else evidence.partner_features
-    return evidence.features, source[index]
+@register(
+    "adautomix",
+    Card(
+        "AdAutoMix with a fresh Mixer: AutoMix, which every second time makes its mixes harder.",
+        source=(
+            "Adversarial AutoMixup, arXiv 2312.11954, by its public code; of the paper's text only "
+            "the abstract was at hand"
+        ),
+        notes=(
+            "In turn the Mixer lowers the mixup cross-entropy of its mix, and raises it while the "
+            "mix stays like both sources: -beta CE - (1 - beta) (lam cos(z, z_a) + (1 - lam) "
+            "cos(z, z_b)) with the logits z of the momentum encoder and beta 0.3. Deviations: two "
+            "images are mixed, where the paper mixes three; the code adds the likeness with the "
+            "other sign, which would drive the mix away from both, where the abstract says that it "
+            "keeps their meaning; and those of AutoMix here."
+        ),
+        options={
+            "lam_margin": (
+                "Where lam or 1 - lam is at most this, the mask is constant; None takes that of "
+                "mixer."
+            ),
+            "mixer": "Further choices, see samix.networks.MixerOptions.",
+        },
+    ),
+)
+def adautomix(
+    channels: int | None = None,
+    alpha: float = 2.0,
+    p: float = 1.0,
+    lam_margin: float | None = None,
+    mixer: MixerOptions | None = None,
+) -> LearnedPolicy:
+    made = _fresh_mixer("adautomix", channels, lam_margin, mixer or _AUTOMIX)
+    return LearnedPolicy(made, alpha=alpha, p=p, name="adautomix", objective="adversarial")
 
 
+@register(
+    "samix",
+    Card(
+        "SAMix with a fresh Mixer.",
+        source="SAMix, arXiv 2111.15454",
+        notes=(
+            "Deviation from the public implementation: lam is drawn per sample, partners are never "
+            "the sample itself, and the mask that the encoder trains on is not rescaled to another "
+            "lam."
+        ),
+        options={
+            "alpha": (
+                "Parameter of Beta(alpha, alpha), above 0; 2 in the paper, which was worse where "
+                "we measured it."
+            ),
+            "lam_margin": (
+                "Where lam or 1 - lam is at most this, the mask is constant; None takes that of "
+                "mixer."
+            ),
+            "mixer": "Further choices, see samix.networks.MixerOptions.",
+            "objective": (
+                'What the Mixer learns from: "balanced" is the paper\'s local + eta * global loss, '
+                'loss, "global" the global one alone, as in the public implementation.'
+            ),
+        },
+    ),
+)
 def samix(
     channels: int | None = None,
     alpha: float = 1.0,
@@ -124,80 +199,10 @@ def samix(
     mixer: MixerOptions | None = None,
     objective: Literal["balanced", "global"] = "balanced",
 ) -> LearnedPolicy:
-    """SAMix with a fresh Mixer.
-
-    Args:
-        channels: Channels of the feature map that the Mixer reads; a method fills them in.
-        alpha: Parameter of Beta(alpha, alpha), above 0; 2 in the paper, which was worse where we
-            measured it.
-        p: Probability that a sample is mixed, in [0, 1].
-        lam_margin: Where lam or 1 - lam is at most this, the mask is constant; None takes that of
-            ``mixer``.
-        mixer: Further choices, see :class:`samix.networks.MixerOptions`.
-        objective: What the Mixer learns from: "balanced" is the paper's local + eta * global loss,
-            "global" the global one alone, as in the public implementation.
-    """
     if objective not in ("balanced", "global"):
         raise ValueError(f"objective: expected 'balanced' or 'global', got {objective!r}")
     made = _fresh_mixer("samix", channels, lam_margin, mixer or MIXER_OPTIONS["samix"])
     return LearnedPolicy(made, alpha=alpha, p=p, objective=objective)
-
-
-def automix(
-    channels: int | None = None,
-    alpha: float = 2.0,
-    p: float = 1.0,
-    lam_margin: float | None = None,
-    mixer: MixerOptions | None = None,
-) -> LearnedPolicy:
-    """AutoMix with a fresh Mixer: SAMix's predecessor, which learns from the global term alone.
-
-    ``mask = 1 - sigmoid(up(attention value))`` with a linear value and features scaled by lam; the
-    Mixer learns by the mixup cross-entropy that the momentum encoder gives to its mix. Source:
-    AutoMix, arXiv 2103.13027, as SAMix, arXiv 2111.15454, describes its predecessor; its own text
-    was not at hand. Deviations: those of :class:`samix.networks.Mixer`, which starts as mixup
-    (``MixerOptions(start="paper", value="linear")`` does not), and of :func:`samix_plan`; the area
-    loss is off by default, since area follows lam anyway.
-
-    Args:
-        channels: Channels of the feature map that the Mixer reads; a method fills them in.
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        p: Probability that a sample is mixed, in [0, 1].
-        lam_margin: Where lam or 1 - lam is at most this, the mask is constant; None takes that of
-            ``mixer``.
-        mixer: Further choices, see :class:`samix.networks.MixerOptions`.
-    """
-    made = _fresh_mixer("automix", channels, lam_margin, mixer or _AUTOMIX)
-    return LearnedPolicy(made, alpha=alpha, p=p, name="automix", objective="global")
-
-
-def adautomix(
-    channels: int | None = None,
-    alpha: float = 2.0,
-    p: float = 1.0,
-    lam_margin: float | None = None,
-    mixer: MixerOptions | None = None,
-) -> LearnedPolicy:
-    """AdAutoMix with a fresh Mixer: AutoMix, which every second time makes its mixes harder.
-
-    In turn the Mixer lowers the mixup cross-entropy of its mix, and raises it while the mix stays
-    like both sources: ``-beta CE - (1 - beta) (lam cos(z, z_a) + (1 - lam) cos(z, z_b))`` with the
-    logits z of the momentum encoder and beta 0.3. Source: Adversarial AutoMixup, arXiv 2312.11954,
-    by its public code; of the paper's text only the abstract was at hand. Deviations: two images
-    are mixed, where the paper mixes three; the code adds the likeness with the other sign, which
-    would drive the mix away from both, where the abstract says that it keeps their meaning; and
-    those of AutoMix here.
-
-    Args:
-        channels: Channels of the feature map that the Mixer reads; a method fills them in.
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        p: Probability that a sample is mixed, in [0, 1].
-        lam_margin: Where lam or 1 - lam is at most this, the mask is constant; None takes that of
-            ``mixer``.
-        mixer: Further choices, see :class:`samix.networks.MixerOptions`.
-    """
-    made = _fresh_mixer("adautomix", channels, lam_margin, mixer or _AUTOMIX)
-    return LearnedPolicy(made, alpha=alpha, p=p, name="adautomix", objective="adversarial")
 
 
 def _fresh_mixer(
@@ -214,7 +219,7 @@ def _fresh_mixer(
     return Mixer(channels, options)
 
 
-class PretrainedPolicy(nn.Module):
+class PretrainedPolicy(Policy):
     """A policy whose masks come from a frozen Mixer with an encoder of its own.
 
     Args:
@@ -234,59 +239,45 @@ class PretrainedPolicy(nn.Module):
         p: float = 1.0,
         name: str = "samix-p",
     ) -> None:
-        super().__init__()
-        check_probability(p)
+        super().__init__(name, p=p)
         check_alpha(alpha)
         self.mixer = mixer
         self.alpha = alpha
-        self.p = p
-        self.name = name
 
-    @torch.no_grad()
-    def plan(
-        self,
-        images: Tensor,
-        *,
-        target: Tensor | None = None,
-        evidence: Evidence | None = None,
-        generator: torch.Generator | None = None,
-        index: Tensor | None = None,
+    def rule(
+        self, images: Tensor, index: Tensor, generator: torch.Generator, evidence: Evidence
     ) -> MixPlan:
-        """Plan the mix of a batch.
-
-        Args:
-            images: (B,3,H,W) of any size and normalisation.
-            target: Not used: no label is needed.
-            evidence: ``partner_images`` where partners are taken from another view.
-            generator: Source of randomness, on the CPU; None takes fresh entropy.
-            index: (B,) int64, the partners to mix with; None draws them.
-        """
-        other = None if evidence is None else evidence.partner_images
+        """Plan the mix of a batch, of any size and normalisation; see :func:`samix_plan`."""
+        other = evidence.partner_images
         own = Evidence(
             self.mixer.features(images), None if other is None else self.mixer.features(other)
         )
-        rule = partial(samix_plan, mixer=self.mixer.mixer, evidence=own, alpha=self.alpha)
-        return plan_with(rule, images, p=self.p, generator=generator, index=index)
+        return samix_plan(
+            images, index, generator, mixer=self.mixer.mixer, evidence=own, alpha=self.alpha
+        )
 
 
+@register(
+    "samix-p",
+    Card(
+        "SAMix with a frozen Mixer that was trained before, which comes with the package.",
+        source="SAMix^P of SAMix, arXiv 2111.15454",
+        notes=(
+            "Deviation: the Mixer has an encoder of its own, so that it mixes images of any size "
+            "and normalisation without the user's model."
+        ),
+        options={
+            "mixer": (
+                "Name of a Mixer in this package, folder of samix.PretrainedMixer.save_pretrained, "
+                'or "owner/name" of a repository on the Hugging Face hub; None takes the default '
+                "one of this package."
+            ),
+        },
+    ),
+)
 def samix_p(
     mixer: str | Path | None = None, alpha: float = 1.0, p: float = 1.0
 ) -> PretrainedPolicy:
-    """SAMix with a frozen Mixer that was trained before, which comes with the package.
-
-    Source: SAMix^P of SAMix, arXiv 2111.15454. Deviation: the Mixer has an encoder of its own, so
-    that it mixes images of any size and normalisation without the user's model.
-
-    Args:
-        mixer: Name of a Mixer in this package, folder of
-            :meth:`samix.PretrainedMixer.save_pretrained`, or "owner/name" of a repository on the
-            Hugging Face hub; None takes the default one of this package.
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        p: Probability that a sample is mixed, in [0, 1].
-
-    Raises:
-        ValueError: No such Mixer; or it is damaged, of another version, or cannot be fetched.
-    """
     return PretrainedPolicy(open_mixer(mixer), alpha=alpha, p=p)
 
 

@@ -1,16 +1,51 @@
-"""What a mixing policy is: something that plans the mix of a batch, and says what it needs."""
+"""What a mixing policy is: a rule that plans the mix of a batch, what it declares, and its card.
+
+To add a policy, write one file: a rule, and below it a function that makes the policy, under
+:func:`register` with its card. ``policies/registry.py`` imports the file, and every command, the
+common tests and the documentation know it by its name.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from samix.mixing import Evidence, MixPlan, check_generator, draw_index, draw_uniform, keep_clean
+from samix.mixing import (
+    Evidence,
+    MixPlan,
+    blend,
+    check_generator,
+    draw_index,
+    draw_uniform,
+    keep_clean,
+)
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from samix.objectives import Candidates
+
+Rule = Callable[..., MixPlan]
+"""From (images, index, generator) to a plan.
+
+Where the traits say that the policy ``needs`` evidence or ``reads_pixels``, it is also given
+``evidence``, an :class:`Evidence` that holds what is needed.
+"""
+Make = TypeVar("Make", bound=Callable[..., "Policy"])
+
+NEEDS = {
+    "features": "features (B,C,h,w) of the images",
+    "gradient": "gradient (B,1,H,W) of the loss by the pixels",
+    "activation": "activation (B,1,h,w) of each image's own class",
+    "attention": "attention (B,1,h,w) that a transformer pays to the patches",
+}
+"""What a policy may need of :class:`Evidence`, in words."""
 
 
 @dataclass(frozen=True)
@@ -51,59 +86,77 @@ class Traits:
     excused: Mapping[str, str] = field(default_factory=dict)
 
 
-class Policy(Protocol):
-    """Decides lam, index, mask and weight of a mix."""
-
-    @property
-    def name(self) -> str:
-        """Name in :data:`samix.POLICIES`."""
-
-    @property
-    def traits(self) -> Traits:
-        """What the policy is and needs."""
-
-    def plan(
-        self,
-        images: Tensor,
-        *,
-        target: Tensor | None = None,
-        evidence: Evidence | None = None,
-        generator: torch.Generator | None = None,
-        index: Tensor | None = None,
-    ) -> MixPlan:
-        """Plan the mix of a batch.
-
-        Args:
-            images: (B,C,H,W); never changed.
-            target: (B,) int64 or (B,K), for policies that look at classes.
-            evidence: What the policy's traits say that it needs.
-            generator: Source of randomness, on the CPU; None takes fresh entropy.
-            index: (B,) int64, the partners to mix with; None draws them.
-        """
-
-
-Rule = Callable[[Tensor, Tensor, torch.Generator], MixPlan]
-"""From (images, index, generator) to a plan."""
+_PIXELS = Traits()
 
 
 @dataclass(frozen=True)
-class StaticPolicy:
-    """A policy that is a rule: it draws partners, applies the rule, and leaves some samples clean.
+class Card:
+    """What there is to say about a policy.
 
     Attributes:
-        name: Name in :data:`samix.POLICIES`.
-        rule: Makes the plan for given partners.
-        p: Probability that a sample is mixed, in [0, 1].
-        traits: What the rule is.
+        sentence: What it does.
+        source: Where it comes from; empty where it comes from no paper.
+        notes: How it departs from there, and what else its source leaves open.
+        options: What its options mean, beside those that all share.
     """
 
-    name: str
-    rule: Rule
-    p: float = 1.0
-    traits: Traits = Traits()
+    sentence: str
+    source: str = ""
+    notes: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        check_probability(self.p)
+
+class Inside(NamedTuple):
+    """A mix inside the network.
+
+    Attributes:
+        stage: Whose output is mixed: an index into timm's ``feature_info``, negative from the end.
+        mix: From features (B,...) and a plan to mixed features of the same shape.
+    """
+
+    stage: int
+    mix: Callable[[Tensor, MixPlan], Tensor]
+
+
+class Policy(nn.Module):
+    """Decides who is mixed with whom, where, and what the label says.
+
+    :meth:`plan` is the same for all: it draws partners, asks the rule, and leaves some samples
+    clean. A policy with parameters or a memory is a subclass whose ``rule`` is a method. What else
+    a method of training must ask of some policies are hooks that do nothing by default:
+    :meth:`mix_inside`, :meth:`after` and :meth:`mixer_loss`.
+
+    Args:
+        name: What the policy is called; a key of :data:`samix.POLICIES` for those in it.
+        rule: Makes the plan for given partners; None where a subclass has one.
+        traits: What the rule is.
+        p: Probability that a sample is mixed, in [0, 1].
+    """
+
+    rule: Rule
+    traits: Traits = _PIXELS
+    mixer: Any
+    """What computes the masks: a Mixer in training, a pre-trained one, or None."""
+    objective: str = "balanced"
+    """What a Mixer learns from; see :class:`samix.LearnedPolicy`."""
+    stages: tuple[int | None, ...] = ()
+    """Where in the network a batch may be mixed; None are the images."""
+
+    def __init__(
+        self,
+        name: str,
+        rule: Rule | None = None,
+        traits: Traits | None = None,
+        *,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__()
+        check_probability(p)
+        self.name, self.p, self.mixer = name, p, None
+        if rule is not None:
+            self.rule = rule
+        if traits is not None:
+            self.traits = traits
 
     def plan(
         self,
@@ -114,41 +167,166 @@ class StaticPolicy:
         generator: torch.Generator | None = None,
         index: Tensor | None = None,
     ) -> MixPlan:
-        """Plan the mix of a batch; see :meth:`Policy.plan`."""
-        return plan_with(self.rule, images, p=self.p, generator=generator, index=index)
+        """Plan the mix of a batch. A mask carries a graph where the policy learns, and none else.
+
+        Args:
+            images: (B,C,H,W); never changed.
+            target: (B,) int64 or (B,K), for rules of one's own that look at classes.
+            evidence: With all that the traits say that the policy needs, and ``partner_images``
+                where partners are taken from another view.
+            generator: Source of randomness, on the CPU; None takes fresh entropy.
+            index: (B,) int64, the partners to mix with; None draws them.
+
+        Raises:
+            ValueError: The images are no batch, the partners do not fit them, or evidence that is
+                needed was not given.
+        """
+        check_batch(images)
+        batch, device, traits = images.shape[0], images.device, self.traits
+        known: dict[str, Any] = {}
+        if traits.needs or traits.reads_pixels:
+            known["evidence"] = check_evidence(evidence, traits.needs, self.name, batch)
+        generator = check_generator(generator)
+        if index is None:
+            index = draw_index(batch, generator=generator, device=device)
+        elif index.shape != (batch,) or index.dtype != torch.int64:
+            raise ValueError(
+                f"index: expected ({batch},) int64, a partner for each image, got "
+                f"{tuple(index.shape)} {index.dtype}"
+            )
+        with torch.set_grad_enabled(traits.learned and torch.is_grad_enabled()):
+            plan = self.rule(images, index, generator, **known)
+            if self.p == 1.0:
+                return plan
+            drawn = draw_uniform(batch, generator=generator, device=device)
+            return keep_clean(plan, drawn >= self.p)
+
+    @property
+    def learns(self) -> bool:
+        """Whether there are parameters that a method is to train."""
+        return self.traits.learned and any(value.requires_grad for value in self.parameters())
+
+    def always(self) -> Self:
+        """Return a copy of the policy that mixes every sample."""
+        other = copy.copy(self)
+        other.p = 1.0
+        return other
+
+    def mix(self, images: Tensor, plan: MixPlan) -> Tensor:
+        """Return the mix of images, or of features (B,C,h,w) where such are mixed."""
+        return blend(images, plan)
+
+    def mix_inside(self, generator: torch.Generator) -> Inside | None:
+        """Draw where in the network the batch is mixed; None where its images are mixed.
+
+        Args:
+            generator: Source of randomness, on the CPU.
+        """
+        return None
+
+    def after(self, mixed: Tensor, soft_target: Tensor) -> None:
+        """Take note of a batch that was mixed; asked of policies whose sources are a history.
+
+        Args:
+            mixed: (B,C,H,W) mixed images.
+            soft_target: (B,K) their labels.
+        """
+
+    def wants_likeness(self, turn: int) -> bool:
+        """Say whether the loss of the Mixer is about how like its sources a mix is.
+
+        Args:
+            turn: How often the Mixer learned before.
+        """
+        return False
+
+    def mixer_loss(
+        self, candidates: Candidates, lam: Tensor, eta: float, likeness: Tensor | None = None
+    ) -> Tensor:
+        """Return the scalar loss that a Mixer's mix gives to it; asked of policies that learn.
+
+        Args:
+            candidates: What the mix is compared with, by the momentum encoder.
+            lam: (B,) weight of the original in [0, 1].
+            eta: Weight of the global term beside the local one.
+            likeness: Scalar, how like its sources a mix is; given where it is wanted.
+        """
+        raise NotImplementedError(f"policy: {self.name!r} learns and has no mixer_loss")
 
 
-def plan_with(
-    rule: Rule,
-    images: Tensor,
-    *,
-    p: float,
-    generator: torch.Generator | None,
-    index: Tensor | None = None,
-) -> MixPlan:
-    """Draw partners, apply a rule, and leave each sample clean with probability 1 - p.
+POLICIES: dict[str, Callable[..., Policy]] = {}
+"""Every policy: its name, and the function that makes it."""
+CARDS: dict[str, Card] = {}
+"""The card of every policy."""
+
+
+def register(name: str, card: Card) -> Callable[[Make], Make]:
+    """Name a function that makes a policy, so that every command knows it.
 
     Args:
-        rule: Makes the plan for given partners.
-        images: (B,C,H,W).
-        p: Probability that a sample is mixed, in [0, 1].
-        generator: Source of randomness, on the CPU; None takes fresh entropy.
-        index: (B,) int64, the partners to mix with; None draws them.
+        name: The key in :data:`samix.POLICIES`.
+        card: What there is to say about it.
+
+    Raises:
+        ValueError: The name is taken.
     """
-    check_batch(images)
-    generator = check_generator(generator)
-    batch, device = images.shape[0], images.device
-    if index is None:
-        index = draw_index(batch, generator=generator, device=device)
-    elif index.shape != (batch,) or index.dtype != torch.int64:
-        raise ValueError(
-            f"index: expected ({batch},) int64, a partner for each image, got "
-            f"{tuple(index.shape)} {index.dtype}"
-        )
-    plan = rule(images, index, generator)
-    if p == 1.0:
-        return plan
-    return keep_clean(plan, draw_uniform(batch, generator=generator, device=device) >= p)
+    if name in POLICIES:
+        raise ValueError(f"name: expected one that no policy has yet, got {name!r}")
+
+    def named(make: Make) -> Make:
+        POLICIES[name], CARDS[name] = make, card
+        make.__doc__ = card.sentence
+        return make
+
+    return named
+
+
+def check_evidence(
+    evidence: Evidence | None, needs: Sequence[str], name: str, batch: int
+) -> Evidence:
+    """Return the evidence where it holds all that is needed.
+
+    Args:
+        evidence: What was given.
+        needs: Fields that must be there.
+        name: Of the policy that needs them.
+        batch: Number of images B.
+
+    Raises:
+        ValueError: A field is missing, or is of another number of images.
+    """
+    known = evidence or Evidence()
+    for need in needs:
+        value = getattr(known, need)
+        if value is None:
+            raise ValueError(
+                f"evidence: policy {name!r} expected the {NEEDS[need]}, got none; pass "
+                f"evidence=Evidence({need}=...) or use it inside a method that knows them "
+                "(samix.create_method)"
+            )
+        channels = "C" if need == "features" else "1"
+        if value.ndim != 4 or len(value) != batch or (channels == "1" and value.shape[1] != 1):
+            raise ValueError(
+                f"evidence.{need}: expected ({batch},{channels},h,w) for {batch} images, got "
+                f"{tuple(value.shape)}"
+            )
+    return known
+
+
+def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the (B,C,h,w) features of the originals and of their partners.
+
+    Args:
+        evidence: With features.
+        index: (B,) int64, partner of each sample.
+
+    Raises:
+        ValueError: There are no features.
+    """
+    if evidence.features is None:
+        raise ValueError("evidence: expected the features of the images, got none")
+    source = evidence.features if evidence.partner_features is None else evidence.partner_features
+    return evidence.features, source[index]
 
 
 def check_batch(images: Tensor, name: str = "images") -> None:

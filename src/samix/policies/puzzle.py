@@ -22,8 +22,7 @@ from samix.mixing import (
     transport_cells,
 )
 
-from .informed import InformedPolicy
-from .policy import Traits, check_alpha, check_number
+from .policy import Card, Policy, Traits, check_alpha, check_number, register
 
 _LARGEST = 4  # the mask has 2 to 2^4 cells along a side
 _CELLS_MOVED = 8  # along a side, or those of the mask where these are more
@@ -72,13 +71,6 @@ def puzzlemix_plan(
     d_ij) (z_i - z_j)^2`` with the saliencies s of the original and t of the partner, the binomial p
     with mean lam, and d from how the pixels fit at the border of two cells; then both images are
     cut into cells, and salient ones are moved to where the image is shown. The label uses the area.
-    Source: Puzzle Mix, arXiv 2009.06962, by its public code; of the paper's text only the abstract
-    was at hand. The saliency is the length of the loss's gradient. Deviations: energy by mean field
-    and descent (:func:`samix.mixing.lowest_energy`), where the code has graph cuts of a C library;
-    the gradient is that of the momentum encoder; lam per sample; pixels are compared in units of
-    the range of both images, since it is not known how they were normalised; 8 cells along a side
-    are moved, or as many as the mask has, whatever the size of the image; a moved image has no
-    empty cells; the paper's adversarial noise and its loss on clean images are no part of this.
     """
     size = images.shape[2], images.shape[3]
     lam = draw_lam(len(images), alpha, generator=generator, device=images.device)
@@ -216,21 +208,37 @@ def _moves(
     return torch.stack([own, transport_cells(saliency[index], shown < 1, cost)], dim=1)
 
 
+@register(
+    "puzzlemix",
+    Card(
+        "Puzzle Mix: a mask of least energy shows what is salient in both images.",
+        source=(
+            "Puzzle Mix, arXiv 2009.06962, by its public code; of the paper's text only the "
+            "abstract was at hand"
+        ),
+        notes=(
+            "The saliency is the length of the loss's gradient. Deviations: energy by mean field "
+            "and descent (samix.mixing.lowest_energy), where the code has graph cuts of a C "
+            "library; the gradient is that of the momentum encoder; lam per sample; pixels are "
+            "compared in units of the range of both images, since it is not known how they were "
+            "normalised; 8 cells along a side are moved, or as many as the mask has, whatever the "
+            "size of the image; a moved image has no empty cells; the paper's adversarial noise "
+            "and its loss on clean images are no part of this."
+        ),
+        options={
+            "energy": "Weights of the parts of the energy; None takes those of the paper's code.",
+            "transport": (
+                "What it costs to move a cell by the length of the image, above 0; None moves none."
+            ),
+        },
+    ),
+)
 def puzzlemix(
     alpha: float = 1.0,
     energy: PuzzleEnergy | None = None,
     transport: float | None = 0.8,
     p: float = 1.0,
-) -> InformedPolicy:
-    """Puzzle Mix: a mask of least energy shows what is salient in both images.
-
-    Args:
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        energy: Weights of the parts of the energy; None takes those of the paper's code.
-        transport: What it costs to move a cell by the length of the image, above 0; None moves
-            none.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+) -> Policy:
     check_alpha(alpha)
     if energy is not None and not isinstance(energy, PuzzleEnergy):
         raise TypeError(f"energy: expected samix.policies.PuzzleEnergy or None, got {energy!r}")
@@ -241,4 +249,4 @@ def puzzlemix(
     rule = partial(
         puzzlemix_plan, alpha=alpha, energy=energy or PuzzleEnergy(), transport=transport
     )
-    return InformedPolicy("puzzlemix", rule, Traits(needs=("gradient",), reads_pixels=True), p)
+    return Policy("puzzlemix", rule, Traits(needs=("gradient",), reads_pixels=True), p=p)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from samix.mixing import (
     EarlierBatch,
-    Evidence,
     Grid,
     MixPlan,
     box_in_box,
@@ -19,7 +17,7 @@ from samix.mixing import (
     draw_uniform,
 )
 
-from .policy import Traits, check_number, check_probability, plan_with
+from .policy import Card, Policy, Traits, check_number, register
 from .static import box_plan
 
 _NOT_IN_A_PAIR = (
@@ -28,11 +26,11 @@ _NOT_IN_A_PAIR = (
 )
 
 
-class RecursivePolicy(nn.Module):
+class RecursivePolicy(Policy):
     """A policy whose partners are what was mixed the last time.
 
-    After each batch, :meth:`remember` is told the mixed images and their labels; until then nothing
-    is mixed. What is kept is part of the state dict. Every process of a distributed run keeps what
+    After each batch, :meth:`after` is told the mixed images and their labels; until then nothing is
+    mixed. What is kept is part of the state dict. Every process of a distributed run keeps what
     it mixed itself.
 
     Args:
@@ -40,7 +38,6 @@ class RecursivePolicy(nn.Module):
         p: Probability that a sample is mixed, in [0, 1].
     """
 
-    name = "recursivemix"
     traits = Traits(
         sources="history",
         relabel=False,
@@ -48,34 +45,21 @@ class RecursivePolicy(nn.Module):
     )
 
     def __init__(self, *, reach: float = 0.5, p: float = 1.0) -> None:
-        super().__init__()
-        check_probability(p)
+        super().__init__("recursivemix", p=p)
         check_number(reach, "reach")
         if not 0.0 < reach <= 1.0:
             raise ValueError(f"reach: expected a number above 0 and at most 1, got {reach}")
         self.reach = reach
-        self.p = p
         self.past_images: Tensor | None = None
         self.past_target: Tensor | None = None
 
-    @torch.no_grad()
-    def plan(
-        self,
-        images: Tensor,
-        *,
-        target: Tensor | None = None,
-        evidence: Evidence | None = None,
-        generator: torch.Generator | None = None,
-        index: Tensor | None = None,
-    ) -> MixPlan:
+    def rule(self, images: Tensor, index: Tensor, generator: torch.Generator) -> MixPlan:
         """Plan the mix of a batch with what is remembered; of the first batch nothing is mixed.
 
         Args:
             images: (B,C,H,W).
-            target: Not used.
-            evidence: Not used.
-            generator: Source of randomness, on the CPU; None takes fresh entropy.
-            index: (B,) int64, positions in the batch before; None draws them.
+            index: (B,) int64, positions in the batch before.
+            generator: Source of randomness, on the CPU.
 
         Raises:
             ValueError: The images are of another shape than those that are remembered.
@@ -86,30 +70,31 @@ class RecursivePolicy(nn.Module):
                 f"images: expected {tuple(past.shape[1:])} as in the batch before, got "
                 f"{tuple(images.shape[1:])}; call policy.forget() before the size changes"
             )
-        rule = partial(
-            recursivemix_plan,
+        return recursivemix_plan(
+            images,
+            index,
+            generator,
             reach=self.reach,
             past_images=past,
             past_target=self.past_target,
         )
-        return plan_with(rule, images, p=self.p, generator=generator, index=index)
 
     @torch.no_grad()
-    def remember(self, images: Tensor, soft_target: Tensor) -> None:
+    def after(self, mixed: Tensor, soft_target: Tensor) -> None:
         """Keep a batch as it was mixed, for the next one.
 
         Args:
-            images: (B,C,H,W) mixed images.
+            mixed: (B,C,H,W) mixed images.
             soft_target: (B,K) their labels.
 
         Raises:
             ValueError: There is not one label for each image.
         """
-        if soft_target.ndim != 2 or len(soft_target) != len(images):
+        if soft_target.ndim != 2 or len(soft_target) != len(mixed):
             raise ValueError(
-                f"soft_target: expected ({len(images)},K), got {tuple(soft_target.shape)}"
+                f"soft_target: expected ({len(mixed)},K), got {tuple(soft_target.shape)}"
             )
-        self.past_images = images.detach().clone()
+        self.past_images = mixed.detach().clone()
         self.past_target = soft_target.detach().float().clone()
 
     def forget(self) -> None:
@@ -137,11 +122,7 @@ def recursivemix_plan(
     """Plan of RecursiveMix: the whole of an earlier mix, shrunk, in a box; labels by area.
 
     The box covers a share that is uniform in [0, ``reach``], clipped at the border; its label is
-    that of the earlier mix, so that labels hold ever more classes. Source: RecursiveMix, arXiv
-    2203.06844, by its public code; of the paper's text only the title was at hand. Deviations: box
-    and place per sample; the earlier mix is a random one of its batch, not that at the same
-    position; it is read bilinearly, where the code takes the nearest pixel; the paper's second
-    loss, on the features in the box against what was said of the earlier mix, is left out.
+    that of the earlier mix, so that labels hold ever more classes.
     """
     size, device = (images.shape[2], images.shape[3]), images.device
     drawn = draw_uniform(len(images), generator=generator, device=device)
@@ -159,11 +140,24 @@ def recursivemix_plan(
     return box_plan(None, index % len(past_images), box, size, source)
 
 
+@register(
+    "recursivemix",
+    Card(
+        "RecursiveMix: mixes of the batch before are pasted, small, into the next batch.",
+        source=(
+            "RecursiveMix, arXiv 2203.06844, by its public code; of the paper's text only the "
+            "title was at hand"
+        ),
+        notes=(
+            "Deviations: box and place per sample; the earlier mix is a random one of its batch, "
+            "not that at the same position; it is read bilinearly, where the code takes the "
+            "nearest pixel; the paper's second loss, on the features in the box against what was "
+            "said of the earlier mix, is left out."
+        ),
+        options={
+            "reach": "Largest share of the image that is covered, in (0, 1].",
+        },
+    ),
+)
 def recursivemix(reach: float = 0.5, p: float = 1.0) -> RecursivePolicy:
-    """RecursiveMix: mixes of the batch before are pasted, small, into the next batch.
-
-    Args:
-        reach: Largest share of the image that is covered, in (0, 1].
-        p: Probability that a sample is mixed, in [0, 1].
-    """
     return RecursivePolicy(reach=reach, p=p)

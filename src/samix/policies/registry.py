@@ -1,55 +1,50 @@
-"""The policies by name."""
+"""The policies by name, and what there is to say about each."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from . import (
-    comixup,
-    feature,
-    learned,
-    puzzle,
-    recursive,
-    saliency,
-    static,
-    token,
-)
-from .policy import Policy
+from .policy import CARDS, POLICIES, Card, Policy, Traits
 
-POLICIES: dict[str, Callable[..., Policy]] = {
-    "none": static.none,
-    "mixup": static.mixup,
-    "cutmix": static.cutmix,
-    "mixup-cutmix": static.mixup_cutmix,
-    "resizemix": static.resizemix,
-    "fmix": static.fmix,
-    "smoothmix": static.smoothmix,
-    "gridmix": static.gridmix,
-    "maskmix": static.maskmix,
-    "saliencymix": saliency.saliencymix,
-    "guidedmixup": saliency.guidedmixup,
-    "attentivemix": saliency.attentivemix,
-    "puzzlemix": puzzle.puzzlemix,
-    "snapmix": saliency.snapmix,
-    "manifold-mixup": feature.manifold_mixup,
-    "alignmix": feature.alignmix,
-    "transmix": token.transmix,
-    "tokenmix": token.tokenmix,
-    "smmix": token.smmix,
-    "recursivemix": recursive.recursivemix,
-    "co-mixup": comixup.comixup,
-    "automix": learned.automix,
-    "adautomix": learned.adautomix,
-    "samix": learned.samix,
-    "samix-p": learned.samix_p,
+# Each of these files registers its policies, which are listed in this order.
+# isort: off
+from . import static, saliency, puzzle, feature, token, recursive, comixup, learned  # noqa: F401
+
+# isort: on
+
+__all__ = [
+    "POLICIES",
+    "PolicyFacts",
+    "about_policy",
+    "check_options",
+    "create_policy",
+    "nearest",
+    "policy_factory",
+    "policy_options",
+]
+
+_CHANNELS = 8  # of a feature map, where a policy is made only to be asked
+_PAPER = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+_SHARED = {
+    "alpha": "Parameter of Beta(alpha, alpha), above 0: the smaller, the nearer lam is to 0 or 1.",
+    "p": "Probability that a sample is mixed, in [0, 1].",
 }
-"""Every policy: its name, and the function that makes it."""
+_NOTHING = "nothing but the images"
+_WORDS = {
+    "features": "the features of a network",
+    "gradient": "the gradient of the loss by the pixels",
+    "activation": "where a network sees each image's class",
+    "attention": "the attention of a transformer",
+    "saliency": "the saliency of the images",
+}
 
 
 def create_policy(name: str, **options: Any) -> Policy:
@@ -109,3 +104,88 @@ def check_options(options: Iterable[str], known: Iterable[str], owner: str) -> N
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name that looks most like the given one."""
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """What a policy is, in words.
+
+    Attributes:
+        name: Name in :data:`samix.POLICIES`.
+        card: What its file says about it.
+        options: Its options with their defaults; None where there is no default of its own.
+        traits: What it declares.
+        network: It has a trained network of its own.
+    """
+
+    name: str
+    card: Card
+    options: Mapping[str, Any]
+    traits: Traits
+    network: bool = False
+
+    @property
+    def meaning(self) -> Mapping[str, str]:
+        """What the options mean, those that the card explains or that all share."""
+        return {**_SHARED, **self.card.options}
+
+    @property
+    def paper(self) -> str | None:
+        """Address of the paper, where it is on arXiv."""
+        found = _PAPER.search(self.card.source)
+        return f"https://arxiv.org/abs/{found[1]}" if found else None
+
+    @property
+    def needs(self) -> str:
+        """What must be known beyond the images."""
+        needs = [_WORDS.get(need, need) for need in self.traits.needs]
+        if self.traits.seam == "feature":
+            needs.append("a stage inside the network to mix at")
+        if self.traits.label == "attention":
+            needs.append("the attention that the network in training pays to the mix")
+        if self.traits.sources == "history":
+            needs.append("the batch before, as it was mixed")
+        return " and ".join(needs) or _NOTHING
+
+    @property
+    def cost(self) -> str:
+        """What a step costs beyond plain training, in words."""
+        traits = self.traits
+        ways = (
+            (not traits.mixes, "nothing"),
+            (traits.learned, "a pass of the momentum encoder, and the Mixer and its training"),
+            ("gradient" in traits.needs, "a forward and a backward pass before the step"),
+            (bool(traits.needs), "a forward pass of the momentum encoder"),
+            (traits.seam == "feature", "a blend of features"),
+            (traits.label == "attention", "a blend, and the attention of the last block"),
+            (traits.sources == "history", "a copy of the batch, and a blend"),
+            (self.network, "a forward pass of its own frozen network, and a blend"),
+            (traits.reads_pixels, "a look at the pixels of the batch, and a blend"),
+        )
+        return next((words for so, words in ways if so), "a few random numbers, and a blend")
+
+    @property
+    def where(self) -> str:
+        """Where it can be used."""
+        if self.needs != _NOTHING:
+            return "inside a method: samix train, samix pretrain, samix.create_method"
+        return "everywhere: a loop, a collate_fn, a method, samix train"
+
+
+def about_policy(name: str) -> PolicyFacts:
+    """Return what there is to say about a policy.
+
+    Args:
+        name: A key of :data:`samix.POLICIES`.
+    """
+    known = policy_options(name)
+    # a method fills in the channels
+    policy = create_policy(name, **({"channels": _CHANNELS} if "channels" in known else {}))
+    parameters = inspect.signature(POLICIES[name]).parameters
+    options = {
+        key: None if parameter.default is inspect.Parameter.empty else parameter.default
+        for key, parameter in parameters.items()
+        if key != "channels"
+    }
+    trained = policy.mixer is not None and not policy.traits.learned
+    return PolicyFacts(name, CARDS[name], options, policy.traits, network=trained)

@@ -5,8 +5,6 @@ SaliencyMix and GuidedMixup find it in the pixels, Attentive CutMix and SnapMix 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -35,64 +33,16 @@ from samix.mixing import (
     spectral_residual,
 )
 
-from .informed import InformedPolicy
-from .learned import pair_features
-from .policy import Traits, check_alpha, check_batch, check_number, check_probability, plan_with
+from .policy import (
+    Card,
+    Policy,
+    Traits,
+    check_alpha,
+    check_number,
+    pair_features,
+    register,
+)
 from .static import box_plan, check_cells
-
-SaliencyRule = Callable[..., MixPlan]
-"""A rule that also takes ``saliency`` and ``partner_saliency``, each (B,1,h,w)."""
-
-
-@dataclass(frozen=True)
-class SaliencyPolicy:
-    """A policy that is a rule over the images and where their content lies.
-
-    Attributes:
-        name: Name in :data:`samix.POLICIES`.
-        rule: Makes the plan for given partners and saliencies.
-        traits: What the rule is.
-        p: Probability that a sample is mixed, in [0, 1].
-        saliency: From images (B,C,H,W) to maps (B,1,h,w), each with sum 1.
-    """
-
-    name: str
-    rule: SaliencyRule
-    traits: Traits
-    p: float = 1.0
-    saliency: Callable[[Tensor], Tensor] = spectral_residual
-
-    def __post_init__(self) -> None:
-        check_probability(self.p)
-
-    @torch.no_grad()
-    def plan(
-        self,
-        images: Tensor,
-        *,
-        target: Tensor | None = None,
-        evidence: Evidence | None = None,
-        generator: torch.Generator | None = None,
-        index: Tensor | None = None,
-    ) -> MixPlan:
-        """Plan the mix of a batch; the mask carries no gradient.
-
-        Args:
-            images: (B,C,H,W) of any normalisation.
-            target: Not used: no label is needed.
-            evidence: ``partner_images`` where partners are taken from another view.
-            generator: Source of randomness, on the CPU; None takes fresh entropy.
-            index: (B,) int64, the partners to mix with; None draws them.
-        """
-        check_batch(images)
-        own = self.saliency(images)
-        other = None if evidence is None else evidence.partner_images
-        rule = partial(
-            self.rule,
-            saliency=own,
-            partner_saliency=own if other is None else self.saliency(other),
-        )
-        return plan_with(rule, images, p=self.p, generator=generator, index=index)
 
 
 def saliencymix_plan(
@@ -100,42 +50,34 @@ def saliencymix_plan(
     index: Tensor,
     generator: torch.Generator,
     *,
+    evidence: Evidence,
     alpha: float,
-    saliency: Tensor,
-    partner_saliency: Tensor,
 ) -> MixPlan:
     """Plan of SaliencyMix: the box of CutMix lies around the most salient place of the partner.
 
     The box is taken from the partner and pasted at the same place; at the border it is clipped, and
-    the label uses the area that is left. Source: arXiv 2006.01791, its scheme "salient to
-    corresponding". Deviations: box and saliency are those of each sample, where
-    the public code takes one image of the batch for all; the saliency is the spectral residual, at
-    64 px at most, instead of OpenCV's fine-grained one.
+    the label uses the area that is left.
     """
+    others = images if evidence.partner_images is None else evidence.partner_images
     lam = draw_lam(images.shape[0], alpha, generator=generator, device=images.device)
     size = (images.shape[2], images.shape[3])
-    return box_plan(lam, index, cut_box(lam, saliency_peak(partner_saliency)[index], size), size)
+    peak = saliency_peak(spectral_residual(others))[index]
+    return box_plan(lam, index, cut_box(lam, peak, size), size)
 
 
 def guidedmixup_plan(
-    images: Tensor,
-    index: Tensor,
-    generator: torch.Generator,
-    *,
-    saliency: Tensor,
-    partner_saliency: Tensor,
+    images: Tensor, index: Tensor, generator: torch.Generator, *, evidence: Evidence
 ) -> MixPlan:
     """Plan of GuidedMixup with random pairs: each pixel is shared by saliency.
 
     ``mask = s / (s + s[index])`` with saliencies that are blurred and have sum 1; the label uses
-    the mean of the mask. Nothing is drawn: lam is that mean. Source: GuidedMixup with the spectral
-    residual, arXiv 2306.16612. Deviations: pairs are random, as for all policies, where the paper
-    also chooses those whose saliencies overlap least; the spectral residual is that of
-    :func:`samix.mixing.spectral_residual`, which fades out the border; a tenth of the mean is added
-    to each saliency, so that a place where neither image has content shows both alike.
+    the mean of the mask. Nothing is drawn: lam is that mean.
     """
     size = (images.shape[2], images.shape[3])
-    mask = saliency_ratio(saliency, partner_saliency[index], size)
+    own = guidedmixup_saliency(images)
+    others = evidence.partner_images
+    other = own if others is None else guidedmixup_saliency(others)
+    mask = saliency_ratio(own, other[index], size)
     area = area_of(mask)
     return MixPlan(area, index, mask, area)
 
@@ -155,17 +97,41 @@ def guidedmixup_saliency(images: Tensor) -> Tensor:
     return blur_saliency(spectral_residual(images, side=128, sharpness=0.5))
 
 
-def saliencymix(alpha: float = 1.0, p: float = 1.0) -> SaliencyPolicy:
-    """SaliencyMix: CutMix with the box around the most salient place of the partner."""
+@register(
+    "saliencymix",
+    Card(
+        "SaliencyMix: CutMix with the box around the most salient place of the partner.",
+        source='arXiv 2006.01791, its scheme "salient to corresponding"',
+        notes=(
+            "Deviations: box and saliency are those of each sample, where the public code takes "
+            "one image of the batch for all; the saliency is the spectral residual, at 64 px at "
+            "most, instead of OpenCV's fine-grained one."
+        ),
+    ),
+)
+def saliencymix(alpha: float = 1.0, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     traits = Traits(reads_pixels=True)
-    return SaliencyPolicy("saliencymix", partial(saliencymix_plan, alpha=alpha), traits, p)
+    return Policy("saliencymix", partial(saliencymix_plan, alpha=alpha), traits, p=p)
 
 
-def guidedmixup(p: float = 1.0) -> SaliencyPolicy:
-    """GuidedMixup with random pairs: each pixel shows more of the image that is salient there."""
+@register(
+    "guidedmixup",
+    Card(
+        "GuidedMixup with random pairs: each pixel shows more of the image that is salient there.",
+        source="GuidedMixup with the spectral residual, arXiv 2306.16612",
+        notes=(
+            "Deviations: pairs are random, as for all policies, where the paper also chooses those "
+            "whose saliencies overlap least; the spectral residual is that of "
+            "samix.mixing.spectral_residual, which fades out the border; a tenth of the mean is "
+            "added to each saliency, so that a place where neither image has content shows both "
+            "alike."
+        ),
+    ),
+)
+def guidedmixup(p: float = 1.0) -> Policy:
     traits = Traits(reads_pixels=True, draws_lam=False)
-    return SaliencyPolicy("guidedmixup", guidedmixup_plan, traits, p, guidedmixup_saliency)
+    return Policy("guidedmixup", guidedmixup_plan, traits, p=p)
 
 
 def attentivemix_plan(
@@ -181,12 +147,7 @@ def attentivemix_plan(
     """Plan of Attentive CutMix: the most attended cells of the partner are pasted in place.
 
     ``attention = |features|`` over the channels, averaged in a grid of cells; the highest ones show
-    the partner, and the label uses their share. Source: Attentive CutMix, arXiv 2003.13048, where 6
-    of 7 x 7 cells are pasted. Of the paper only abstract and introduction were at hand; the number
-    6 and the grid are from an implementation by others. Deviations: the features are those of the
-    momentum encoder at its tap, where the paper has a network that was trained before; a grid that
-    the features do not fill is theirs, with the same share of cells; with ``share=None`` lam is
-    drawn per sample, and a share of 1 - lam is pasted, as others have it too.
+    the partner, and the label uses their share.
     """
     features, partner = pair_features(evidence, index)
     attention = partner.float().norm(dim=1, keepdim=True)
@@ -218,12 +179,7 @@ def snapmix_plan(
 
     The label gives the original the share of its class's activation outside the covered box, and
     the partner that inside the box that is shown: ``1 - sum(S_a in box_a)`` and ``sum(S_b in
-    box_b)``, which need not sum to 1. Source: SnapMix, arXiv 2012.04846, by its public code; of the
-    paper's text only the abstract and parts of the introduction were at hand. Deviations: both lam
-    and both places per sample; the activation is that of the momentum encoder; a box without pixels
-    mixes nothing, per sample; in a pair of one class the shares are added once, where the code adds
-    each to each; with ``normalise`` both shares are divided by their sum, and by the area where the
-    sum is 0. lam is the one that the box in the original was drawn with.
+    box_b)``, which need not sum to 1.
     """
     size, batch, device = (images.shape[2], images.shape[3]), len(images), images.device
     boxes, draws = [], []
@@ -256,17 +212,31 @@ def snapmix_plan(
     return keep_clean(plan, empty)
 
 
+@register(
+    "attentivemix",
+    Card(
+        "Attentive CutMix: the cells of the partner that a network attends to most are pasted.",
+        source="Attentive CutMix, arXiv 2003.13048, where 6 of 7 x 7 cells are pasted",
+        notes=(
+            "Of the paper only abstract and introduction were at hand; the number 6 and the grid "
+            "are from an implementation by others. Deviations: the features are those of the "
+            "momentum encoder at its tap, where the paper has a network that was trained before; a "
+            "grid that the features do not fill is theirs, with the same share of cells; with "
+            "share=None lam is drawn per sample, and a share of 1 - lam is pasted, as others have "
+            "it too."
+        ),
+        options={
+            "alpha": "Parameter of Beta(alpha, alpha), above 0, where share is None.",
+            "share": (
+                "Share of the cells that show the partner, in (0, 1); None draws lam per sample."
+            ),
+            "cells": "Cells along a side.",
+        },
+    ),
+)
 def attentivemix(
     share: float | None = 6 / 49, cells: int = 7, alpha: float = 1.0, p: float = 1.0
-) -> InformedPolicy:
-    """Attentive CutMix: the cells of the partner that a network attends to most are pasted.
-
-    Args:
-        share: Share of the cells that show the partner, in (0, 1); None draws lam per sample.
-        cells: Cells along a side.
-        alpha: Parameter of Beta(alpha, alpha), above 0, where ``share`` is None.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+) -> Policy:
     check_alpha(alpha)
     check_cells(cells)
     if share is not None:
@@ -275,19 +245,38 @@ def attentivemix(
             raise ValueError(f"share: expected a number between 0 and 1, or None, got {share}")
     rule = partial(attentivemix_plan, cells=cells, share=share, alpha=alpha)
     traits = Traits(needs=("features",), draws_lam=share is None)
-    return InformedPolicy("attentivemix", rule, traits, p)
+    return Policy("attentivemix", rule, traits, p=p)
 
 
-def snapmix(alpha: float = 5.0, normalise: bool = False, p: float = 1.0) -> InformedPolicy:
-    """SnapMix: a box of the partner in a box of another size; labels by class activation.
-
-    Args:
-        alpha: Parameter of Beta(alpha, alpha), above 0; the paper's code has 5 for fine-tuning.
-        normalise: Divide both shares of the label by their sum; as published, a label says less
-            than 1 in total where little of either class is shown, and such a mix counts less.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+@register(
+    "snapmix",
+    Card(
+        "SnapMix: a box of the partner in a box of another size; labels by class activation.",
+        source=(
+            "SnapMix, arXiv 2012.04846, by its public code; of the paper's text only the abstract "
+            "and parts of the introduction were at hand"
+        ),
+        notes=(
+            "Deviations: both lam and both places per sample; the activation is that of the "
+            "momentum encoder; a box without pixels mixes nothing, per sample; in a pair of one "
+            "class the shares are added once, where the code adds each to each; with normalise "
+            "both shares are divided by their sum, and by the area where the sum is 0. lam is the "
+            "one that the box in the original was drawn with."
+        ),
+        options={
+            "alpha": (
+                "Parameter of Beta(alpha, alpha), above 0; the paper's code has 5 for fine-tuning."
+            ),
+            "normalise": (
+                "Divide both shares of the label by their sum; as published, a label says less "
+                "than 1 in total where little of either class is shown, and such a mix counts "
+                "less."
+            ),
+        },
+    ),
+)
+def snapmix(alpha: float = 5.0, normalise: bool = False, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     rule = partial(snapmix_plan, alpha=alpha, normalise=normalise)
     traits = Traits(label="content", needs=("activation",), rows_sum_to_one=normalise)
-    return InformedPolicy("snapmix", rule, traits, p)
+    return Policy("snapmix", rule, traits, p=p)

@@ -30,7 +30,7 @@ from samix.mixing import (
     spot_mask,
 )
 
-from .policy import StaticPolicy, Traits, check_alpha, check_number, check_probability
+from .policy import Card, Policy, Traits, check_alpha, check_number, check_probability, register
 
 
 def none_plan(images: Tensor, index: Tensor, generator: torch.Generator) -> MixPlan:
@@ -42,10 +42,7 @@ def none_plan(images: Tensor, index: Tensor, generator: torch.Generator) -> MixP
 def mixup_plan(
     images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float
 ) -> MixPlan:
-    """Plan of mixup: the mask is lam everywhere. Source: mixup, arXiv 1710.09412.
-
-    Deviation: lam is drawn per sample, the paper's code draws one for the batch.
-    """
+    """Plan of mixup: the mask is lam everywhere."""
     lam = draw_lam(images.shape[0], alpha, generator=generator, device=images.device)
     return MixPlan(lam, index, constant_mask(lam, _size(images)), lam)
 
@@ -53,10 +50,7 @@ def mixup_plan(
 def cutmix_plan(
     images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float
 ) -> MixPlan:
-    """Plan of CutMix: a box of area 1 - lam shows the partner. Source: arXiv 1905.04899.
-
-    The label uses the area that is left after the box is clipped at the border, per sample.
-    """
+    """Plan of CutMix: a box of area 1 - lam shows the partner."""
     batch, device = images.shape[0], images.device
     lam = draw_lam(batch, alpha, generator=generator, device=device)
     centre = draw_uniform(batch, 2, generator=generator, device=device)
@@ -93,10 +87,7 @@ def mixup_cutmix_plan(
     cutmix_alpha: float,
     switch: float,
 ) -> MixPlan:
-    """Plan that takes CutMix with probability ``switch`` and mixup otherwise, per sample.
-
-    Source: the training recipe of DeiT, arXiv 2012.12877, where the switch is per batch.
-    """
+    """Plan that takes CutMix with probability ``switch`` and mixup otherwise, per sample."""
     cut = cutmix_plan(images, index, generator, alpha=cutmix_alpha)
     mix = mixup_plan(images, index, generator, alpha=alpha)
     chosen = draw_uniform(images.shape[0], generator=generator, device=images.device) < switch
@@ -115,12 +106,7 @@ def resizemix_plan(
     *,
     scale: tuple[float, float],
 ) -> MixPlan:
-    """Plan of ResizeMix: the whole partner is shrunk and pasted. Source: arXiv 2012.11101.
-
-    The side of the pasted image is uniform in ``scale`` of the image's side, its place uniform
-    inside the image. Deviation: the partner is read bilinearly, without anti-aliasing, so that the
-    plan can carry the move and be replayed.
-    """
+    """Plan of ResizeMix: the whole partner is shrunk and pasted."""
     batch, device = images.shape[0], images.device
     height, width = _size(images)
     side, top, left = draw_uniform(3, batch, generator=generator, device=device)
@@ -137,43 +123,82 @@ def resizemix_plan(
     return box_plan(None, index, box, (height, width), grid)
 
 
-def none() -> StaticPolicy:
-    """Leave every image as it is: the control that each policy is measured against."""
-    return StaticPolicy("none", none_plan, traits=Traits(mixes=False, relabel=False))
+@register(
+    "none",
+    Card(
+        "Leave every image as it is: the control that each policy is measured against.",
+    ),
+)
+def none() -> Policy:
+    return Policy("none", none_plan, Traits(mixes=False, relabel=False))
 
 
-def mixup(alpha: float = 1.0, p: float = 1.0) -> StaticPolicy:
-    """Mixup with Beta(alpha, alpha); each sample is mixed with probability p."""
+@register(
+    "mixup",
+    Card(
+        "Mixup with Beta(alpha, alpha); each sample is mixed with probability p.",
+        source="mixup, arXiv 1710.09412",
+        notes="Deviation: lam is drawn per sample, the paper's code draws one for the batch.",
+    ),
+)
+def mixup(alpha: float = 1.0, p: float = 1.0) -> Policy:
     check_alpha(alpha)
-    return StaticPolicy("mixup", partial(mixup_plan, alpha=alpha), p)
+    return Policy("mixup", partial(mixup_plan, alpha=alpha), p=p)
 
 
-def cutmix(alpha: float = 1.0, p: float = 1.0) -> StaticPolicy:
-    """CutMix with Beta(alpha, alpha); each sample is mixed with probability p."""
+@register(
+    "cutmix",
+    Card(
+        "CutMix with Beta(alpha, alpha); each sample is mixed with probability p.",
+        source="arXiv 1905.04899",
+        notes=(
+            "The label uses the area that is left after the box is clipped at the border, per "
+            "sample."
+        ),
+    ),
+)
+def cutmix(alpha: float = 1.0, p: float = 1.0) -> Policy:
     check_alpha(alpha)
-    return StaticPolicy("cutmix", partial(cutmix_plan, alpha=alpha), p)
+    return Policy("cutmix", partial(cutmix_plan, alpha=alpha), p=p)
 
 
+@register(
+    "mixup-cutmix",
+    Card(
+        "CutMix with probability switch, else mixup; alpha is that of mixup.",
+        source="the training recipe of DeiT, arXiv 2012.12877, where the switch is per batch",
+    ),
+)
 def mixup_cutmix(
     alpha: float = 0.8, cutmix_alpha: float = 1.0, switch: float = 0.5, p: float = 1.0
-) -> StaticPolicy:
-    """CutMix with probability ``switch``, else mixup; alpha is that of mixup."""
+) -> Policy:
     check_alpha(alpha)
     check_alpha(cutmix_alpha, "cutmix_alpha")
     check_probability(switch, "switch")
     rule = partial(mixup_cutmix_plan, alpha=alpha, cutmix_alpha=cutmix_alpha, switch=switch)
-    return StaticPolicy("mixup-cutmix", rule, p)
+    return Policy("mixup-cutmix", rule, p=p)
 
 
-def resizemix(scale: tuple[float, float] = (0.1, 0.8), p: float = 1.0) -> StaticPolicy:
-    """ResizeMix; ``scale`` bounds the side of the pasted partner as a share of the image's side."""
+@register(
+    "resizemix",
+    Card(
+        "ResizeMix; scale bounds the side of the pasted partner as a share of the image's side.",
+        source="arXiv 2012.11101",
+        notes=(
+            "The side of the pasted image is uniform in scale of the image's side, its place "
+            "uniform inside the image. Deviation: the partner is read bilinearly, without "
+            "anti-aliasing, so that the plan can carry the move and be replayed."
+        ),
+    ),
+)
+def resizemix(scale: tuple[float, float] = (0.1, 0.8), p: float = 1.0) -> Policy:
     if not isinstance(scale, Sequence) or len(scale) != 2:
         raise TypeError(f"scale: expected two numbers, low and high, got {scale!r}")
     for bound in scale:
         check_number(bound, "scale")
     if not 0.0 < scale[0] <= scale[1] <= 1.0:
         raise ValueError(f"scale: expected 0 < low <= high <= 1, got {scale}")
-    return StaticPolicy("resizemix", partial(resizemix_plan, scale=scale), p)
+    return Policy("resizemix", partial(resizemix_plan, scale=scale), p=p)
 
 
 def _size(images: Tensor) -> tuple[int, int]:
@@ -192,10 +217,6 @@ def fmix_plan(
     """Plan of FMix: blobs from low-frequency noise, of which lam show the original.
 
     The pixels where a random grey image of low frequencies is highest show the original.
-    Source: FMix, arXiv 2002.12047. Deviations: lam per sample; its number of pixels is
-    rounded to the nearest, where the paper's code rounds up or down at random; the label uses the
-    area, which is within half a pixel of lam; of steep spectra only the lowest 32 frequencies are
-    drawn; the soft edges that the paper's code offers are left out.
     """
     batch, size = images.shape[0], _size(images)
     lam = draw_lam(batch, alpha, generator=generator)
@@ -219,10 +240,7 @@ def smoothmix_plan(
 
     The partner's weight is a Gaussian of height 1; its centre is uniform in the image, its width
     uniform in ``sigma``; the label uses the mean of the mask. There is no draw from a Beta: lam is
-    that mean. Source: Lee et al., "SmoothMix: a Simple Yet Effective Data Augmentation to Train
-    Robust Classifiers", CVPR workshops 2020. Deviations: centre and width per sample, not per
-    batch; the width is a share of the shorter side of an image that is no square; the paper's
-    second form, a square with soft edges, is left out.
+    that mean.
     """
     batch, device, size = images.shape[0], images.device, _size(images)
     top, left, width = draw_uniform(3, batch, generator=generator, device=device)
@@ -237,10 +255,7 @@ def gridmix_plan(
 ) -> MixPlan:
     """Plan of GridMix: each cell of a grid shows the original with probability lam.
 
-    The label uses the share of cells. Source: Baek, Bang and Shim, "GridMix: Strong regularization
-    through local context mapping", Pattern Recognition 109, 2021, as its abstract and others
-    describe it; the size of the grid is a choice made here. Deviations: lam per sample; the paper's
-    second loss, which predicts the label of each cell, is no part of a policy and left out.
+    The label uses the share of cells.
     """
     batch, device = images.shape[0], images.device
     lam = draw_lam(batch, alpha, generator=generator, device=device)
@@ -254,9 +269,7 @@ def maskmix_plan(
 ) -> MixPlan:
     """Plan of MaskMix: of the n cells of a grid, ceil(n * lam) at random show the original.
 
-    The label uses their share. Source: MixPro, arXiv 2304.12043, and its code.
-    Deviations: lam per sample, where the code draws one for the batch; the paper's second part,
-    labels from attention, is no part of this policy.
+    The label uses their share.
     """
     batch, device = images.shape[0], images.device
     lam = draw_lam(batch, alpha, generator=generator, device=device)
@@ -268,42 +281,95 @@ def maskmix_plan(
     return MixPlan(lam, index, mask, area_of(mask))
 
 
-def fmix(alpha: float = 1.0, decay: float = 3.0, p: float = 1.0) -> StaticPolicy:
-    """FMix: blobs of low-frequency noise; a larger ``decay`` gives fewer and larger ones."""
+@register(
+    "fmix",
+    Card(
+        "FMix: blobs of low-frequency noise; a larger decay gives fewer and larger ones.",
+        source="FMix, arXiv 2002.12047",
+        notes=(
+            "Deviations: lam per sample; its number of pixels is rounded to the nearest, where the "
+            "paper's code rounds up or down at random; the label uses the area, which is within "
+            "half a pixel of lam; of steep spectra only the lowest 32 frequencies are drawn; the "
+            "soft edges that the paper's code offers are left out."
+        ),
+    ),
+)
+def fmix(alpha: float = 1.0, decay: float = 3.0, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     check_number(decay, "decay")
     if not 0.0 < decay <= 10.0:
         raise ValueError(f"decay: expected a number above 0 and at most 10, got {decay}")
-    return StaticPolicy("fmix", partial(fmix_plan, alpha=alpha, decay=decay), p)
+    return Policy("fmix", partial(fmix_plan, alpha=alpha, decay=decay), p=p)
 
 
-def smoothmix(sigma: tuple[float, float] = (0.25, 0.5), p: float = 1.0) -> StaticPolicy:
-    """SmoothMix: a soft spot; ``sigma`` bounds its width as a share of the shorter side."""
+@register(
+    "smoothmix",
+    Card(
+        "SmoothMix: a soft spot; sigma bounds its width as a share of the shorter side.",
+        source=(
+            'Lee et al., "SmoothMix: a Simple Yet Effective Data Augmentation to Train Robust '
+            'Classifiers", CVPR workshops 2020'
+        ),
+        notes=(
+            "Deviations: centre and width per sample, not per batch; the width is a share of the "
+            "shorter side of an image that is no square; the paper's second form, a square with "
+            "soft edges, is left out."
+        ),
+    ),
+)
+def smoothmix(sigma: tuple[float, float] = (0.25, 0.5), p: float = 1.0) -> Policy:
     if not isinstance(sigma, Sequence) or isinstance(sigma, str) or len(sigma) != 2:
         raise TypeError(f"sigma: expected two numbers, low and high, got {sigma!r}")
     for value in sigma:
         check_number(value, "sigma")
     if not 0.0 < sigma[0] <= sigma[1] <= 2.0:
         raise ValueError(f"sigma: expected 0 < low <= high <= 2, got {sigma}")
-    return StaticPolicy("smoothmix", partial(smoothmix_plan, sigma=sigma), p)
+    return Policy("smoothmix", partial(smoothmix_plan, sigma=sigma), p=p)
 
 
-def gridmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
-    """GridMix: in a grid of ``cells`` by ``cells``, each cell shows one of the two images."""
+@register(
+    "gridmix",
+    Card(
+        "GridMix: in a grid of cells by cells, each cell shows one of the two images.",
+        source=(
+            'Baek, Bang and Shim, "GridMix: Strong regularization through local context mapping", '
+            "Pattern Recognition 109, 2021, as its abstract and others describe it; the size of "
+            "the grid is a choice made here"
+        ),
+        notes=(
+            "Deviations: lam per sample; the paper's second loss, which predicts the label of each "
+            "cell, is no part of a policy and left out."
+        ),
+    ),
+)
+def gridmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     check_cells(cells)
-    return StaticPolicy("gridmix", partial(gridmix_plan, alpha=alpha, cells=cells), p)
+    return Policy("gridmix", partial(gridmix_plan, alpha=alpha, cells=cells), p=p)
 
 
-def maskmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> StaticPolicy:
-    """MaskMix: of a grid of ``cells`` by ``cells``, a share of lam shows the original.
-
-    For a vision transformer a cell should be whole patches: ``cells`` divides the number of patches
-    along a side (2, 7 or 14 for 224 pixels in patches of 16). The paper has 4 for DeiT-T and S.
-    """
+@register(
+    "maskmix",
+    Card(
+        "MaskMix: of a grid of cells by cells, a share of lam shows the original.",
+        source="MixPro, arXiv 2304.12043, and its code",
+        notes=(
+            "Deviations: lam per sample, where the code draws one for the batch; the paper's "
+            "second part, labels from attention, is no part of this policy."
+        ),
+        options={
+            "cells": (
+                "Cells along a side. For a vision transformer a cell should be whole patches: a "
+                "number that divides the patches along a side (2, 7 or 14 for 224 pixels in "
+                "patches of 16). The paper has 4 for DeiT-T and S."
+            ),
+        },
+    ),
+)
+def maskmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     check_cells(cells)
-    return StaticPolicy("maskmix", partial(maskmix_plan, alpha=alpha, cells=cells), p)
+    return Policy("maskmix", partial(maskmix_plan, alpha=alpha, cells=cells), p=p)
 
 
 def check_cells(cells: int) -> None:

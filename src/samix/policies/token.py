@@ -23,8 +23,7 @@ from samix.mixing import (
     shifted_square,
 )
 
-from .informed import InformedPolicy
-from .policy import StaticPolicy, Traits, check_alpha, check_number
+from .policy import Card, Policy, Traits, check_alpha, check_number, register
 from .static import cutmix_plan
 
 _ATTEMPTS = 24  # blocks that are tried for a mask
@@ -37,8 +36,7 @@ def transmix_plan(
 
     The plan itself has the area as label; inside a method the label becomes half area, half the
     attention that the encoder in training pays to either image of the mix, see
-    :func:`samix.mixing.by_attention`. Source: TransMix, arXiv 2111.09833. Deviation: its recipe
-    switches between this and mixup; here it is CutMix alone, with box and lam per sample.
+    :func:`samix.mixing.by_attention`.
     """
     return cutmix_plan(images, index, generator, alpha=alpha)
 
@@ -55,12 +53,7 @@ def tokenmix_plan(
     """Plan of TokenMix: several blocks of patches show the partner; labels by attention to content.
 
     The label gives each image the share of the attention to it, unmixed, that lies in what is
-    shown: ``sum(A_a m)`` and ``sum(A_b (1 - m))``, which need not sum to 1. Source: TokenMix, arXiv
-    2207.08409, by its public code; of the paper's text only the abstract was at hand. Deviations:
-    the attention is that of the momentum encoder's last block, where the paper has activation maps
-    of a network that was trained before; lam is drawn per sample from a Beta distribution and at
-    least one patch is shown unless lam is 1, where the code has one half for all and at least 14
-    patches; with ``normalise`` both shares are divided by their sum.
+    shown: ``sum(A_a m)`` and ``sum(A_b (1 - m))``, which need not sum to 1.
     """
     attention = _attention(evidence)
     grid = (attention.shape[2], attention.shape[3])
@@ -88,11 +81,7 @@ def smmix_plan(
     """Plan of SMMix: the most attended square of the partner covers the least attended one.
 
     The side of both squares is uniform in ``sides`` of the grid of patches, in whole patches; the
-    label uses the area, and lam is that. Source: SMMix, arXiv 2212.12977, as others implement it;
-    of the paper's text only the abstract was at hand. Deviations: the side per sample, not per
-    batch; the attention is that of the momentum encoder, where the paper has the network in
-    training; the paper's labels for single patches and its loss on the features of mixed and
-    unmixed images are no part of a policy and left out.
+    label uses the area, and lam is that.
     """
     attention = _attention(evidence)
     grid = (attention.shape[2], attention.shape[3])
@@ -116,40 +105,73 @@ def _attention(evidence: Evidence) -> Tensor:
     return as_shares(evidence.attention)
 
 
-def transmix(alpha: float = 1.0, p: float = 1.0) -> StaticPolicy:
-    """TransMix: CutMix for vision transformers, whose label follows the attention to the mix.
-
-    Args:
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+@register(
+    "transmix",
+    Card(
+        "TransMix: CutMix for vision transformers, whose label follows the attention to the mix.",
+        source="TransMix, arXiv 2111.09833",
+        notes=(
+            "Deviation: its recipe switches between this and mixup; here it is CutMix alone, with "
+            "box and lam per sample."
+        ),
+    ),
+)
+def transmix(alpha: float = 1.0, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     rule = partial(transmix_plan, alpha=alpha)
-    return StaticPolicy("transmix", rule, p, Traits(label="attention"))
+    return Policy("transmix", rule, Traits(label="attention"), p=p)
 
 
-def tokenmix(alpha: float = 1.0, normalise: bool = False, p: float = 1.0) -> InformedPolicy:
-    """TokenMix: blocks of patches for vision transformers, labels by attention to the content.
-
-    Args:
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        normalise: Divide both shares of the label by their sum; as published, a label says less
-            than 1 in total where little of what is attended to is shown.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+@register(
+    "tokenmix",
+    Card(
+        "TokenMix: blocks of patches for vision transformers, labels by attention to the content.",
+        source=(
+            "TokenMix, arXiv 2207.08409, by its public code; of the paper's text only the abstract "
+            "was at hand"
+        ),
+        notes=(
+            "Deviations: the attention is that of the momentum encoder's last block, where the "
+            "paper has activation maps of a network that was trained before; lam is drawn per "
+            "sample from a Beta distribution and at least one patch is shown unless lam is 1, "
+            "where the code has one half for all and at least 14 patches; with normalise both "
+            "shares are divided by their sum."
+        ),
+        options={
+            "normalise": (
+                "Divide both shares of the label by their sum; as published, a label says less "
+                "than 1 in total where little of what is attended to is shown."
+            ),
+        },
+    ),
+)
+def tokenmix(alpha: float = 1.0, normalise: bool = False, p: float = 1.0) -> Policy:
     check_alpha(alpha)
     rule = partial(tokenmix_plan, alpha=alpha, normalise=normalise)
     traits = Traits(label="content", needs=("attention",), rows_sum_to_one=normalise)
-    return InformedPolicy("tokenmix", rule, traits, p)
+    return Policy("tokenmix", rule, traits, p=p)
 
 
-def smmix(sides: tuple[float, float] = (0.25, 0.75), p: float = 1.0) -> InformedPolicy:
-    """SMMix: the most attended square of the partner covers the least attended one.
-
-    Args:
-        sides: Least and largest side of the square as shares of the grid of patches.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+@register(
+    "smmix",
+    Card(
+        "SMMix: the most attended square of the partner covers the least attended one.",
+        source=(
+            "SMMix, arXiv 2212.12977, as others implement it; of the paper's text only the "
+            "abstract was at hand"
+        ),
+        notes=(
+            "Deviations: the side per sample, not per batch; the attention is that of the momentum "
+            "encoder, where the paper has the network in training; the paper's labels for single "
+            "patches and its loss on the features of mixed and unmixed images are no part of a "
+            "policy and left out."
+        ),
+        options={
+            "sides": "Least and largest side of the square as shares of the grid of patches.",
+        },
+    ),
+)
+def smmix(sides: tuple[float, float] = (0.25, 0.75), p: float = 1.0) -> Policy:
     if not isinstance(sides, Sequence) or isinstance(sides, str) or len(sides) != 2:
         raise TypeError(f"sides: expected two numbers, low and high, got {sides!r}")
     for value in sides:
@@ -157,4 +179,4 @@ def smmix(sides: tuple[float, float] = (0.25, 0.75), p: float = 1.0) -> Informed
     if not 0.0 < sides[0] <= sides[1] <= 1.0:
         raise ValueError(f"sides: expected 0 < low <= high <= 1, got {sides}")
     rule = partial(smmix_plan, sides=(sides[0], sides[1]))
-    return InformedPolicy("smmix", rule, Traits(needs=("attention",)), p)
+    return Policy("smmix", rule, Traits(needs=("attention",)), p=p)

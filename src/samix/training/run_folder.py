@@ -27,7 +27,6 @@ from samix.errors import InputError
 from samix.files import sweep, whole_file, write_text
 from samix.networks import MomentumEncoder, Tap
 from samix.plain_yaml import dump_yaml, read_yaml
-from samix.policies import LearnedPolicy
 from samix.shown import NameWriter
 
 from .config import CONFIGS, RunConfig, from_dict
@@ -365,7 +364,7 @@ def write_model(
         _write_weights(path / AVERAGE, method.export(average=True).state_dict())
     policy = method.policy
     mixer = None
-    if isinstance(policy, LearnedPolicy):
+    if policy.traits.learned:
         _write_weights(path / MIXER, policy.mixer.state_dict())
         mixer = {
             "channels": policy.mixer.channels,

@@ -26,7 +26,7 @@ from samix.evaluation.encoder import read_weights
 from samix.evaluation.model_file import read_model
 from samix.methods import RIVALS
 from samix.networks import built_in_mixers, is_pretrained_mixer, update_average
-from samix.policies import POLICIES, LearnedPolicy
+from samix.policies import POLICIES
 from samix.progress import Progress
 
 from .config import PretrainConfig, RunConfig, TrainConfig, whole_path
@@ -311,7 +311,7 @@ def load_mixer(source: Source, method: Method) -> None:
         InputError: The Mixer reads another number of channels, or has another form.
     """
     policy = method.policy
-    if not isinstance(policy, LearnedPolicy):
+    if not policy.traits.learned:
         raise InputError(f"{source.name} gives a Mixer, but '{policy.name}' has none")
     channels = source.model["mixer"]["channels"]
     if policy.mixer.channels != channels:
