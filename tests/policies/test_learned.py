@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from samix import LearnedPolicy, MixerOptions, SupervisedMethod, blend, create_method, create_policy
-from samix.methods.mixer_step import mix_likeness
 from samix.networks import tap_features
+from samix.objectives import mix_likeness
 from samix.policies import MIXER_OPTIONS, Evidence
 
 SMALL: dict[str, Any] = {
