@@ -18,7 +18,7 @@ SHORT = {
     "samix.cli.mixer",
     "samix.cli.policies_options",
     "samix.cli.pretrain",
-    "samix.cli.ui_context",
+    "samix.preview.live_page",
     "samix.cli.values",
 }
 PREFIXES = {

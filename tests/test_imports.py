@@ -35,6 +35,10 @@ ALLOWED = {
         "training", "pages", "evaluation", "data", "methods", "policies", "networks", "mixing",
         *BASE,
     },
+    "preview": {
+        "pages", "training", "data", "guard", "methods", "policies", "networks", "mixing", *BASE,
+        "_version",
+    },
     "study": {
         "training", "explain", "evaluation", "report", "pages", "data", "guard", "policies",
         "methods", "mixing", "networks", "presets", *BASE,
@@ -111,7 +115,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 NEEDS = {
     "networks": {"ssl", "onnx"}, "methods": {"ssl"}, "data": {"train", "ssl"},
     "evaluation": {"train", "ssl"}, "report": {"train"}, "pages": {"train"}, "presets": {"train"},
-    "training": {"train"}, "explain": {"explain"}, "study": {"poc"}, "cli": {"train", "ui"},
+    "training": {"train"}, "explain": {"explain"}, "preview": {"train", "ui"},
+    "study": {"poc"}, "cli": {"train", "ui"},
     "plain_yaml.py": {"train"},
 }  # fmt: skip
 """The extras that the commands of a folder need; other folders have the core alone."""

@@ -11,9 +11,9 @@ from PIL import Image
 
 from samix.cli import main
 from samix.cli.parser import create_parser
-from samix.cli.preview_photos import choose
-from samix.cli.preview_policies import open_policies
 from samix.mixing import draw_index, step_generator
+from samix.preview.photos import choose
+from samix.preview.policies import open_policies
 
 from .test_pretrain import TINY, somewhere_else
 from .test_train import complaint, photos

@@ -15,14 +15,23 @@ import torch
 from PIL import Image
 
 from samix.cli import main, ui
-from samix.cli.ui_cards import cards, message
-from samix.cli.ui_mix import Pair, mix_pair, open_shown, policies_for_pairs
-from samix.cli.ui_photos import Offer, class_of, lies_inside, offer
-from samix.cli.ui_uploads import Limits, TooMuchError, Uploads
 from samix.data import open_images
 from samix.errors import InputError
 from samix.mixing import draw_lam
 from samix.mixing.draws import given_lam
+from samix.preview.live_mix import (
+    Offer,
+    Pair,
+    cards,
+    class_of,
+    lies_inside,
+    message,
+    mix_pair,
+    offer,
+    open_shown,
+    policies_for_pairs,
+)
+from samix.preview.uploads import Limits, TooMuchError, Uploads
 
 from .test_train import complaint, photos, somewhere_else  # noqa: F401
 
@@ -320,9 +329,8 @@ def test_help_says_that_nothing_leaves_the_machine(capsys):
 
 
 def test_a_page_is_made_of_what_is_there():
-    from samix.cli import ui_page
-    from samix.cli.ui_context import Context
-    from samix.cli.ui_page import build_page, see
+    from samix.preview import live_page
+    from samix.preview.live_page import Context, build_page, see
 
     Path("uploads").mkdir()
     uploads = Uploads(Path("uploads"))
@@ -346,4 +354,4 @@ def test_a_page_is_made_of_what_is_there():
     labels = [part["props"].get("label") for part in config.get_config_file()["components"]]
     assert {"original from demo", "policies", "partner"} <= set(labels)
     # gradio writes a stub beside the module of each component that is derived from its own
-    assert not Path(ui_page.__file__).with_suffix(".pyi").exists()
+    assert not Path(live_page.__file__).with_suffix(".pyi").exists()

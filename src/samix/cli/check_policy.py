@@ -17,12 +17,12 @@ from samix.data.reading import MAX_MEGAPIXELS
 from samix.data.views import check_size
 from samix.errors import InputError
 from samix.mixing import draw_index, step_generator
+from samix.preview.photos import candidates, choose, read_photos
 from samix.training import Terminal
 from samix.training.run_folder import write_json
 
 from .check_policy_named import open_named
 from .output import how_to_repeat
-from .preview_photos import candidates, choose, read_photos
 from .summary import say, say_lines
 from .values import key_values
 

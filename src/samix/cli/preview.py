@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
+from rich.table import Table
 
 from samix.data import ImageSet, open_images
 from samix.data.reading import MAX_MEGAPIXELS
 from samix.data.views import check_size
 from samix.errors import InputError
-from samix.guard import Guard
-from samix.mixing import draw_index, step_generator
-from samix.pages.mixes import Photos, mix_rows
-from samix.pages.parts import write_page
-from samix.report.preview import PolicyMixes, preview_sections
-from samix.report.preview_figure import draw_preview
+from samix.guard import Guard, create_guard
+from samix.preview.mixes import PAIRS as _PAIRS
+from samix.preview.mixes import Look, look
+from samix.preview.page import lead_of, record_of, write_preview
+from samix.preview.policies import DEFAULT, open_policies, parse_words
 from samix.training import Terminal
 from samix.training.run_folder import write_json
 
 from .guard_file import DEFAULT as DEFAULT_GUARD
-from .output import create_folder, result_folder
-from .preview_guard import guarded_rows, open_guard
-from .preview_photos import candidates, choose, read_photos
-from .preview_policies import DEFAULT, Shown, open_policies, parse_words
-from .preview_summary import Look, facts_of, lead_of, print_look, record_of, title_of
-from .preview_verdicts import LABEL_NOISE, count_defects, harm_verdicts
+from .guard_file import read_guard
+from .output import create_folder, how_to_repeat, result_folder
+from .summary import cell, say, say_lines
 from .values import key_values
 
-_PAIRS = 8
 _MOST_PAIRS = 64
 _MOST_PIXELS = 1024
+_LOOK = {
+    "pairs": "pairs", "classes": "classes", "image_size": "image_size", "seed": "seed",
+    "show_masks": "outlines",
+}  # fmt: skip
 _SHARED = ("alpha", "p")  # options of policies that have a flag of their own
 
 
@@ -54,10 +53,15 @@ def run_preview(chosen: argparse.Namespace) -> int:
     console = Console(highlight=False)
     images = _open(given, Terminal(console))
     output = result_folder(given, f"preview-{images.name}")
-    found = look(images, policies, given)
+    found = look(
+        images,
+        policies,
+        **{to: given[name] for name, to in _LOOK.items() if name in given},
+        guard=open_guard(given["guard"], images) if "guard" in given else None,
+    )
     create_folder(output)
     try:
-        write_preview(output, found)
+        _write(output, found)
     except BaseException:
         for path in output.glob("preview.*"):  # the folder is ours: it was new or empty
             path.unlink()
@@ -68,91 +72,19 @@ def run_preview(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def look(images: ImageSet, policies: Sequence[Shown], given: Mapping[str, Any]) -> Look:
-    """Mix the same pairs of photos with each policy.
-
-    Args:
-        images: The image set.
-        policies: What is looked at.
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: Fewer than two photos, an unknown class, or a photo or mask that cannot be used.
-    """
-    seed, pairs = given.get("seed", 0), given.get("pairs", _PAIRS)
-    guard = _guard(given, images)
-    positions, what = candidates(images, given.get("classes", ()))
-    batch = min(max(pairs, 2), len(positions))
-    # policies draw partners first: the photos can be laid out for those that they will draw
-    index = draw_index(batch, generator=step_generator(seed, 0)).tolist()
-    batch_of = choose(images.targets, positions, index, seed)
-    photos = read_photos(images, batch_of, given.get("image_size"))
-    outlines = photos.regions is not None and given.get("show_masks", True)
-    mixes = [
-        mix(shown, photos, seed, count=pairs, outlines=outlines, guard=guard) for shown in policies
-    ]
-    return Look(images.name, what, photos, mixes, seed, outlines)
-
-
-@torch.no_grad()
-def mix(
-    shown: Shown,
-    photos: Photos,
-    seed: int,
-    *,
-    count: int,
-    outlines: bool,
-    guard: Guard | None = None,
-) -> PolicyMixes:
-    """Return what one policy makes of the photos; every policy has the same generator.
-
-    Args:
-        shown: The policy.
-        photos: B photos.
-        seed: Of partners and lam.
-        count: How many rows, from the first.
-        outlines: Draw outlines of defects.
-        guard: Looks at the mixes.
-    """
-    generator = step_generator(seed, 0)
-    plan = shown.policy.plan(photos.images, target=photos.target, generator=generator)
-    verdicts = harm_verdicts(photos, plan)
-    rows = mix_rows(photos, plan, verdicts, count=count, outlines=outlines)
-    noisy = sum(LABEL_NOISE in row.verdict.badge for row in rows)
-    label, defects = shown.policy.traits.label, count_defects(photos, plan, count)
-    guarded = guard is not None and shown.policy.traits.mixes
-    if guard is not None and guarded:
-        rows = guarded_rows(
-            guard, shown, photos, plan, rows, generator=generator, outlines=outlines
-        )
-    return PolicyMixes(shown.name, shown.text, shown.draw, label, rows, defects, noisy, guarded)
-
-
-def write_preview(output: Path, found: Look) -> None:
-    """Write the picture, the numbers and, last, the page.
+def _write(output: Path, found: Look) -> None:
+    """Write the numbers, the picture and, last, the page.
 
     Raises:
         InputError: They cannot be written.
     """
     try:
-        draw_preview(output / "preview.png", found.policies, title=title_of(found))
-        write_json(output / "preview.json", record_of(found))
-        write_page(
-            output / "preview.html",
-            f"Mixes of {found.data}",
-            preview_sections(found.policies, outlines=found.outlines),
-            lead=lead_of(found),
-            facts=facts_of(found),
-        )
+        write_json(output / "preview.json", {**how_to_repeat("torch"), **record_of(found)})
+        write_preview(output, found)
     except OSError as error:
         raise InputError(
             f"--output '{output}' cannot be written ({error.strerror}); choose another folder"
         ) from error
-
-
-def _guard(given: Mapping[str, Any], images: ImageSet) -> Guard | None:
-    """Return the guard that was asked for."""
-    return open_guard(given["guard"], images) if "guard" in given else None
 
 
 def _names(given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -206,3 +138,55 @@ def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
             "images/ beside masks/, or leave it out"
         )
     return images
+
+
+def open_guard(word: str, images: ImageSet) -> Guard:
+    """Return a guard that needs no network.
+
+    Args:
+        word: YAML file with the guard's options, or "default".
+        images: The photos, whose classes the rules may name.
+
+    Raises:
+        InputError: The file cannot be used, or a rule needs what is not there before training.
+    """
+    try:
+        guard = create_guard(read_guard(word), images.classes)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--guard: {error}") from error
+    asks = [rule for rule in guard.rules if rule == "plausibility"]
+    asks += ["saliency attention"] if guard.options.saliency == "attention" else []
+    if asks:
+        raise InputError(
+            f"--guard: {asks[0]} asks a network in training, and there is none before it; leave it "
+            "out to preview the others"
+        )
+    if guard.options.saliency == "given" and images.read_mask is None:
+        raise InputError(
+            "--guard: saliency 'given' takes the masks of the defects, which DATA does not have; "
+            "leave it out"
+        )
+    return guard
+
+
+def print_look(found: Look, output: Path, console: Console) -> None:
+    """Print a line a policy and where to look."""
+    say_lines(console, lead_of(found))
+    known = found.policies[0].defects is not None
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("policy", "lam from", "label uses", "area off lam"):
+        table.add_column(name, justify="right" if name.startswith("area") else "left")
+    guarded = any(policy.guarded for policy in found.policies)
+    for name in ["label noise"] * known + ["repaired"] * guarded:
+        table.add_column(name, justify="right")
+    for policy in found.policies:
+        cells = [policy.name, policy.draw, policy.label_text, f"{policy.area_from_lam:.2f}"]
+        cells += [f"{policy.noisy} of {policy.defects}"] * known
+        cells += [f"{len(policy.repaired)} of {len(policy.rows)}"] * guarded
+        table.add_row(*map(cell, cells))
+    console.print(table)
+    say(console, f"Page:    {output / 'preview.html'}")
+    say(console, f"Picture: {output / 'preview.png'}")
+    say(console, f"Numbers: {output / 'preview.json'}")

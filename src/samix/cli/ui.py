@@ -17,13 +17,11 @@ from rich.console import Console
 
 from samix.data import ImageSet, open_images
 from samix.errors import InputError
+from samix.preview.live_mix import Offer, offer, open_shown, policies_for_pairs
+from samix.preview.uploads import Uploads, inside
 from samix.training import Terminal
 
 from .summary import say
-from .ui_context import Context
-from .ui_mix import open_shown, policies_for_pairs
-from .ui_photos import Offer, offer
-from .ui_uploads import Uploads, inside
 
 HOST = "127.0.0.1"
 _FIRST_PORT = 7860
@@ -56,7 +54,12 @@ def run_ui(chosen: argparse.Namespace) -> int:
     report = _report(given["poc"]) if "poc" in given else None
     open_shown(further)  # what cannot mix is refused now, not in the page
     with _bound(given.get("port")) as there, _private_folder() as folder:
-        from .ui_server import create_app, new_token, serve  # noqa: PLC0415 - it needs the extra
+        from samix.preview.live_page import (  # noqa: PLC0415 - it needs the extra
+            Context,
+            create_app,
+            new_token,
+            serve,
+        )
 
         policies = (*policies_for_pairs(), *further)
         token = new_token()

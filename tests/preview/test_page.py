@@ -8,9 +8,9 @@ from PIL import Image
 
 from samix.pages.mixes import MixRow, Verdict
 from samix.pages.parts import write_page
-from samix.report import preview_figure
-from samix.report.preview import PolicyMixes, preview_sections, short_name
-from samix.report.preview_figure import draw_preview
+from samix.preview import page
+from samix.preview.mixes import PolicyMixes
+from samix.preview.page import draw_preview, preview_sections, short_name
 
 
 def row(**changes) -> MixRow:
@@ -61,9 +61,7 @@ def test_the_label_uses_lam_where_both_are_the_same():
 
 def test_the_figure_has_two_columns_a_policy(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        preview_figure, "_show", lambda axes, picture, text, *more: shown.append(text)
-    )
+    monkeypatch.setattr(page, "_show", lambda axes, picture, text, *more: shown.append(text))
     one, two = policies()
     two = replace(two, rows=[two.rows[0], row(partner=0)])
     draw_preview(tmp_path / "preview.png", [one, two], title="$x_")
@@ -92,9 +90,7 @@ def test_short_names(name, shown):
 
 def test_what_a_guard_put_in_the_place_of_a_mix(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        preview_figure, "_show", lambda axes, picture, text, *more: shown.append(text)
-    )
+    monkeypatch.setattr(page, "_show", lambda axes, picture, text, *more: shown.append(text))
     after = row(label=(("good", 1.0),))
     said = Verdict("label noise, repaired: left unmixed", "changed")
     guarded = PolicyMixes(

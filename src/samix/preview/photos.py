@@ -16,7 +16,7 @@ from samix.errors import InputError
 from samix.pages.mixes import Photos
 from samix.policies import nearest
 
-from .preview_policies import parse_words
+from .policies import parse_words
 
 _LARGEST = 224  # px, side where none is given
 _DEFECT = 128  # value of a mask from which on a pixel is defect

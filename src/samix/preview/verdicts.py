@@ -1,4 +1,4 @@
-"""`samix preview --guard`: what a guard says about each mix, and what it makes of it."""
+"""What is said about mixes before any training: what their labels promise, and what a guard says."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samix.data import ImageSet
 from samix.errors import InputError
-from samix.guard import OUTCOMES, Guard, create_guard
+from samix.guard import OUTCOMES, Guard
 from samix.guard import Verdict as Judged
 from samix.mixing import Evidence, MixPlan
-from samix.pages.mixes import MixRow, Photos, Verdict, mix_rows, together
+from samix.mixing.saliency import label_noise, visible_shares
+from samix.pages.mixes import MixRow, Photos, Verdict, mix_rows, percent, together
 
-from .guard_file import read_guard
-from .preview_policies import Shown
-from .preview_verdicts import LABEL_NOISE, harm_verdicts
+from .policies import Shown
 
+LABEL_NOISE = "label noise"
+_SIDES = ("original", "partner")
 _DONE = {
     "partner": "another partner",
     "mask": "another mask",
@@ -30,35 +30,65 @@ _DONE = {
 _AT_LEAST = ("visibility", "plausibility")  # the other rules have a limit above
 
 
-def open_guard(word: str, images: ImageSet) -> Guard:
-    """Return a guard that needs no network.
+def harm_verdicts(photos: Photos, plan: MixPlan) -> list[Verdict]:
+    """Say for each mix how much of each defect is visible, and whether the label promises more.
 
     Args:
-        word: YAML file with the guard's options, or "default".
-        images: The photos, whose classes the rules may name.
+        photos: B photos; those without a mask are not judged.
+        plan: Their plan.
 
-    Raises:
-        InputError: The file cannot be used, or a rule needs what is not there before training.
+    Returns:
+        B verdicts.
     """
-    try:
-        guard = create_guard(read_guard(word), images.classes)
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise InputError(f"--guard: {error}") from error
-    asks = [rule for rule in guard.rules if rule == "plausibility"]
-    asks += ["saliency attention"] if guard.options.saliency == "attention" else []
-    if asks:
-        raise InputError(
-            f"--guard: {asks[0]} asks a network in training, and there is none before it; leave it "
-            "out to preview the others"
-        )
-    if guard.options.saliency == "given" and images.read_mask is None:
-        raise InputError(
-            "--guard: saliency 'given' takes the masks of the defects, which DATA does not have; "
-            "leave it out"
-        )
-    return guard
+    if photos.regions is None:
+        return [Verdict()] * len(plan)
+    visible = visible_shares(photos.regions, plan)
+    same = (photos.target == photos.target[plan.index]) & (photos.target >= 0)
+    noisy = label_noise(visible, plan.shares, same)
+    return [
+        _verdict(photos, plan, number, visible[number], noisy[number], bool(same[number]))
+        for number in range(len(plan))
+    ]
+
+
+def _verdict(
+    photos: Photos, plan: MixPlan, number: int, visible: Tensor, noisy: Tensor, same: bool
+) -> Verdict:
+    """Return what is said about one mix."""
+    lines = []
+    for side, share in enumerate(plan.shares[number].tolist()):
+        if share == 0.0:
+            continue
+        position = number if side == 0 else int(plan.index[number])
+        name = photos.class_of(position) or _SIDES[side]
+        name = f"{name} ({_SIDES[side]})" if same else name
+        if not torch.isnan(visible[side]):
+            seen = percent(float(visible[side]))
+            says = percent(1.0 if same else share)
+            lines.append(f"{name}: {seen} of its defect is visible, label says {says}")
+        elif photos.empty_masks[position]:
+            lines.append(f"{name}: its defect mask is empty, so that nothing can be said")
+    bad = bool(noisy.any())
+    return Verdict(LABEL_NOISE if bad else "", "bad" if bad else "ok", tuple(lines))
+
+
+def count_defects(photos: Photos, plan: MixPlan, count: int) -> int | None:
+    """Return how many of the first mixes have a known defect in their label.
+
+    Args:
+        photos: B photos.
+        plan: Their plan.
+        count: How many mixes are looked at.
+
+    Returns:
+        The number; None where no defect is known at all.
+    """
+    if photos.regions is None:
+        return None
+    there = photos.regions.flatten(1).any(1)
+    own, partner = (plan.shares > 0).unbind(1)
+    defect = (there & own) | (there[plan.index] & partner)
+    return int(defect[:count].sum())
 
 
 def guarded_rows(
@@ -74,7 +104,7 @@ def guarded_rows(
     """Return the rows with what the guard says about them, and with what it repaired.
 
     Args:
-        guard: From :func:`open_guard`.
+        guard: One that needs no network in training.
         shown: The policy.
         photos: B photos.
         plan: What the policy made of them.

@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samix.cli.ui_uploads import Limits, Uploads
 from samix.data import open_images
+from samix.preview.uploads import Limits, Uploads
 
 pytestmark = pytest.mark.slow
 SECRET = b"nobody but its owner reads this"
@@ -168,8 +168,7 @@ def pair(page: Page) -> list[dict[str, Any]]:
 
 def routes() -> list[tuple[str, str]]:
     """Every way that the gradio at hand, whatever its version, could be asked."""
-    from samix.cli.ui_context import Context
-    from samix.cli.ui_server import create_app
+    from samix.preview.live_page import Context, create_app
 
     app = create_app(Context(("mixup",), Uploads(Path())), "token").app
     found = set()
@@ -568,8 +567,7 @@ def test_gradio_checks_the_paths_of_inputs_too(tmp_path):
     """Without the gate: the check of gradio itself, which mounting leaves off, is on."""
     import uvicorn
 
-    from samix.cli.ui_context import Context
-    from samix.cli.ui_server import create_app
+    from samix.preview.live_page import Context, create_app
 
     (tmp_path / "uploads").mkdir()
     secret = tmp_path / "secret.png"

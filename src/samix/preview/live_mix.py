@@ -1,0 +1,345 @@
+"""What `samix ui` shows: a pair of photos under several policies for a lam, as cards of HTML.
+
+Every word of the user is escaped. Which photos there are to choose from is here too.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from samix.data import ImageSet
+from samix.data.views import squeeze
+from samix.errors import InputError
+from samix.guard import Guard, create_guard
+from samix.guard import Verdict as Judged
+from samix.mixing import MixPlan, step_generator
+from samix.mixing.draws import given_lam
+from samix.pages.mixes import MixRow, Photos, mix_rows
+from samix.pages.parts import image_png
+from samix.policies import POLICIES
+
+from .policies import Shown, open_policies
+from .uploads import inside
+from .verdicts import verdict_lines
+
+LARGEST = 224  # px, side of the mixes
+_LEAST = 8
+_UNNAMED = ("original", "partner")
+_MOST = 300  # photos in a list that a person reads
+_OWN_LAM = "This policy finds lam itself; the slider does not move it."
+STYLE = """
+.mixes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr));
+  gap: 1rem; }
+.mixes article { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: .8rem;
+  min-width: 0; }
+.mixes h3 { margin: 0 0 .2rem; font-size: 1.1rem; }
+.mixes .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; }
+.mixes figure { margin: 0; }
+.mixes img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: auto;
+  border: 1px solid var(--border-color-primary); display: block; }
+.mixes figcaption { font-size: .85rem; }
+.mixes .label { font-weight: 600; margin: .5rem 0 .2rem; overflow-wrap: anywhere; }
+.mixes p { margin: .2rem 0; font-size: .9rem; overflow-wrap: anywhere; }
+.mixes .badge { display: inline-block; padding: 0 .5rem; border-radius: 4px; font-size: .85rem;
+  border: 1px solid currentColor; }
+.mixes .accepted { color: #1c6b3f; } .mixes .rejected { color: #a3252b; }
+.photo img { width: 100%; height: 100%; object-fit: contain; }
+.dark .mixes .accepted { color: #7ed3a4; } .dark .mixes .rejected { color: #ff9a9a; }
+"""
+"""Rules of the cards, for the head of the page."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two photos and what is asked about them.
+
+    Attributes:
+        original: A photo of any size, in mode RGB.
+        partner: The other one.
+        classes: What each shows; an empty word where that is not known.
+        lam: Weight of the original, in [0, 1].
+        seed: Of all that a policy draws beside lam, at least 0.
+    """
+
+    original: Image.Image
+    partner: Image.Image
+    classes: tuple[str, str] = ("", "")
+    lam: float = 0.5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one policy makes of a pair.
+
+    Attributes:
+        name: Of the policy.
+        about: A few sentences about it.
+        row: Pictures, numbers and label.
+        moved: The mix follows the lam that was given; some policies find lam themselves.
+        accepted: What a guard says as a whole; None where nothing was asked.
+        rules: What it says in detail.
+    """
+
+    name: str
+    about: str
+    row: MixRow
+    moved: bool
+    accepted: bool | None
+    rules: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def policies_for_pairs() -> tuple[str, ...]:
+    """Return the policies that make a mask from two photos without a network in training."""
+    return tuple(name for name in POLICIES if _mixes_photos(name))
+
+
+def open_shown(names: Sequence[str]) -> list[Shown]:
+    """Return policies by name, or by the folder of a run or a Mixer; each is opened once.
+
+    Raises:
+        InputError: One is unknown, or cannot mix two photos.
+    """
+    return [_open(name) for name in names]
+
+
+def mix_pair(pair: Pair, shown: Sequence[Shown], *, guarded: bool = True) -> list[Seen]:
+    """Mix a pair of photos with each policy, with the same lam and seed.
+
+    Args:
+        pair: The photos.
+        shown: The policies.
+        guarded: Ask a guard with its defaults about each mix.
+
+    Raises:
+        InputError: lam or seed are out of range.
+    """
+    if not 0.0 <= pair.lam <= 1.0:
+        raise InputError(f"lam must be in [0, 1], got {pair.lam}")
+    if pair.seed < 0:
+        raise InputError(f"the seed must be at least 0, got {pair.seed}")
+    photos = _photos(pair)
+    guard = create_guard(None, photos.classes) if guarded else None
+    return [_seen(one, photos, pair, guard) for one in shown]
+
+
+@torch.no_grad()
+def _seen(shown: Shown, photos: Photos, pair: Pair, guard: Guard | None) -> Seen:
+    """Return what one policy makes of the pair; the second row, the other way round, is unseen."""
+    plan = _plan(shown, photos.images, photos.target, pair.lam, pair.seed)
+    (row,) = mix_rows(photos, plan, count=1)
+    found: dict[str, Judged] = {}
+    if guard is not None:
+        found = guard.verdicts(photos.images, plan, target=photos.target)
+    return Seen(
+        name=shown.name,
+        about=shown.about,
+        row=row,
+        moved=_draws_lam(shown.name),
+        accepted=all(bool(one.passed[0]) for one in found.values()) if found else None,
+        rules=tuple(verdict_lines(found, 0)),
+    )
+
+
+def _plan(shown: Shown, images: Tensor, target: Tensor | None, lam: float, seed: int) -> MixPlan:
+    """Return the plan of two photos, each the partner of the other, for a lam that is given."""
+    index = torch.tensor([1, 0])
+    with given_lam(lam):
+        return shown.policy.plan(
+            images, target=target, generator=step_generator(seed, 0), index=index
+        )
+
+
+@lru_cache(maxsize=64)
+def _draws_lam(name: str) -> bool:
+    """Say whether a policy mixes by the lam that is drawn; some find it by themselves."""
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    shown = _open(name)
+    return all(
+        abs(float(_plan(shown, images, None, lam, 0).lam[0]) - lam) < 1e-3 for lam in (0.25, 0.75)
+    )
+
+
+def _photos(pair: Pair) -> Photos:
+    """Return both photos as a network would see them, in one size."""
+    both = (pair.original, pair.partner)
+    side = min(LARGEST, max(_LEAST, *(length for photo in both for length in photo.size)))
+    first, second = (
+        given.strip() or unnamed for given, unnamed in zip(pair.classes, _UNNAMED, strict=True)
+    )
+    same = first == second
+    return Photos(
+        images=torch.stack([squeeze(photo, side) for photo in both]).float() / 255,
+        target=torch.tensor([0, 0 if same else 1]),
+        classes=(first,) if same else (first, second),
+        names=_UNNAMED,
+    )
+
+
+def _mixes_photos(name: str) -> bool:
+    try:
+        traits = _open(name).policy.traits
+    except InputError:  # it needs a network, or mixes features inside one
+        return False
+    return traits.mixes and traits.pairwise
+
+
+@lru_cache(maxsize=64)
+def _open(name: str) -> Shown:
+    (shown,) = open_policies([name], {})
+    return shown
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Photos to choose from; no other can be read.
+
+    Attributes:
+        images: All photos of the set.
+        positions: Those that are offered, ascending, at least one.
+        root: The folder that each must lie below, links followed; None where the photos are no
+            files of a folder that was named.
+    """
+
+    images: ImageSet
+    positions: tuple[int, ...]
+    root: Path | None = None
+
+    def read(self, position: int) -> tuple[Image.Image, str]:
+        """Return a photo and its class, or nothing as its class.
+
+        Raises:
+            InputError: It is not offered, has become a link that leads out of the folder, or
+                cannot be read.
+        """
+        if position not in self.positions:
+            raise InputError(f"photo {position} is not in the list; choose one that is")
+        if not lies_inside(self.root, self.images.keys[position]):
+            key = self.images.keys[position]
+            raise InputError(f"photo '{key}' leads out of the folder of --data; choose another")
+        return self.images.read(position), class_of(self.images, position)
+
+    def another_pair(self, rng: random.Random) -> tuple[int, int]:
+        """Draw two positions, of different classes where there are two.
+
+        Args:
+            rng: Source of randomness.
+        """
+        targets = self.images.targets
+        first = rng.choice(self.positions)
+        others = [i for i in self.positions if targets[i] != targets[first]]
+        others = others or [i for i in self.positions if i != first] or [first]
+        return first, rng.choice(others)
+
+    def choices(self) -> list[tuple[str, int]]:
+        """Return what the list of photos shows, and which position it stands for."""
+        return [(self.images.keys[position], position) for position in self.positions]
+
+
+def offer(images: ImageSet, root: Path | None, most: int = _MOST) -> tuple[Offer, int]:
+    """Return the photos to choose from: of each class about equally many.
+
+    Args:
+        images: All photos.
+        root: As in :class:`Offer`.
+        most: How many at most.
+
+    Returns:
+        The photos, and how many are left out because they lead out of the folder.
+
+    Raises:
+        InputError: All of them do.
+    """
+    of_class: dict[int, list[int]] = {}
+    outside = 0
+    for position, target in enumerate(images.targets):
+        if lies_inside(root, images.keys[position]):
+            of_class.setdefault(target, []).append(position)
+        else:
+            outside += 1
+    if not of_class:
+        raise InputError(
+            f"--data: all {outside} photos of '{images.name}' are links that lead out of the "
+            "folder, which the page does not follow; give the folder that holds them"
+        )
+    return Offer(images, _taken(list(of_class.values()), most), root), outside
+
+
+def lies_inside(root: Path | None, key: str) -> bool:
+    """Say whether a photo lies below a folder when all links are followed.
+
+    Args:
+        root: The folder, without links; None asks for nothing.
+        key: Of the photo: its path below the folder, or "file.parquet#row".
+    """
+    if root is None:
+        return True
+    table, _, _ = key.rpartition(".parquet#")
+    return inside(root, root / (f"{table}.parquet" if table else key)) is not None
+
+
+def class_of(images: ImageSet, position: int) -> str:
+    """Return the class of a photo, or nothing."""
+    target = images.targets[position]
+    return images.classes[target] if target >= 0 else ""
+
+
+def _taken(classes: Sequence[Sequence[int]], most: int) -> tuple[int, ...]:
+    """Return positions of each class in turn."""
+    taken: list[int] = []
+    for turn in range(max(map(len, classes))):
+        for positions in classes:
+            if turn < len(positions) and len(taken) < most:
+                taken.append(positions[turn])
+    return tuple(sorted(taken))
+
+
+def cards(seen: Sequence[Seen]) -> str:
+    """Return the cards of all policies."""
+    return f'<div class="mixes">{"".join(_card(one) for one in seen)}</div>'
+
+
+def message(text: str) -> str:
+    """Return a sentence where there are no cards."""
+    return f"<p>{escape(text)}</p>"
+
+
+def _card(seen: Seen) -> str:
+    row = seen.row
+    mask, mix = row.pictures[2:]
+    numbers = f"lam {row.lam:.2f}, area {row.area:.2f}, label uses {row.weight:.2f}"
+    lines = [numbers, *([] if seen.moved else [_OWN_LAM]), *seen.rules]
+    pictures = _figure(mask, "mask: white shows the original") + _figure(mix, "mix")
+    return (
+        f"<article><h3>{escape(seen.name)} {_badge(seen.accepted)}</h3>"
+        f'<div class="pictures">{pictures}</div>'
+        f'<div class="label">{escape(row.label_text)}</div>'
+        f"{''.join(f'<p>{escape(line)}</p>' for line in lines)}</article>"
+    )
+
+
+def _badge(accepted: bool | None) -> str:
+    if accepted is None:
+        return ""
+    word = "accepted" if accepted else "rejected"
+    return f'<span class="badge {word}">guard: {word}</span>'
+
+
+def _figure(picture: Tensor, caption: str) -> str:
+    data = base64.b64encode(image_png(picture)).decode()
+    alt = escape(caption)
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" alt="{alt}">'
+        f"<figcaption>{alt}</figcaption></figure>"
+    )
