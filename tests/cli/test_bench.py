@@ -9,7 +9,7 @@ from PIL import Image
 from samix.cli import main
 from samix.cli.output import chosen_machine
 from samix.evaluation.cost import measure
-from samix.evaluation.cost.numbers import Memory
+from samix.evaluation.cost.numbers import PeakMemory
 
 from .test_train import complaint, somewhere_else  # noqa: F401
 
@@ -25,8 +25,8 @@ QUICK = [*TINY, "--no-memory", "--settings", "none"]
 def known_memory(monkeypatch):
     """Peak memory without fresh processes: 40 MiB, and 10 MiB of weights more with a Mixer."""
 
-    def measured(setting: str, *_: object, **__: object) -> Memory:
-        return Memory((20 if "samix" in setting else 10) * 2**20, 30 * 2**20)
+    def measured(setting: str, *_: object, **__: object) -> PeakMemory:
+        return PeakMemory((20 if "samix" in setting else 10) * 2**20, 30 * 2**20)
 
     monkeypatch.setattr(measure, "measure_memory", measured)
     monkeypatch.setattr(measure, "why_unmeasured", lambda device: None)

@@ -31,7 +31,7 @@ from samix.preview.live_mix import (
     open_shown,
     policies_for_pairs,
 )
-from samix.preview.uploads import Limits, TooMuchError, Uploads
+from samix.preview.uploads import TooMuchError, UploadLimits, Uploads
 
 from .test_train import complaint, photos, somewhere_else  # noqa: F401
 
@@ -203,7 +203,9 @@ def test_tables_of_photos_that_are_links_out_of_the_folder_are_not_offered():
 @pytest.fixture
 def uploads() -> Uploads:
     Path("uploads").mkdir()
-    return Uploads(Path("uploads"), Limits(photo_bytes=2000, pixels=500, kept=3, kept_bytes=5000))
+    return Uploads(
+        Path("uploads"), UploadLimits(photo_bytes=2000, pixels=500, kept=3, kept_bytes=5000)
+    )
 
 
 def png(image: Image.Image) -> io.BytesIO:

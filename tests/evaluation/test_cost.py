@@ -24,7 +24,14 @@ from samix.evaluation import (
 from samix.evaluation.cost import measure, settings
 from samix.evaluation.cost import memory as memory_module
 from samix.evaluation.cost.memory import measure_memory, memory_here, run_task, why_unmeasured
-from samix.evaluation.cost.numbers import Memory, blocks, cost_rows, estimate, fastest, ratio_over
+from samix.evaluation.cost.numbers import (
+    PeakMemory,
+    blocks,
+    cost_rows,
+    estimate,
+    fastest,
+    ratio_over,
+)
 from samix.evaluation.cost.settings import (
     create_step,
     default_settings,
@@ -86,7 +93,7 @@ def test_blocks_hold_every_round_once(rounds):
 def test_rows_by_hand():
     seconds = {"plain": [0.2, 0.2], "plain channels-last": [0.1, 0.1], "x": [0.3, 0.5]}
     mib = 2**20
-    memory = {"plain": Memory(10 * mib, 30 * mib), "x": Memory(20 * mib, 30 * mib)}
+    memory = {"plain": PeakMemory(10 * mib, 30 * mib), "x": PeakMemory(20 * mib, 30 * mib)}
     assert fastest(seconds) == "plain channels-last"
     rows = cost_rows(seconds, memory, 100, reference="plain", quick="plain channels-last")
     row = rows["x"]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from samix.data import ImageSet
-from samix.explain import open_photos, open_subject
+from samix.explain import open_network, open_photos
 from samix.training import PretrainConfig, TrainConfig, pretrain, train
 
 TINY = {
@@ -49,7 +49,7 @@ def run_copy(runs, tmp_path):
 @pytest.fixture
 def opened(runs):
     def make(name: str, **options):
-        subject, source = open_subject(runs[name])
+        subject, source = open_network(runs[name])
         return subject, open_photos(subject, source, **options)
 
     return make

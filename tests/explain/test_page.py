@@ -28,7 +28,7 @@ from samix.explain.results import (
     Confidence,
     Confusion,
     Explanation,
-    Inside,
+    HeatInside,
     Judged,
     MapStudy,
     Mix,
@@ -37,8 +37,8 @@ from samix.explain.results import (
     NearStudy,
     Neighbour,
     Route,
-    Seen,
     SeenMix,
+    SeenPhoto,
     Spread,
     Sweep,
 )
@@ -85,11 +85,14 @@ def explanation(**changes) -> Explanation:
         accuracy=0.8,
         guess=0.4,
         seen=[
-            Seen(photo(), heat(), "x/1.png", "good", "good", 0.9),
-            Seen(photo(), 0 * heat(), "y/2.png", "$crack$", "good", 0.6, box, None),
-            Seen(photo(), heat(), "y/3.png", "$crack$", "$crack$", 0.6, box, 0.25),
+            SeenPhoto(photo(), heat(), "x/1.png", "good", "good", 0.9),
+            SeenPhoto(photo(), 0 * heat(), "y/2.png", "$crack$", "good", 0.6, box, None),
+            SeenPhoto(photo(), heat(), "y/3.png", "$crack$", "$crack$", 0.6, box, 0.25),
         ],
-        inside=[Inside("$crack$", 2, 1, 0.25, 0.0625, 0.5), Inside("empty", 0, 3, 0.0, 0.0, 0.0)],
+        inside=[
+            HeatInside("$crack$", 2, 1, 0.25, 0.0625, 0.5),
+            HeatInside("empty", 0, 3, 0.0, 0.0, 0.0),
+        ],
         seen_mixes=[SeenMix(mix(), [heat(), 0 * heat()], (0.5, 0.3))],
         mixer=MixerStudy(
             LAM,
@@ -167,7 +170,7 @@ def test_numbers_are_plain_and_match(tmp_path):
 
 
 def test_a_run_without_classes_says_what_is_left_out(tmp_path):
-    seen = [Seen(photo(), heat(), "1.png", "")]
+    seen = [SeenPhoto(photo(), heat(), "1.png", "")]
     whole = explanation(
         classifies=False, accuracy=None, guess=None, confidence=None, confusion=None, seen=seen,
         inside=[], seen_mixes=[SeenMix(mix(("", "")), [heat(), heat()], None)],

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from samix.data import open_images
 from samix.data.demo import DemoOptions, write_demo
 from samix.errors import InputError
-from samix.explain import ExplainOptions, explain, open_photos, open_subject
+from samix.explain import ExplainOptions, explain, open_network, open_photos
 
 
 def refused(path, **options) -> str:
     with pytest.raises(InputError) as caught:
-        open_photos(*open_subject(path), **options)
+        open_photos(*open_network(path), **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -87,7 +87,7 @@ def test_photos_that_moved_are_asked_for_and_found(run_copy, tmp_path):
     said = refused(run)
     assert "--data" in said
     assert "old/photos" in said
-    subject, source = open_subject(run)
+    subject, source = open_network(run)
     photos = open_photos(subject, source, data="demo:photos_per_class=12,size=16")
     assert photos.parts["test"]
 
@@ -114,7 +114,7 @@ def test_corrupt_photos_are_refused_or_left_out(run_copy, tmp_path):
     own.write_text("path,split,group\n" + "\n".join(rows) + "\n")
     (data / images.keys[2]).write_bytes(b"no image")
     assert "corrupt" in refused(run, data=str(data))
-    subject, source = open_subject(run)
+    subject, source = open_network(run)
     photos = open_photos(subject, source, data=str(data), skip_corrupt=True)
     assert len(photos.parts["test"]) == len(images) // 3 - 1
     assert "1 photos that cannot be read are left out." in photos.notes

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 import samix
-from samix.pages.mixes import Photos, Verdict, mix_rows, moved_regions, percent, together
+from samix.pages.mixes import Remark, ShownPhotos, mix_rows, moved_regions, percent, together
 from samix.pages.pictures import ORIGINAL, PARTNER
 
 SIZE = 32
 
 
-def photos(classes=("good", "crack"), target=(0, 1), regions=None) -> Photos:
+def photos(classes=("good", "crack"), target=(0, 1), regions=None) -> ShownPhotos:
     images = torch.stack([torch.full((3, SIZE, SIZE), 0.2), torch.full((3, SIZE, SIZE), 0.8)])
-    return Photos(images, torch.tensor(target), classes, ["a/1.png", "b/2.png"], regions)
+    return ShownPhotos(images, torch.tensor(target), classes, ["a/1.png", "b/2.png"], regions)
 
 
 def plan_of(lam=(0.25, 0.75), weight=None) -> samix.MixPlan:
@@ -78,8 +78,8 @@ def test_the_region_of_a_partner_moves_as_the_partner_does():
 
 
 def test_verdicts_are_taken_over_and_must_be_one_a_photo():
-    said = Verdict("label noise", "bad", ("crack: 4 % of its defect is visible",))
-    rows = mix_rows(photos(), plan_of(), [said, Verdict()])
+    said = Remark("label noise", "bad", ("crack: 4 % of its defect is visible",))
+    rows = mix_rows(photos(), plan_of(), [said, Remark()])
     assert rows[0].verdict == said
     assert rows[0].record()["badge"] == "label noise"
     assert rows[1].record()["badge"] is None
@@ -88,11 +88,9 @@ def test_verdicts_are_taken_over_and_must_be_one_a_photo():
 
 
 def test_together_says_all_and_is_as_bad_as_the_worst():
-    both = together(
-        Verdict("repaired", "changed", ("a",)), Verdict(), Verdict("noise", "bad", ("b",))
-    )
-    assert both == Verdict("repaired, noise", "bad", ("a", "b"))
-    assert together() == Verdict()
+    both = together(Remark("repaired", "changed", ("a",)), Remark(), Remark("noise", "bad", ("b",)))
+    assert both == Remark("repaired, noise", "bad", ("a", "b"))
+    assert together() == Remark()
 
 
 @pytest.mark.parametrize(

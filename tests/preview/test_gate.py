@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 
 from samix.data import open_images
-from samix.preview.uploads import Limits, Uploads
+from samix.preview.uploads import UploadLimits, Uploads
 
 pytestmark = pytest.mark.slow
 SECRET = b"nobody but its owner reads this"
@@ -449,7 +449,7 @@ def upload(page: Page, body: Any, **headers: str) -> Answer:
 
 
 def test_uploads_have_limits(page):
-    limits = Limits()
+    limits = UploadLimits()
     answer = upload(page, form(bytes(limits.photo_bytes + 1)))
     assert answer.status == 413
     assert answer.text == "The photo has more than 50 MiB; drop in a smaller one.\n"
@@ -473,7 +473,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def test_a_request_that_is_too_long_is_refused_before_it_is_read(page):
-    most = Limits().request_bytes
+    most = UploadLimits().request_bytes
     there = http.client.HTTPConnection("127.0.0.1", page.port, timeout=30)
     there.putrequest("POST", f"/{page.token}/gradio_api/upload")
     there.putheader("Content-Type", FORM)
@@ -494,7 +494,7 @@ def test_a_request_that_does_not_say_how_long_it_is_ends_at_the_limit(page):
         start = form(b"")[:-10]
         there.sendall(f"{len(start):x}\r\n".encode() + start + b"\r\n")
         piece = b"100000\r\n" + bytes(2**20) + b"\r\n"
-        for _ in range(Limits().request_bytes // 2**20 + 1):
+        for _ in range(UploadLimits().request_bytes // 2**20 + 1):
             there.sendall(piece)
         assert there.recv(100).startswith(b"HTTP/1.1 413 ")  # before the request has an end
     assert files_of(page) == before

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.pages.mixes import MixRow, Verdict
+from samix.pages.mixes import MixRow, Remark
 from samix.pages.parts import write_page
 from samix.preview import page
 from samix.preview.mixes import PolicyMixes
@@ -22,7 +22,7 @@ def row(**changes) -> MixRow:
     return replace(plain, **changes)
 
 
-NOISE = Verdict("label noise", "bad", ("crack: 4 % of its defect is visible, label says 38 %",))
+NOISE = Remark("label noise", "bad", ("crack: 4 % of its defect is visible, label says 38 %",))
 
 
 def policies() -> list[PolicyMixes]:
@@ -92,7 +92,7 @@ def test_what_a_guard_put_in_the_place_of_a_mix(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(page, "_show", lambda axes, picture, text, *more: shown.append(text))
     after = row(label=(("good", 1.0),))
-    said = Verdict("label noise, repaired: left unmixed", "changed")
+    said = Remark("label noise, repaired: left unmixed", "changed")
     guarded = PolicyMixes(
         "cutmix", "", "Beta(1, 1)", "area", [row(verdict=said, after=after), row()], 2, 1, True
     )

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from samix.cli import main
 from samix.errors import InputError
 from samix.evaluation import open_encoder
-from samix.explain import open_subject
+from samix.explain import open_network
 from samix.networks import Mixer, built_in_mixers, create_backbone, open_mixer
 from samix.networks.pretrained_mixer import PretrainedMixer
 from samix.training import TrainConfig, open_run, read_config
@@ -31,7 +31,7 @@ OPENERS: dict[str, Callable[[Path], Any]] = {
     "evaluate": open_encoder,
     "predict": open_classifier,
     "init": lambda path: open_source(path, "--init"),
-    "explain": open_subject,
+    "explain": open_network,
     "export": mixer_of_run,
 }
 

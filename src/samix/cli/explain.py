@@ -12,11 +12,11 @@ from rich.console import Console
 
 from samix.explain import (
     ExplainOptions,
+    RunNetwork,
     RunPhotos,
-    Subject,
     explain,
+    open_network,
     open_photos,
-    open_subject,
 )
 from samix.explain.figures import follow_sentence
 from samix.explain.page import PAGE, explanation_record, near_sentence, write_explanation
@@ -47,7 +47,7 @@ def run_explain(chosen: argparse.Namespace) -> int:
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     options = ExplainOptions(**{name: given[name] for name in _SHOWN if name in given})
     machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
-    subject, source = open_subject(given["run"])
+    subject, source = open_network(given["run"])
     output = result_folder(given, f"explain-{subject.name}")
     console = Console(highlight=False)
     display = Terminal(console)
@@ -95,7 +95,7 @@ def _clear(output: Path, *, made_here: bool) -> None:
             output.rmdir()
 
 
-def _opening(subject: Subject, photos: RunPhotos, options: ExplainOptions, output: Path) -> str:
+def _opening(subject: RunNetwork, photos: RunPhotos, options: ExplainOptions, output: Path) -> str:
     """Return what is about to happen, in one line."""
     made = subject.description
     return (
@@ -104,7 +104,9 @@ def _opening(subject: Subject, photos: RunPhotos, options: ExplainOptions, outpu
     )
 
 
-def _facts(subject: Subject, photos: RunPhotos, options: ExplainOptions) -> list[tuple[str, str]]:
+def _facts(
+    subject: RunNetwork, photos: RunPhotos, options: ExplainOptions
+) -> list[tuple[str, str]]:
     made: Mapping[str, Any] = subject.description
     return [
         ("run", str(made["run"])),

@@ -98,7 +98,7 @@ def linear_logits(embedding: Tensor, weight: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Probe:
+class LinearProbe:
     """A fitted linear probe.
 
     Attributes:
@@ -122,7 +122,7 @@ class Probe:
 
 def fit_probe(
     train: Labelled, val: Labelled, classes: int, *, strengths: Sequence[float] = STRENGTHS
-) -> Probe:
+) -> LinearProbe:
     """Fit on train and choose the strength on val.
 
     Embeddings are standardised by the statistics of train. The strength is the one with the highest
@@ -137,10 +137,10 @@ def fit_probe(
     mean, deviation = _scaling(train.embedding)
     fit_on = (train.embedding.double() - mean) / deviation
     weight = fit_on.new_zeros(classes, fit_on.shape[1] + 1)
-    best: tuple[tuple[float, float], Probe] | None = None
+    best: tuple[tuple[float, float], LinearProbe] | None = None
     for strength in strengths:
         weight, _ = fit_linear(fit_on, train.target, strength, weight)
-        probe = Probe(weight, mean, deviation, strength, 0.0)
+        probe = LinearProbe(weight, mean, deviation, strength, 0.0)
         logits = probe.logits(val.embedding)
         balanced = _balanced(class_recall(logits.argmax(1), val.target, classes))
         rank = (balanced, -float(F.cross_entropy(logits, val.target)))

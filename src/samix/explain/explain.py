@@ -23,7 +23,7 @@ from .mixer import study_mixer
 from .pairs import choose_pairs
 from .representation import study_map
 from .results import Explanation
-from .subject import Looked, RunPhotos, Subject, look_at
+from .subject import Looked, RunNetwork, RunPhotos, look_at
 
 Part = Literal["test", "val", "train"]
 _MOST_EXPLAINED = 2_000  # photos of the part
@@ -64,7 +64,7 @@ class ExplainOptions:
 
 
 def explain(
-    subject: Subject,
+    subject: RunNetwork,
     photos: RunPhotos,
     options: ExplainOptions | None = None,
     *,
@@ -145,7 +145,7 @@ def _some(positions: Sequence[int], most: int, seed: int) -> tuple[int, ...]:
 
 
 def _trained(
-    subject: Subject,
+    subject: RunNetwork,
     photos: RunPhotos,
     looked: Looked,
     options: ExplainOptions,
@@ -185,7 +185,7 @@ def _accuracy(looked: Looked) -> float | None:
 
 
 def _notes(
-    subject: Subject, photos: RunPhotos, options: ExplainOptions, chosen: int
+    subject: RunNetwork, photos: RunPhotos, options: ExplainOptions, chosen: int
 ) -> tuple[str, ...]:
     notes = list(photos.notes)
     if options.part == "train":

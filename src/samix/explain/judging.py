@@ -15,7 +15,7 @@ from samix.progress import Display
 
 from .pairs import Pair, as_mixes, draw_mixes, load_pairs, mix_at
 from .results import Confidence, Confusion, Judged, Mix, NearMix, NearStudy, Neighbour
-from .subject import Looked, RunPhotos, Subject
+from .subject import Looked, RunNetwork, RunPhotos
 
 _BATCH = 64
 _LEAST_SHARE = 0.2  # of each source in the label: both are meant to be seen
@@ -25,7 +25,7 @@ _MOST_CLASSES = 12
 def study_confidence(
     photos: RunPhotos,
     looked: Looked,
-    subject: Subject,
+    subject: RunNetwork,
     *,
     shown: int,
     count: int,
@@ -74,7 +74,7 @@ def study_confidence(
 def study_confusion(
     photos: RunPhotos,
     looked: Looked,
-    subject: Subject,
+    subject: RunNetwork,
     *,
     draws: int,
     seed: int,
@@ -121,7 +121,7 @@ def study_confusion(
 
 
 def _judge(
-    photos: RunPhotos, positions: Sequence[int], subject: Subject, seed: int
+    photos: RunPhotos, positions: Sequence[int], subject: RunNetwork, seed: int
 ) -> list[Judged]:
     """Mix photos as a training step would and judge the mixes that count."""
     shown = photos.load(positions)
@@ -160,7 +160,7 @@ def _judge(
 def _mean_mix(
     photos: RunPhotos,
     looked: Looked,
-    subject: Subject,
+    subject: RunNetwork,
     classes: tuple[int, int],
     draws: int,
     seed: int,
@@ -206,7 +206,7 @@ def study_near(
     looked: Looked,
     trained: Looked,
     pairs: Sequence[Pair],
-    subject: Subject,
+    subject: RunNetwork,
     *,
     shown: int,
     seed: int,

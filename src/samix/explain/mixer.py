@@ -13,7 +13,7 @@ from samix.progress import Display
 from .attention import Looker, heat_of
 from .pairs import Pair, load_pairs, mix_at
 from .results import MixerStudy, Sweep
-from .subject import Looked, RunPhotos, Subject
+from .subject import Looked, RunNetwork, RunPhotos
 
 LAM = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
@@ -23,7 +23,7 @@ def study_mixer(
     looked: Looked,
     pairs: Sequence[Pair],
     looker: Looker | None,
-    subject: Subject,
+    subject: RunNetwork,
     *,
     shown: int,
     seed: int,

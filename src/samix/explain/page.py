@@ -37,13 +37,13 @@ from .figures import (
 from .results import (
     Confidence,
     Explanation,
-    Inside,
+    HeatInside,
     Judged,
     Mix,
     NearMix,
     NearStudy,
-    Seen,
     SeenMix,
+    SeenPhoto,
 )
 
 PAGE = "explain.html"
@@ -279,7 +279,7 @@ def where_mixes_section(whole: Explanation) -> Section:
     return Section(title, intro, mix_strips(whole.seen_mixes))
 
 
-def photo_strips(seen: Sequence[Seen], *, classifies: bool) -> list[Strip]:
+def photo_strips(seen: Sequence[SeenPhoto], *, classifies: bool) -> list[Strip]:
     """Return one strip a class, of photo and heat in turns, right photos apart from wrong ones."""
     strips = []
     for name in dict.fromkeys(one.name for one in seen):
@@ -315,7 +315,7 @@ def mix_strips(seen: Sequence[SeenMix]) -> list[Strip]:
     return strips
 
 
-def _thumbs(seen: Sequence[Seen]) -> list[Thumb]:
+def _thumbs(seen: Sequence[SeenPhoto]) -> list[Thumb]:
     pictures = []
     for one in seen:
         verdict = f"taken for {one.said}, {percent(one.sure)}" if one.said else ""
@@ -331,7 +331,7 @@ def _thumbs(seen: Sequence[Seen]) -> list[Thumb]:
     return pictures
 
 
-def _table(inside: Sequence[Inside]) -> Table:
+def _table(inside: Sequence[HeatInside]) -> Table:
     rows = [
         [
             one.name or "(no class)",

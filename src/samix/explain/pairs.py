@@ -29,14 +29,14 @@ from samix.policies import Policy
 from samix.policies.static import resizemix_plan
 
 from .results import Mix
-from .subject import RunPhotos, Subject
+from .subject import RunNetwork, RunPhotos
 
 _OWN_LAM = "it finds lam by itself"
 _SAME = 1e-3  # distance at which a lam is the given one
 
 
 def plan_pairs(
-    subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor, *, seed: int = 0
+    subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor, *, seed: int = 0
 ) -> MixPlan:
     """Plan the mix of each original with the partner beside it, at a given lam.
 
@@ -67,7 +67,7 @@ def plan_pairs(
     return keep_clean(_all_partner(plan, lam <= 0), lam >= 1)
 
 
-def draw_mixes(subject: Subject, images: Tensor, target: Tensor, seed: int) -> MixPlan:
+def draw_mixes(subject: RunNetwork, images: Tensor, target: Tensor, seed: int) -> MixPlan:
     """Plan the mixes of a batch as a training step of the run would.
 
     Args:
@@ -85,7 +85,7 @@ def draw_mixes(subject: Subject, images: Tensor, target: Tensor, seed: int) -> M
 
 
 @torch.no_grad()
-def _masks(subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor) -> Tensor:
+def _masks(subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor) -> Tensor:
     """Return the (B,1,H,W) masks of a Mixer."""
     size = (originals.shape[2], originals.shape[3])
     policy = subject.policy
@@ -96,7 +96,7 @@ def _masks(subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor) -
 
 
 def _by_rule(
-    subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor, seed: int
+    subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor, seed: int
 ) -> MixPlan:
     """Return the plan of a hand-made policy."""
     rules: dict[str, Callable[[Tensor, Tensor, Tensor], MixPlan]] = {
@@ -134,7 +134,7 @@ def _not_drawable(policy: Policy, why: str) -> InputError:
 
 
 def _drawn(
-    subject: Subject,
+    subject: RunNetwork,
     originals: Tensor,
     partners: Tensor,
     lam: Tensor,
@@ -265,7 +265,7 @@ def choose_pairs(photos: RunPhotos, positions: Sequence[int], count: int, seed: 
 
 
 def mix_at(
-    subject: Subject, originals: Tensor, partners: Tensor, lam: Tensor | float, *, seed: int
+    subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor | float, *, seed: int
 ) -> tuple[Tensor, MixPlan, Tensor]:
     """Mix photos at a given lam.
 

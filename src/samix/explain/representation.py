@@ -16,7 +16,7 @@ from samix.progress import Display
 
 from .pairs import Pair, load_pairs, mix_at
 from .results import MapStudy, Route, Spread
-from .subject import Looked, RunPhotos, Subject
+from .subject import Looked, RunNetwork, RunPhotos
 
 _STEPS = 21
 _PAIRWISE = 2000  # photos whose distances are all computed
@@ -27,7 +27,7 @@ def study_map(
     photos: RunPhotos,
     looked: Looked,
     pairs: Sequence[Pair],
-    subject: Subject,
+    subject: RunNetwork,
     *,
     seed: int,
     progress: Display,
@@ -79,7 +79,7 @@ def study_map(
     )
 
 
-def path_of(subject: Subject, photos: RunPhotos, pair: Pair, *, seed: int) -> Tensor:
+def path_of(subject: RunNetwork, photos: RunPhotos, pair: Pair, *, seed: int) -> Tensor:
     """Return the embeddings of a mix from the original (lam 1) to the partner (lam 0).
 
     Returns:
@@ -144,7 +144,7 @@ def uniformity(embedding: Tensor) -> float:
     return float(distance.square().mul(-2).exp().mean().log())
 
 
-def measure_spread(subject: Subject, photos: RunPhotos, looked: Looked, *, seed: int) -> Spread:
+def measure_spread(subject: RunNetwork, photos: RunPhotos, looked: Looked, *, seed: int) -> Spread:
     """Return alignment and uniformity: of photos of one class, or of two views without classes."""
     even, target = uniformity(looked.embedding), looked.target
     if bool((target >= 0).all()) and len(torch.unique(target)) > 1:
@@ -166,7 +166,7 @@ def measure_spread(subject: Subject, photos: RunPhotos, looked: Looked, *, seed:
 
 
 def _two_views(
-    subject: Subject, photos: RunPhotos, positions: Sequence[int], seed: int
+    subject: RunNetwork, photos: RunPhotos, positions: Sequence[int], seed: int
 ) -> tuple[Tensor, Tensor]:
     """Return the (N,D) embeddings of two augmented views of some photos."""
     plain = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -184,5 +184,5 @@ def _two_views(
     return seen[0], seen[1]
 
 
-def _name(subject: Subject) -> str:
+def _name(subject: RunNetwork) -> str:
     return "mixup" if subject.policy.name == "none" else subject.policy.name

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenPhoto:
     """A photo and where the network looks.
 
     Attributes:
@@ -34,7 +34,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Inside:
+class HeatInside:
     """How much of the heat lies in the true defects of a class.
 
     Attributes:
@@ -334,8 +334,8 @@ class Explanation:
     photos: tuple[int, int]
     accuracy: float | None
     guess: float | None
-    seen: Sequence[Seen]
-    inside: Sequence[Inside]
+    seen: Sequence[SeenPhoto]
+    inside: Sequence[HeatInside]
     seen_mixes: Sequence[SeenMix]
     mixer: MixerStudy
     map: MapStudy

@@ -25,7 +25,7 @@ _STATES: tuple[State, ...] = ("ok", "changed", "bad")
 
 
 @dataclass(frozen=True)
-class Photos:
+class ShownPhotos:
     """The photos of a batch as people see them.
 
     Attributes:
@@ -35,7 +35,7 @@ class Photos:
         names: What each photo is called.
         regions: (B,1,H,W) in [0, 1], how much of each pixel is defect; None where no photo has a
             mask.
-        empty_masks: Photos whose mask is given but shows no defect.
+        empty_masks: ShownPhotos whose mask is given but shows no defect.
     """
 
     images: Tensor
@@ -52,7 +52,7 @@ class Photos:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Remark:
     """What is said about a mix beyond its numbers.
 
     Attributes:
@@ -93,7 +93,7 @@ class MixRow:
     weight: float
     label: tuple[tuple[str, float], ...]
     pictures: tuple[Tensor, Tensor, Tensor, Tensor]
-    verdict: Verdict = Verdict()
+    verdict: Remark = Remark()
     after: MixRow | None = None
 
     @property
@@ -118,9 +118,9 @@ class MixRow:
 
 
 def mix_rows(
-    photos: Photos,
+    photos: ShownPhotos,
     plan: MixPlan,
-    verdicts: Sequence[Verdict] = (),
+    verdicts: Sequence[Remark] = (),
     *,
     count: int | None = None,
     outlines: bool = True,
@@ -135,7 +135,7 @@ def mix_rows(
         outlines: Draw the outline of each defect whose photo has a share of the label.
 
     Raises:
-        ValueError: Photos, plan and verdicts are not of the same number.
+        ValueError: ShownPhotos, plan and verdicts are not of the same number.
     """
     if len(plan) != len(photos.images) or (verdicts and len(verdicts) != len(plan)):
         raise ValueError(
@@ -156,17 +156,17 @@ def mix_rows(
             enlarged(plan.mask[number]),
             enlarged(mixed[number], around[2]),
         )
-        verdict = verdicts[number] if verdicts else Verdict()
+        verdict = verdicts[number] if verdicts else Remark()
         rows.append(_row(photos, plan, number, pictures, verdict))
     return rows
 
 
 def _row(
-    photos: Photos,
+    photos: ShownPhotos,
     plan: MixPlan,
     number: int,
     pictures: tuple[Tensor, Tensor, Tensor, Tensor],
-    verdict: Verdict,
+    verdict: Remark,
 ) -> MixRow:
     """Return the numbers and names of one pair, with its pictures and verdict."""
     partner = int(plan.index[number])
@@ -196,12 +196,12 @@ def _around(
     return [own], [(regions[int(plan.index[number])], PARTNER)], in_mix
 
 
-def together(*verdicts: Verdict) -> Verdict:
+def together(*verdicts: Remark) -> Remark:
     """Return several verdicts on one mix as one: all that they say, and the most serious state."""
     said = [verdict.badge for verdict in verdicts if verdict.badge]
     worst = _STATES[max((_STATES.index(verdict.state) for verdict in verdicts), default=0)]
     lines = tuple(line for verdict in verdicts for line in verdict.lines)
-    return Verdict(", ".join(said), worst, lines)
+    return Remark(", ".join(said), worst, lines)
 
 
 def moved_regions(regions: Tensor, plan: MixPlan) -> Tensor:
@@ -231,7 +231,7 @@ def percent(share: float) -> str:
     return f"{text} %"
 
 
-def _label(photos: Photos, plan: MixPlan, number: int) -> tuple[tuple[str, float], ...]:
+def _label(photos: ShownPhotos, plan: MixPlan, number: int) -> tuple[tuple[str, float], ...]:
     """Return the classes of a soft label with their shares; photos without label by their place."""
     if bool((photos.target >= 0).all()):
         soft = mix_targets(photos.target, plan, len(photos.classes))[number].tolist()

@@ -24,7 +24,7 @@ from samix.guard import Guard, create_guard
 from samix.guard import Verdict as Judged
 from samix.mixing import MixPlan, step_generator
 from samix.mixing.draws import given_lam
-from samix.pages.mixes import MixRow, Photos, mix_rows
+from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
 from samix.pages.parts import image_png
 from samix.policies import POLICIES
 
@@ -79,7 +79,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Seen:
+class MixedPair:
     """What one policy makes of a pair.
 
     Attributes:
@@ -114,7 +114,7 @@ def open_shown(names: Sequence[str]) -> list[Shown]:
     return [_open(name) for name in names]
 
 
-def mix_pair(pair: Pair, shown: Sequence[Shown], *, guarded: bool = True) -> list[Seen]:
+def mix_pair(pair: Pair, shown: Sequence[Shown], *, guarded: bool = True) -> list[MixedPair]:
     """Mix a pair of photos with each policy, with the same lam and seed.
 
     Args:
@@ -135,14 +135,14 @@ def mix_pair(pair: Pair, shown: Sequence[Shown], *, guarded: bool = True) -> lis
 
 
 @torch.no_grad()
-def _seen(shown: Shown, photos: Photos, pair: Pair, guard: Guard | None) -> Seen:
+def _seen(shown: Shown, photos: ShownPhotos, pair: Pair, guard: Guard | None) -> MixedPair:
     """Return what one policy makes of the pair; the second row, the other way round, is unseen."""
     plan = _plan(shown, photos.images, photos.target, pair.lam, pair.seed)
     (row,) = mix_rows(photos, plan, count=1)
     found: dict[str, Judged] = {}
     if guard is not None:
         found = guard.verdicts(photos.images, plan, target=photos.target)
-    return Seen(
+    return MixedPair(
         name=shown.name,
         about=shown.about,
         row=row,
@@ -171,7 +171,7 @@ def _draws_lam(name: str) -> bool:
     )
 
 
-def _photos(pair: Pair) -> Photos:
+def _photos(pair: Pair) -> ShownPhotos:
     """Return both photos as a network would see them, in one size."""
     both = (pair.original, pair.partner)
     side = min(LARGEST, max(_LEAST, *(length for photo in both for length in photo.size)))
@@ -179,7 +179,7 @@ def _photos(pair: Pair) -> Photos:
         given.strip() or unnamed for given, unnamed in zip(pair.classes, _UNNAMED, strict=True)
     )
     same = first == second
-    return Photos(
+    return ShownPhotos(
         images=torch.stack([squeeze(photo, side) for photo in both]).float() / 255,
         target=torch.tensor([0, 0 if same else 1]),
         classes=(first,) if same else (first, second),
@@ -305,7 +305,7 @@ def _taken(classes: Sequence[Sequence[int]], most: int) -> tuple[int, ...]:
     return tuple(sorted(taken))
 
 
-def cards(seen: Sequence[Seen]) -> str:
+def cards(seen: Sequence[MixedPair]) -> str:
     """Return the cards of all policies."""
     return f'<div class="mixes">{"".join(_card(one) for one in seen)}</div>'
 
@@ -315,7 +315,7 @@ def message(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def _card(seen: Seen) -> str:
+def _card(seen: MixedPair) -> str:
     row = seen.row
     mask, mix = row.pictures[2:]
     numbers = f"lam {row.lam:.2f}, area {row.area:.2f}, label uses {row.weight:.2f}"

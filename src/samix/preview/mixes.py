@@ -12,7 +12,7 @@ import torch
 from samix.data import ImageSet
 from samix.guard import Guard
 from samix.mixing import draw_index, step_generator
-from samix.pages.mixes import MixRow, Photos, mix_rows
+from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
 
 from .photos import candidates, choose, read_photos
 from .policies import Shown
@@ -97,7 +97,7 @@ class Look:
 
     data: str
     what: str
-    photos: Photos
+    photos: ShownPhotos
     policies: Sequence[PolicyMixes]
     seed: int
     outlines: bool
@@ -145,7 +145,7 @@ def look(
 @torch.no_grad()
 def mix(
     shown: Shown,
-    photos: Photos,
+    photos: ShownPhotos,
     seed: int,
     *,
     count: int,

@@ -13,7 +13,7 @@ from samix.data import ImageSet
 from samix.data.image_set import NO_LABEL
 from samix.data.views import squeeze
 from samix.errors import InputError
-from samix.pages.mixes import Photos
+from samix.pages.mixes import ShownPhotos
 from samix.policies import nearest
 
 from .policies import parse_words
@@ -60,7 +60,7 @@ def choose(
 
     Args:
         targets: Class of each photo of the set.
-        positions: Photos to choose from, at least as many as there are partners.
+        positions: ShownPhotos to choose from, at least as many as there are partners.
         index: Partner of each place of the batch: one cycle through all places.
         seed: Seed of the choice.
 
@@ -86,7 +86,7 @@ def choose(
     return [place_of[place] for place in range(len(index))]
 
 
-def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) -> Photos:
+def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) -> ShownPhotos:
     """Return photos as the network sees them, with the regions of their defects where given.
 
     Args:
@@ -107,7 +107,7 @@ def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) ->
         regions.append(_region(images, position, photo.size, side))
     known = [region for region in regions if region is not None]
     nothing = torch.zeros(1, side, side)
-    return Photos(
+    return ShownPhotos(
         images=torch.stack(photos).float() / 255,
         target=torch.tensor([images.targets[i] for i in positions]),
         classes=images.classes,

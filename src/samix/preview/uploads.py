@@ -26,7 +26,7 @@ class TooMuchError(InputError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class UploadLimits:
     """What the page takes.
 
     Attributes:
@@ -57,9 +57,9 @@ class Uploads:
         limits: What is taken.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path, limits: UploadLimits | None = None) -> None:
         self.folder = folder.resolve()
-        self.limits = limits or Limits()
+        self.limits = limits or UploadLimits()
 
     def add(self, photo: BinaryIO) -> Path:
         """Keep a photo under a name of our own.

@@ -1,4 +1,4 @@
-"""What is said about mixes before any training: what their labels promise, and what a guard says."""
+"""What is said about mixes before any training: what their labels promise, and what guards say."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from samix.guard import OUTCOMES, Guard
 from samix.guard import Verdict as Judged
 from samix.mixing import Evidence, MixPlan
 from samix.mixing.saliency import label_noise, visible_shares
-from samix.pages.mixes import MixRow, Photos, Verdict, mix_rows, percent, together
+from samix.pages.mixes import MixRow, Remark, ShownPhotos, mix_rows, percent, together
 
 from .policies import Shown
 
@@ -30,7 +30,7 @@ _DONE = {
 _AT_LEAST = ("visibility", "plausibility")  # the other rules have a limit above
 
 
-def harm_verdicts(photos: Photos, plan: MixPlan) -> list[Verdict]:
+def harm_verdicts(photos: ShownPhotos, plan: MixPlan) -> list[Remark]:
     """Say for each mix how much of each defect is visible, and whether the label promises more.
 
     Args:
@@ -41,7 +41,7 @@ def harm_verdicts(photos: Photos, plan: MixPlan) -> list[Verdict]:
         B verdicts.
     """
     if photos.regions is None:
-        return [Verdict()] * len(plan)
+        return [Remark()] * len(plan)
     visible = visible_shares(photos.regions, plan)
     same = (photos.target == photos.target[plan.index]) & (photos.target >= 0)
     noisy = label_noise(visible, plan.shares, same)
@@ -52,8 +52,8 @@ def harm_verdicts(photos: Photos, plan: MixPlan) -> list[Verdict]:
 
 
 def _verdict(
-    photos: Photos, plan: MixPlan, number: int, visible: Tensor, noisy: Tensor, same: bool
-) -> Verdict:
+    photos: ShownPhotos, plan: MixPlan, number: int, visible: Tensor, noisy: Tensor, same: bool
+) -> Remark:
     """Return what is said about one mix."""
     lines = []
     for side, share in enumerate(plan.shares[number].tolist()):
@@ -69,10 +69,10 @@ def _verdict(
         elif photos.empty_masks[position]:
             lines.append(f"{name}: its defect mask is empty, so that nothing can be said")
     bad = bool(noisy.any())
-    return Verdict(LABEL_NOISE if bad else "", "bad" if bad else "ok", tuple(lines))
+    return Remark(LABEL_NOISE if bad else "", "bad" if bad else "ok", tuple(lines))
 
 
-def count_defects(photos: Photos, plan: MixPlan, count: int) -> int | None:
+def count_defects(photos: ShownPhotos, plan: MixPlan, count: int) -> int | None:
     """Return how many of the first mixes have a known defect in their label.
 
     Args:
@@ -94,7 +94,7 @@ def count_defects(photos: Photos, plan: MixPlan, count: int) -> int | None:
 def guarded_rows(
     guard: Guard,
     shown: Shown,
-    photos: Photos,
+    photos: ShownPhotos,
     plan: MixPlan,
     rows: Sequence[MixRow],
     *,
@@ -150,14 +150,14 @@ def guarded_rows(
 def _row(row: MixRow, after: MixRow, outcome: str, lines: list[str]) -> MixRow:
     """Return a row with the guard's verdict, and the repaired mix where there is one."""
     if outcome == "accepted":
-        return replace(row, verdict=together(row.verdict, Verdict(outcome, "ok", tuple(lines))))
+        return replace(row, verdict=together(row.verdict, Remark(outcome, "ok", tuple(lines))))
     # partners are drawn anew for the whole batch, so that one may come up again
     again = outcome == "partner" and after.partner == row.partner
     done = _DONE["mask" if again else outcome]
     where = f" ({after.names[1]})" if outcome == "partner" and not again else ""
     lines.append(f"guard: repaired, {done}{where}: {after.label_text}")
     lines += [f"after the guard: {line}" for line in after.verdict.lines]
-    both = together(row.verdict, Verdict(f"repaired: {done}", "changed", tuple(lines)))
+    both = together(row.verdict, Remark(f"repaired: {done}", "changed", tuple(lines)))
     harmful = LABEL_NOISE in after.verdict.badge
     return replace(row, verdict=replace(both, state="bad" if harmful else "changed"), after=after)
 

@@ -27,7 +27,7 @@ import torch
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine
 
-from .numbers import Memory
+from .numbers import PeakMemory
 from .settings import create_step
 from .workload import Workload, out_of_memory, told
 
@@ -58,7 +58,7 @@ def why_unmeasured(device: str) -> str | None:
 
 def measure_memory(
     setting: str, workload: Workload, machine: Machine, *, threads: int, channels_last: bool = False
-) -> Memory:
+) -> PeakMemory:
     """Return the peak memory of a setting: on the CPU by a fresh process.
 
     Args:
@@ -93,12 +93,12 @@ def measure_memory(
         raise InputError(lines)
     if done.returncode != 0:
         raise RuntimeError(f"the memory of setting '{setting}' could not be measured: {lines}")
-    return Memory(**json.loads(done.stdout.splitlines()[-1]))
+    return PeakMemory(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def memory_here(
     setting: str, workload: Workload, machine: Machine, *, channels_last: bool = False
-) -> Memory:
+) -> PeakMemory:
     """Return the peak memory of a setting, measured in this process.
 
     Args:
@@ -117,7 +117,7 @@ def memory_here(
         for _ in range(_STEPS):
             step()
         step.finish()
-    return Memory(step.weights, max(_level(machine.device) - before, 0))
+    return PeakMemory(step.weights, max(_level(machine.device) - before, 0))
 
 
 def run_task(text: str) -> dict[str, int]:

@@ -33,7 +33,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Memory:
+class PeakMemory:
     """What training holds at its highest point, in bytes.
 
     Attributes:
@@ -112,7 +112,7 @@ def fastest(seconds: Mapping[str, Sequence[float]]) -> str:
 
 def cost_rows(
     seconds: Mapping[str, Sequence[float]],
-    memory: Mapping[str, Memory],
+    memory: Mapping[str, PeakMemory],
     batch_size: int,
     *,
     reference: str,

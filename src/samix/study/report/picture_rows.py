@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from samix.errors import InputError
-from samix.explain import RunPhotos, Subject, open_photos, open_subject
+from samix.explain import RunNetwork, RunPhotos, open_network, open_photos
 from samix.explain.attention import heat_of, open_class_looker
 from samix.explain.pairs import choose_pairs
 from samix.guard import Guard, Verdict, create_guard
 from samix.methods.mix_step import with_attention
 from samix.mixing import Evidence, MixPlan, step_generator
-from samix.pages.mixes import MixRow, Photos, mix_rows
+from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
 from samix.pages.parts import image_png
 from samix.pages.pictures import enlarged, heated, outlined
 from samix.pages.words import Words, name_words
@@ -59,7 +59,7 @@ class Runs:
         photos: The photos, which all of them share.
     """
 
-    subjects: Mapping[str, Subject]
+    subjects: Mapping[str, RunNetwork]
     guards: Mapping[str, Mapping[str, Any] | None]
     photos: RunPhotos
 
@@ -74,7 +74,7 @@ def open_runs(runs: Mapping[str, Path], data: Mapping[str, Any]) -> Runs:
     Raises:
         InputError: A run or the photos cannot be read, or the runs are of different photos.
     """
-    opened = {name: open_subject(path) for name, path in runs.items()}
+    opened = {name: open_network(path) for name, path in runs.items()}
     subject, source = next(iter(opened.values()))
     photos = open_photos(subject, source, **data)
     for name, (other, _) in opened.items():
@@ -193,7 +193,7 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
 
 def _judged(
     guard: Guard,
-    subject: Subject,
+    subject: RunNetwork,
     images: Tensor,
     plan: MixPlan,
     target: Tensor,
@@ -243,7 +243,9 @@ def _columns(row: MixRow) -> list[dict[str, str]]:
     ]
 
 
-def _seen(photos: RunPhotos, positions: Sequence[int], shown: Tensor, target: Tensor) -> Photos:
+def _seen(
+    photos: RunPhotos, positions: Sequence[int], shown: Tensor, target: Tensor
+) -> ShownPhotos:
     """Return photos as the rows of mixes want them."""
     marked = [photos.defect(position) for position in positions]
     regions = None
@@ -251,7 +253,7 @@ def _seen(photos: RunPhotos, positions: Sequence[int], shown: Tensor, target: Te
         none = torch.zeros(1, *shown.shape[2:])
         regions = torch.stack([none if one is None else one for one in marked])
     names = [photos.images.keys[position] for position in positions]
-    return Photos(shown, target, photos.classes, names, regions)
+    return ShownPhotos(shown, target, photos.classes, names, regions)
 
 
 def _some(photos: RunPhotos, options: PictureOptions) -> list[int]:
