@@ -284,7 +284,7 @@ def test_an_interrupted_preview_leaves_no_folder(monkeypatch):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("samix.cli.preview.write_page", stop)  # the others are written by then
+    monkeypatch.setattr("samix.preview.page.write_page", stop)  # the others are written by then
     assert main(["preview", DEMO, "--policy", "mixup", "--output", "out"]) == 130
     assert not Path("out").exists()
 

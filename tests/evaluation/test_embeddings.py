@@ -8,7 +8,7 @@ from samix.data import make_splits, open_images
 from samix.evaluation.embeddings import (
     Embeddings,
     Machine,
-    Photos,
+    PhotoParts,
     calibrate,
     pixel_embeddings,
     random_embeddings,
@@ -24,7 +24,7 @@ HALF = (0.5, 0.5, 0.5)
 @pytest.fixture(scope="module")
 def photos():
     images = open_images("demo:photos_per_class=12,size=40")
-    return Photos(images, make_splits(images), 40, (HALF, HALF), Silent())
+    return PhotoParts(images, make_splits(images), 40, (HALF, HALF), Silent())
 
 
 def test_statistics_are_the_plain_average_over_batches():
@@ -71,7 +71,7 @@ def test_random_encoders_are_calibrated_and_follow_the_seed(photos, checkpoint):
 def test_pixels_are_those_of_the_photos_reduced_to_32(photos):
     pixels = pixel_embeddings(photos, Machine(), Silent())
     assert pixels.of("test").shape == (len(photos.target("test")), 3 * 32 * 32)
-    small = Photos(photos.images, photos.splits, 16, (HALF, HALF), Silent())
+    small = PhotoParts(photos.images, photos.splits, 16, (HALF, HALF), Silent())
     first = next(iter(small.batches("val")))[0]
     assert pixel_embeddings(small, Machine(), Silent()).of("val")[:4].equal(first[:4].flatten(1))
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from samix.data import make_splits, open_images
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Photos
+from samix.evaluation.embeddings import Machine, PhotoParts
 from samix.evaluation.encoder import open_encoder
 from samix.evaluation.finetune import FinetuneOptions, Finetuner, rate_at, recipe_for
 from samix.progress import Silent
@@ -21,7 +21,7 @@ def tuner(checkpoint):
     def make(**options) -> Finetuner:
         encoder = open_encoder(checkpoint, **MAKE)
         images = open_images("demo:photos_per_class=12,size=16")
-        photos = Photos(images, make_splits(images), 16, (encoder.mean, encoder.std), Silent())
+        photos = PhotoParts(images, make_splits(images), 16, (encoder.mean, encoder.std), Silent())
         return Finetuner(encoder, photos, FinetuneOptions(**options), Machine(), Silent())
 
     return make

@@ -49,7 +49,7 @@ class Machine:
         return precision(self.device, self.autocast)
 
 
-class Photos:
+class PhotoParts:
     """The labelled photos of train, val and test, as a network sees them without augmentation.
 
     Args:
@@ -139,7 +139,7 @@ class Embeddings:
     """
 
     def __init__(
-        self, network: nn.Module, photos: Photos, machine: Machine, progress: Display, name: str
+        self, network: nn.Module, photos: PhotoParts, machine: Machine, progress: Display, name: str
     ) -> None:
         self.network = network
         self.photos = photos
@@ -196,7 +196,7 @@ def calibrate(
 
 
 def random_embeddings(
-    encoder: Encoder, photos: Photos, seed: int, machine: Machine, progress: Display
+    encoder: Encoder, photos: PhotoParts, seed: int, machine: Machine, progress: Display
 ) -> Embeddings:
     """Return the embeddings of a random network of the same make, with calibrated statistics.
 
@@ -215,7 +215,7 @@ def random_embeddings(
     return Embeddings(network, photos, machine, progress, f"random encoder {seed}")
 
 
-def pixel_embeddings(photos: Photos, machine: Machine, progress: Display) -> Embeddings:
+def pixel_embeddings(photos: PhotoParts, machine: Machine, progress: Display) -> Embeddings:
     """Return normalised pixels as if they were embeddings, reduced to 32 px where there are more.
 
     Args:

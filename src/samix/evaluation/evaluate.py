@@ -30,7 +30,7 @@ from .embeddings import (
     RANDOM_ENCODERS,
     Embeddings,
     Machine,
-    Photos,
+    PhotoParts,
     pixel_embeddings,
     random_embeddings,
 )
@@ -111,7 +111,7 @@ def evaluate(
 
     Args:
         source: The encoder; its network is moved to the machine's device.
-        data: Photos with labels.
+        data: PhotoParts with labels.
         options: What is measured and how.
         machine: Device and precision; None is the CPU in single precision.
         progress: Where to show what happens; None shows nothing.
@@ -137,7 +137,9 @@ def evaluate(
         announce=progress.work,
     )
     draws = _draws(data, division, options) if options.protocol != "knn" else {}
-    photos = Photos(data, division.splits, source.image_size, (source.mean, source.std), progress)
+    photos = PhotoParts(
+        data, division.splits, source.image_size, (source.mean, source.std), progress
+    )
     notes = (*_skipped(data), *division.notes, *photos.notes)
     for note in notes:
         progress.say(note)
@@ -174,7 +176,7 @@ class Bench:
     def __init__(
         self,
         encoder: Encoder,
-        photos: Photos,
+        photos: PhotoParts,
         options: EvaluateOptions,
         machine: Machine,
         progress: Display,
@@ -305,7 +307,7 @@ class Division:
     """The parts of an evaluation.
 
     Attributes:
-        splits: Photos with a label, in train, val and test.
+        splits: PhotoParts with a label, in train, val and test.
         origin: Where they come from, in words.
         notes: Sentences for the user.
     """
@@ -400,7 +402,7 @@ def _draws(
     return dict(sorted(drawn.items(), key=lambda item: len(item[1][0].train)))
 
 
-def _largest_share(photos: Photos, part: str) -> float:
+def _largest_share(photos: PhotoParts, part: str) -> float:
     """Return the share of a part's most frequent class: what guessing it would reach."""
     target = photos.target(part)
     return int(target.bincount().max()) / len(target)

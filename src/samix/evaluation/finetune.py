@@ -21,7 +21,7 @@ from samix.data.views import Augmentation
 from samix.errors import InputError
 from samix.progress import Display
 
-from .embeddings import Machine, Photos
+from .embeddings import Machine, PhotoParts
 from .encoder import Encoder
 from .metrics import ClassificationResult, evaluate_classifiers
 
@@ -40,7 +40,7 @@ class FinetuneOptions:
     Attributes:
         epochs: Passes over the labelled photos.
         least_steps: Steps at least, so that a small budget learns too.
-        batch_size: Photos in a step; all of them where there are fewer.
+        batch_size: PhotoParts in a step; all of them where there are fewer.
         lr: Largest learning rate of the body; None is 0.02 with SGD, for networks with batch norm,
             and 0.0002 with AdamW, for others.
         head_lr: The same of the head; None is ten times that of the body.
@@ -77,7 +77,7 @@ class FinetuneOptions:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FinetuneRecipe:
     """The resolved optimisation of a network.
 
     Attributes:
@@ -93,13 +93,13 @@ class Recipe:
     weight_decay: float
 
 
-def recipe_for(network: nn.Module, options: FinetuneOptions) -> Recipe:
+def recipe_for(network: nn.Module, options: FinetuneOptions) -> FinetuneRecipe:
     """Return the optimisation for a network: SGD where it has batch norm, else AdamW."""
     has_norm = any(isinstance(module, _BatchNorm) for module in network.modules())
     name = "sgd" if has_norm else "adamw"
     lr = _RATE[name] if options.lr is None else options.lr
     head_lr = _HEAD_RATE * lr if options.head_lr is None else options.head_lr
-    return Recipe(name, lr, head_lr, _DECAY[name])
+    return FinetuneRecipe(name, lr, head_lr, _DECAY[name])
 
 
 class Finetuner:
@@ -116,7 +116,7 @@ class Finetuner:
     def __init__(
         self,
         encoder: Encoder,
-        photos: Photos,
+        photos: PhotoParts,
         options: FinetuneOptions,
         machine: Machine,
         progress: Display,
@@ -218,7 +218,7 @@ def rate_at(step: int, steps: int, warmup: int) -> float:
 
 
 def _training_photos(
-    images: ImageSet, photos: Photos, encoder: Encoder, options: FinetuneOptions
+    images: ImageSet, photos: PhotoParts, encoder: Encoder, options: FinetuneOptions
 ) -> tuple[PhotoDataset, int]:
     """Return the whole train part under augmentation, and the number of loading processes."""
     view = train_view(
@@ -243,7 +243,7 @@ def _with_head(encoder: Encoder, classes: int) -> nn.Sequential:
     return nn.Sequential(copy.deepcopy(encoder.network).requires_grad_(True), head)
 
 
-def _optimizer(network: nn.Sequential, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Sequential, recipe: FinetuneRecipe) -> torch.optim.Optimizer:
     """Return the optimiser of body and head; biases and norms have no weight decay."""
     groups = []
     for part, lr in ((network[0], recipe.lr), (network[1], recipe.head_lr)):

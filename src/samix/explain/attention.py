@@ -17,8 +17,8 @@ from samix.networks import feature_info, in_format
 from samix.progress import Display
 
 from .pairs import Pair, as_mixes, load_pairs, mix_at
-from .results import Inside, Seen, SeenMix
-from .subject import Looked, RunPhotos, Subject
+from .results import HeatInside, SeenMix, SeenPhoto
+from .subject import Looked, RunNetwork, RunPhotos
 
 _LEAST_FIELDS = 7  # on a side: what Grad-CAM has in a ResNet at 224 px
 
@@ -50,7 +50,7 @@ class Looker(Protocol):
         """
 
 
-def open_looker(subject: Subject) -> Looker | None:
+def open_looker(subject: RunNetwork) -> Looker | None:
     """Return what suits the network; None where neither way is possible."""
     probe = _probe(subject)
     if (rolled := _RollOut.of(subject, probe)) is not None:
@@ -58,12 +58,12 @@ def open_looker(subject: Subject) -> Looker | None:
     return open_class_looker(subject)
 
 
-def open_class_looker(subject: Subject) -> Looker | None:
+def open_class_looker(subject: RunNetwork) -> Looker | None:
     """Return one that can be asked about a class; None where there is none."""
     return _GradCam.of(subject, _probe(subject))
 
 
-def _probe(subject: Subject) -> Tensor:
+def _probe(subject: RunNetwork) -> Tensor:
     """Return one image, to see the sizes of maps."""
     size = subject.image_size
     return subject.look(torch.linspace(0, 1, 3 * size * size).view(1, 3, size, size))
@@ -174,7 +174,7 @@ class _GradCam:
         self.gradcam = LayerGradCam(watched, layer)
 
     @classmethod
-    def of(cls, subject: Subject, probe: Tensor) -> _GradCam | None:
+    def of(cls, subject: RunNetwork, probe: Tensor) -> _GradCam | None:
         """Return it for a network that has a feature map."""
         network = cast("Any", subject.network)
         with torch.no_grad():
@@ -225,7 +225,7 @@ class _RollOut:
         self.fields = (int(grid[0]), int(grid[1]))
 
     @classmethod
-    def of(cls, subject: Subject, probe: Tensor) -> _RollOut | None:
+    def of(cls, subject: RunNetwork, probe: Tensor) -> _RollOut | None:
         """Return it for a network in which each token looks at all tokens."""
         network = cast("Any", subject.network)
         if not _is_plain_transformer(network):
@@ -298,8 +298,8 @@ _MOST_CLASSES = 8  # that are shown
 
 
 def see_photos(
-    photos: RunPhotos, looked: Looked, looker: Looker, subject: Subject, count: int, seed: int
-) -> list[Seen]:
+    photos: RunPhotos, looked: Looked, looker: Looker, subject: RunNetwork, count: int, seed: int
+) -> list[SeenPhoto]:
     """Return photos of each class with where the network looks, right and wrong ones.
 
     Args:
@@ -320,10 +320,10 @@ def heat_inside(
     photos: RunPhotos,
     looked: Looked,
     looker: Looker,
-    subject: Subject,
+    subject: RunNetwork,
     seed: int,
     progress: Display,
-) -> list[Inside]:
+) -> list[HeatInside]:
     """Return how much of the heat lies in the marked defects, for each class that has any.
 
     The network is asked about the true class. Photos in which nothing speaks for it are counted
@@ -372,7 +372,7 @@ def see_mixes(
     looked: Looked,
     pairs: Sequence[Pair],
     asker: Looker,
-    subject: Subject,
+    subject: RunNetwork,
     seed: int,
 ) -> list[SeenMix]:
     """Return half-and-half mixes with where each of the two sources is seen.
@@ -405,7 +405,7 @@ def see_mixes(
     return seen
 
 
-def heat_of(looker: Looker, subject: Subject, images: Tensor, wish: Tensor) -> Tensor:
+def heat_of(looker: Looker, subject: RunNetwork, images: Tensor, wish: Tensor) -> Tensor:
     """Return the (B,1,S,S) heat of (B,3,S,S) photos in [0, 1]."""
     return in_batches(looker, subject.look(images), wish)
 
@@ -440,7 +440,7 @@ def _wishes(looked: Looked, rows: Sequence[int]) -> Tensor:
     return looked.probability[list(rows)].argmax(1)
 
 
-def _seen(photos: RunPhotos, looked: Looked, row: int, image: Tensor, heat: Tensor) -> Seen:
+def _seen(photos: RunPhotos, looked: Looked, row: int, image: Tensor, heat: Tensor) -> SeenPhoto:
     position = looked.positions[row]
     defect = photos.defect(position)
     said, sure = "", 0.0
@@ -449,7 +449,7 @@ def _seen(photos: RunPhotos, looked: Looked, row: int, image: Tensor, heat: Tens
         sure = float(looked.probability[row].max())
     inside = None if defect is None else share_inside(heat, defect)
     key = photos.images.keys[position]
-    return Seen(image, heat, key, photos.name(position), said, sure, defect, inside)
+    return SeenPhoto(image, heat, key, photos.name(position), said, sure, defect, inside)
 
 
 def _row(heat: Tensor, defect: Tensor) -> _Row | None:
@@ -460,7 +460,7 @@ def _row(heat: Tensor, defect: Tensor) -> _Row | None:
     return share, float(defect.mean()), bool(defect.flatten()[heat.flatten().argmax()] > 0)
 
 
-def _mean(name: str, rows: Sequence[_Row | None]) -> Inside:
+def _mean(name: str, rows: Sequence[_Row | None]) -> HeatInside:
     warm = [row for row in rows if row is not None]
     share, area, hit = (sum(float(row[at]) for row in warm) / max(len(warm), 1) for at in range(3))
-    return Inside(name, len(warm), len(rows) - len(warm), share, area, hit)
+    return HeatInside(name, len(warm), len(rows) - len(warm), share, area, hit)

@@ -47,7 +47,7 @@ from samix.training.warm_start import (
 
 
 @dataclass(frozen=True)
-class Subject:
+class RunNetwork:
     """The network and the policy of a finished run, in eval mode.
 
     Attributes:
@@ -95,7 +95,7 @@ class Subject:
         """Whether masks come from a Mixer, which looks at the photos."""
         return isinstance(self.policy, nn.Module)
 
-    def to(self, device: str) -> Subject:
+    def to(self, device: str) -> RunNetwork:
         """Move all networks to a device, in place."""
         for part in (self.network, self.average, self.policy):
             if isinstance(part, nn.Module):
@@ -154,7 +154,7 @@ class Subject:
         return look(MomentumEncoder(self.network), images, target, wanted=needs)
 
 
-def open_subject(path: str | Path) -> tuple[Subject, Source]:
+def open_network(path: str | Path) -> tuple[RunNetwork, Source]:
     """Open a finished run of `samix train` or `samix pretrain`.
 
     Returns:
@@ -182,7 +182,7 @@ def open_subject(path: str | Path) -> tuple[Subject, Source]:
         "run": str(path),
         **{name: model[name] for name in (*ARCHITECTURE, "method", "policy", "kind")},
     }
-    return Subject(
+    return RunNetwork(
         name=source.run.path.resolve().name,
         path=source.run.path,
         network=network,
@@ -294,7 +294,7 @@ class RunPhotos:
 
 
 def open_photos(
-    subject: Subject,
+    subject: RunNetwork,
     source: Source,
     *,
     data: str | None = None,
@@ -364,7 +364,7 @@ def _there(data: str) -> bool:
     return Path(data).exists()
 
 
-def _classes(subject: Subject, images: ImageSet) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _classes(subject: RunNetwork, images: ImageSet) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return class names in the order of the network's logits, and targets among them.
 
     Raises:
@@ -434,7 +434,7 @@ class Looked:
 
 
 def look_at(
-    subject: Subject, photos: RunPhotos, positions: Sequence[int], progress: Display, what: str
+    subject: RunNetwork, photos: RunPhotos, positions: Sequence[int], progress: Display, what: str
 ) -> Looked:
     """Show photos to the network.
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from samix.data import ImageSet, Splits, labelled_subset, read_splits
 from samix.errors import InputError
-from samix.evaluation.embeddings import Machine, Photos, embed
+from samix.evaluation.embeddings import Machine, PhotoParts, embed
 from samix.evaluation.encoder import open_encoder
 from samix.evaluation.linear import Labelled, fit_probe
 from samix.files import check_links, sweep, whole_file, within, write_text
@@ -216,7 +216,7 @@ def _probed(folder: PocFolder, run: Path, job: Job) -> Iterator[tuple[Cell, pd.D
     images = joined(open_sources(config))
     whole = read_splits(folder.splits, images)
     encoder = open_encoder(run)
-    photos = Photos(images, whole, encoder.image_size, (encoder.mean, encoder.std), Silent())
+    photos = PhotoParts(images, whole, encoder.image_size, (encoder.mean, encoder.std), Silent())
     machine = Machine(config.device)
     network = encoder.network.to(config.device)
     known = {

@@ -19,7 +19,7 @@ from samix.evaluation.embeddings import Machine
 from samix.progress import Display, Silent
 
 from .memory import measure_memory, why_unmeasured
-from .numbers import Memory, RunPlan, cost_rows, estimate, fastest
+from .numbers import PeakMemory, RunPlan, cost_rows, estimate, fastest
 from .settings import (
     PLAIN,
     PLAIN_CHANNELS_LAST,
@@ -108,7 +108,7 @@ def measure_cost(
     _refuse_unsafe(names, workload, machine)
     with _settled(options, machine):
         refuse_unusable(names, workload, progress)
-        memory: dict[str, Memory] = {}
+        memory: dict[str, PeakMemory] = {}
         if options.memory is not False and not unmeasured:
             memory = _memory(names, options, machine, progress)
         seconds = measure_time(
@@ -219,7 +219,7 @@ def describe_machine(machine: Machine) -> dict[str, Any]:
 
 def _memory(
     names: Sequence[str], options: CostOptions, machine: Machine, progress: Display
-) -> dict[str, Memory]:
+) -> dict[str, PeakMemory]:
     """Return the peak memory of each setting."""
     memory = {}
     threads, channels_last = torch.get_num_threads(), _in_channels_last(options, machine)
