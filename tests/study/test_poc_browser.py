@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from samix.study.report.page import write_poc_report
-
 from tests.browser import Browser, chromium
+
 from .pocs import REASONS, SCRIPT, health, long_findings, pictures, study_of, whole_findings
 
 FOUND = chromium()
