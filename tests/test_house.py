@@ -33,23 +33,7 @@ PREFIXES = {
     "samix/methods/self",
     "samix/study/wording",
 }
-NAMES = {
-    "Cost",
-    "Inside",
-    "Limits",
-    "Memory",
-    "Photos",
-    "Picture",
-    "Probe",
-    "Recipe",
-    "Section",
-    "Seen",
-    "Source",
-    "Subject",
-    "Trained",
-    "Verdict",
-    "View",
-}
+NAMES = {"Card", "Cost", "Picture", "Section", "Source", "Trained", "Verdict", "View"}
 
 
 def test_no_file_is_too_long() -> None:
