@@ -12,7 +12,8 @@ from torch import Tensor
 
 from samix import SelfSupervisedMethod, SupervisedMethod, blend, create_method, eta_balanced_loss
 from samix.methods import COSTS, Cost
-from samix.methods.step import find_cost, scaled
+from samix.methods.mix_step import scaled
+from samix.methods.step import find_cost
 from samix.networks import tap_features
 from samix.policies import Evidence
 

@@ -93,7 +93,7 @@ class RunNetwork:
     @property
     def mixes_by_looking(self) -> bool:
         """Whether masks come from a Mixer, which looks at the photos."""
-        return isinstance(self.policy, nn.Module)
+        return self.policy.mixer is not None
 
     def to(self, device: str) -> RunNetwork:
         """Move all networks to a device, in place."""

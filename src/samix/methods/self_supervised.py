@@ -41,11 +41,11 @@ from .contrast import (
     mixed_key_loss,
     mixed_loss,
 )
-from .mix_step import asks_average, check_guard, plan_view, reads_features
+from .mix_step import asks_average, check_guard, check_views, plan_view, reads_features, scaled
 from .mixer_step import plan_loss, signs_of_life, untouched
 from .rivals import MixedObjective
 from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
-from .step import StepCounter, StepOutput, check_views, find_cost, parameter_groups, scaled
+from .step import StepCounter, StepOutput, find_cost, parameter_groups
 
 
 class SelfSupervisedMethod(nn.Module):

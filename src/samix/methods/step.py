@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.guard import GuardRecord
 from samix.mixing import MixPlan, step_generator
 from samix.policies import nearest
-from samix.policies.policy import check_batch
 
 
 @dataclass(frozen=True)
@@ -148,61 +146,6 @@ def parameter_groups(
     return [group for group in groups if group["params"]]
 
 
-Views = tuple[Tensor, Tensor]
-"""Two views of each image, (B,3,H,W) each."""
-
-
-def check_images(images: Tensor, name: str = "images") -> None:
-    """Raise unless images are a batch that a network can take.
-
-    Args:
-        images: What a loader gave.
-        name: What they are called.
-
-    Raises:
-        ValueError: Not (B,C,H,W).
-        TypeError: Not floating point.
-    """
-    check_batch(images, name)
-    if not images.is_floating_point():
-        raise TypeError(
-            f"{name}: expected normalised images of floating point, got {images.dtype}; convert "
-            "them, for instance with images.float() / 255"
-        )
-
-
-def check_views(views: Sequence[Tensor]) -> Views:
-    """Return two views that fit each other.
-
-    Args:
-        views: What a loader gave.
-
-    Raises:
-        TypeError: Not a sequence of tensors, or not of floating point.
-        ValueError: Not two, not (B,3,H,W) of one shape, or a batch of 1.
-    """
-    if isinstance(views, Tensor):
-        raise TypeError(
-            f"views: expected two views (view_1, view_2), got one tensor {tuple(views.shape)}"
-        )
-    if len(views) != 2:
-        raise ValueError(f"views: expected two views of each image, got {len(views)}")
-    first, second = views
-    for view in views:
-        check_images(view, "views")
-    if first.shape != second.shape:
-        raise ValueError(
-            "views: expected two batches (B,3,H,W) of one shape, got "
-            f"{tuple(first.shape)} and {tuple(second.shape)}"
-        )
-    if len(first) < 2:
-        raise ValueError(
-            "views: expected a batch of at least 2 images, since one has no partner, got 1; leave "
-            "the incomplete last batch out (drop_last=True)"
-        )
-    return first, second
-
-
 _LEAST_PART = 16  # samples that a Mixer learns from in a step, where the batch has as many
 
 
@@ -275,16 +218,3 @@ def find_cost(cost: str | Cost) -> Cost:
             f"nearest is {nearest(str(cost), COSTS)!r}"
         )
     return COSTS[cost]
-
-
-def scaled(images: Tensor, scale: float) -> Tensor:
-    """Return images with their sides multiplied by a scale, as they are for a scale of 1.
-
-    Args:
-        images: (B,C,H,W) floating point.
-        scale: In (0, 1].
-    """
-    if scale == 1.0:
-        return images
-    size = [max(round(side * scale), 1) for side in images.shape[2:]]
-    return F.interpolate(images, size, mode="area")

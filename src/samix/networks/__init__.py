@@ -7,10 +7,13 @@ from .backbone import (
     Tap,
     create_backbone,
     embedding_width,
+    fast_format,
     feature_info,
     features_and_embedding,
     features_and_logits,
     find_tap,
+    in_format,
+    settle_format,
     small_stem,
     standardised,
     tap_features,
@@ -30,7 +33,6 @@ from .hooks import (
     watched_attention,
     watched_embedding,
 )
-from .memory_format import fast_format, in_format, settle_format
 from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
 from .mixer_card import TOLERANCE, card_facts, read_configuration
 from .momentum import (

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .backbone import Tap, tap_features
-from .memory_format import in_format, settle_format
+from .backbone import Tap, in_format, settle_format, tap_features
 
 _WINDOW_SHARE = 0.015  # of the run
 _LEAST_WINDOW = 20  # steps

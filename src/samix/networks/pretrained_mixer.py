@@ -27,9 +27,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .backbone import Tap, create_backbone, standardised, tap_features, up_to_tap
+from .backbone import (
+    Tap,
+    create_backbone,
+    in_format,
+    settle_format,
+    standardised,
+    tap_features,
+    up_to_tap,
+)
 from .described import built_small
-from .memory_format import in_format, settle_format
 from .mixer import Mixer, MixerOptions
 from .mixer_card import (
     CONFIG,

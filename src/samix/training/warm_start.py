@@ -140,7 +140,7 @@ def start(method: Method, config: RunConfig) -> None:
 
 def freeze(method: Method, config: RunConfig) -> None:
     """Keep the Mixer as it is where the configuration says so."""
-    if config.freeze_mixer and isinstance(method.policy, nn.Module):
+    if config.freeze_mixer:
         method.policy.requires_grad_(False).eval()
 
 
