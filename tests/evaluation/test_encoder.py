@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from samix.errors import InputError
 from samix.evaluation.encoder import open_encoder
-from samix.networks import MomentumEncoder
+from samix.networks import MomentumEncoder, weights
 from samix.training.run_folder import write_model
 
 from .conftest import MAKE, tiny_model
@@ -116,7 +116,8 @@ def test_what_does_not_fit_is_named(checkpoint, tmp_path):
     del state["conv1.weight"]
     save_file({**state, "extra.weight": torch.ones(2)}, tmp_path / "other.safetensors")
     said = refused(tmp_path / "other.safetensors", **MAKE)
-    assert "2 entries differ, such as conv1.weight: missing in the file" in said
+    assert " tensors do not fit, such as conv1.weight: missing in the weights" in said
+    assert "network: 1 of " in said
     assert "4 x 3 x 3 x 3" in refused(checkpoint, **{**MAKE, "stem": None})
     assert "--backbone" in refused(checkpoint)
     assert "resnet18" in refused(checkpoint, **{**MAKE, "backbone": "resnet81"})
@@ -160,9 +161,10 @@ def test_names_of_timm(monkeypatch):
     def offline(*_, **__):
         raise OSError("no route to host. Try again.\nmore")
 
+    monkeypatch.setattr(weights, "_may_be_fetched", lambda _: True)
     monkeypatch.setattr(timm, "create_model", offline)
     said = refused("resnet18.a1_in1k")
-    assert "weights of 'resnet18.a1_in1k' cannot be fetched (no route to host)" in said
+    assert "weights: 'resnet18.a1_in1k' cannot be fetched (no route to host)" in said
 
 
 def test_published_weights_are_asked_for_without_classifier(monkeypatch):
@@ -172,6 +174,7 @@ def test_published_weights_are_asked_for_without_classifier(monkeypatch):
         asked.update(kwargs, name=name, pretrained=pretrained)
         return create(name, **kwargs)
 
+    monkeypatch.setattr(weights, "_may_be_fetched", lambda _: True)
     monkeypatch.setattr(timm, "create_model", fetched)
     encoder = open_encoder("test_resnet.r160_in1k")
     assert asked == {"name": "test_resnet.r160_in1k", "pretrained": True, "num_classes": 0}

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from samix import create_method
 from samix.errors import InputError
 from samix.networks import pretrained_mixer
-from samix.training import TrainConfig, read_config, resume, train
+from samix.training import PretrainConfig, TrainConfig, read_config, resume, train
 from samix.training.config import resolve
 from samix.training.prepare import prepare
 from samix.training.run_folder import RunFolder
@@ -189,3 +189,39 @@ def test_a_pre_trained_mixer_is_a_policy_of_a_run(
     assert result.metrics["mixer"] is None
     assert (result.run.path / "mixes.png").is_file()
     assert resume(result.run.path).status == "finished"
+
+
+def test_weights_of_a_file_are_the_start_of_network_and_average(tiny: Make, tmp_path: Path) -> None:
+    trained = ready(tiny(seed=9)).method.encoder
+    torch.save({"state_dict": trained.state_dict()}, tmp_path / "w.pth")
+    prepared = ready(tiny(weights=str(tmp_path / "w.pth"), lr=None))
+    own = prepared.method.encoder.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in trained.state_dict().items())
+    average = prepared.method.average.module.state_dict()
+    assert all(torch.equal(average[name], value) for name, value in own.items())
+    assert prepared.config.lr == pytest.approx(0.01)
+    assert f"tensors of '{tmp_path / 'w.pth'}' are the start." in prepared.notes[0]
+
+
+def test_weights_of_an_encoder_are_the_start_of_self_supervised_learning(
+    tiny_pretrain: Callable[..., PretrainConfig], pretrained: Path
+) -> None:
+    file = pretrained / "model.safetensors"
+    method = ready(tiny_pretrain(weights=str(file), seed=7)).method
+    for network in (method.network, method.average.module):
+        own = network.backbone.state_dict()
+        assert all(torch.equal(own[name], value) for name, value in load_file(file).items())
+
+
+@pytest.mark.parametrize("other", ["pretrained", "init"])
+def test_weights_come_from_one_place(tiny: Make, other: str) -> None:
+    with pytest.raises(InputError, match="both say where the weights come from"):
+        tiny(weights="resnet18", **{other: "run" if other == "init" else True})
+
+
+def test_weights_of_another_network_stop_the_run(tiny: Make, tmp_path: Path) -> None:
+    torch.save(torch.nn.Conv2d(3, 8, 3).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(InputError, match="is of another network"):
+        ready(tiny(weights=str(tmp_path / "w.pth")))
+    with pytest.raises(InputError, match="are for backbone 'resnet50', got backbone 'resnet18'"):
+        ready(tiny(weights="resnet50"))

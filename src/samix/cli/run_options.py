@@ -93,7 +93,15 @@ def add_duplicates(group: Any) -> None:
 def add_network(group: Any, *, backbone: str = "resnet18") -> None:
     """Add which network is trained; ``backbone`` is the default's word."""
     add_option(group, "--backbone", f"any timm model ({backbone})", metavar="NAME")
-    add_switch(group, "--pretrained", "start from timm's weights")
+    add_switch(group, "--pretrained", "start from timm's weights of that backbone")
+    add_option(
+        group,
+        "--weights",
+        "weights to start from: a .safetensors or .pth file, the name of a timm model "
+        "(tf_efficientnet_lite0 needs no download), or of a set of torchvision such as "
+        "ResNet18_Weights.IMAGENET1K_V1",
+        metavar="FILE|NAME",
+    )
     add_option(group, "--stem", "'small' for photos of up to 64 pixels", metavar="small")
     add_option(group, "--tap", "stage or block that the Mixer reads", type=int, metavar="N")
     add_option(

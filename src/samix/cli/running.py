@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from samix.errors import InputError
+from samix.networks import backbone_of
 from samix.presets import load_preset
 from samix.shown import shown
 from samix.stopping import exit_code
@@ -31,7 +32,7 @@ from .guard_file import read_guard
 from .values import key_values
 
 _MACHINE = ("device", "workers")  # may differ when a run is resumed
-_PATHS = ("data", "init", "splits")  # are recorded as absolute ones
+_PATHS = ("data", "init", "splits", "weights")  # are recorded as absolute ones
 _POLICY_FLAGS = ("alpha", "p")
 _PAIRS = ("model_kwargs", "policy_options", "method_options")
 
@@ -93,6 +94,11 @@ def options_over_preset(
     options = {**(inherited or {}), **parsed(given)}
     name = options.get("preset") or (demo if _is_demo(options["data"]) else None)
     preset = load_preset(name, command) if name else {}
+    if "weights" in options:
+        preset.pop("pretrained", None)
+        named = backbone_of(options["weights"])
+        if named is not None:
+            options.setdefault("backbone", named)
     # settings for another model, policy, method or size than the preset's are left out
     for chosen, settings in (
         ("backbone", "model_kwargs"), ("policy", "policy_options"), ("method", "method_options"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import pickle
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,25 +12,16 @@ from typing import Any, cast
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from samix import networks
 from samix.data.views import Channels
 from samix.errors import InputError
-from samix.networks import Standardised, create_backbone
+from samix.networks import SUFFIXES, Standardised, classifier_names, create_backbone, put_weights
 from samix.networks.described import create_described
 
 from .model_file import read_model
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar", ".bin")
-DAMAGED = (
-    OSError, RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError,
-    struct.error, MemoryError,
-)  # fmt: skip
-"""What torch.load raises of a file that it cannot read, beside pickle.UnpicklingError."""
-_WRAPPERS = ("state_dict", "model", "model_state_dict")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
 _LEAST_SIZE = 8  # px, of photos as samix.data reads them
 _SMALL_SIZE = 32  # px, of a small stem where nothing else is said
 
@@ -136,10 +125,7 @@ def open_encoder(
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the state dict in a file.
-
-    What training scripts put around it is taken off: a dictionary with the entry "state_dict" or
-    "model", and "module." before each name.
+    """Read the state dict in a file; see :func:`samix.networks.read_weights`.
 
     Args:
         path: A .safetensors file or one of torch.save.
@@ -148,23 +134,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         InputError: It cannot be read, or holds no state dict.
     """
     try:
-        if path.suffix == ".safetensors":
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"'{path}' holds more than tensors, or is damaged, and is not read, since that could "
-            "run code; save its state dict alone, e.g. as .safetensors"
-        ) from error
-    except (*DAMAGED, SafetensorError) as error:
-        raise InputError(f"'{path}' is damaged or not a file of weights") from error
-    state = _unwrapped(content)
-    if not state:
-        raise InputError(
-            f"'{path}' holds no state dict (names and tensors); save model.state_dict() into it"
-        )
-    return state
+        return networks.read_weights(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
@@ -179,7 +151,7 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -
         InputError: Names or shapes differ.
     """
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    heads = _classifier_names(network)
+    heads = classifier_names(network)
     found = {
         name: value
         for name, value in state.items()
@@ -269,8 +241,13 @@ def _open_file(path: Path, make: _Make) -> Encoder:
             f"--backbone is missing: say which timm model the checkpoint '{path}' is of{run}"
         )
     network = _built(make)
-    load_weights(network, read_weights(path), f"checkpoint '{path}'")
-    known: dict[str, Any] = {"kind": "checkpoint", "source": str(path)}
+    try:
+        taken = put_weights(network, read_weights(path), f"checkpoint '{path}'")
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    known = {"kind": "checkpoint", "source": str(path), "weights": taken.sentence}
     return _encoder(network, make, name=path.name, channels=None, known=known)
 
 
@@ -300,17 +277,11 @@ def _built(make: _Make, *, pretrained: bool = False) -> nn.Module:
     try:
         return make.build(pretrained=pretrained)
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(_first_line(error)) from error
+        raise InputError(_first_line(error) if not pretrained else str(error)) from error
     except (RuntimeError, OSError) as error:
-        what = f"the weights of '{make.backbone}'" if pretrained else f"backbone '{make.backbone}'"
-        remedy = (
-            "check the connection, or give a checkpoint file with --backbone"
-            if pretrained
-            else "check --model-kwargs and --image-size"
-        )
         raise InputError(
-            f"{what} cannot be {'fetched' if pretrained else 'created'} ({_first_line(error)}); "
-            f"{remedy}"
+            f"backbone '{make.backbone}' cannot be created ({_first_line(error)}); check "
+            "--model-kwargs and --image-size"
         ) from error
 
 
@@ -370,29 +341,6 @@ def _channels(values: Any) -> Channels:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
-
-
-def _unwrapped(content: Any) -> dict[str, Tensor]:
-    """Return the names and tensors in what a file holds; empty where there are none."""
-    while isinstance(content, Mapping):
-        inner = [content[word] for word in _WRAPPERS if isinstance(content.get(word), Mapping)]
-        if not inner:
-            break
-        content = inner[0]
-    if not isinstance(content, Mapping) or not content:
-        return {}
-    if not all(isinstance(value, Tensor) for value in content.values()):
-        return {}
-    state = {str(name): value for name, value in content.items()}
-    while prefix := next((p for p in _PREFIXES if all(k.startswith(p) for k in state)), None):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
-
-
-def _classifier_names(network: nn.Module) -> tuple[str, ...]:
-    """Return what the classifiers of a timm model are called."""
-    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from torch import nn
 
-from samix.networks import create_backbone, find_tap
+from samix.networks import backbone_of, create_backbone, find_tap
 from samix.policies import Policy, check_options, create_policy, nearest, policy_options
 
 from .mix_step import GuardLike, find_guard
@@ -27,6 +28,7 @@ def create_supervised(
     stem: Literal["small"] | None = None,
     image_size: int | None = None,
     pretrained: bool = False,
+    weights: str | Path | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
     tap: int | None = None,
     guard: GuardLike = None,
@@ -43,6 +45,7 @@ def create_supervised(
         stem: "small" for images of up to 64 pixels; None keeps timm's first layers.
         image_size: Height and width in pixels; transformers are built for one size.
         pretrained: Load timm's weights.
+        weights: File or name of trained weights, see :func:`samix.networks.load_weights`.
         model_kwargs: Further arguments of ``timm.create_model``.
         tap: Where the Mixer reads; None takes the default of :func:`samix.networks.find_tap`.
         guard: Checks and repairs mixes: True for the defaults, fields of
@@ -67,6 +70,7 @@ def create_supervised(
         stem=stem,
         image_size=image_size,
         pretrained=pretrained,
+        weights=weights,
         model_kwargs=model_kwargs,
     )
     policy_arguments = {name: value for name, value in options.items() if name in of_policy}
@@ -125,7 +129,9 @@ def create_method(name: str, **options: Any) -> SupervisedMethod | SelfSupervise
             f"method: expected one of {', '.join(METHODS)}, got {name!r}; the nearest is "
             f"{nearest(name, METHODS)!r}"
         )
-    if "backbone" not in options:
+    if "backbone" not in options and "weights" in options:
+        options = {**options, "backbone": backbone_of(options["weights"])}
+    if options.get("backbone") is None:
         raise ValueError("backbone: expected the name of a timm model or a module, got nothing")
     try:
         return METHODS[name](**options)

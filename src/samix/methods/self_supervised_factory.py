@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
@@ -41,6 +42,7 @@ class Backbone:
     stem: Literal["small"] | None = None
     image_size: int | None = None
     pretrained: bool = False
+    weights: str | Path | None = None
     model_kwargs: Mapping[str, Any] | None = None
 
     def create(self) -> nn.Module:
@@ -51,6 +53,7 @@ class Backbone:
             stem=self.stem,
             image_size=self.image_size,
             pretrained=self.pretrained,
+            weights=self.weights,
             model_kwargs=self.model_kwargs,
         )
 
@@ -206,9 +209,9 @@ def create_self_supervised(
         queue_size: Number of keys that wait as negatives or for clusters; None is the default.
         clusters: K, number of clusters for ``mixer_candidates="clusters"``.
         cluster_every: Steps from one search for clusters to the next.
-        **options: ``stem``, ``image_size``, ``pretrained`` and ``model_kwargs`` of the backbone,
-            fields of :class:`SelfSupervisedOptions`, and options of the named policy such as
-            ``alpha`` and ``p``.
+        **options: ``stem``, ``image_size``, ``pretrained``, ``weights``, ``model_kwargs`` of the
+            backbone, fields of :class:`SelfSupervisedOptions`, and options of the named policy
+            such as ``alpha`` and ``p``.
     """
     rival = RIVALS.get(policy) if isinstance(policy, str) else None
     objective = MixedObjective()

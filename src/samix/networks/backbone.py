@@ -9,12 +9,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .weights import load_weights, published
 
 _PROBE_SIZE = 64  # pixels; large enough for five stages of stride 2
 
@@ -62,6 +65,7 @@ def create_backbone(
     stem: Literal["small"] | None = None,
     image_size: int | None = None,
     pretrained: bool = False,
+    weights: str | Path | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Return a classifier: a timm model by name, a timm model, or a module of one's own.
@@ -73,7 +77,8 @@ def create_backbone(
             takes that of a timm model that was passed.
         stem: "small" changes the first layers for images of up to 64 pixels, None keeps timm's.
         image_size: Height and width in pixels; transformers are built for one size.
-        pretrained: Load timm's weights; for a name only.
+        pretrained: Load the published weights of that name; for a name only.
+        weights: File or name of trained weights, see :func:`samix.networks.load_weights`.
         model_kwargs: Further arguments of ``timm.create_model``; for a name only.
 
     Returns:
@@ -91,12 +96,21 @@ def create_backbone(
                 f"{type(backbone).__name__}; give them where you create it"
             )
         model = _as_classifier(backbone, num_classes, image_size)
+        if weights is not None:
+            load_weights(model, weights)
     else:
         if num_classes is None:
             raise ValueError("num_classes: expected a number with the name of a timm model")
-        model = _create_timm(
-            backbone, num_classes, None if stem else image_size, pretrained, model_kwargs or {}
-        )
+        if pretrained and weights is not None:
+            raise ValueError(
+                "weights: expected None beside pretrained, as both say where the weights come "
+                f"from, got '{weights}'"
+            )
+        model = _create_timm(backbone, num_classes, pretrained, model_kwargs or {})
+        if weights is not None:
+            load_weights(model, weights, backbone=backbone)
+        if stem is None and image_size is not None and hasattr(model, "set_input_size"):
+            cast("Any", model).set_input_size(img_size=(image_size, image_size))
     return small_stem(model, image_size=image_size or 32) if stem == "small" else model
 
 
@@ -240,23 +254,18 @@ def _as_classifier(module: nn.Module, num_classes: int | None, image_size: int |
 
 
 def _create_timm(
-    name: str,
-    num_classes: int,
-    image_size: int | None,
-    pretrained: bool,
-    model_kwargs: Mapping[str, Any],
+    name: str, num_classes: int, pretrained: bool, model_kwargs: Mapping[str, Any]
 ) -> nn.Module:
-    """Create a timm model by name, for one image size where it is built for one."""
+    """Create a timm model by name."""
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=1, cutoff=0.0)
         raise ValueError(
             f"backbone: expected the name of a timm model, got {name!r}; the nearest is {near[0]!r}"
         )
-    model: nn.Module = timm.create_model(
-        name, pretrained=pretrained, num_classes=num_classes, **dict(model_kwargs)
-    )
-    if image_size is not None and hasattr(model, "set_input_size"):
-        cast("Any", model).set_input_size(img_size=(image_size, image_size))
+    options = {"num_classes": num_classes, **model_kwargs}
+    if pretrained:
+        return published(name, **options)
+    model: nn.Module = timm.create_model(name, **options)
     return model
 
 

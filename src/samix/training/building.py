@@ -133,10 +133,9 @@ def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(str(error)) from error
         except (RuntimeError, OSError) as error:
-            remedy = "leave --pretrained out" if config.pretrained else "check --model-kwargs"
             reason = str(error).splitlines()[0]
             raise InputError(
-                f"backbone '{config.backbone}' cannot be created ({reason}); {remedy}"
+                f"backbone '{config.backbone}' cannot be created ({reason}); check --model-kwargs"
             ) from error
     _check_sizes(config, method)
     return method

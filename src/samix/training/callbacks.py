@@ -23,9 +23,9 @@ import torch.distributed as dist
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from samix.errors import InputError
-from samix.evaluation.encoder import DAMAGED
 from samix.files import whole_file
 from samix.guard import REPAIRS, Guard
+from samix.networks import DAMAGED
 from samix.pages.guard import draw_guard
 from samix.progress import Display
 from samix.stopping import StopRequest

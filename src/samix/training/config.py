@@ -56,7 +56,9 @@ class RunConfig:
         backbone: Name of a timm model.
         model_kwargs: Further arguments of ``timm.create_model``, of those in
             :data:`samix.networks.described.OPTIONS`, so that others can open the run safely.
-        pretrained: Start from timm's weights.
+        pretrained: Start from timm's weights of that backbone.
+        weights: File or name of the weights to start from, see
+            :func:`samix.networks.load_weights`; the classifier is fresh where it does not fit.
         stem: "small" for images of up to 64 pixels.
         tap: Where the Mixer reads; None is the default of :func:`samix.networks.find_tap`.
         policy: Name in :data:`samix.POLICIES`, the folder of a run whose Mixer is taken, or of a
@@ -113,6 +115,7 @@ class RunConfig:
     backbone: str = "resnet18"
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = False
+    weights: str | None = None
     stem: Literal["small"] | None = None
     tap: int | None = None
     policy: str = "samix"
@@ -158,6 +161,10 @@ class RunConfig:
         except ValueError as error:
             raise InputError(str(error).replace("model_kwargs", "--model-kwargs", 1)) from error
         _check_ranges(self)
+        if self.weights is not None and self.pretrained:
+            raise InputError(
+                "--weights and --pretrained both say where the weights come from; leave one out"
+            )
         if self.splits is not None and self.group_by is not None:
             raise InputError(
                 "--splits and --group-by both say which photos belong together; leave one out"
@@ -249,14 +256,15 @@ class TrainConfig(RunConfig):
             raise InputError(f"--balance must be in [0, 1], got {self.balance}")
         if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
             raise InputError(f"--label-fraction must be in (0, 1], got {self.label_fraction}")
-        if self.init is not None and self.pretrained:
+        if self.init is not None and (self.pretrained or self.weights is not None):
+            other = "--pretrained" if self.pretrained else "--weights"
             raise InputError(
-                "--init and --pretrained both say where the weights come from; leave one out"
+                f"--init and {other} both say where the weights come from; leave one out"
             )
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given; the batch does not matter."""
-        trained = self.pretrained or self.init is not None
+        trained = self.pretrained or self.init is not None or self.weights is not None
         return {"sgd": 0.1, "adamw": 1e-3}[self.optimizer] * (_PRETRAINED_LR if trained else 1.0)
 
     def default_weight_decay(self) -> float:

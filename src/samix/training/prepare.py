@@ -115,8 +115,9 @@ def prepare(
     config = fill_rates(config)
     method = create_run_method(config, images.classes)
     check_queue(config, method)
+    started: tuple[str, ...] = ()
     if run is None or not run.last.is_file():  # otherwise all weights come from the checkpoint
-        start(method, config)
+        started = start(method, config)
     freeze(method, config)
     task = _task(config, images, splits, method, rank, announce)
     config = replace(config, validate_every=_looks(config, task))
@@ -125,6 +126,7 @@ def prepare(
     _plan_steps(method, steps, mixed)
     notes = (
         *_skipped_note(images),
+        *started,
         *notes,
         *(mixer_notes(config, images, splits) if run is None else ()),
         *shrunk,

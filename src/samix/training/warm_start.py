@@ -24,8 +24,15 @@ from samix.data.store import kept_set
 from samix.errors import InputError
 from samix.evaluation.encoder import read_weights
 from samix.evaluation.model_file import read_model
-from samix.methods import RIVALS
-from samix.networks import built_in_mixers, is_pretrained_mixer, update_average
+from samix.methods import RIVALS, SelfSupervisedMethod
+from samix.networks import (
+    LoadedWeights,
+    built_in_mixers,
+    classifier_names,
+    is_pretrained_mixer,
+    load_weights,
+    update_average,
+)
 from samix.policies import POLICIES
 from samix.progress import Progress
 
@@ -106,6 +113,8 @@ def adopt(config: Config) -> Config:
     if isinstance(config, TrainConfig) and config.init is not None:
         config = replace(config, init=whole_path(config.init))
         check_architecture(open_source(str(config.init), "--init"), config)
+    if config.weights is not None:
+        config = replace(config, weights=whole_path(config.weights))
     if config.policy == "samix-p":
         config = replace(config, policy_options=_with_whole_path(config.policy_options))
     elif is_pretrained_mixer(config.policy):
@@ -120,22 +129,47 @@ def adopt(config: Config) -> Config:
     return config
 
 
-def start(method: Method, config: RunConfig) -> None:
+def start(method: Method, config: RunConfig) -> tuple[str, ...]:
     """Give a fresh method the weights that the configuration names; the averages follow.
 
     Args:
         method: With its initial weights; changed in place.
         config: Resolved.
 
+    Returns:
+        What to tell the user about the weights.
+
     Raises:
         InputError: Weights of another architecture.
     """
+    notes: tuple[str, ...] = ()
     if isinstance(config, TrainConfig) and config.init is not None:
         load_encoder(open_source(config.init, "--init"), method.encoder)
-        if method.average is not None:
-            update_average(method.average.module, method.encoder, 0.0)
+    if config.weights is not None:
+        notes = (load_named(method.encoder, config).sentence,)
+    if method.average is not None and (notes or getattr(config, "init", None) is not None):
+        own = method.network if isinstance(method, SelfSupervisedMethod) else method.encoder
+        update_average(method.average.module, own, 0.0)
     if config.mixer_from is not None:
         load_mixer(open_source(config.mixer_from, "--policy"), method)
+    return notes
+
+
+def load_named(network: nn.Module, config: RunConfig) -> LoadedWeights:
+    """Load the weights that a configuration names as a file or by name into a network, in place.
+
+    Raises:
+        InputError: They cannot be found or read, or are of another network.
+    """
+    named = config.weights
+    if named is None:
+        raise InputError("weights: expected a file or a name, got None")
+    try:
+        return load_weights(
+            network, named, backbone=config.backbone, small_stem=config.stem == "small"
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def freeze(method: Method, config: RunConfig) -> None:
@@ -167,7 +201,7 @@ def load_encoder(source: Source, encoder: nn.Module) -> None:
         InputError: Names or shapes differ.
     """
     own, theirs = encoder.state_dict(), source.weights(WEIGHTS)
-    heads = tuple(f"{name}." for name in _classifier_of(encoder))
+    heads = tuple(f"{name}." for name in classifier_names(encoder))
     taken = {k: v for k, v in theirs.items() if not k.startswith(heads)}
     for name in sorted({k for k in own if not k.startswith(heads)} | taken.keys()):
         ours = own[name].shape if name in own else None
@@ -324,12 +358,6 @@ def load_mixer(source: Source, method: Method) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"the Mixer of {source.name} has another form ({reason})") from error
-
-
-def _classifier_of(network: nn.Module) -> tuple[str, ...]:
-    """Return what the classifiers of a timm model are called."""
-    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def data_of(config: RunConfig) -> tuple[str, ...]:
