@@ -33,7 +33,7 @@ PREFIXES = {
     "samix/methods/self",
     "samix/study/wording",
 }
-NAMES = {"Card", "Cost", "Picture", "Section", "Source", "Trained", "Verdict", "View"}
+NAMES = {"Cost", "Picture", "Section", "Source", "Trained", "View"}
 
 
 def test_no_file_is_too_long() -> None:

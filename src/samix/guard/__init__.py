@@ -17,7 +17,7 @@ from .counters import GuardCounters
 from .guard import Guard, GuardRecord, as_mixup, create_guard
 from .options import OUTCOMES, REPAIRS, RULES, GuardOptions, guard_options, pair_table
 from .rules import (
-    Verdict,
+    RuleVerdict,
     pair_verdict,
     plausibility_verdict,
     range_verdict,
@@ -32,7 +32,7 @@ __all__ = [
     "GuardCounters",
     "GuardOptions",
     "GuardRecord",
-    "Verdict",
+    "RuleVerdict",
     "as_mixup",
     "by_content",
     "create_guard",

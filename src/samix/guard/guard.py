@@ -28,7 +28,7 @@ from samix.mixing import (
 from .counters import GuardCounters
 from .options import OUTCOMES, GuardOptions, class_flags, guard_options, pair_table
 from .rules import (
-    Verdict,
+    RuleVerdict,
     pair_verdict,
     plausibility_verdict,
     range_verdict,
@@ -181,7 +181,7 @@ class Guard(nn.Module):
         target: Tensor | None = None,
         evidence: Evidence | None = None,
         judge: Judge | None = None,
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, RuleVerdict]:
         """Return what each rule says about a plan, with its numbers; nothing is changed.
 
         Args:
@@ -239,7 +239,7 @@ class Guard(nn.Module):
         *,
         geometry: MixPlan | None = None,
         share: float | None = None,
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, RuleVerdict]:
         """Return the verdicts of all rules but the plausibility."""
         options, verdicts = self.options, {}
         if self.most is not None:
@@ -284,7 +284,7 @@ class Guard(nn.Module):
         wrong = ~verdict.passed & (self.believed >= _TRUSTED)
         return wrong.to(torch.int64) << self.rules.index("plausibility")
 
-    def _judged(self, plan: MixPlan, batch: _Batch) -> Verdict:
+    def _judged(self, plan: MixPlan, batch: _Batch) -> RuleVerdict:
         least = self.options.plausibility
         if batch.judge is None or least is None:
             raise ValueError(

@@ -12,7 +12,7 @@ from samix.mixing import MixPlan, at_size
 _SLACK = 1e-4  # numbers that only rounding tells apart are equal
 
 
-class Verdict(NamedTuple):
+class RuleVerdict(NamedTuple):
     """What a rule says about each sample.
 
     Attributes:
@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     limit: Tensor
 
 
-def pair_verdict(plan: MixPlan, target: Tensor, most: Tensor) -> Verdict:
+def pair_verdict(plan: MixPlan, target: Tensor, most: Tensor) -> RuleVerdict:
     """Say whether each pair of classes may be mixed with these weights.
 
     An unmixed sample passes. Number and limit are those of the class that is nearer to its limit,
@@ -43,7 +43,7 @@ def pair_verdict(plan: MixPlan, target: Tensor, most: Tensor) -> Verdict:
     limits = torch.stack([most[partner, own], most[own, partner]], dim=1)
     worst = (shares - limits).argmax(1, keepdim=True)
     number, limit = (values.gather(1, worst).squeeze(1) for values in (shares, limits))
-    return Verdict((number <= limit + _SLACK) | ~plan.mixed, number, limit)
+    return RuleVerdict((number <= limit + _SLACK) | ~plan.mixed, number, limit)
 
 
 def visibility_verdict(
@@ -55,7 +55,7 @@ def visibility_verdict(
     target: Tensor | None = None,
     empty: Tensor | None = None,
     partner_saliency: Tensor | None = None,
-) -> Verdict:
+) -> RuleVerdict:
     """Say whether each source that the label promises keeps enough of its content in the mix.
 
     A source whose share w of the label is at least ``weight`` must have ``share`` of its salient
@@ -85,7 +85,7 @@ def visibility_verdict(
             visible = torch.where(empty[classes], torch.ones_like(visible), visible)
     asked = (weights >= weight - _SLACK) & plan.mixed.unsqueeze(1)
     number = torch.where(asked, visible, torch.ones_like(visible)).amin(1)
-    return Verdict(number >= share - _SLACK, number, torch.full_like(number, share))
+    return RuleVerdict(number >= share - _SLACK, number, torch.full_like(number, share))
 
 
 def _visible(
@@ -109,7 +109,7 @@ def _visible(
 
 def plausibility_verdict(
     probability: Tensor, plan: MixPlan, target: Tensor, least: float
-) -> Verdict:
+) -> RuleVerdict:
     """Say whether a network sees the two sources in each mix.
 
     Args:
@@ -122,10 +122,10 @@ def plausibility_verdict(
     first = probability.gather(1, own).squeeze(1)
     second = probability.gather(1, partner).squeeze(1)
     both = torch.where(own.squeeze(1) == partner.squeeze(1), first, first + second).float()
-    return Verdict((both >= least) | ~plan.mixed, both, torch.full_like(both, least))
+    return RuleVerdict((both >= least) | ~plan.mixed, both, torch.full_like(both, least))
 
 
-def range_verdict(plan: MixPlan, margin: float) -> Verdict:
+def range_verdict(plan: MixPlan, margin: float) -> RuleVerdict:
     """Say whether weight, area and lam of each mix lie within a margin of each other.
 
     Args:
@@ -134,4 +134,4 @@ def range_verdict(plan: MixPlan, margin: float) -> Verdict:
     """
     numbers = torch.stack([plan.weight, plan.area, plan.lam])
     apart = numbers.amax(0) - numbers.amin(0)
-    return Verdict(apart <= margin + _SLACK, apart, torch.full_like(apart, margin))
+    return RuleVerdict(apart <= margin + _SLACK, apart, torch.full_like(apart, margin))

@@ -5,7 +5,7 @@ from samix.mixing import Evidence
 from .collate import BatchMix, MixCollate, mix_collate
 from .feature import FeaturePolicy
 from .learned import MIXER_OPTIONS, LearnedPolicy, PretrainedPolicy
-from .policy import Card, Inside, Policy, Traits, pair_features, register
+from .policy import Inside, Policy, PolicyCard, Traits, pair_features, register
 from .puzzle import PuzzleEnergy
 from .recursive import RecursivePolicy
 from .registry import (
@@ -22,13 +22,13 @@ __all__ = [
     "MIXER_OPTIONS",
     "POLICIES",
     "BatchMix",
-    "Card",
     "Evidence",
     "FeaturePolicy",
     "Inside",
     "LearnedPolicy",
     "MixCollate",
     "Policy",
+    "PolicyCard",
     "PolicyFacts",
     "PretrainedPolicy",
     "PuzzleEnergy",

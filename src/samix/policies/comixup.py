@@ -22,7 +22,7 @@ from samix.mixing import (
     unordered_places,
 )
 
-from .policy import Card, Policy, Traits, check_alpha, check_number, register
+from .policy import Policy, PolicyCard, Traits, check_alpha, check_number, register
 from .static import check_cells
 
 _PART = 20  # images that are mixed among themselves
@@ -154,7 +154,7 @@ def _dirichlet(parts: int, size: int, alpha: float, generator: torch.Generator) 
 
 @register(
     "co-mixup",
-    Card(
+    PolicyCard(
         "Co-Mixup: mosaics of many images that show what is salient and are unlike each other.",
         source=(
             "Co-Mixup, arXiv 2102.03065, by its public code; of the paper's text only the abstract "

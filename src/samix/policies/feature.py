@@ -17,9 +17,9 @@ from samix.mixing import (
 )
 
 from .policy import (
-    Card,
     Inside,
     Policy,
+    PolicyCard,
     Traits,
     check_alpha,
     check_number,
@@ -141,7 +141,7 @@ def _moved(features: Tensor, transport: Tensor) -> Tensor:
 
 @register(
     "manifold-mixup",
-    Card(
+    PolicyCard(
         (
             "Manifold mixup: mixup of the images, or of what comes out of a random stage of the "
             "network."
@@ -165,7 +165,7 @@ def manifold_mixup(
 
 @register(
     "alignmix",
-    Card(
+    PolicyCard(
         "AlignMixup: mixup of the images, or of the last feature maps after they were aligned.",
         source=(
             "AlignMixup, arXiv 2103.15375, by its public code; of the paper's text only the "

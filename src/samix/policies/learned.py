@@ -13,7 +13,7 @@ from samix.mixing import Evidence, MixPlan, draw_lam
 from samix.networks import Mixer, MixerOptions, PretrainedMixer, open_mixer
 from samix.objectives import Candidates, eta_balanced_loss, global_loss
 
-from .policy import Card, Policy, Traits, check_alpha, pair_features, register
+from .policy import Policy, PolicyCard, Traits, check_alpha, pair_features, register
 
 _ADVERSARY = 0.3  # weight of the harder mix against its likeness with the sources
 _AUTOMIX = MixerOptions(form="attention", value="linear", lam_curve=None, upsample="nearest")
@@ -95,7 +95,7 @@ def samix_plan(
 
 @register(
     "automix",
-    Card(
+    PolicyCard(
         "AutoMix with a fresh Mixer: SAMix's predecessor, which learns from the global term alone.",
         source=(
             "AutoMix, arXiv 2103.13027, as SAMix, arXiv 2111.15454, describes its predecessor; its "
@@ -130,7 +130,7 @@ def automix(
 
 @register(
     "adautomix",
-    Card(
+    PolicyCard(
         "AdAutoMix with a fresh Mixer: AutoMix, which every second time makes its mixes harder.",
         source=(
             "Adversarial AutoMixup, arXiv 2312.11954, by its public code; of the paper's text only "
@@ -166,7 +166,7 @@ def adautomix(
 
 @register(
     "samix",
-    Card(
+    PolicyCard(
         "SAMix with a fresh Mixer.",
         source="SAMix, arXiv 2111.15454",
         notes=(
@@ -186,7 +186,7 @@ def adautomix(
             "mixer": "Further choices, see samix.networks.MixerOptions.",
             "objective": (
                 'What the Mixer learns from: "balanced" is the paper\'s local + eta * global loss, '
-                'loss, "global" the global one alone, as in the public implementation.'
+                '"global" the global one alone, as in the public implementation.'
             ),
         },
     ),
@@ -259,7 +259,7 @@ class PretrainedPolicy(Policy):
 
 @register(
     "samix-p",
-    Card(
+    PolicyCard(
         "SAMix with a frozen Mixer that was trained before, which comes with the package.",
         source="SAMix^P of SAMix, arXiv 2111.15454",
         notes=(

@@ -90,7 +90,7 @@ _PIXELS = Traits()
 
 
 @dataclass(frozen=True)
-class Card:
+class PolicyCard:
     """What there is to say about a policy.
 
     Attributes:
@@ -256,11 +256,11 @@ class Policy(nn.Module):
 
 POLICIES: dict[str, Callable[..., Policy]] = {}
 """Every policy: its name, and the function that makes it."""
-CARDS: dict[str, Card] = {}
+CARDS: dict[str, PolicyCard] = {}
 """The card of every policy."""
 
 
-def register(name: str, card: Card) -> Callable[[Make], Make]:
+def register(name: str, card: PolicyCard) -> Callable[[Make], Make]:
     """Name a function that makes a policy, so that every command knows it.
 
     Args:

@@ -22,7 +22,7 @@ from samix.mixing import (
     transport_cells,
 )
 
-from .policy import Card, Policy, Traits, check_alpha, check_number, register
+from .policy import Policy, PolicyCard, Traits, check_alpha, check_number, register
 
 _LARGEST = 4  # the mask has 2 to 2^4 cells along a side
 _CELLS_MOVED = 8  # along a side, or those of the mask where these are more
@@ -210,7 +210,7 @@ def _moves(
 
 @register(
     "puzzlemix",
-    Card(
+    PolicyCard(
         "Puzzle Mix: a mask of least energy shows what is salient in both images.",
         source=(
             "Puzzle Mix, arXiv 2009.06962, by its public code; of the paper's text only the "

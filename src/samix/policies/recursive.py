@@ -17,7 +17,7 @@ from samix.mixing import (
     draw_uniform,
 )
 
-from .policy import Card, Policy, Traits, check_number, register
+from .policy import Policy, PolicyCard, Traits, check_number, register
 from .static import box_plan
 
 _NOT_IN_A_PAIR = (
@@ -142,7 +142,7 @@ def recursivemix_plan(
 
 @register(
     "recursivemix",
-    Card(
+    PolicyCard(
         "RecursiveMix: mixes of the batch before are pasted, small, into the next batch.",
         source=(
             "RecursiveMix, arXiv 2203.06844, by its public code; of the paper's text only the "

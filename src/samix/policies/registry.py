@@ -12,7 +12,7 @@ from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
 
-from .policy import CARDS, POLICIES, Card, Policy, Traits
+from .policy import CARDS, POLICIES, Policy, PolicyCard, Traits
 
 # Each of these files registers its policies, which are listed in this order.
 # isort: off
@@ -119,7 +119,7 @@ class PolicyFacts:
     """
 
     name: str
-    card: Card
+    card: PolicyCard
     options: Mapping[str, Any]
     traits: Traits
     network: bool = False

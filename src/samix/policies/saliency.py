@@ -34,8 +34,8 @@ from samix.mixing import (
 )
 
 from .policy import (
-    Card,
     Policy,
+    PolicyCard,
     Traits,
     check_alpha,
     check_number,
@@ -99,7 +99,7 @@ def guidedmixup_saliency(images: Tensor) -> Tensor:
 
 @register(
     "saliencymix",
-    Card(
+    PolicyCard(
         "SaliencyMix: CutMix with the box around the most salient place of the partner.",
         source='arXiv 2006.01791, its scheme "salient to corresponding"',
         notes=(
@@ -117,7 +117,7 @@ def saliencymix(alpha: float = 1.0, p: float = 1.0) -> Policy:
 
 @register(
     "guidedmixup",
-    Card(
+    PolicyCard(
         "GuidedMixup with random pairs: each pixel shows more of the image that is salient there.",
         source="GuidedMixup with the spectral residual, arXiv 2306.16612",
         notes=(
@@ -214,7 +214,7 @@ def snapmix_plan(
 
 @register(
     "attentivemix",
-    Card(
+    PolicyCard(
         "Attentive CutMix: the cells of the partner that a network attends to most are pasted.",
         source="Attentive CutMix, arXiv 2003.13048, where 6 of 7 x 7 cells are pasted",
         notes=(
@@ -250,7 +250,7 @@ def attentivemix(
 
 @register(
     "snapmix",
-    Card(
+    PolicyCard(
         "SnapMix: a box of the partner in a box of another size; labels by class activation.",
         source=(
             "SnapMix, arXiv 2012.04846, by its public code; of the paper's text only the abstract "

@@ -30,7 +30,15 @@ from samix.mixing import (
     spot_mask,
 )
 
-from .policy import Card, Policy, Traits, check_alpha, check_number, check_probability, register
+from .policy import (
+    Policy,
+    PolicyCard,
+    Traits,
+    check_alpha,
+    check_number,
+    check_probability,
+    register,
+)
 
 
 def none_plan(images: Tensor, index: Tensor, generator: torch.Generator) -> MixPlan:
@@ -125,7 +133,7 @@ def resizemix_plan(
 
 @register(
     "none",
-    Card(
+    PolicyCard(
         "Leave every image as it is: the control that each policy is measured against.",
     ),
 )
@@ -135,7 +143,7 @@ def none() -> Policy:
 
 @register(
     "mixup",
-    Card(
+    PolicyCard(
         "Mixup with Beta(alpha, alpha); each sample is mixed with probability p.",
         source="mixup, arXiv 1710.09412",
         notes="Deviation: lam is drawn per sample, the paper's code draws one for the batch.",
@@ -148,7 +156,7 @@ def mixup(alpha: float = 1.0, p: float = 1.0) -> Policy:
 
 @register(
     "cutmix",
-    Card(
+    PolicyCard(
         "CutMix with Beta(alpha, alpha); each sample is mixed with probability p.",
         source="arXiv 1905.04899",
         notes=(
@@ -164,7 +172,7 @@ def cutmix(alpha: float = 1.0, p: float = 1.0) -> Policy:
 
 @register(
     "mixup-cutmix",
-    Card(
+    PolicyCard(
         "CutMix with probability switch, else mixup; alpha is that of mixup.",
         source="the training recipe of DeiT, arXiv 2012.12877, where the switch is per batch",
     ),
@@ -181,7 +189,7 @@ def mixup_cutmix(
 
 @register(
     "resizemix",
-    Card(
+    PolicyCard(
         "ResizeMix; scale bounds the side of the pasted partner as a share of the image's side.",
         source="arXiv 2012.11101",
         notes=(
@@ -283,7 +291,7 @@ def maskmix_plan(
 
 @register(
     "fmix",
-    Card(
+    PolicyCard(
         "FMix: blobs of low-frequency noise; a larger decay gives fewer and larger ones.",
         source="FMix, arXiv 2002.12047",
         notes=(
@@ -304,7 +312,7 @@ def fmix(alpha: float = 1.0, decay: float = 3.0, p: float = 1.0) -> Policy:
 
 @register(
     "smoothmix",
-    Card(
+    PolicyCard(
         "SmoothMix: a soft spot; sigma bounds its width as a share of the shorter side.",
         source=(
             'Lee et al., "SmoothMix: a Simple Yet Effective Data Augmentation to Train Robust '
@@ -329,7 +337,7 @@ def smoothmix(sigma: tuple[float, float] = (0.25, 0.5), p: float = 1.0) -> Polic
 
 @register(
     "gridmix",
-    Card(
+    PolicyCard(
         "GridMix: in a grid of cells by cells, each cell shows one of the two images.",
         source=(
             'Baek, Bang and Shim, "GridMix: Strong regularization through local context mapping", '
@@ -350,7 +358,7 @@ def gridmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> Policy:
 
 @register(
     "maskmix",
-    Card(
+    PolicyCard(
         "MaskMix: of a grid of cells by cells, a share of lam shows the original.",
         source="MixPro, arXiv 2304.12043, and its code",
         notes=(

@@ -23,7 +23,7 @@ from samix.mixing import (
     shifted_square,
 )
 
-from .policy import Card, Policy, Traits, check_alpha, check_number, register
+from .policy import Policy, PolicyCard, Traits, check_alpha, check_number, register
 from .static import cutmix_plan
 
 _ATTEMPTS = 24  # blocks that are tried for a mask
@@ -107,7 +107,7 @@ def _attention(evidence: Evidence) -> Tensor:
 
 @register(
     "transmix",
-    Card(
+    PolicyCard(
         "TransMix: CutMix for vision transformers, whose label follows the attention to the mix.",
         source="TransMix, arXiv 2111.09833",
         notes=(
@@ -124,7 +124,7 @@ def transmix(alpha: float = 1.0, p: float = 1.0) -> Policy:
 
 @register(
     "tokenmix",
-    Card(
+    PolicyCard(
         "TokenMix: blocks of patches for vision transformers, labels by attention to the content.",
         source=(
             "TokenMix, arXiv 2207.08409, by its public code; of the paper's text only the abstract "
@@ -154,7 +154,7 @@ def tokenmix(alpha: float = 1.0, normalise: bool = False, p: float = 1.0) -> Pol
 
 @register(
     "smmix",
-    Card(
+    PolicyCard(
         "SMMix: the most attended square of the partner covers the least attended one.",
         source=(
             "SMMix, arXiv 2212.12977, as others implement it; of the paper's text only the "

@@ -20,8 +20,7 @@ from torch import Tensor
 from samix.data import ImageSet
 from samix.data.views import squeeze
 from samix.errors import InputError
-from samix.guard import Guard, create_guard
-from samix.guard import Verdict as Judged
+from samix.guard import Guard, RuleVerdict, create_guard
 from samix.mixing import MixPlan, step_generator
 from samix.mixing.draws import given_lam
 from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
@@ -139,7 +138,7 @@ def _seen(shown: Shown, photos: ShownPhotos, pair: Pair, guard: Guard | None) ->
     """Return what one policy makes of the pair; the second row, the other way round, is unseen."""
     plan = _plan(shown, photos.images, photos.target, pair.lam, pair.seed)
     (row,) = mix_rows(photos, plan, count=1)
-    found: dict[str, Judged] = {}
+    found: dict[str, RuleVerdict] = {}
     if guard is not None:
         found = guard.verdicts(photos.images, plan, target=photos.target)
     return MixedPair(

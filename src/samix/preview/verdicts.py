@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from samix.errors import InputError
-from samix.guard import OUTCOMES, Guard
-from samix.guard import Verdict as Judged
+from samix.guard import OUTCOMES, Guard, RuleVerdict
 from samix.mixing import Evidence, MixPlan
 from samix.mixing.saliency import label_noise, visible_shares
 from samix.pages.mixes import MixRow, Remark, ShownPhotos, mix_rows, percent, together
@@ -162,7 +161,7 @@ def _row(row: MixRow, after: MixRow, outcome: str, lines: list[str]) -> MixRow:
     return replace(row, verdict=replace(both, state="bad" if harmful else "changed"), after=after)
 
 
-def verdict_lines(said: Mapping[str, Judged], place: int) -> list[str]:
+def verdict_lines(said: Mapping[str, RuleVerdict], place: int) -> list[str]:
     """Return what each rule says about one mix, with its numbers.
 
     Args:

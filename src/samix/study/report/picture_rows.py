@@ -15,7 +15,7 @@ from samix.errors import InputError
 from samix.explain import RunNetwork, RunPhotos, open_network, open_photos
 from samix.explain.attention import heat_of, open_class_looker
 from samix.explain.pairs import choose_pairs
-from samix.guard import Guard, Verdict, create_guard
+from samix.guard import Guard, RuleVerdict, create_guard
 from samix.methods.mix_step import with_attention
 from samix.mixing import Evidence, MixPlan, step_generator
 from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
@@ -198,7 +198,7 @@ def _judged(
     plan: MixPlan,
     target: Tensor,
     evidence: Evidence,
-) -> dict[str, Verdict] | None:
+) -> dict[str, RuleVerdict] | None:
     """Return what the guard says about each mix; None where it needs what is not kept."""
     if guard.options.saliency == "attention" and guard.options.visibility:
         if evidence.features is None:
@@ -212,7 +212,7 @@ def _judged(
     return guard.verdicts(images, plan, target=target, evidence=evidence, judge=ask)
 
 
-def _badge(said: Mapping[str, Verdict] | None, at: int) -> Row:
+def _badge(said: Mapping[str, RuleVerdict] | None, at: int) -> Row:
     if said is None:
         return {}
     good = all(bool(verdict.passed[at]) for verdict in said.values())
@@ -221,7 +221,7 @@ def _badge(said: Mapping[str, Verdict] | None, at: int) -> Row:
     }  # fmt: skip
 
 
-def _lines(said: Mapping[str, Verdict] | None, at: int) -> list[dict[str, str]]:
+def _lines(said: Mapping[str, RuleVerdict] | None, at: int) -> list[dict[str, str]]:
     if said is None:
         return [NO_ATTENTION.plain()]
     return [
