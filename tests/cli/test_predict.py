@@ -13,6 +13,7 @@ from PIL import Image
 
 from samix.cli import main, mixer_export
 from samix.data import DemoOptions, write_demo
+from samix.data.depth import Depth
 from samix.data.reading import decode
 from samix.data.views import squeeze
 from samix.errors import InputError
@@ -149,6 +150,31 @@ def test_any_mode_of_photo(here):
     Image.fromarray(rng.integers(0, 255, (5, 9, 4), dtype=np.uint8), "RGBA").save("odd/clear.png")
     assert main(["predict", "run", "odd"]) == 0
     assert len(rows_of("run/predictions-odd.csv")) == 3
+
+
+def test_photos_of_twelve_bits_are_read_as_the_run_learned_from_them(here, capsys):
+    """The same part is the same to the network, whether its file is dark or bright, in any set."""
+    model = json.loads(Path("run/model.json").read_text())
+    assert model["depth"] is None
+    ramp = np.linspace(0, 4095, 32 * 32).astype(np.uint16).reshape(32, 32)
+    Path("deep").mkdir()
+    Image.fromarray(ramp // 4).save("deep/dark.png")
+    Image.fromarray((ramp // 4 * (255 / 4095)).round().astype(np.uint8)).save("same.png")
+    write = Path("run/model.json").write_text
+    write(json.dumps({**model, "depth": {"integers": 4095.0, "floats": None}}))
+    assert open_classifier("run").depth == Depth(integers=4095.0)
+    assert main(["predict", "run", "deep", "same.png", "--output", "p.csv"]) == 0
+    one, other = rows_of("p.csv")
+    assert (one["class"], one["confidence"]) == (other["class"], other["confidence"])
+    Image.fromarray(ramp * 4).save("deep/white.png")
+    assert "white is 4095" in complaint(["predict", "run", "deep"], capsys)
+    write(json.dumps(model))  # a run of 8 bits finds the depth, and says that it did
+    assert main(["predict", "run", "deep", "--output", "q.csv"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "which the run did not learn from; white is taken to be 16,383 (14 bits)" in said
+    write(json.dumps({**model, "depth": {"integers": 4000}}))
+    assert "depth: expected one of" in complaint(["predict", "run", "deep"], capsys)
+    write(json.dumps(model))
 
 
 BAD = [

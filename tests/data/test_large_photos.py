@@ -25,10 +25,10 @@ from samix.data.reading import (
     ORDINARY,
     ROOM,
     decode,
-    find_corrupt,
     kept_room,
     room_for,
     to_rgb,
+    verify,
 )
 from samix.data.store import PhotoStore
 from samix.data.views import squeeze
@@ -284,7 +284,7 @@ def test_verifying_a_large_photo_finds_what_is_cut_off(tmp_path: Path, kind: str
     (tmp_path / f"whole.{kind.lower()}").write_bytes(data)
     (tmp_path / f"cut.{kind.lower()}").write_bytes(data[: len(data) * 2 // 3])
     images = open_unsorted([str(tmp_path)])
-    assert [Path(images.keys[i]).stem for i in find_corrupt(images)] == ["cut"]
+    assert [Path(images.keys[i]).stem for i in verify(images).corrupt] == ["cut"]
 
 
 def test_large_photos_of_several_threads_wait_for_room() -> None:

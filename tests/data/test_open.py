@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from samix.data import open_images
-from samix.data.reading import find_corrupt
+from samix.data.reading import verify
 from samix.errors import CorruptImageError, InputError
 
 Make = Callable[..., Path]
@@ -116,12 +116,12 @@ def test_verification_is_remembered_until_a_file_changes(
         msg = "photo was decoded again"
         raise CorruptImageError(msg)
 
-    assert find_corrupt(replace(images, read=unreadable), files) == {}
+    assert verify(replace(images, read=unreadable), files).corrupt == {}
     whole = files[1].read_bytes()
     files[1].write_bytes(whole[:20])
     with pytest.raises(InputError, match=f"1 of 4 photos cannot be used: photo '{images.keys[1]}'"):
         open_images(root)
-    assert list(find_corrupt(replace(images, read=unreadable), files)) == [1]
+    assert list(verify(replace(images, read=unreadable), files).corrupt) == [1]
 
 
 def test_photos_found_corrupt_are_tried_again(make_folder: Make) -> None:
@@ -131,10 +131,10 @@ def test_photos_found_corrupt_are_tried_again(make_folder: Make) -> None:
     whole, status = files[2].read_bytes(), files[2].stat()
     files[2].write_bytes(b"\0" * len(whole))
     os.utime(files[2], ns=(status.st_atime_ns, 10**18))
-    assert list(find_corrupt(images, files)) == [2]
+    assert list(verify(images, files).corrupt) == [2]
     files[2].write_bytes(whole)
     os.utime(files[2], ns=(status.st_atime_ns, 10**18))
-    assert find_corrupt(images, files) == {}
+    assert verify(images, files).corrupt == {}
 
 
 def test_unwritable_cache_is_no_obstacle(

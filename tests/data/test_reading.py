@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from samix.data import open_images
 from samix.data.reading import decode, to_rgb
 from samix.errors import CorruptImageError
 
@@ -32,6 +34,32 @@ def test_one_bit_is_black_and_white() -> None:
 def test_transparent_pixels_lie_over_white(mode: str) -> None:
     colour = (0, 0, 0, 0) if mode == "RGBA" else (0, 0)
     assert (pixels(to_rgb(Image.new(mode, (2, 2), colour))) == 255).all()
+
+
+@pytest.mark.parametrize("strips", [2**20, 3])
+def test_a_photo_that_is_transparent_everywhere_keeps_its_colours(
+    strips: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samix.data.reading._STRIP", strips)
+    monkeypatch.setattr("samix.data.reading.ORDINARY", 1 if strips == 3 else 2**25)
+    values = np.random.default_rng(0).integers(0, 256, (5, 3, 3), dtype=np.uint8)
+    whole = np.dstack([values, np.zeros((5, 3), np.uint8)])
+    photos = [Image.fromarray(whole), Image.fromarray(whole[..., 2:])]
+    wanted = [values, np.stack([values[..., 2]] * 3, -1)]
+    palette = Image.fromarray(values[..., 0] % 2 + 1, "L").convert("P")
+    for photo, pixel in zip(photos, wanted, strict=True):
+        buffer = io.BytesIO()
+        photo.save(buffer, "PNG")
+        assert (pixels(decode(buffer.getvalue(), "clear")) == pixel).all()
+    buffer = io.BytesIO()
+    palette.save(buffer, "PNG", transparency=b"\0" * 256)
+    assert len(np.unique(pixels(decode(buffer.getvalue(), "palette")))) == 2
+    whole[0, 0, 3] = 255  # one visible pixel: the others are hidden on purpose
+    buffer = io.BytesIO()
+    Image.fromarray(whole).save(buffer, "PNG")
+    out = pixels(decode(buffer.getvalue(), "hidden"))
+    assert (out.reshape(-1, 3)[1:] == 255).all()
+    assert (out[0, 0] == values[0, 0]).all()
 
 
 def test_half_transparent_is_half_white() -> None:
@@ -93,6 +121,74 @@ def test_exif_orientation_is_applied() -> None:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", exif=exif)
     assert decode(buffer.getvalue(), "turned").size == (2, 4)
+
+
+def exif_block(order: str, entries: list[tuple[int, int, int, bytes]]) -> bytes:
+    """Return an EXIF block with entries of (tag, type, count, four bytes)."""
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(entries))
+    rows = b"".join(struct.pack(f"{order}HHI", *entry[:3]) + entry[3] for entry in entries)
+    return b"Exif\0\0" + head + rows
+
+
+QUARTER = [(o, (0x0112, 3, 1, struct.pack(f"{o}HH", 6, 0))) for o in "<>"]
+ODD = [
+    (0x011A, 5, 1, b"\xff\xff\xff\xff"),  # a resolution that lies behind the end
+    (0x010F, 2, 2**31, b"\0\0\0\x7f"),  # a name of two gigabytes
+    (0x8769, 4, 1, b"\0\0\0\x08"),  # a list that holds itself
+    (0x9999, 77, 3, b"abcd"),  # a type that there is not
+]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(("order", "turn"), QUARTER)
+def test_orientation_is_read_beside_odd_tags(
+    order: str, turn: tuple[int, int, int, bytes], kind: str
+) -> None:
+    for entries in ([turn], [*ODD, turn], [turn, *ODD], *([odd, turn] for odd in ODD)):
+        buffer = io.BytesIO()
+        photo = Image.new("RGB", (40, 20), "black")
+        photo.save(buffer, kind, exif=exif_block(order, entries))
+        assert decode(buffer.getvalue(), "odd").size == (20, 40)
+
+
+def test_orientation_of_all_kinds_is_that_of_pillow() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    for number in range(10):
+        exif = Image.Exif()
+        exif[0x0112] = number
+        for kind in ("PNG", "TIFF"):
+            buffer = io.BytesIO()
+            Image.fromarray(values).save(buffer, kind, exif=exif)
+            data = buffer.getvalue()
+            wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+            assert (pixels(decode(data, "turned")) == np.asarray(wanted)).all()
+
+
+def test_mutated_exif_blocks_never_make_a_good_photo_unreadable() -> None:
+    rng = np.random.default_rng(1)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x011A] = 6, "camera", 72.0
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    whole = exif.tobytes()
+    for kind in ("JPEG", "PNG", "WEBP"):
+        for _ in range(60):
+            block = bytearray(whole)
+            for at in rng.integers(6, len(block), 4):
+                block[at] = rng.integers(256)
+            buffer = io.BytesIO()
+            Image.new("RGB", (40, 20), "black").save(buffer, kind, exif=bytes(block))
+            assert decode(buffer.getvalue(), "odd").size in {(40, 20), (20, 40)}
+
+
+def test_photos_of_several_frames_are_told(tmp_path: Path) -> None:
+    frames = [Image.new("L", (8, 8), shade) for shade in (10, 200)]
+    (tmp_path / "a").mkdir()
+    frames[0].save(tmp_path / "a" / "two.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "a" / "two.tif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "a" / "one.tif")
+    images = open_images(tmp_path / "a", need_labels=False)
+    assert images.notes == ("2 photos have several pages or frames, of which the first is read.",)
+    assert all(pixels(images.read(i)).max() == 10 for i in range(3))
 
 
 def test_decoding_from_a_file(tmp_path: Path, encoded: Callable[..., bytes]) -> None:

@@ -60,6 +60,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
         images = open_images(
             given["data"],
             **{to: given[name] for name, to in _DATA.items() if name in given},
+            depth=encoder.depth,
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from samix.data.folder import open_unsorted
-from samix.data.reading import MAX_MEGAPIXELS
+from samix.data.reading import MAX_MEGAPIXELS, deepened
 from samix.errors import InputError
 from samix.files import check_links
 from samix.networks.classifier_onnx import write_classifier_onnx
@@ -61,10 +61,13 @@ def _predict(
     machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
     limit = given.get("max_megapixels", MAX_MEGAPIXELS)
     images = open_unsorted(given["photos"], max_megapixels=limit)
+    images = deepened(images, classifier.depth)
     output = _output(given, classifier.path, images.name)
     display = Terminal(console)
     what = "1 photo" if len(images) == 1 else f"{len(images)} photos"
     display.say(f"{what}, judged by '{classifier.path}' on {machine.device}")
+    for note in images.notes:
+        display.say(f"Note: {note}")
     try:
         said = predict(
             classifier.to(machine.device),
@@ -131,6 +134,7 @@ def _export(classifier: Classifier, path: Path) -> str | None:
             image_size=view.image_size,
             mean=view.mean,
             std=view.std,
+            depth=None if classifier.depth is None else classifier.depth.record(),
         )
     except OnnxMismatchError as error:
         return str(error)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, natural_key, split_of
-from samix.data.reading import MAX_MEGAPIXELS, check_limit, decode
+from samix.data.reading import MAX_MEGAPIXELS, check_limit, decode, header_is_wide
 from samix.errors import CorruptImageError, InputError
 
 IMAGE_SUFFIXES = frozenset(
@@ -35,6 +36,7 @@ class FolderReader:
     root: str
     keys: tuple[str, ...]
     max_megapixels: int = MAX_MEGAPIXELS
+    depth: Depth | None = None
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
@@ -44,7 +46,12 @@ class FolderReader:
         """Return the photo at a position for a copy of a side in px; None is in full."""
         key = self.keys[index]
         path = os.path.join(self.root, key)
-        return decode(path, key, side=side, max_megapixels=self.max_megapixels)
+        limit = self.max_megapixels
+        return decode(path, key, side=side, max_megapixels=limit, depth=self.depth)
+
+    def is_wide(self, index: int) -> bool:
+        """Say whether the header of a photo tells of more than 8 bits a colour."""
+        return header_is_wide(os.path.join(self.root, self.keys[index]))
 
     def encoded(self, index: int) -> bytes:
         """Return the file at a position."""

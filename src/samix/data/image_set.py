@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from PIL import Image
+
+from samix.data.depth import Depth
 
 SplitName = Literal["train", "val", "test"]
 ReadPhoto = Callable[[int], Image.Image]
@@ -65,6 +67,8 @@ class ImageSet:
         read_mask: Defect pixels of a position (mode "L", 255 is defect), or None for a photo
             without a mask; None as a whole where the data has no masks.
         skipped: Keys of photos that cannot be read and were left out.
+        depth: What is white in photos of more than 8 bits; None where all have 8.
+        notes: Sentences for the user about how the photos are read.
         encoded: Photo of a position as it is stored, such as a JPEG file; picklable; raises
             CorruptImageError; None as a whole where photos are not stored one by one.
     """
@@ -79,6 +83,8 @@ class ImageSet:
     read_mask: ReadMask | None = None
     skipped: tuple[str, ...] = ()
     encoded: ReadEncoded | None = None
+    depth: Depth | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {
@@ -112,6 +118,10 @@ class ImageSet:
             UnreadableImageError: The photo cannot be read.
         """
         return read_reduced(self.read, index, side)
+
+    def with_depth(self, depth: Depth | None) -> ImageSet:
+        """Return the set with another white for photos of more than 8 bits."""
+        return replace(self, depth=depth, read=_deepened(self.read, depth))
 
     def subset(self, indices: Sequence[int]) -> ImageSet:
         """Return the photos at some positions as an image set of their own.
@@ -152,6 +162,15 @@ class _ChosenPhotos(_Chosen[Image.Image]):
 
     def reduced(self, index: int, side: int) -> Image.Image:
         return read_reduced(self.read, self.indices[index], side)
+
+
+def _deepened(read: ReadPhoto, depth: Depth | None) -> ReadPhoto:
+    """Return a reader that takes a value as white; of photos that are not wide it is the same."""
+    if isinstance(read, _ChosenPhotos):
+        return replace(read, read=_deepened(read.read, depth))
+    if is_dataclass(read) and not isinstance(read, type) and hasattr(read, "depth"):
+        return cast("ReadPhoto", replace(read, depth=depth))
+    return read
 
 
 def split_of(word: str) -> SplitName | None:

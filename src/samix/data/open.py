@@ -5,16 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import accumulate
 from pathlib import Path
 
 from PIL import Image
 
 from samix.data.demo import open_demo
+from samix.data.depth import Depth
 from samix.data.folder import name_like, open_folder
 from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
 from samix.data.parquet import open_parquet
-from samix.data.reading import MAX_MEGAPIXELS, check_limit, find_corrupt
+from samix.data.reading import MAX_MEGAPIXELS, check_limit, too_deep, verify
 from samix.data.splits import Splits
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.errors import InputError
@@ -36,6 +38,7 @@ def open_images(
     download: bool = False,
     progress: Progress | None = None,
     left_out: LeftOut | None = None,
+    depth: Depth | None = None,
 ) -> ImageSet:
     """Open an image set and verify that every photo can be read.
 
@@ -54,6 +57,8 @@ def open_images(
         download: Let timm names fetch data that is not there yet.
         progress: Called with (done, total) while photos are verified.
         left_out: Called with key and reason of each photo that is left out.
+        depth: What is white in photos of more than 8 bits, as a run learned from them; None finds
+            it in these photos.
 
     Returns:
         The image set.
@@ -66,9 +71,16 @@ def open_images(
     images, files = _find(spec, need_labels, folder, download, max_megapixels)
     if files is not None:
         files = list(files)
-        bad = find_corrupt(images, files or None, max_megapixels=max_megapixels, progress=progress)
+        limit = max_megapixels
+        found = verify(images, files or None, max_megapixels=limit, progress=progress)
+        bad = found.corrupt
+        if found.highest:
+            images = images.with_depth(depth or found.depth)
+        if depth is not None:
+            bad = {**bad, **too_deep(images, found)}
         if bad:
             images = _without(images, bad, skip_corrupt, left_out)
+        images = replace(images, notes=(*images.notes, *found.notes(images.depth, len(images))))
     if need_labels:
         check_labels(images)
     return images
@@ -187,6 +199,8 @@ def join_images(sources: Sequence[PrefixedSet]) -> ImageSet:
         sources: Two or more; no photo is in two of them.
     """
     images = tuple(part for _, part in sources)
+    depth = reduce(_deeper, (part.depth for part in images))
+    images = tuple(part.with_depth(depth) for part in images)
     count = sum(len(part) for part in images)
     return ImageSet(
         name="+".join(part.name for part in images),
@@ -197,7 +211,13 @@ def join_images(sources: Sequence[PrefixedSet]) -> ImageSet:
         given_group=tuple(given for part in images for given in part.given_group),
         read=_Readers(tuple(part.read for part in images), _starts(images)),
         skipped=tuple(f"{prefix}/{key}" for prefix, part in sources for key in part.skipped),
+        depth=depth,
+        notes=tuple(f"{prefix}: {note}" for prefix, part in sources for note in part.notes),
     )
+
+
+def _deeper(one: Depth | None, other: Depth | None) -> Depth | None:
+    return other if one is None else one.joined(other)
 
 
 def join_splits(sources: Sequence[PrefixedSet], splits: Sequence[Splits]) -> Splits:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, natural_key, split_of
 from samix.data.reading import MAX_MEGAPIXELS, decode
 from samix.errors import InputError
@@ -54,6 +55,7 @@ class ParquetReader:
         column: Path of the column of photos.
         kept: Row groups in memory.
         max_megapixels: Larger photos are not read.
+        depth: What is white in photos of more than 8 bits.
     """
 
     root: str
@@ -64,6 +66,7 @@ class ParquetReader:
     column: str
     kept: GroupCache = field(compare=False)
     max_megapixels: int = MAX_MEGAPIXELS
+    depth: Depth | None = None
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
@@ -73,7 +76,8 @@ class ParquetReader:
         """Return the photo at a position for a copy of a side in px; None is in full."""
         at = bisect_right(self.starts, index) - 1
         key = f"{self.files[at]}#{index - self.starts[at]}"
-        return decode(self.encoded(index), key, side=side, max_megapixels=self.max_megapixels)
+        limit = self.max_megapixels
+        return decode(self.encoded(index), key, side=side, max_megapixels=limit, depth=self.depth)
 
     def encoded(self, index: int) -> bytes:
         """Return the encoded photo at a position; empty where there is none."""

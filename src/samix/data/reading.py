@@ -1,8 +1,8 @@
 """From an encoded photo of any kind to 8-bit RGB, within bounded memory.
 
-`decode` reads one photo, `threaded` works on many at once, and `find_corrupt` decodes every photo
-of a set before training, so that a corrupt one is found at the start. Large photos of all threads
-share the room of :func:`room_for`.
+`decode` reads one photo, `threaded` works on many at once, and `verify` decodes every photo of a
+set before training, so that a corrupt one is found at the start, and how deep they are. Large
+photos of all threads share the room of :func:`room_for`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,29 @@ import hashlib
 import io
 import json
 import os
-import struct
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
+from samix.data.depth import (
+    Depth,
+    deep_colours,
+    deep_scale,
+    depth_of,
+    grey_scale,
+    highest_of,
+    keep_highest,
+    wide_kind,
+)
 from samix.data.image_set import ImageSet
+from samix.data.upright import PAGES, has_pages, turned
 from samix.errors import CorruptImageError, InputError, LargeImageError, UnreadableImageError
 from samix.files import write_text
 from samix.progress import Progress
@@ -38,8 +48,8 @@ ROOM = 200_000_000  # px of large photos that threads hold at once; one may have
 _STRIP = 2**20  # px that are converted at once
 _MILLION = 1_000_000
 _CHUNK = 64
+_TRANSPARENT = {"RGBA", "LA", "PA", "RGBa", "La"}
 _SIDE = 32  # px: decoding for a copy of that side shows whether a photo is whole
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _Result = TypeVar("_Result")
 
 
@@ -58,6 +68,7 @@ def decode(
     *,
     side: int | None = None,
     max_megapixels: int = MAX_MEGAPIXELS,
+    depth: Depth | None = None,
 ) -> Image.Image:
     """Decode one photo completely, upright (EXIF orientation applied), as 8-bit RGB.
 
@@ -70,6 +81,7 @@ def decode(
         side: Side in px of the square copy that is needed; None reads in full. See
             :meth:`samix.data.ImageSet.read_for`.
         max_megapixels: Photos of more million pixels are refused before they are decoded.
+        depth: What is white in photos of more than 8 bits; None looks at this photo alone.
 
     Returns:
         The photo in mode "RGB".
@@ -80,7 +92,7 @@ def decode(
     """
     try:
         with _open(source) as opened:
-            return _read(opened, key, side, max_megapixels)
+            return _read(opened, key, side, max_megapixels, depth, partial(_open, source))
     except LargeImageError:
         raise
     except (MemoryError, Image.DecompressionBombError) as error:
@@ -88,8 +100,8 @@ def decode(
             f"photo '{key}' needs more memory than there is; make it smaller, or leave it out with "
             "--skip-corrupt"
         ) from error
-    except _UNREADABLE as error:
-        # Pillow's messages may name an object in memory; the key names the photo better.
+    except Exception as error:  # Pillow raises anything at damaged files
+        # Its messages may name an object in memory; the key names the photo better.
         reason = str(error).split("<_io")[0].strip(" :") or type(error).__name__
         if reason.count("'") % 2:  # what stood between the quotes was cut off
             reason = reason.rstrip("'").rstrip(" :")
@@ -97,16 +109,17 @@ def decode(
         raise CorruptImageError(msg) from error
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, depth: Depth | None = None) -> Image.Image:
     """Convert a photo of any mode to 8-bit RGB.
 
-    Transparent pixels (RGBA, LA, a palette with transparency) are laid over white. Photos of more
-    than 8 bits are scaled by their bit depth and never clipped: a value of 65535 in a 16-bit photo
-    becomes 255. Floating-point photos are read as [0, 1], [0, 255] or [0, 65535], whichever is the
-    smallest range that holds their largest value.
+    Transparent pixels (RGBA, LA, a palette with transparency) are laid over white; a photo that is
+    transparent everywhere keeps its colours. Photos of more than 8 bits are scaled by their bit
+    depth and never clipped: the value that is white becomes 255, see :mod:`samix.data.depth`.
 
     Args:
         image: A photo in any mode of Pillow.
+        depth: What is white in photos of more than 8 bits; None is the smallest of 8, 10, 12, 14,
+            16, 24 and 31 bits (of floats 1, 255, ... 65535) that this photo fits under.
 
     Returns:
         The photo in mode "RGB", of the same size.
@@ -116,12 +129,35 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     if _is_rgb(image):
         return image
-    if _is_wide(image):
-        return _converted(image, 1)
-    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+    if wide_kind(image):
+        scale = grey_scale(image, strips(image), depth)
+        return _converted(image, 1, scale.convert, scale.found)
+    return _without_alpha(image) if _is_invisible(image) else _over_white(image)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Return an 8-bit photo as RGB, with transparent pixels laid over white."""
+    if image.mode in _TRANSPARENT or "transparency" in image.info:
         over = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
     return image.convert("RGB")
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    return image.convert("RGBA").convert("RGB")
+
+
+def _is_invisible(image: Image.Image) -> bool:
+    """Say whether a photo shows something, but is transparent everywhere."""
+    if image.mode in ("RGBA", "LA"):
+        *colours, alpha = image.getextrema()
+        return alpha == (0, 0) and any(colour != (0, 0) for colour in colours)
+    given = image.info.get("transparency")
+    if image.mode != "P" or not isinstance(given, bytes | int):
+        return False
+    used = {index for index, count in enumerate(image.histogram()) if count}
+    hidden = {given} if isinstance(given, int) else {i for i, a in enumerate(given) if a == 0}
+    return used <= hidden and len(used) > 1
 
 
 def strips(
@@ -150,7 +186,14 @@ def _open(source: bytes | str | os.PathLike[str]) -> Image.Image:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 
-def _read(opened: Image.Image, key: str, side: int | None, max_megapixels: int) -> Image.Image:
+def _read(
+    opened: Image.Image,
+    key: str,
+    side: int | None,
+    max_megapixels: int,
+    depth: Depth | None,
+    reopen: Callable[[], Image.Image],
+) -> Image.Image:
     """Decode an opened photo.
 
     Raises:
@@ -165,21 +208,50 @@ def _read(opened: Image.Image, key: str, side: int | None, max_megapixels: int) 
             f"photo '{key}' has {width} x {height} px, more than the {max_megapixels} megapixels "
             f"that are read; raise the limit with --max-megapixels {needed}, or make it smaller"
         )
-    if pixels <= ORDINARY:
-        opened.load()
-        return to_rgb(ImageOps.exif_transpose(opened))
-    with room_for(pixels):
-        if side is not None:
+    large = pixels > ORDINARY
+    with room_for(pixels) if large else nullcontext():
+        pages = has_pages(opened)
+        if large and side is not None:
             opened.draft(None, (GAP * side, GAP * side))
-        with _own_limit():
+        deep = deep_colours(opened)
+        with _own_limit() if large else nullcontext():
             opened.load()
-        factor = 1 if side is None else max(1, min(opened.size) // (GAP * side))
-        turned = opened.getexif().get(ExifTags.Base.Orientation)
-        photo = opened if factor == 1 and _is_rgb(opened) else _converted(opened, factor)
-        if turned is not None:
-            photo.getexif()[ExifTags.Base.Orientation] = turned
-        ImageOps.exif_transpose(photo, in_place=True)
-        return photo
+        factor = max(1, min(opened.size) // (GAP * side)) if large and side is not None else 1
+        photo = _as_rgb(opened, factor, depth, reopen if deep else None, large=large)
+        photo = turned(photo, opened)
+    if pages:
+        photo.info[PAGES] = True
+    return photo
+
+
+def _as_rgb(
+    opened: Image.Image,
+    factor: int,
+    depth: Depth | None,
+    reopen: Callable[[], Image.Image] | None,
+    *,
+    large: bool,
+) -> Image.Image:
+    """Return a loaded photo as 8-bit RGB, reduced by a factor.
+
+    Args:
+        opened: The photo.
+        factor: At least 1.
+        depth: What is white where it has more than 8 bits.
+        reopen: Opens it again, where its colours have 16 bits.
+        large: It is converted strip by strip.
+    """
+    if reopen is None and factor == 1 and (not large or _is_rgb(opened)):
+        return to_rgb(opened, depth)
+    plain = _without_alpha if _is_invisible(opened) else _over_white
+    if reopen is not None:
+        scale = deep_scale(opened, strips, depth, reopen)
+        convert = scale.convert
+        return _converted(opened, factor, lambda top, s: plain(convert(top, s)), scale.found)
+    if wide_kind(opened):
+        scale = grey_scale(opened, strips(opened), depth)
+        return _converted(opened, factor, scale.convert, scale.found)
+    return _converted(opened, factor, lambda _, strip: plain(strip))
 
 
 def _area(size: tuple[int, int]) -> int:
@@ -190,35 +262,18 @@ def _is_rgb(image: Image.Image) -> bool:
     return image.mode == "RGB" and "transparency" not in image.info
 
 
-def _is_wide(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"
-
-
-def _converted(image: Image.Image, factor: int) -> Image.Image:
+def _converted(
+    image: Image.Image,
+    factor: int,
+    convert: Callable[[int, Image.Image], Image.Image],
+    found: tuple[str, float] | None = None,
+) -> Image.Image:
     """Convert a photo to 8-bit RGB strip by strip, and reduce it by a factor."""
-    convert = _scaling(image) if _is_wide(image) else to_rgb
     result = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     for top, strip in strips(image, factor):
-        result.paste(convert(strip).reduce(factor), (0, top // factor))
+        result.paste(convert(top, strip).reduce(factor), (0, top // factor))
+    keep_highest(result, found)
     return result
-
-
-def _scaling(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """Return what scales 16-bit, 32-bit or floating-point values of a photo to 8 bits."""
-    values = (np.asarray(strip) for _, strip in strips(image))
-    extremes = np.array([(part.min(), part.max()) for part in values], dtype=np.float64)
-    low, high = float(extremes.min()), float(extremes.max())  # no number where one is none
-    ranges = [65535.0, 2.0**31 - 1] if image.mode.startswith("I") else [1.0, 255.0, 65535.0]
-    full = next((limit for limit in ranges if high <= limit), None)
-    if low < 0 or full is None:
-        msg = f"values from {low:g} to {high:g} in mode {image.mode} fit no known range"
-        raise ValueError(msg)
-
-    def grey(strip: Image.Image) -> Image.Image:
-        scaled = np.asarray(strip).astype(np.float64) * (255.0 / full)
-        return Image.fromarray(np.round(scaled).astype(np.uint8))
-
-    return grey
 
 
 class _Opening:
@@ -332,14 +387,56 @@ def threaded(
         pool.shutdown(cancel_futures=True)  # what has not begun is not waited for
 
 
-def find_corrupt(
+@dataclass(frozen=True)
+class Verified:
+    """What decoding every photo of a set once has shown.
+
+    Attributes:
+        corrupt: The reason for each photo that cannot be read, by position.
+        highest: The largest value of photos of more than 8 bits, by kind.
+        wide: How many such photos there are.
+        pages: How many photos have several pages or frames, of which the first is read.
+    """
+
+    corrupt: dict[int, str]
+    highest: dict[str, float]
+    wide: int = 0
+    pages: int = 0
+
+    @property
+    def depth(self) -> Depth | None:
+        """What is white in all photos of the set; None where they have 8 bits."""
+        return depth_of(self.highest)
+
+    def notes(self, depth: Depth | None, photos: int) -> tuple[str, ...]:
+        """Return sentences about how the photos are read.
+
+        Args:
+            depth: What is white in them.
+            photos: How many there are.
+        """
+        found = []
+        if depth is not None and self.wide:
+            found.append(
+                f"{self.wide:,} of {photos:,} photos have more than 8 bits a colour; white is "
+                f"{depth.words()} in all of them."
+            )
+        if self.pages:
+            several = "photo has" if self.pages == 1 else "photos have"
+            found.append(
+                f"{self.pages:,} {several} several pages or frames, of which the first is read."
+            )
+        return tuple(found)
+
+
+def verify(
     images: ImageSet,
     files: Iterable[Path] | None = None,
     *,
     max_megapixels: int = MAX_MEGAPIXELS,
     progress: Progress | None = None,
-) -> dict[int, str]:
-    """Decode every photo and report those that cannot be read.
+) -> Verified:
+    """Decode every photo and report those that cannot be read, and how deep the others are.
 
     Args:
         images: The photos.
@@ -348,33 +445,111 @@ def find_corrupt(
             photos are decoded again.
         max_megapixels: What the photos were opened with: a record holds for one limit.
         progress: Called with (done, total) now and then.
-
-    Returns:
-        The reason for each photo that cannot be read, by position.
     """
-
-    def reason(index: int) -> str | None:
-        try:
-            images.read_for(index, _SIDE)
-        except UnreadableImageError as error:
-            return str(error)
-        return None
-
     record = None
     if files is not None:
         record = cache_folder() / "verified" / f"{_print(files, max_megapixels)}.json"
     if record is not None and record.is_file():
-        with contextlib.suppress(OSError, ValueError):  # an unreadable record is made again
-            suspects = [int(index) for index in json.loads(record.read_text())]
-            return {index: why for index in suspects if (why := reason(index)) is not None}
-
-    reasons = enumerate(threaded(reason, len(images), progress))
-    corrupt = {index: why for index, why in reasons if why is not None}
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # made again
+            return _remembered(images, json.loads(record.read_text()))
+    corrupt: dict[int, str] = {}
+    highest: dict[str, float] = {}
+    wide = pages = 0
+    looked = threaded(lambda i: _look(images, i), len(images), progress)
+    for index, (reason, found, several) in enumerate(looked):
+        pages += several
+        if reason is not None:
+            corrupt[index] = reason
+        elif found is not None:
+            wide += 1
+            highest[found[0]] = max(highest.get(found[0], 0.0), found[1])
     if record is not None:
         with contextlib.suppress(OSError):  # without a record the photos are decoded again
             record.parent.mkdir(parents=True, exist_ok=True)
-            write_text(record, json.dumps(list(corrupt)))
-    return corrupt
+            known = {"corrupt": list(corrupt), "highest": highest, "wide": wide, "pages": pages}
+            write_text(record, json.dumps(known))
+    return Verified(corrupt, highest, wide, pages)
+
+
+def _look(images: ImageSet, index: int) -> tuple[str | None, tuple[str, float] | None, bool]:
+    """Return why a photo cannot be read, its largest wide value, and whether it has pages."""
+    try:
+        photo = images.read_for(index, _SIDE)
+    except UnreadableImageError as error:
+        return str(error), None, False
+    return None, highest_of(photo), PAGES in photo.info
+
+
+def deepened(images: ImageSet, depth: Depth | None) -> ImageSet:
+    """Return photos read as a run learned from them, with a note where that is doubtful.
+
+    Args:
+        images: Photos that nobody has decoded yet.
+        depth: What was white in the photos of more than 8 bits that the run learned from. None,
+            where there were none, finds it in these photos, of which only wide ones are decoded.
+    """
+    if depth is not None and None not in (depth.integers, depth.floats):
+        return images.with_depth(depth)
+    wide = [i for i, is_wide in enumerate(_wide_headers(images)) if is_wide]
+    if not wide:
+        return images.with_depth(depth)
+    found = verify(images.subset(wide))
+    if not found.highest:
+        return images.with_depth(depth)
+    here = found.depth
+    if here is not None and depth is not None:
+        here = Depth(depth.integers or here.integers, depth.floats or here.floats)
+    images = images.with_depth(here)
+    unknown = [kind for kind in found.highest if depth is None or not getattr(depth, kind)]
+    if not unknown or here is None:
+        return images
+    note = (
+        f"{found.wide:,} of {len(images):,} photos have more than 8 bits a colour, which the run "
+        f"did not learn from; white is taken to be {here.words()} in all of them."
+    )
+    return replace(images, notes=(*images.notes, note))
+
+
+def _wide_headers(images: ImageSet) -> Iterable[bool]:
+    """Say of each photo whether its header tells of more than 8 bits."""
+    read = images.read
+    find = getattr(read, "is_wide", None)
+    return threaded(find, len(images)) if find is not None else [True] * len(images)
+
+
+def header_is_wide(source: bytes | str | os.PathLike[str]) -> bool:
+    """Say whether the header of a photo tells of more than 8 bits a colour."""
+    try:
+        with _open(source) as opened:
+            return wide_kind(opened) is not None or deep_colours(opened)
+    except Exception:  # it is named when it is read
+        return False
+
+
+def too_deep(images: ImageSet, found: Verified) -> dict[int, str]:
+    """Return the photos that do not fit the depth of their set, and why, by position.
+
+    Args:
+        images: With a depth that was given, not found.
+        found: What decoding each photo by itself has shown.
+    """
+    if images.depth is None or images.depth.joined(found.depth) == images.depth:
+        return {}
+    looked = enumerate(threaded(lambda i: _look(images, i)[0], len(images)))
+    return {i: why for i, why in looked if why is not None}
+
+
+def _remembered(images: ImageSet, known: dict[str, Any]) -> Verified:
+    """Return what was found before; what was corrupt is decoded again."""
+    corrupt, highest, wide = {}, {k: float(v) for k, v in known["highest"].items()}, known["wide"]
+    for index in map(int, known["corrupt"]):
+        reason, found, _ = _look(images, index)
+        if reason is not None:
+            corrupt[index] = reason
+        elif found is not None:
+            wide += 1
+            highest[found[0]] = max(highest.get(found[0], 0.0), found[1])
+    return Verified(corrupt, highest, int(wide), int(known["pages"]))
 
 
 def cache_folder() -> Path:
@@ -386,7 +561,7 @@ def cache_folder() -> Path:
 
 def _print(files: Iterable[Path], max_megapixels: int) -> str:
     """Return a fingerprint of some files from their paths, sizes and times of change."""
-    digest = hashlib.sha256(f"{max_megapixels}\n".encode())
+    digest = hashlib.sha256(f"2 {max_megapixels}\n".encode())
     for file in files:
         try:
             status = file.stat()

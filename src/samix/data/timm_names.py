@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, split_of
 from samix.data.reading import MAX_MEGAPIXELS, decode, to_rgb
 from samix.errors import InputError, nearest
@@ -39,6 +40,7 @@ class TimmReader:
     starts: tuple[int, ...]
     keys: tuple[str, ...]
     max_megapixels: int = MAX_MEGAPIXELS
+    depth: Depth | None = None
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
@@ -49,10 +51,10 @@ class TimmReader:
         at = bisect_right(self.starts, index) - 1
         source, row = self.sources[at], index - self.starts[at]
         if not hasattr(source, "reader"):
-            return to_rgb(source[row][0])
+            return to_rgb(source[row][0], self.depth)
         # Not source[row]: that would put another photo in the place of a corrupt one.
         key, limit = self.keys[index], self.max_megapixels
-        return decode(self.encoded(index), key, side=side, max_megapixels=limit)
+        return decode(self.encoded(index), key, side=side, max_megapixels=limit, depth=self.depth)
 
     def encoded(self, index: int) -> bytes:
         """Return the encoded photo at a position; only of sets that have a reader."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from samix import networks
+from samix.data.depth import Depth
 from samix.data.views import Channels
 from samix.errors import InputError
 from samix.networks import SUFFIXES, Standardised, classifier_names, create_backbone, put_weights
@@ -40,6 +41,7 @@ class Encoder:
         make_random: From a seed to a fresh network of the same make with random weights.
         description: Plain values that say what it is, for the record.
         splits: The splits.csv of the run that it comes from; None where there is none.
+        depth: What was white in photos of more than 8 bits that it learned from.
     """
 
     network: nn.Module
@@ -51,6 +53,7 @@ class Encoder:
     make_random: Callable[[int], nn.Module]
     description: Mapping[str, Any]
     splits: Path | None = None
+    depth: Depth | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,7 @@ def _open_run(path: Path, average: bool) -> Encoder:
         known={"kind": "run", "source": str(path), **known, "average": average},
         splits=splits if splits.is_file() else None,
     )
+    encoder = replace(encoder, depth=model["depth"])
     return _standardising(encoder) if model["standardise"] else encoder
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from samix.data.depth import depth_from
 from samix.errors import InputError
 from samix.networks.described import check_image_size, check_model_name, check_model_options
 from samix.plain_json import read_json
@@ -28,7 +29,8 @@ def read_model(file: Path) -> dict[str, Any]:
 
     Returns:
         ``backbone``, ``model_kwargs``, ``stem``, ``image_size``, ``classes``, ``mean``, ``std``,
-        ``standardise``, ``method``, ``policy``, ``kind``, and ``mixer`` where there is one.
+        ``standardise``, ``depth``, ``method``, ``policy``, ``kind``, and ``mixer`` where there is
+        one.
 
     Raises:
         InputError: It cannot be read, or holds something else.
@@ -64,6 +66,7 @@ def _check(model: dict[str, Any]) -> None:
             raise ValueError(f"{name}: expected a text, got {model[name]!r:.80}")
     if not isinstance(model.setdefault("standardise", False), bool):
         raise ValueError(f"standardise: expected true or false, got {model['standardise']!r:.80}")
+    model["depth"] = depth_from(model.get("depth"))
     if model.get("mixer") is not None:
         _check_mixer(model["mixer"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -48,6 +48,7 @@ def write_classifier_onnx(
     image_size: int,
     mean: Sequence[float],
     std: Sequence[float],
+    depth: Mapping[str, float | None] | None = None,
 ) -> float:
     """Write a classifier as ONNX and compare it with torch in ONNX Runtime.
 
@@ -63,6 +64,8 @@ def write_classifier_onnx(
         image_size: Side S of the input in px.
         mean: Of the three channels, for values in [0, 1].
         std: The same.
+        depth: What is white in photos of more than 8 bits, as "integers" and "floats"; it stands in
+            the metadata as well, where it is given.
 
     Returns:
         Largest distance of the file from torch, see :func:`classifier_distance`.
@@ -74,6 +77,8 @@ def write_classifier_onnx(
     """
     whole = PhotoClassifier(network, mean, std).eval()
     metadata = {"classes": json.dumps(list(classes)), "image_size": json.dumps(image_size)}
+    if depth is not None:
+        metadata["depth"] = json.dumps(dict(depth))
     return write_checked(
         whole,
         (_probe(2, image_size),),

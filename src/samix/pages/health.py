@@ -140,6 +140,8 @@ def record_of(found: Check) -> dict[str, Any]:
         "unlabelled": found.unlabelled,
         "sizes": size_facts(found),
         "corrupt": [{"photo": key, "reason": reason} for key, reason in found.corrupt],
+        "depth": None if images.depth is None else images.depth.record(),
+        "notes": list(images.notes),
         "equal": _keys(found, twins.equal),
         "near_duplicates": {
             "searched": len(images) <= MOST_PHOTOS,
@@ -174,7 +176,7 @@ def record_of(found: Check) -> dict[str, Any]:
 
 def warnings_of(found: Check) -> list[str]:
     """Return what the user should know though it is not wrong, a sentence each."""
-    notes: list[str] = []
+    notes = list(found.images.notes)
     if found.grouping != "near-duplicates":  # otherwise it is a problem
         notes += large_notes(found.duplicates, "this report")
     if len(found.images) > MOST_PHOTOS:

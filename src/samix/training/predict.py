@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from samix.data import ImageSet, View, eval_view
+from samix.data.depth import Depth
 from samix.data.reading import threaded
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
@@ -40,6 +41,7 @@ class Classifier:
         classes: The K classes in the order of the logits.
         view: How photos become its input.
         average: The network is the momentum average.
+        depth: What is white in photos of more than 8 bits; None where it learned from none.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Classifier:
     classes: tuple[str, ...]
     view: View
     average: bool
+    depth: Depth | None = None
 
     @cached_property
     def memory_format(self) -> torch.memory_format:
@@ -270,7 +273,7 @@ def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
             "again"
         ) from error
     load_weights(network, read_weights(weights), f"'{weights}'")
-    return Classifier(folder, network, classes, view, average)
+    return Classifier(folder, network, classes, view, average, model["depth"])
 
 
 def _read_model(folder: Path, named: str | Path) -> dict[str, Any]:

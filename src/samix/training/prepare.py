@@ -127,6 +127,7 @@ def prepare(
     notes = (
         *_skipped_note(images),
         *started,
+        *images.notes,
         *notes,
         *(mixer_notes(config, images, splits) if run is None else ()),
         *shrunk,

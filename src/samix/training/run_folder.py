@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from samix._version import __version__
 from samix.data import ImageSet, Splits
+from samix.data.depth import Depth
 from samix.errors import InputError
 from samix.files import sweep, whole_file, write_text
 from samix.networks import MomentumEncoder, Tap
@@ -342,6 +343,7 @@ def write_model(
     std: Sequence[float],
     name: str = "supervised",
     standardise: bool = False,
+    depth: Depth | None = None,
 ) -> None:
     """Write the trained network of a run, its average and its Mixer, each where there is one.
 
@@ -357,6 +359,7 @@ def write_model(
         std: Standard deviation of the three channels to divide by.
         name: Name of the method in :data:`samix.METHODS`.
         standardise: The network was shown photos standardised one by one, whatever mean and std.
+        depth: What was white in photos of more than 8 bits; None where all had 8.
     """
     path = run.path if isinstance(run, RunFolder) else run
     _write_weights(path / WEIGHTS, method.export().state_dict())
@@ -384,6 +387,7 @@ def write_model(
         "mean": [float(value) for value in mean],
         "std": [float(value) for value in std],
         "standardise": standardise,
+        "depth": None if depth is None else depth.record(),
         "method": name,
         "policy": config.policy,
         **({} if mixer is None else {"mixer": mixer}),

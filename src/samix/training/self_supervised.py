@@ -163,6 +163,7 @@ class SelfSupervisedTask:
             std=view.std,
             name=config.method,
             standardise=config.standardise,
+            depth=self.images.depth,
         )
 
     @torch.no_grad()

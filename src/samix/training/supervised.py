@@ -148,7 +148,15 @@ class SupervisedTask:
     def write_model(self, run: RunFolder) -> None:
         """Write the classifier."""
         view, classes = self.view, self.images.classes
-        write_model(run, self.method, self.config, classes=classes, mean=view.mean, std=view.std)
+        write_model(
+            run,
+            self.method,
+            self.config,
+            classes=classes,
+            mean=view.mean,
+            std=view.std,
+            depth=self.images.depth,
+        )
 
     def _networks(self) -> dict[str, torch.nn.Module]:
         """Return the classifiers: the encoder and, where there is one, its average."""

@@ -39,7 +39,7 @@ Same = Callable[[Sequence[Pair]], Sequence[bool]]
 LARGEST_SHARE = 0.02  # of the photos, that a group may have and be used without being asked for
 HANDFUL = 10  # photos that a group may always have
 MOST_PHOTOS = 200_000  # that all are compared with all; the time grows with the square
-_VERSION = 2  # of the method: another one does not read what this one wrote
+_VERSION = 3  # of the method: another one does not read what this one wrote
 _ROUNDS = 8
 
 
