@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from samix.cli.bench_summary import print_costs, summary_sentence
+from samix.cli.bench import print_costs, summary_sentence
 from samix.evaluation import CostOptions, Workload, measure_cost
 from samix.evaluation.embeddings import Machine
 from samix.policies import POLICIES

@@ -44,7 +44,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_are_those_of_the_parser(page: Path) -> None:
-    from samix.cli.parser import create_parser
+    from samix.cli import create_parser
 
     parser = create_parser()
     for block in blocks(page, "(?:sh|console)"):

@@ -14,25 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import house
 
-SHORT = {
-    "samix.cli.mixer",
-    "samix.cli.policies_options",
-    "samix.cli.pretrain",
-    "samix.preview.live_page",
-    "samix.cli.values",
-}
-PREFIXES = {
-    "samix/cli/bench",
-    "samix/cli/check",
-    "samix/cli/mixer",
-    "samix/cli/poc",
-    "samix/cli/pretrain",
-    "samix/cli/preview",
-    "samix/cli/train",
-    "samix/cli/ui",
-    "samix/methods/self",
-    "samix/study/wording",
-}
+SHORT = {"samix.preview.live_page"}
+PREFIXES = {"samix/study/wording"}
 NAMES = {"Cost", "Picture", "Section", "Source", "Trained", "View"}
 
 

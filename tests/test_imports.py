@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 
 SOURCE = Path(__file__).parents[1] / "src" / "samix"
 BASE = {  # import only each other
-    "errors", "files", "plain_json", "plain_yaml", "progress", "shown", "stopping",
+    "errors", "files", "options", "plain_json", "plain_yaml", "progress", "shown", "stopping",
 }  # fmt: skip
 ALLOWED = {
     "mixing": set(),
@@ -25,7 +25,7 @@ ALLOWED = {
     "policies": {"mixing", "networks", "objectives"},
     "guard": {"mixing"},
     "checking": {"mixing", "policies", "data", *BASE},
-    "methods": {"mixing", "networks", "objectives", "policies", "guard"},
+    "methods": {"mixing", "networks", "objectives", "policies", "guard", "options"},
     "data": {*BASE},
     "evaluation": {"mixing", "data", "networks", "policies", "methods", "pages", *BASE},
     "pages": {"mixing", "data", *BASE},

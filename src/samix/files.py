@@ -17,6 +17,8 @@ from pathlib import Path
 
 from .errors import InputError
 
+MAX_MEGAPIXELS = 200
+"""Of a photo that is read, where nothing else is asked for."""
 _PARTIAL = re.compile(r".+\.\d+\.partial|(?:last|best)\.partial")
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from samix.cli import main
-from samix.cli.output import chosen_machine
+from samix.cli.running import chosen_machine
 from samix.evaluation.cost import measure
 from samix.evaluation.cost.numbers import PeakMemory
 

@@ -197,7 +197,7 @@ def test_an_interrupted_page_leaves_nothing_behind(monkeypatch, capsys):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("samix.cli.check.write_page", stop)
+    monkeypatch.setattr("samix.pages.parts.write_page", stop)
     assert main(["check", "photos", "--output", "report"]) == 130
     assert not Path("report").exists()
 

@@ -5,8 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from samix.cli import main
-from samix.cli.parser import create_parser
+from samix.cli import create_parser, main
 
 SMALL = ["demo:photos_per_class=4,size=16"]
 MODULE = """

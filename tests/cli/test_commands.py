@@ -6,8 +6,7 @@ import sys
 import pytest
 
 import samix
-from samix.cli import main
-from samix.cli.parser import create_parser
+from samix.cli import create_parser, main
 
 
 def said(words, capsys) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from samix.cli import explain as command
 from samix.cli import main
 
 from .test_train import TINY, complaint, somewhere_else  # noqa: F401
@@ -98,8 +97,8 @@ def test_an_interrupted_run_leaves_nothing(run, monkeypatch, capsys):
         Path("out/where_photos.png").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "write_explanation", interrupt)
-    monkeypatch.setattr(command, "explain", lambda *_, **__: None)
+    monkeypatch.setattr("samix.explain.page.write_explanation", interrupt)
+    monkeypatch.setattr("samix.explain.explain", lambda *_, **__: None)
     assert main(["explain", run, "--output", "out"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not Path("out").exists()

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from samix.cli import main
-from samix.cli.train_final import final_config
+from samix.cli.train import final_config
 from samix.data import DemoOptions, make_splits, open_images, write_demo, write_splits
 from samix.study.conclude import final_of
 from samix.study.grid import LOOKS

@@ -11,7 +11,7 @@ from PIL import Image
 
 import samix
 from samix.cli import main
-from samix.cli.mixer_train import config_from
+from samix.cli.mixer import config_from
 from samix.networks import DEFAULT_MIXER, built_in_mixers, open_mixer
 from samix.presets import load_preset
 

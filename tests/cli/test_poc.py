@@ -39,7 +39,7 @@ def planned(monkeypatch):
         study["plan"] |= {"trainings": 10, "cells": 10, "measure": "accuracy"}
         return {name: study[name] for name in kept}
 
-    monkeypatch.setattr(command, "plan_study", plan)
+    monkeypatch.setattr("samix.study.plan.plan_study", plan)
 
 
 DEMO = "demo:photos_per_class=20,size=16"

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import samix
-from samix.cli import main
-from samix.cli.parser import create_parser
+from samix.cli import create_parser, main
 from samix.methods import RIVALS
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.cli import main, mixer_export
+from samix.cli import main, mixer
 from samix.data import DemoOptions, write_demo
 from samix.data.depth import Depth
 from samix.data.reading import decode
@@ -291,7 +291,7 @@ def test_an_onnx_file_that_differs_is_not_handed_out(here, monkeypatch, capsys):
 
 
 def test_a_missing_extra_is_named_before_any_work(here, monkeypatch, capsys):
-    monkeypatch.setattr(mixer_export, "_is_there", lambda name: name != "onnxruntime")
+    monkeypatch.setattr(mixer, "_is_there", lambda name: name != "onnxruntime")
     said = complaint(["predict", "run", "parts", "--onnx", "m.onnx"], capsys)
     assert "'onnxruntime'" in said
     assert "pip install 'samix[onnx]'" in said

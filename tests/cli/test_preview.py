@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samix.cli import main
-from samix.cli.parser import create_parser
+from samix.cli import create_parser, main
 from samix.mixing import draw_index, step_generator
 from samix.preview.photos import choose
 from samix.preview.policies import open_policies

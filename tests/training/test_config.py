@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from samix.errors import InputError
-from samix.training import TrainConfig, from_dict
-from samix.training.config import emulation_notes, resolve
+from samix.options import from_plain
+from samix.training import TrainConfig
+from samix.training.machine import emulation_notes
+from samix.training.prepare import resolve
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,7 @@ from samix.training.config import emulation_notes, resolve
     ],
 )  # fmt: skip
 def test_refuses_values_outside_their_range_and_names_them(setting, value):
-    with pytest.raises(InputError, match=setting.replace("_", "-")) as caught:
+    with pytest.raises(InputError, match=setting) as caught:
         TrainConfig(data="demo", **{setting: value})
     assert str(value) in str(caught.value)
 
@@ -59,6 +61,6 @@ def test_auto_precision_follows_the_processor(monkeypatch, capable, wanted):
 
 def test_goes_through_a_file_and_back():
     config = TrainConfig(data="demo", model_kwargs={"layers": [1, 1, 1, 1]}, lr=0.2)
-    assert from_dict(config.to_dict()) == config
+    assert from_plain(config.to_dict(), TrainConfig) == config
     with pytest.raises(InputError, match="learning_rate"):
-        from_dict({"data": "demo", "learning_rate": 0.1})
+        from_plain({"data": "demo", "learning_rate": 0.1}, TrainConfig)

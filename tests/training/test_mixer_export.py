@@ -13,9 +13,8 @@ from samix.errors import InputError
 from samix.evaluation.encoder import open_encoder
 from samix.networks import PretrainedMixer, standardised
 from samix.training import PretrainConfig, TrainConfig, pretrain, resume, train
-from samix.training.config import resolve
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
-from samix.training.prepare import prepare
+from samix.training.prepare import prepare, resolve
 
 TINY_DEMO = "demo:photos_per_class=20,size=16"
 MORE = "demo:photos_per_class=10,size=16,seed=4"

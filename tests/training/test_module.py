@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from samix.training import TrainConfig
-from samix.training.config import resolve
 from samix.training.module import create_optimizer, create_schedule, lr_factor
+from samix.training.prepare import resolve
 
 
 def test_rises_linearly_then_falls_as_a_cosine():

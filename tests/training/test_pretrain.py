@@ -21,8 +21,8 @@ from samix.errors import InputError
 from samix.networks import small_stem
 from samix.training import Silent, pretrain, train, warm_start
 from samix.training import run as run_module
-from samix.training.config import PretrainConfig, resolve
-from samix.training.prepare import prepare
+from samix.training.config import PretrainConfig
+from samix.training.prepare import prepare, resolve
 from samix.training.warm_start import adopt
 
 Make = Callable[..., PretrainConfig]

@@ -15,9 +15,8 @@ from samix.methods import COSTS, Cost
 from samix.networks import small_stem
 from samix.training import Silent, TrainingDivergedError, resume, train
 from samix.training import run as run_module
-from samix.training.config import resolve
 from samix.training.module import MethodModule
-from samix.training.prepare import prepare
+from samix.training.prepare import prepare, resolve
 
 
 class Recorder(Silent):

@@ -11,8 +11,7 @@ import samix
 from samix.networks import Mixer, MixerOptions
 from samix.training import train
 from samix.training.callbacks import load_method
-from samix.training.config import resolve
-from samix.training.prepare import prepare
+from samix.training.prepare import prepare, resolve
 from samix.training.run_folder import write_model
 
 

@@ -14,8 +14,7 @@ from samix import create_method
 from samix.errors import InputError
 from samix.networks import pretrained_mixer
 from samix.training import PretrainConfig, TrainConfig, read_config, resume, train
-from samix.training.config import resolve
-from samix.training.prepare import prepare
+from samix.training.prepare import prepare, resolve
 from samix.training.run_folder import RunFolder
 from samix.training.warm_start import adopt
 

@@ -1,17 +1,35 @@
-"""The command line: `samix COMMAND`."""
+"""The command line: `samix COMMAND`. Each command is a file here, imported when it is asked for."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from signal import Signals
+from typing import Any, NoReturn
 
+from samix._version import __version__
 from samix.errors import InputError
 from samix.shown import shown
 from samix.stopping import ENDING, exit_code, signal_of, stop_on_signals
 
+COMMANDS = {
+    "poc": "from photos to a decision: does learned mixing pay here? (with a report)",
+    "check": "look at photos before training: duplicates, labels, splits, corrupt files",
+    "train": "train a classifier on a folder of photos",
+    "pretrain": "train an encoder on photos without labels",
+    "evaluate": "measure what an encoder has learned: kNN, linear probe, fine-tuning",
+    "predict": "classify photos with a trained run: a CSV file, or an ONNX model",
+    "explain": "show what a run has learned: where it looks, how it mixes, what it confuses",
+    "mixer": "train, export, inspect and list pre-trained Mixers",
+    "preview": "look at mixes before any training: one page of pictures",
+    "check-policy": "prove that a mix does what its labels say, on your photos",
+    "bench": "measure what training costs on this machine: time, memory, hours, money",
+    "ui": "look at mixes in the browser, on this machine alone",
+    "policies": "list the mixing policies: source, cost, what they need",
+}
+"""Every command and its line in the help, in order; each is a file here."""
 _EXTRA = {
     "lightning", "torchmetrics", "tensorboard", "numpy", "pandas", "pyarrow", "matplotlib", "rich",
     "yaml", "safetensors", "lightly", "kornia", "sklearn", "captum", "scipy", "filelock",
@@ -31,19 +49,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 on success, 1 when the work failed, 2 on bad input, 128 and the number of the signal when
         one stopped it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
-    from .parser import create_parser  # noqa: PLC0415 - the parser needs nothing else of samix
-
-    chosen = create_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = create_parser([word for word in words if word in COMMANDS][:1])
+    chosen = parser.parse_args(words)
+    names = _names(parser, chosen)
     with stop_on_signals(ENDING, at_once=True):
-        return _answer(chosen)
+        return _answer(chosen, names)
 
 
-def _answer(chosen: argparse.Namespace) -> int:
+def create_parser(wanted: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """Return the parser; options that were not given are absent.
+
+    Args:
+        wanted: Commands whose options it knows; of the others it knows that they are there.
+    """
+    parser = _Parser(
+        prog="samix",
+        description="Learned mixup for image models.",
+        epilog="'samix COMMAND --help' explains a command. Start with: samix train demo",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"samix {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, about in COMMANDS.items():
+        if name in wanted:
+            getattr(_module(name), f"add_{name.replace('-', '_')}")(commands, about)
+        else:
+            commands.add_parser(name, help=about)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and complain about a word that the command does not know in its own words."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            words = [self.prog, found.command, getattr(found, "action", "")]
+            name = " ".join(filter(None, words))
+            self.exit(2, f"samix: {_complaint(create_parser(), name, unknown)}\n")
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with code 2."""
+        self.exit(2, f"samix: {message}; see '{self.prog} --help'\n")
+
+
+def _complaint(root: argparse.ArgumentParser, name: str, unknown: list[str]) -> str:
+    """Return what is wrong with the words that the command ``name`` did not know."""
+    flag = next((word for word in unknown if word.startswith("-")), unknown[0]).partition("=")[0]
+    options = dict(_options(root))
+    others = [f"'{other}'" for other, flags in options.items() if flag in flags]
+    if flag in options[name]:
+        return f"{flag} stands before the command; write it after '{name}'"
+    if others:
+        some = others if len(others) < 4 else [*others[:3], f"{len(others) - 3} more"]
+        return f"'{name}' has no {flag}, which is of {', '.join(some)}; see '{name} --help'"
+    if not flag.startswith("-"):
+        return f"'{name}' takes no further word, got '{flag}'; see '{name} --help'"
+    import difflib
+
+    near = difflib.get_close_matches(flag, options[name], n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"see '{name} --help'"
+    return f"'{name}' has no {flag}; {hint}"
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, set[str]]]:
+    """Yield the name of each command below the parser, and its options."""
+    yield parser.prog, {flag for action in parser._actions for flag in action.option_strings}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
+
+
+def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
     """Run a command, and make one sentence of what it cannot do."""
     try:
         return run_command(chosen.command, chosen)
     except InputError as error:
-        return _complain(str(error), 2)
+        from .options import flagged
+
+        return _complain(flagged(str(error), names), 2)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA:
@@ -70,10 +158,19 @@ def run_command(name: str, chosen: object) -> int:
             ``check-policy`` is ``run_check_policy`` in ``check_policy``.
         chosen: What the parser found.
     """
-    word = name.replace("-", "_")
-    run = getattr(import_module(f".{word}", __name__), f"run_{word}")
-    code: int = run(chosen)
+    code: int = getattr(_module(name), f"run_{name.replace('-', '_')}")(chosen)
     return code
+
+
+def _module(name: str) -> Any:
+    return import_module(f".{name.replace('-', '_')}", __name__)
+
+
+def _names(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> set[str]:
+    """Return the names of the options of the command that was chosen."""
+    name = " ".join(filter(None, (parser.prog, chosen.command, getattr(chosen, "action", ""))))
+    flags = dict(_options(parser))[name]
+    return {"data", *(flag.lstrip("-").replace("-", "_") for flag in flags)}
 
 
 def _complain(message: str, code: int) -> int:

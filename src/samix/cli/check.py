@@ -6,35 +6,41 @@ import argparse
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+from samix.files import MAX_MEGAPIXELS
+from samix.training.config import TrainConfig
 
-from samix.data import open_images
-from samix.data.health import (
-    Check,
-    check_images,
-    size_facts,
-)
-from samix.data.reading import MAX_MEGAPIXELS
-from samix.pages.health import (
-    check_sections,
-    duplicate_lines,
-    facts_of,
-    judged_words,
-    lead_of,
-    needed_line,
-    record_of,
-    warnings_of,
-)
-from samix.pages.parts import write_page
-from samix.training import Terminal
-from samix.training.run_folder import write_json
+from .options import add_command, add_fields
+from .running import cell, create_folder, how_to_repeat, result_folder, say
 
-from .output import create_folder, how_to_repeat, result_folder
-from .summary import cell, say
+if TYPE_CHECKING:
+    from rich.console import Console
 
+    from samix.data.health import Check
+    from samix.training import Terminal
+
+
+_CHECK = """\
+Look at photos before anything is learned from them: class balance, sizes, corrupt files,
+equal photos and near-duplicates (the same part photographed again, cropped, compressed,
+mirrored), labels that disagree between duplicates, duplicates between given train, val
+and test parts, and which classes have too few independent parts to be judged.
+
+DATA is what 'samix train' takes: a folder of class folders, with or without train, val and
+test above them, a flat folder, parquet files, a timm name, or 'demo'.
+
+The exit code is 0 when nothing is wrong, 1 when something was found that makes results
+untrustworthy (corrupt photos, given parts that share photos, labels that disagree, groups of
+near-duplicates that are too large to be kept together), and 2 when the data or an option
+cannot be used.
+"""
+_EXAMPLES = """\
+examples:
+  samix check photos/
+  samix check photos/ --group-by 'part(\\d+)'      count parts by their names instead
+  samix check photos/ --output report             report/check.html, report/check.json
+"""
 _SHOWN_CLASSES = 12
 
 
@@ -47,6 +53,13 @@ def run_check(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: The data or an option cannot be used.
     """
+    from rich.console import Console
+
+    from samix.pages.health import check_sections, facts_of, lead_of, record_of
+    from samix.pages.parts import write_page
+    from samix.training import Terminal
+    from samix.training.run_folder import write_json
+
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     console = Console(highlight=False)
     name = Path(given["data"]).name or "data"
@@ -76,6 +89,9 @@ def run_check(chosen: argparse.Namespace) -> int:
 
 def _look(given: Mapping[str, Any], display: Terminal) -> Check:
     """Open the photos and check them, with a bar on long work."""
+    from samix.data import open_images
+    from samix.data.health import check_images
+
     corrupt: list[tuple[str, str]] = []
     try:
         images = open_images(
@@ -95,8 +111,42 @@ def _look(given: Mapping[str, Any], display: Terminal) -> Check:
         display.rest()
 
 
+def add_check(commands: Any, about: str) -> None:
+    """Add the parser of `samix check`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "check",
+        usage="check DATA [options]",
+        about=about,
+        description=_CHECK,
+        examples=_EXAMPLES,
+    )
+    data = parser.add_argument_group("data")
+    words = "folder, parquet folder, timm name, or 'demo'"
+    data.add_argument("data", help=words, metavar="DATA")
+    add_fields(data, TrainConfig, "data_root", "download", "max_megapixels")
+    add_fields(
+        data,
+        TrainConfig,
+        "group_by",
+        group_by="which photos show one part: a regular expression that finds the "
+        "group in a photo's path, "
+        "or a CSV file with columns path, group (near-duplicates)",
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+
+
 def print_check(found: Check, output: Path, console: Console) -> None:
     """Print what was found, and where to look."""
+    from samix.data.health import size_facts
+    from samix.pages.health import duplicate_lines, warnings_of
+
     sizes = size_facts(found)
     widths, heights = sizes["width"], sizes["height"]
     say(
@@ -122,6 +172,10 @@ def print_check(found: Check, output: Path, console: Console) -> None:
 
 
 def _print_classes(found: Check, console: Console) -> None:
+    from rich.table import Table
+
+    from samix.pages.health import judged_words, needed_line
+
     given = "test" in found.images.given_split
     table = Table()
     for heading in ("class", "photos", "parts", "test parts", "recall is known to"):

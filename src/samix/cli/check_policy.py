@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import shutil
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from samix.checking import Photos, PolicyCheck, check_with, cut_batches
-from samix.data import ImageSet, open_images
-from samix.data.reading import MAX_MEGAPIXELS
-from samix.data.views import check_size
 from samix.errors import InputError
-from samix.mixing import draw_index, step_generator
-from samix.preview.photos import candidates, choose, read_photos
-from samix.training import Terminal
-from samix.training.run_folder import write_json
+from samix.files import MAX_MEGAPIXELS
+from samix.training.config import TrainConfig
 
-from .check_policy_named import open_named
-from .output import how_to_repeat
-from .summary import say, say_lines
-from .values import key_values
+from .options import add_command, add_fields, key_values
+from .running import how_to_repeat, say, say_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from samix.checking import Photos, PolicyCheck
+    from samix.data import ImageSet
+    from samix.policies import Policy
+    from samix.training import Terminal
+
 
 _PHOTOS = 32
 _MOST_PIXELS = 1024
 _NUMBERS = ("p", "tolerance", "seed", "in_place")
+_CHECK_POLICY = """\
+Prove on your own photos that a mixing transform does what its labels say: that the label
+names the photos that the pixels show, with the shares that they have; that shape, dtype and
+range stay, and what is given to it; that it mixes with the probability that it states; and
+that its draws can be repeated. Photos of one colour each tell where every pixel came from.
+
+NAME is one of:
+
+  cutmix, fmix ...      a policy; 'samix policies' lists them
+  a folder              a pre-trained Mixer
+  module:name           a transform of another library or your own, called as
+                        (images, target) -> (images, soft target); a class is made with
+                        the values of --policy-options
+
+DATA is what 'samix train' takes: a folder of class folders, a flat folder, parquet files,
+a timm name, or 'demo' (the default). A few photos are read.
+
+The exit code is 0 when all holds, 1 when a check failed, and 2 when something cannot be used.
+"""
+_EXAMPLES = """\
+examples:
+  samix check-policy cutmix
+  samix check-policy samix-p photos/ --image-size 224
+  samix check-policy torchvision.transforms.v2:CutMix --policy-options num_classes=6
+  samix check-policy timm.data:Mixup --policy-options num_classes=6 mode=elem --in-place
+  samix check-policy mymixes:my_cutmix photos/ --json check.json
+"""
 
 
 def run_check_policy(chosen: argparse.Namespace) -> int:
@@ -40,6 +68,11 @@ def run_check_policy(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: Something the user gave cannot be used.
     """
+    from rich.console import Console
+
+    from samix.checking import check_with
+    from samix.training import Terminal
+
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     _check(given)
     with warnings.catch_warnings():
@@ -83,6 +116,8 @@ def _write(path: Path, found: PolicyCheck, batches: list[Photos]) -> None:
     Raises:
         InputError: It cannot be written.
     """
+    from samix.training.run_folder import write_json
+
     photos = {
         "photos": sum(len(photos.images) for photos in batches),
         "image_size": batches[0].images.shape[-1],
@@ -97,6 +132,10 @@ def _write(path: Path, found: PolicyCheck, batches: list[Photos]) -> None:
 
 def _batches(images: ImageSet, given: Mapping[str, Any]) -> list[Photos]:
     """Return a few photos with their classes, as many classes as possible in each batch."""
+    from samix.checking import cut_batches
+    from samix.mixing import draw_index, step_generator
+    from samix.preview.photos import candidates, choose, read_photos
+
     seed = given.get("seed", 0)
     positions, _ = candidates(images, ())
     count = min(_PHOTOS, len(positions))
@@ -109,6 +148,8 @@ def _batches(images: ImageSet, given: Mapping[str, Any]) -> list[Photos]:
 
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what can be refused before anything is opened."""
+    from samix.data.views import check_size
+
     if given.get("seed", 0) < 0:
         raise InputError(f"--seed must be at least 0, got {given['seed']}")
     if "p" in given and not 0.0 <= given["p"] <= 1.0:
@@ -124,6 +165,8 @@ def _check(given: Mapping[str, Any]) -> None:
 
 
 def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
+    from samix.data import open_images
+
     return open_images(
         given.get("data", "demo"),
         need_labels=False,
@@ -133,3 +176,132 @@ def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
         download=given.get("download", False),
         progress=lambda done, total: display.work("checking photos", done, total),
     )
+
+
+def add_check_policy(commands: Any, about: str) -> None:
+    """Add the parser of `samix check-policy`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "check-policy",
+        usage="check-policy NAME [DATA] [options]",
+        about=about,
+        description=_CHECK_POLICY,
+        examples=_EXAMPLES,
+    )
+    group = parser.add_argument_group("policy")
+    group.add_argument("name", help="policy, folder of a Mixer, or module:name", metavar="NAME")
+    add_fields(
+        group,
+        TrainConfig,
+        "policy_options",
+        policy_options="options of the policy, or arguments of the class, e.g. "
+        "alpha=0.2 num_classes=6",
+    )
+    group.add_argument(
+        "--p",
+        help="share of photos, or of batches, that must be mixed (what the transform says)",
+        type=float,
+        metavar="X",
+    )
+    group.add_argument(
+        "--in-place",
+        help="allow that it changes what is given to it",
+        action=argparse.BooleanOptionalAction,
+    )
+    group.add_argument(
+        "--tolerance",
+        help="difference up to which a label's share is that of the pixels, beyond a pixel (0.001)",
+        type=float,
+        metavar="X",
+    )
+    add_fields(group, TrainConfig, "seed", seed="seed of the draws and of the choice of photos (0)")
+    data = parser.add_argument_group("photos")
+    words = "folder, parquet folder or file, timm name, or 'demo' (demo)"
+    data.add_argument("data", help=words, nargs="?", metavar="DATA")
+    add_fields(
+        data,
+        TrainConfig,
+        "image_size",
+        image_size="side in pixels that the transform will see (that of the photos, at most 224)",
+    )
+    add_fields(data, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", help="also write what was found to this file", metavar="FILE")
+
+
+def open_named(name: str, options: Mapping[str, Any]) -> Policy | Callable[..., Any]:
+    """Return a policy, or the transform that ``module:name`` stands for.
+
+    Args:
+        name: What was given.
+        options: Of the policy, or arguments of the class.
+
+    Raises:
+        InputError: There is no such thing, or it does not take these options.
+    """
+    from samix.checking import policy_of
+
+    if ":" not in name or Path(name).exists():
+        return policy_of(name, **options)
+    module, _, attribute = name.rpartition(":")
+    found = _attribute(_module(module, name), attribute, name)
+    if isinstance(found, type):
+        try:
+            return found(**options)  # type: ignore[no-any-return]
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{name} cannot be made with --policy-options "
+                f"{' '.join(f'{k}={v}' for k, v in options.items()) or '(none)'}: {reason}"
+            ) from error
+    if options:
+        raise InputError(
+            f"--policy-options {next(iter(options))}: {name} is no class, so that it takes none; "
+            "leave it out, or give the class"
+        )
+    if not callable(found):
+        raise InputError(
+            f"{name} is of type {type(found).__name__} and cannot be called as (images, target)"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _module(module: str, name: str) -> Any:
+    """Import a module, also one that lies in the current folder."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise InputError(f"{name}: it needs '{error.name}', which is not installed") from error
+        raise InputError(
+            f"{name}: there is no module '{module}' here or among what is installed; give "
+            "module:name, for instance torchvision.transforms.v2:MixUp"
+        ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{name}: '{module}' cannot be imported ({type(error).__name__}: {reason}); give "
+            "module:name of a module that can"
+        ) from error
+    finally:
+        sys.path.remove(here)
+
+
+def _attribute(module: Any, attribute: str, name: str) -> Any:
+    from samix.policies import nearest
+
+    found = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            known = [word for word in dir(found) if not word.startswith("_")]
+            near = f"; the nearest is '{nearest(part, known)}'" if known else ""
+            raise InputError(f"{name}: '{module.__name__}' has no '{part}'{near}")
+        found = getattr(found, part)
+    return found

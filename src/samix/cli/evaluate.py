@@ -7,30 +7,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
-from samix.data import open_images
 from samix.errors import InputError
-from samix.evaluation import (
-    Encoder,
-    EvaluateOptions,
-    FinetuneOptions,
-    Machine,
-    evaluate,
-    open_encoder,
-)
-from samix.evaluation.budgets import parse_budgets
-from samix.evaluation.figure import draw_evaluation
-from samix.training import Terminal
-from samix.training.progress import clock
-from samix.training.run_folder import write_json
+from samix.training.config import TrainConfig
 
-from .output import chosen_machine, create_folder, how_to_repeat, result_folder
-from .summary import cell, say
-from .values import key_values
+from .options import add_command, add_fields, key_values
+from .running import cell, chosen_machine, create_folder, how_to_repeat, result_folder, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from samix.evaluation import Encoder, EvaluateOptions, Machine
+
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
 _DATA = {
@@ -38,6 +27,27 @@ _DATA = {
     "max_megapixels": "max_megapixels",
 }  # fmt: skip
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
+_EVALUATE = """\
+Measure how good the features of an image encoder are, with few labels and with all.
+
+SOURCE is what to judge:
+
+  runs/photos-samix             run folder of samix train or samix pretrain
+  resnet18.a1_in1k              name of a timm model, with its published weights
+  weights.pth --backbone NAME   checkpoint of a timm model (.safetensors, .pth, .pt, .pth.tar)
+
+Protocols: 'knn' compares each photo with the labelled photos nearest to it, and shows
+random encoders and bare pixels beside it; 'linear' fits a linear classifier on the
+frozen features; 'finetune' trains the whole network with few labels, several times.
+"""
+_EXAMPLES = """\
+examples:
+  samix evaluate runs/photos-samix --data photos/ --protocol knn
+  samix evaluate runs/photos-samix --data photos/ --output runs/judged
+  samix evaluate resnet18.a1_in1k --data photos/ --protocol linear
+  samix evaluate weights.pth --backbone resnet18 --stem small --image-size 32 --data demo
+  samix evaluate RUN --data photos/ --protocol finetune --labels 1% 10% 20 --draws 5
+"""
 
 
 def run_evaluate(chosen: argparse.Namespace) -> int:
@@ -49,6 +59,14 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: Something the user gave cannot be used.
     """
+    from rich.console import Console
+
+    from samix.data import open_images
+    from samix.evaluation import evaluate
+    from samix.evaluation.figure import draw_evaluation
+    from samix.training import Terminal
+    from samix.training.run_folder import write_json
+
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     options = options_from(given)
     machine = chosen_machine(given)
@@ -89,6 +107,9 @@ def options_from(given: Mapping[str, Any]) -> EvaluateOptions:
     Raises:
         InputError: An option is out of range.
     """
+    from samix.evaluation import EvaluateOptions, FinetuneOptions
+    from samix.evaluation.budgets import parse_budgets
+
     tuning = {f.name for f in fields(FinetuneOptions)}
     own = {f.name for f in fields(EvaluateOptions)}
     values: dict[str, Any] = {name: v for name, v in given.items() if name in own}
@@ -99,6 +120,8 @@ def options_from(given: Mapping[str, Any]) -> EvaluateOptions:
 
 
 def _encoder(given: Mapping[str, Any]) -> Encoder:
+    from samix.evaluation import open_encoder
+
     words = {name: given[name] for name in _SOURCE if name in given}
     if "model_kwargs" in words:
         words["model_kwargs"] = key_values(words["model_kwargs"], "model_kwargs")
@@ -129,6 +152,10 @@ def _opening(encoder: Encoder, data: str, output: Path) -> str:
 
 def _print(record: Mapping[str, Any], output: Path, console: Console) -> None:
     """Print a table of the accuracies, and where to look."""
+    from rich.table import Table
+
+    from samix.training.progress import clock
+
     photos = record["data"]["photos"]
     console.print()
     say(
@@ -183,3 +210,126 @@ def _spread(values: Mapping[str, Any]) -> str:
     if values["spread"] is None:
         return f"{values['mean']:.1%}"
     return f"{values['mean']:.1%} ± {100 * values['spread']:.1f}"
+
+
+def add_evaluate(commands: Any, about: str) -> None:
+    """Add the parser of `samix evaluate`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "evaluate",
+        usage="evaluate SOURCE --data DATA [options]",
+        about=about,
+        description=_EVALUATE,
+        examples=_EXAMPLES,
+    )
+    _add_source(parser)
+    _add_data(parser)
+    _add_protocol(parser)
+    _add_run(parser)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("source")
+    group.add_argument("source", help="run folder, timm name or checkpoint file", metavar="SOURCE")
+    group.add_argument(
+        "--average",
+        help="judge the momentum average of a run instead of its encoder",
+        action=argparse.BooleanOptionalAction,
+    )
+    add_fields(group, TrainConfig, "backbone", backbone="timm model that a checkpoint file is of")
+    add_fields(
+        group,
+        TrainConfig,
+        "model_kwargs",
+        model_kwargs="arguments of the timm model, e.g. layers=[1,1,1,1]",
+    )
+    add_fields(group, TrainConfig, "stem", stem="'small' where the checkpoint has that stem")
+    add_fields(
+        group,
+        TrainConfig,
+        "image_size",
+        image_size="side in pixels that the network sees (that of the run or of the "
+        "timm model; 32 with "
+        "--stem small)",
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        help="folder with one folder of photos per class, parquet folder, timm name, or 'demo'",
+        required=True,
+        metavar="DATA",
+    )
+    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    add_fields(
+        group,
+        TrainConfig,
+        "group_by",
+        group_by="which photos stay on one side of every split: a regular expression "
+        "over the path, or a "
+        "CSV file with columns path, group (not used where the run brings its splits)",
+    )
+    add_fields(group, TrainConfig, "duplicates", "val_fraction", "test_fraction")
+
+
+def _add_protocol(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("protocol")
+    group.add_argument("--protocol", help="knn, linear, finetune or all (all)", metavar="NAME")
+    group.add_argument(
+        "--part", help="part that kNN is measured on: test or val (test)", metavar="PART"
+    )
+    group.add_argument("--neighbours", help="k of kNN (20)", type=int, metavar="K")
+    group.add_argument(
+        "--labels",
+        help="label budgets of linear probe and fine-tuning: '10%%' is a share of the "
+        "labels, '20' is "
+        "20 labels of each class (1%% 5%% 10%% 25%%)",
+        nargs="+",
+        metavar="BUDGET",
+    )
+    group.add_argument(
+        "--draws", help="draws of the labels at each budget (3)", type=int, metavar="N"
+    )
+    group.add_argument(
+        "--epochs", help="fine-tuning: passes over the labelled photos (30)", type=int, metavar="N"
+    )
+    group.add_argument(
+        "--least-steps", help="fine-tuning: steps at least (300)", type=int, metavar="N"
+    )
+    group.add_argument(
+        "--batch-size", help="fine-tuning: photos per step (64)", type=int, metavar="N"
+    )
+    group.add_argument(
+        "--lr",
+        help="fine-tuning: learning rate of the body (0.02; 0.0002 without batch norm)",
+        type=float,
+        metavar="X",
+    )
+    group.add_argument(
+        "--head-lr",
+        help="fine-tuning: learning rate of the head (10 x --lr)",
+        type=float,
+        metavar="X",
+    )
+    group.add_argument(
+        "--augmentation",
+        help="fine-tuning: none, light, standard or strong (by image size)",
+        metavar="NAME",
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("run")
+    group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+    add_fields(
+        group, TrainConfig, "seed", seed="seed of splits, labels, heads, random encoders (0)"
+    )
+    add_fields(group, TrainConfig, "device")
+    add_fields(group, TrainConfig, "precision", precision="32, bf16 or 16 (32)")

@@ -6,26 +6,19 @@ import argparse
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from samix.training.config import TrainConfig
 
-from samix.explain import (
-    ExplainOptions,
-    RunNetwork,
-    RunPhotos,
-    explain,
-    open_network,
-    open_photos,
-)
-from samix.explain.figures import follow_sentence
-from samix.explain.page import PAGE, explanation_record, near_sentence, write_explanation
-from samix.explain.results import Explanation
-from samix.training import Terminal
-from samix.training.run_folder import write_json
+from .options import add_command, add_fields
+from .running import chosen_machine, create_folder, how_to_repeat, result_folder, say
 
-from .output import chosen_machine, create_folder, how_to_repeat, result_folder
-from .summary import say
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from samix.explain import ExplainOptions, RunNetwork, RunPhotos
+    from samix.explain.results import Explanation
+
 
 _DATA = {
     "data": "data", "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
@@ -33,6 +26,21 @@ _DATA = {
 }  # fmt: skip
 _SHOWN = ("part", "photos", "pairs", "seed")
 _PACKAGES = ("torch", "timm", "captum", "scikit-learn")
+_EXPLAIN = """\
+Show what a run has learned, on test photos that it has never seen: where the network
+looks, how the Mixer's masks follow it, the map of the representation with the way of a
+mix from one photo to another, the real photos nearest to mixes, the most and least
+confident mixes, and what is taken for what.
+
+RUN is the folder of a finished 'samix train', or of 'samix pretrain' (without the parts
+that need classes). One page explain.html, its figures as PNG, and explain.json.
+"""
+_EXAMPLES = """\
+examples:
+  samix explain runs/photos-samix
+  samix explain runs/photos-samix --data /new/place/of/photos --output explained
+  samix explain runs/photos-moco-samix --pairs 10 --seed 1
+"""
 
 
 def run_explain(chosen: argparse.Namespace) -> int:
@@ -44,6 +52,13 @@ def run_explain(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: Something the user gave cannot be used.
     """
+    from rich.console import Console
+
+    from samix.explain import ExplainOptions, explain, open_network, open_photos
+    from samix.explain.page import explanation_record, write_explanation
+    from samix.training import Terminal
+    from samix.training.run_folder import write_json
+
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     options = ExplainOptions(**{name: given[name] for name in _SHOWN if name in given})
     machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
@@ -121,6 +136,9 @@ def _facts(
 
 def _print(whole: Explanation, output: Path, console: Console) -> None:
     """Print the main numbers, and where to look."""
+    from samix.explain.figures import follow_sentence
+    from samix.explain.page import PAGE, near_sentence
+
     console.print()
     for note in whole.notes:
         say(console, note)
@@ -138,3 +156,36 @@ def _print(whole: Explanation, output: Path, console: Console) -> None:
         say(console, near_sentence(whole.near))
     say(console, f"Page:        {output / PAGE}")
     say(console, f"All numbers: {output / 'explain.json'}")
+
+
+def add_explain(commands: Any, about: str) -> None:
+    """Add the parser of `samix explain`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "explain",
+        usage="explain RUN [options]",
+        about=about,
+        description=_EXPLAIN,
+        examples=_EXAMPLES,
+    )
+    group = parser.add_argument_group("run")
+    group.add_argument("run", help="folder of a finished run", metavar="RUN")
+    group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+    add_fields(group, TrainConfig, "device")
+    group = parser.add_argument_group("photos")
+    group.add_argument(
+        "--data", help="where the run's photos are (where they were)", metavar="DATA"
+    )
+    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    part = "part of the run's photos that is explained: test, val or train (test)"
+    group.add_argument("--part", help=part, metavar="PART")
+    group = parser.add_argument_group("what is shown")
+    photos = "photos of each class that are right, and as many that are wrong (2)"
+    group.add_argument("--photos", help=photos, type=int, metavar="N")
+    group.add_argument("--pairs", help="mixes in each part (6)", type=int, metavar="N")
+    add_fields(group, TrainConfig, "seed", seed="seed of the choice of photos and pairs (0)")

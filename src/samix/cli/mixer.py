@@ -1,12 +1,101 @@
-"""`samix mixer`: which of its actions runs."""
+"""`samix mixer`: train, export, inspect and list pre-trained Mixers."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+import shutil
+import sys
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from samix.errors import InputError
+from samix.files import MAX_MEGAPIXELS, partial_of
+from samix.options import from_plain
+from samix.shown import shown
+from samix.training.config import PretrainConfig, TrainConfig, whole_path
+
+from .options import add_command, add_fields, add_run
+from .running import (
+    cell,
+    cost_line,
+    mixer_line,
+    options_over_preset,
+    result_folder,
+    run_or_resume,
+    say,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import Tensor
+
+    from samix.data import ImageSet
+    from samix.networks import PretrainedMixer
+    from samix.pages.mixer import Looks
+    from samix.training import TrainResult
+
+
+_ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+FOLDER = "mixer"
+"""Where a run keeps its Mixer."""
+_PRESET = "mixer"
+_WRITING = ("licence", "onnx")
+_PAIRS = 4
+_SIZE = 128  # px, of the photos that are drawn
+_LAM = (0.1, 0.3, 0.5, 0.7, 0.9)
+_SWEPT = 41  # values of lam in the curve of the area
+_DEMO = "demo:photos_per_class=20,size=128"
+_MIXER = """\
+Pre-trained Mixers: small networks that compute how to mix two photos, with the frozen
+encoder that feeds them. As the policy of a run or a loop they need no training, no labels
+and no look at the model: --policy samix-p takes the one that comes with the package,
+--policy FOLDER one of your own.
+"""
+_TRAIN = """\
+Train a Mixer on photos without labels, and write it into the folder 'mixer' of the run.
+
+DATA is what 'samix pretrain' takes; several are learned from together, each split by
+itself. Test photos, as 'samix train' with the same seed sets them aside, are never
+looked at. This is 'samix pretrain --policy samix' with photos standardised one by one, as
+the Mixer will see them later, followed by 'samix mixer export'.
+
+Settings are those of a preset, where none is given of 'mixer': photos of 32 px, batches of
+128, 30 epochs, adamw with learning rate 0.003 and weight decay 0.01, alpha 2, cost full,
+precision auto. Numbers in brackets below hold for what a preset leaves open.
+"""
+_TRAIN_EXAMPLES = """\
+examples:
+  samix mixer train photos/
+  samix mixer train photos/ more-photos/ demo --seed 1
+  samix mixer train --resume --output runs/photos-moco-samix
+  samix train photos/ --policy runs/photos-moco-samix/mixer
+"""
+_EXPORT = """\
+Take the Mixer out of a finished run of 'samix pretrain' or 'samix train', with the
+momentum average that it read (up to its tap, without classifier), as one folder.
+"""
+_EXPORT_EXAMPLES = """\
+examples:
+  samix mixer export runs/photos-samix --output my-mixer
+  samix mixer export runs/photos-moco-samix --output my-mixer --licence cc-by-4.0 --onnx
+"""
+_INSPECT = """\
+Print the card of a pre-trained Mixer, check it, and draw what it does: masks and mixes of
+a few pairs of photos for several lam, and area against lam.
+"""
+_INSPECT_EXAMPLES = """\
+examples:
+  samix mixer inspect natural
+  samix mixer inspect my-mixer --data photos/ --output my-mixer.png
+"""
 
 
 def run_mixer(chosen: argparse.Namespace) -> int:
-    """Run one action; each imports only what it needs.
+    """Run one action.
 
     Returns:
         0, 1 when the work failed, 130 when a run was interrupted.
@@ -14,18 +103,496 @@ def run_mixer(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: Something the user gave cannot be used.
     """
-    if chosen.action == "train":
-        from .mixer_train import run_mixer_train  # noqa: PLC0415
+    actions = {
+        "train": run_mixer_train,
+        "export": run_mixer_export,
+        "inspect": run_mixer_inspect,
+        "list": run_mixer_list,
+    }
+    return actions[chosen.action](chosen)
 
-        return run_mixer_train(chosen)
-    if chosen.action == "export":
-        from .mixer_export import run_mixer_export  # noqa: PLC0415
 
-        return run_mixer_export(chosen)
-    if chosen.action == "inspect":
-        from .mixer_inspect import run_mixer_inspect  # noqa: PLC0415
+def run_mixer_export(chosen: argparse.Namespace) -> int:
+    """Write the Mixer of a run into a folder of its own.
 
-        return run_mixer_inspect(chosen)
-    from .mixer_list import run_mixer_list  # noqa: PLC0415
+    Returns:
+        0, or 1 when the ONNX file does not agree with torch.
 
-    return run_mixer_list(chosen)
+    Raises:
+        InputError: No finished run with a Mixer, or the folder exists.
+    """
+    from rich.console import Console
+
+    from samix.networks.onnx_export import ONNX, OnnxMismatchError, write_onnx
+    from samix.training.mixer_export import mixer_of_run, mixer_remarks
+
+    given = vars(chosen)
+    check_onnx(given)
+    output = result_folder(given, "mixer")
+    mixer = mixer_of_run(given["run"], licence=given.get("licence"))
+    partial = partial_of(output)
+    try:
+        mixer.save_pretrained(partial)
+        if given.get("onnx"):
+            write_onnx(mixer, partial / ONNX)
+        partial.replace(output)
+    except OnnxMismatchError as error:
+        print(f"samix: {shown(str(error))}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        raise InputError(
+            f"--output '{output}' cannot be written ({error.strerror}); choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    console = Console(highlight=False)
+    for remark in mixer_remarks(mixer):
+        say(console, remark)
+    say_where(console, output)
+    return 0
+
+
+def check_onnx(given: Mapping[str, Any]) -> None:
+    """Refuse --onnx before any work where its packages are missing.
+
+    Raises:
+        InputError: One is missing.
+    """
+    if not given.get("onnx"):
+        return
+    missing = next((name for name in _ONNX_PACKAGES if not _is_there(name)), None)
+    if missing is not None:
+        raise InputError(
+            f"--onnx needs the package '{missing}', which is not installed; run pip install "
+            "'samix[onnx]'"
+        )
+
+
+def say_where(console: Console, folder: Path) -> None:
+    """Print where a Mixer lies, and what to do with it."""
+    from samix.networks.onnx_export import ONNX
+
+    say(console, f"Mixer:            {folder}")
+    if (folder / ONNX).is_file():
+        say(console, f"As ONNX:          {folder / ONNX}")
+    say(console, f"Look at it with:  samix mixer inspect {folder}")
+    say(console, f"Use it with:      samix train DATA --policy {folder}")
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # imported without a specification
+        return False
+
+
+def run_mixer_train(chosen: argparse.Namespace) -> int:
+    """Train or resume, take the Mixer out, and print a summary.
+
+    Returns:
+        As :func:`samix.cli.running.run_or_resume`.
+    """
+    from samix.networks.onnx_export import OnnxMismatchError
+    from samix.training import pretrain
+
+    given = {k: v for k, v in vars(chosen).items() if k != "action"}
+    writing = {name: given.pop(name) for name in _WRITING if name in given}
+    check_onnx(writing)
+    given |= {"command": "pretrain", **_named_data(given.pop("data", []))}
+    try:
+        return run_or_resume(
+            argparse.Namespace(**given),
+            lambda options, display: pretrain(config_from(options), display=display),
+            partial(_show, writing=writing),
+        )
+    except OnnxMismatchError as error:
+        print(f"samix: {shown(str(error))}", file=sys.stderr)
+        return 1
+
+
+def config_from(given: Mapping[str, Any]) -> PretrainConfig:
+    """Return the configuration of options that were given, over those of the preset.
+
+    Args:
+        given: Options by name, only those that were given.
+
+    Raises:
+        InputError: An option cannot be used.
+    """
+    options = options_over_preset({"preset": _PRESET, **given}, "pretrain", demo=_PRESET)
+    return from_plain({**options, "policy": "samix", "standardise": True}, PretrainConfig)
+
+
+def _named_data(words: list[str]) -> dict[str, Any]:
+    """Return the sets of photos as a run names them; nothing where none is given."""
+    named: dict[str, Any] = {"data": words[0]} if words else {}
+    return {**named, "more_data": tuple(map(whole_path, words[1:]))} if words[1:] else named
+
+
+def _show(result: TrainResult, console: Console, *, writing: Mapping[str, Any]) -> None:
+    """Print how the run ended; where it is finished, take its Mixer out."""
+    metrics, run = result.metrics, result.run
+    console.print()
+    if metrics is not None:
+        loss = metrics["held_out"]["loss"]
+        say(console, f"Held-out loss {loss:.3f}. {cost_line(metrics)}")
+        if metrics["mixer"] is not None:
+            say(console, mixer_line(metrics["mixer"]))
+    if result.status == "interrupted":
+        say(console, f"Interrupted. Go on with: samix mixer train --resume --output {run.path}")
+        return
+    folder = run.path / FOLDER
+    _write(run.path, folder, writing, console)
+    say(console, f"Mixes to look at: {run.mixes}")
+    say_where(console, folder)
+
+
+def _write(run: Path, folder: Path, writing: Mapping[str, Any], console: Console) -> None:
+    """Write the Mixer of a run, and as ONNX, each where it is not there yet."""
+    from samix.networks import is_pretrained_mixer
+    from samix.networks.onnx_export import ONNX, write_onnx
+    from samix.training.mixer_export import mixer_of_run, mixer_remarks
+
+    mixer = mixer_of_run(run, licence=writing.get("licence"))
+    if not is_pretrained_mixer(folder):
+        partial = partial_of(folder)
+        mixer.save_pretrained(partial)
+        partial.replace(folder)
+    for remark in mixer_remarks(mixer):
+        say(console, remark)
+    if writing.get("onnx") and not (folder / ONNX).is_file():
+        write_onnx(mixer, folder / ONNX)
+
+
+def run_mixer_list(chosen: argparse.Namespace) -> int:
+    """Print a paragraph a Mixer: those of the package, then those below a folder.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: The folder is not there.
+    """
+    from samix.networks import built_in_mixers, is_pretrained_mixer
+    from samix.networks.mixer_card import CONFIG
+
+    print("In this package (samix-p takes the first; another one: --policy-options mixer=NAME):\n")
+    for name, folder in built_in_mixers().items():
+        _print_mixer(name, folder)
+    if "folder" not in chosen:
+        return 0
+    top = Path(chosen.folder).expanduser()
+    if not top.is_dir():
+        raise InputError(f"there is no folder '{chosen.folder}'; give one to look in")
+    found = sorted(file.parent for file in top.rglob(CONFIG) if is_pretrained_mixer(file.parent))
+    print(f"\nBelow '{shown(str(top))}' (take one with --policy FOLDER):\n")
+    for folder in found:
+        _print_mixer(str(folder), folder)
+    if not found:
+        print("  none")
+    return 0
+
+
+def _print_mixer(name: str, folder: Path) -> None:
+    """Print what the folder says about a Mixer; its weights are not opened."""
+    from samix.networks import read_configuration
+    from samix.networks.mixer_card import check_configuration
+    from samix.networks.pretrained_mixer import WEIGHTS
+
+    config = read_configuration(folder)
+    record: dict[str, Any] = config.get("record") or {}
+    weights = folder / WEIGHTS
+    size = f"{weights.stat().st_size / 1e6:.2f} MB" if weights.is_file() else "weights are missing"
+    _line(name)
+    try:
+        check_configuration(config)
+    except ValueError as error:
+        _line(f"  cannot be used ({error})")
+        return
+    _line(
+        f"  {size}; {config['encoder']['backbone']} up to tap {config['tap']}, looks at "
+        f"{config.get('resolution', 32)} px"
+    )
+    data = record.get("data", ())
+    for line in (data,) if isinstance(data, str) else data:
+        _line(f"  {line}")
+    _line(
+        f"  {record.get('objective', 'objective not stated')}; labels: "
+        f"{record.get('labels', 'not stated')}; {record.get('date', 'no date')}"
+    )
+    for remark in record.get("remarks", ()):
+        _line(f"  {remark}")
+
+
+def _line(text: str) -> None:
+    print(shown(text))
+
+
+def run_mixer_inspect(chosen: argparse.Namespace) -> int:
+    """Print the card and the checks, and draw the picture.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: No Mixer, or one that does not fit; no photos; or the picture cannot be written.
+    """
+    from rich.console import Console
+
+    from samix.pages.mixer import draw_mixer
+
+    given = vars(chosen)
+    console = Console(highlight=False)
+    mixer = _open(given["mixer"])
+    output = _output(given)
+    _print_card(mixer, given["mixer"], console)
+    images = _photos(given, console)
+    looks = look(mixer, images, seed=given.get("seed", 0))
+    try:
+        draw_mixer(output, looks, title=f"Mixer {_name(given)} on {images.name}")
+    except OSError as error:
+        raise InputError(
+            f"--output '{output}' cannot be written ({error.strerror}); choose another file"
+        ) from error
+    say(console, f"Picture: {output}")
+    return 0
+
+
+def look(mixer: PretrainedMixer, images: ImageSet, *, seed: int = 0) -> Looks:
+    """Mix a few pairs of photos of an image set, of different classes where there are any.
+
+    Args:
+        mixer: The Mixer.
+        images: Two photos or more.
+        seed: Seed of the choice of photos.
+
+    Raises:
+        InputError: Fewer than two photos, or one that cannot be read.
+    """
+    import torch
+
+    from samix.data.views import squeeze
+    from samix.pages.mixer import Looks
+
+    with torch.no_grad():
+        if len(images) < 2:
+            raise InputError(f"--data '{images.name}' has {len(images)} photo; a pair needs two")
+        pairs = _pairs(images, seed)
+        first, second = (
+            torch.stack([squeeze(images.read_for(i, _SIZE), _SIZE) for i in side]).float() / 255
+            for side in zip(*pairs, strict=True)
+        )
+        swept = torch.linspace(0, 1, _SWEPT)
+        areas = [mixer(first, second, _all(lam, first)).mean((1, 2, 3)) for lam in swept.tolist()]
+        names = [(_class(images, a), _class(images, b)) for a, b in pairs]
+        masks = torch.stack([mixer(first, second, _all(lam, first)) for lam in _LAM])
+        return Looks(first, second, names, _LAM, masks, swept, torch.stack(areas))
+
+
+def _open(source: str) -> PretrainedMixer:
+    """Open a Mixer, or say in one sentence why it cannot be."""
+    from samix.networks import is_pretrained_mixer, open_mixer
+
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    folder = Path(source).expanduser()
+    if (folder / "config.yaml").is_file() and not is_pretrained_mixer(folder):
+        inner = folder / FOLDER
+        raise InputError(
+            f"'{source}' is a run; "
+            + (
+                f"its Mixer is '{inner}'"
+                if is_pretrained_mixer(inner)
+                else f"take its Mixer out first: samix mixer export {source} --output FOLDER"
+            )
+        )
+    try:
+        return open_mixer(source)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _print_card(mixer: PretrainedMixer, source: str, console: Console) -> None:
+    """Print what is known of a Mixer that was loaded, which includes its checks."""
+    from rich.table import Table
+
+    from samix.networks import DEFAULT_MIXER, TOLERANCE, built_in_mixers, card_facts
+
+    parameters = list(mixer.parameters())
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    rows = card_facts(mixer.config, sum(p.numel() for p in parameters))
+    size = sum(p.numel() * p.element_size() for p in parameters) / 1e6
+    for name, value in rows:
+        table.add_row(name, cell(f"{value} ({size:.2f} MB)" if name == "Weights" else value))
+    table.add_row("Checksum", cell(f"ok (SHA-256 {mixer.record['sha256'][:16]}...)"))
+    apart = mixer.compatibility()
+    passed = f"passed: masks of 3 pairs differ by {apart:.1g} from the stored ones, at most "
+    table.add_row("Compatibility", cell(f"{passed}{TOLERANCE} is allowed"))
+    default = " (built in; samix-p takes it)" if source == DEFAULT_MIXER else ""
+    built_in = " (built in)" if source in built_in_mixers() else ""
+    say(console, f"Mixer {source}{default or built_in}")
+    console.print(table)
+
+
+def _photos(given: Mapping[str, Any], console: Console) -> ImageSet:
+    from samix.data import open_images
+    from samix.training import Terminal
+
+    display = Terminal(console)
+    try:
+        return open_images(
+            given.get("data", _DEMO),
+            need_labels=False,
+            max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
+            progress=lambda done, total: display.work("checking photos", done, total),
+        )
+    finally:
+        display.rest()
+
+
+def _name(given: Mapping[str, Any]) -> str:
+    return Path(given["mixer"]).resolve().name
+
+
+def _output(given: Mapping[str, Any]) -> Path:
+    """Return the picture's file: the one that was given, or a free name."""
+    if "output" not in given:
+        stem = f"mixer-{_name(given)}"
+        names = (f"{stem}{f'-{n}' if n > 1 else ''}.png" for n in range(1, 10**6))
+        return next(path for name in names if not (path := Path(name)).exists())
+    path = Path(given["output"]).expanduser()
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--output must be a .png file, got '{path}'")
+    if path.exists():
+        raise InputError(f"--output '{path}' exists already; choose another file")
+    if not path.parent.is_dir():
+        raise InputError(f"--output '{path}': there is no folder '{path.parent}'; create it")
+    return path
+
+
+def _pairs(images: ImageSet, seed: int) -> list[tuple[int, int]]:
+    """Return positions of a few pairs, of different classes where there are any."""
+    import numpy as np
+
+    order = np.random.default_rng(seed).permutation(len(images)).tolist()
+    pairs: list[tuple[int, int]] = []
+    while len(order) > 1 and len(pairs) < _PAIRS:
+        first = order.pop()
+        others = [i for i in order if images.targets[i] != images.targets[first]]
+        second = others[-1] if others else order[-1]
+        order.remove(second)
+        pairs.append((first, second))
+    return pairs
+
+
+def _all(lam: float, images: Tensor) -> Tensor:
+    import torch
+
+    return torch.full((len(images),), lam)
+
+
+def _class(images: ImageSet, index: int) -> str:
+    target = images.targets[index]
+    return images.classes[target] if target >= 0 else ""
+
+
+def add_mixer(commands: Any, about: str) -> None:
+    """Add the parser of `samix mixer` with its four actions.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = commands.add_parser(
+        "mixer",
+        help=about,
+        description=_MIXER,
+        epilog="'samix mixer ACTION --help' explains an action.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_train(actions)
+    _add_export(actions)
+    _add_inspect(actions)
+    _add_list(actions)
+
+
+_FIXED = (  # fields that a run for a Mixer does not choose
+    "data", "view_size", "standardise", "policy", "policy_options", "freeze_mixer", "mix_epochs",
+    "guard", "area_weight", "area_margin", "clean_branch",
+)  # fmt: skip
+
+
+def _add_train(actions: Any) -> None:
+    parser = add_command(
+        actions,
+        "train",
+        usage="mixer train DATA [DATA ...] [options]",
+        about="train one on photos without labels",
+        description=_TRAIN,
+        examples=_TRAIN_EXAMPLES,
+    )
+    group = add_run(parser, PretrainConfig, demo="mixer unless another is named", without=_FIXED)
+    group.add_argument(
+        "data",
+        help="folder, parquet folder or file, timm name, or 'demo'; one or more",
+        nargs="*",
+        metavar="DATA",
+    )
+    _add_writing(group)
+
+
+def _add_export(actions: Any) -> None:
+    parser = add_command(
+        actions,
+        "export",
+        usage="mixer export RUN --output FOLDER [options]",
+        about="take one out of a finished run",
+        description=_EXPORT,
+        examples=_EXPORT_EXAMPLES,
+    )
+    group = parser.add_argument_group("export")
+    group.add_argument("run", help="folder of the run", metavar="RUN")
+    folder = "folder to create"
+    group.add_argument("--output", help=folder, required=True, metavar="FOLDER")
+    _add_writing(group)
+
+
+def _add_writing(group: Any) -> None:
+    """Add what is written beside the weights."""
+    group.add_argument("--licence", help="licence for the card, e.g. apache-2.0", metavar="NAME")
+    onnx = "also write model.onnx (needs pip install 'samix[onnx]')"
+    group.add_argument("--onnx", help=onnx, action="store_true")
+
+
+def _add_inspect(actions: Any) -> None:
+    parser = add_command(
+        actions,
+        "inspect",
+        usage="mixer inspect NAME|FOLDER [options]",
+        about="look at one: card, checks, and a picture",
+        description=_INSPECT,
+        examples=_INSPECT_EXAMPLES,
+    )
+    group = parser.add_argument_group("inspect")
+    name = "name of a Mixer in the package ('samix mixer list'), folder, or owner/name on the hub"
+    group.add_argument("mixer", help=name, metavar="NAME|FOLDER")
+    group.add_argument("--data", help="photos to mix (the built-in 'demo')", metavar="DATA")
+    add_fields(group, TrainConfig, "max_megapixels")
+    group.add_argument("--output", help="picture to write (mixer-NAME.png)", metavar="FILE.png")
+    add_fields(group, TrainConfig, "seed", seed="seed of the choice of photos (0)")
+
+
+def _add_list(actions: Any) -> None:
+    parser = add_command(
+        actions,
+        "list",
+        usage="mixer list [FOLDER]",
+        about="list those in the package, and below a folder",
+        description="List the Mixers that come with the package, and those below FOLDER.",
+        examples="",
+    )
+    group = parser.add_argument_group("list")
+    group.add_argument("folder", help="where else to look", nargs="?", metavar="FOLDER")

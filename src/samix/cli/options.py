@@ -1,9 +1,32 @@
-"""How options are added to the parsers of all commands."""
+"""How the options of all commands are made and read.
+
+Most come from the fields of the records that runs are configured by, where each is declared once
+with its help, its range and its default (:mod:`samix.options`). Nothing heavy is imported here.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Any
+
+from samix.errors import InputError
+from samix.options import Options
+from samix.training.config import RunConfig
+
+DEFAULT_GUARD = "default"
+"""What --guard means where no file is named."""
+GROUPS = ("data", "method", "network", "mixing", "training", "machine")
+"""Titles of the groups of a run's options, in the order of its help."""
+_PAIRS: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "KEY=VALUE"}
+_NAME = re.compile(
+    r"(?:^|(?<=[\s(]))(?P<name>[a-z][a-z_]*)"
+    r"(?:=(?P<value>[^\s,;)]+)|(?P<colon>:(?= expected)))?(?!\w)"
+)
+_NUMBERS = {"int": (int, "N"), "float": (float, "X")}
 
 
 def add_command(
@@ -32,37 +55,192 @@ def add_command(
     return parser
 
 
-def add_option(group: Any, flag: str, meaning: str, **options: Any) -> None:
-    """Add an option, or an argument without dashes, to a group of a parser.
+def add_run(
+    parser: argparse.ArgumentParser,
+    kind: type[RunConfig],
+    *,
+    demo: str,
+    without: Collection[str] = (),
+) -> argparse._ArgumentGroup:
+    """Add the options of a run of any kind, in their groups.
+
+    Args:
+        parser: Of the command.
+        kind: Class of its configuration.
+        demo: What the help says of the preset that is taken where none is named.
+        without: Names of fields that the command does not offer.
+
+    Returns:
+        The first group, for further options.
+    """
+    from samix.presets import preset_names
+
+    known = ", ".join(preset_names(kind.command))
+    presets = f"settings to start from: {known} ({demo}); options given here come before it"
+    group = parser.add_argument_group("run")
+    add_fields(group, kind, *(n for n in names_of(kind, "run") if n not in without), preset=presets)
+    group.add_argument(
+        "--resume",
+        help="go on with the run in --output from its last checkpoint",
+        action="store_true",
+    )
+    for title in GROUPS:
+        names = [name for name in names_of(kind, title) if name not in without]
+        part = parser.add_argument_group(title)
+        if title == "mixing" and "policy" in names:
+            names.remove("policy")
+            add_fields(part, kind, "policy")
+        if title == "mixing":
+            add_lam(part)
+        add_fields(part, kind, *names)
+    return group
+
+
+def names_of(kind: type[Options], title: str) -> tuple[str, ...]:
+    """Return the names of the fields that belong to a group of the help."""
+    return tuple(field.name for field in fields(kind) if field.metadata.get("group") == title)
+
+
+def add_fields(group: Any, kind: type[Options], *names: str, **helps: str) -> None:
+    """Add options made from fields of a record.
 
     Args:
         group: From ``add_argument_group``.
-        flag: Such as "--seed".
-        meaning: Its line of the help.
-        **options: Arguments of ``add_argument``.
+        kind: Class of the record.
+        *names: Of the fields.
+        **helps: By name, what the help of this command says instead, its default included.
     """
-    group.add_argument(flag, help=meaning, **options)
+    known = {field.name: field for field in fields(kind)}
+    for name in names:
+        _add_field(group, kind, known[name], helps.get(name))
 
 
-def add_switch(group: Any, flag: str, meaning: str) -> None:
-    """Add an option that is on or, with --no- before its name, off."""
-    group.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)
+def add_lam(group: Any, alpha: str = "lam comes from Beta(alpha, alpha)") -> None:
+    """Add the options of policies that have a flag of their own."""
+    group.add_argument("--alpha", help=alpha, type=float, metavar="X")
+    words = "probability that a photo is mixed (1)"
+    group.add_argument("--p", help=words, type=float, metavar="X")
 
 
-def add_reading(
-    group: Any, skip: str = "leave out photos that cannot be read, instead of stopping"
-) -> None:
-    """Add what becomes of photos that are corrupt or very large.
+def _add_field(group: Any, kind: type[Options], field: Field[Any], words: str | None) -> None:
+    """Add the option of one field, as its type wants."""
+    flag, declared = flag_of(field.name), str(field.type)
+    words = _help_of(kind, field) if words is None else words
+    kinds = [part.strip() for part in declared.split("|")]
+    if field.default is MISSING and field.default_factory is MISSING:
+        metavar = field.metadata["metavar"]
+        group.add_argument(field.name, help=words, nargs="?", metavar=metavar)
+    elif kinds[0] == "bool" and len(kinds) <= 2:
+        group.add_argument(flag, help=words, action=argparse.BooleanOptionalAction)
+    elif kinds[0] == "bool":
+        metavar = field.metadata["metavar"]
+        group.add_argument(flag, help=words, nargs="?", const=True, metavar=metavar)
+        off = f"do without {flag}"
+        group.add_argument(
+            f"--no-{flag[2:]}", help=off, dest=field.name, action="store_const", const=False
+        )
+    elif field.metadata["metavar"] == "FILE":
+        group.add_argument(flag, help=words, nargs="?", const=DEFAULT_GUARD, metavar="FILE")
+    elif kinds[0].startswith("Mapping"):
+        group.add_argument(flag, help=words, **_PAIRS)
+    else:
+        to, metavar = _NUMBERS.get(kinds[0], (str, "NAME"))
+        group.add_argument(flag, help=words, type=to, metavar=field.metadata["metavar"] or metavar)
+
+
+def _help_of(kind: type[Options], field: Field[Any]) -> str:
+    """Return the help of a field with its default in brackets."""
+    shown = field.metadata["shown"]
+    if callable(shown):
+        shown = shown(kind)
+    elif shown is None and not any(field.default is off for off in (None, False, MISSING)):
+        value = field.default
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+    words = field.metadata["help"] + (f" ({shown})" if shown else "")
+    return flagged(words, kind.names()).replace("%", "%%")
+
+
+def flag_of(name: str) -> str:
+    """Return the option of the command line that sets a field."""
+    return f"--{name.replace('_', '-')}"
+
+
+def flagged(message: str, names: Collection[str]) -> str:
+    """Return a message with the names of arguments as the command line writes them.
+
+    A name counts at the beginning, before a colon (``lr: expected``), before a value
+    (``policy=RUN``, ``pretrained=True``), and anywhere if it has an underscore (``batch_size``).
 
     Args:
-        group: From ``add_argument_group``.
-        skip: What is said about ``--skip-corrupt``.
+        message: What the library says.
+        names: Of the options that there are; other words stay as they are.
     """
-    add_switch(group, "--skip-corrupt", skip)
-    add_limit(group)
+
+    def written(found: re.Match[str]) -> str:
+        name, value, colon = found["name"], found["value"], found["colon"] or ""
+        if name not in names or not (value or colon or "_" in name):
+            return found[0]
+        flag = "DATA" if name == "data" else flag_of(name)
+        plain = {None: flag, "True": flag, "False": f"--no-{flag[2:]}"}
+        return plain.get(value, f"{flag} {value}") + colon
+
+    return _NAME.sub(written, message)
 
 
-def add_limit(group: Any) -> None:
-    """Add how large a photo may be."""
-    largest = "largest photo that is read, in millions of pixels (200); each takes 4 to 8 MB"
-    add_option(group, "--max-megapixels", largest, type=int, metavar="N")
+def key_values(words: Sequence[str], name: str) -> dict[str, Any]:
+    """Return names and values from words such as layers=[1,1,1,1].
+
+    Args:
+        words: What was given.
+        name: The option as Python writes it, such as "model_kwargs".
+
+    Raises:
+        InputError: A word without a name, or a value that YAML cannot read.
+    """
+    return dict(_pair(word, flag_of(name)) for word in words)
+
+
+def _pair(word: str, flag: str) -> tuple[str, Any]:
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise InputError(f"{flag} expects KEY=VALUE, got '{word}'")
+    from samix.plain_yaml import parse_yaml
+
+    try:
+        return name, parse_yaml(value)
+    except ValueError as error:
+        raise InputError(
+            f"{flag} {name} has a value that cannot be read: '{value}' ({error})"
+        ) from error
+
+
+def read_guard(word: str) -> dict[str, Any]:
+    """Return the options of a guard as plain values.
+
+    Args:
+        word: A YAML file, or "default" for the defaults.
+
+    Raises:
+        InputError: The file is missing, no YAML, or has an unknown option or value.
+    """
+    from samix.guard import guard_options
+    from samix.plain_yaml import read_yaml
+
+    if word == DEFAULT_GUARD:
+        return {}
+    path = Path(word).expanduser()
+    try:
+        values = read_yaml(path)
+    except OSError as error:
+        raise InputError(
+            f"--guard '{word}' cannot be read ({error.strerror}); give a YAML file, or nothing "
+            "for the defaults"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"--guard '{word}' is no YAML file of options ({error})") from error
+    values = {} if values is None else values
+    try:
+        guard_options(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--guard '{word}': {error}") from error
+    return dict(values)

@@ -10,37 +10,23 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from samix.data import ImageSet, Splits, write_splits
 from samix.errors import InputError
 from samix.files import sweep
-from samix.study.cells import (
-    Ended,
-    PocFolder,
-    StudyStoppedError,
-    check_cells,
-    is_unbegun,
-    read_study,
-    write_study,
-)
-from samix.study.conclude import conclude, write_tables
-from samix.study.engine import ENGINES, Engine, open_engine, run_jobs
-from samix.study.grid import jobs_of
-from samix.study.plan import FRACTIONS, POLICY_NAMES, Wish, open_study, plan_study
-from samix.study.statistics.tables import MODES
-from samix.training import Terminal
-from samix.training.lock import LOCK, only_process
-from samix.training.progress import clock
+from samix.training.config import RunConfig, TrainConfig
 
-from .guard_file import read_guard
-from .output import create_folder, how_to_repeat, machine_words, result_folder
-from .poc_plan import print_plan
-from .poc_summary import print_ended, print_verdict
-from .summary import say
-from .values import key_values
+from .options import add_command, add_fields, key_values, names_of, read_guard
+from .poc_tables import print_ended, print_plan, print_verdict
+from .running import create_folder, how_to_repeat, machine_words, result_folder, say
+
+if TYPE_CHECKING:
+    from samix.data import ImageSet, Splits
+    from samix.study.cells import Ended, PocFolder
+    from samix.study.engine import Engine
+    from samix.study.plan import Wish
+    from samix.training import Terminal
+
 
 LANGUAGES = ("both", "en", "ja")
 _BUDGET, _DEMO_BUDGET = "2h", "9m"
@@ -59,6 +45,21 @@ _PRICES = {
     "price": "price", "currency": "currency", "power": "power",
 }  # fmt: skip
 _AGAIN = ("command", "output", "resume", "budget", "lang", "workers", "engine", *_PRICES)
+_POC = """\
+Find out whether learned mixing pays on your photos, and write a report to decide by.
+
+samix times each policy for some seconds, plans the grid of trainings that fits into --budget
+(policies x learning modes x label budgets x seeds, each hand-made policy also for as long as
+SAMix takes), says what that can tell and what not, trains, and judges by rules that are written
+down in docs/statistics.md. A study that is stopped goes on with --resume.
+"""
+_EXAMPLES = """\
+examples:
+  samix poc demo --budget 9m
+  samix poc photos/ --budget 90m --good ok --escape-price 200 --overkill-price 3
+  samix poc photos/ --budget 2h --plan
+  samix poc --resume --output runs/poc-photos
+"""
 
 
 def run_poc(chosen: argparse.Namespace) -> int:
@@ -71,6 +72,10 @@ def run_poc(chosen: argparse.Namespace) -> int:
         InputError: An option, the photos or the folder cannot be used.
         KeyboardInterrupt: A signal asked to stop.
     """
+    from rich.console import Console
+
+    from samix.training import Terminal
+
     begun = time.monotonic()
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     _check(given)
@@ -88,6 +93,8 @@ def run_poc(chosen: argparse.Namespace) -> int:
 
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what would only be noticed after long work."""
+    from samix.study.engine import ENGINES
+
     if given.get("lang", "both") not in LANGUAGES:
         raise InputError(f"--lang must be one of {', '.join(LANGUAGES)}, got '{given['lang']}'")
     if given.get("engine", "local") not in ENGINES:
@@ -109,6 +116,9 @@ def _wish(given: Mapping[str, Any]) -> Wish:
     Raises:
         InputError: An option cannot be used.
     """
+    from samix.study.plan import FRACTIONS, POLICY_NAMES, Wish
+    from samix.study.statistics.tables import MODES
+
     if "data" not in given:
         raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
     data = given["data"]
@@ -161,6 +171,9 @@ def _percent(word: str) -> float:
 
 def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     """Print the plan and leave nothing behind."""
+    from samix.study.engine import open_engine
+    from samix.study.plan import open_study, plan_study
+
     wish = _wish(given)
     with tempfile.TemporaryDirectory() as trials:
         opened = open_study(wish, display.work)
@@ -172,6 +185,11 @@ def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int
 
 
 def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
+    from samix.data import write_splits
+    from samix.study.cells import PocFolder, write_study
+    from samix.study.engine import open_engine
+    from samix.study.plan import open_study, plan_study
+
     wish = _wish(given)
     path = _new_folder(given, wish)
     folder = PocFolder(path)
@@ -200,6 +218,9 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
 
 
 def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
+    from samix.study.cells import PocFolder, check_cells, read_study, write_study
+    from samix.study.engine import open_engine
+
     if "output" not in given:
         raise InputError("--resume needs the study to go on with; give it with --output DIR")
     fixed = [name for name in given if name not in _AGAIN]
@@ -226,6 +247,8 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
 
 def _new_folder(given: Mapping[str, Any], wish: Wish) -> Path:
     """Return the folder of a new study, in which perhaps another one was planned and cut off."""
+    from samix.study.cells import is_unbegun
+
     if "output" in given and is_unbegun(path := Path(given["output"]).expanduser()):
         return path.absolute()
     return result_folder(given, f"poc-{Path(wish.data).name}").absolute()
@@ -234,6 +257,8 @@ def _new_folder(given: Mapping[str, Any], wish: Wish) -> Path:
 @contextmanager
 def _only(folder: PocFolder) -> Iterator[None]:
     """Keep other processes from working on a study, and sweep up what a killed one left."""
+    from samix.training.lock import only_process
+
     with only_process(folder.path, "study"):
         for place in (folder.path, folder.pictures):
             sweep(place)
@@ -243,6 +268,9 @@ def _only(folder: PocFolder) -> Iterator[None]:
 @contextmanager
 def _created(folder: PocFolder) -> Iterator[None]:
     """Create the folder, and take it away again where no study came into being."""
+    from samix.study.cells import is_unbegun
+    from samix.training.lock import LOCK
+
     create_folder(folder.path)
     try:
         with _only(folder):
@@ -271,6 +299,11 @@ def _train(
     photos: tuple[ImageSet, Splits] | None = None,
 ) -> int:
     """Train what is left, judge and report."""
+    from samix.study.cells import StudyStoppedError
+    from samix.study.engine import run_jobs
+    from samix.study.grid import jobs_of
+    from samix.training.progress import clock
+
     jobs = jobs_of(study)
     how = f"samix poc --resume --output {folder.path}"
     last = {"done": 0, "all": len(jobs), "left": 0.0}
@@ -316,6 +349,8 @@ def _conclude(
         how: The command that goes on.
         photos: Where they have been opened already.
     """
+    from samix.study.conclude import conclude, write_tables
+
     counts = write_tables(folder, study)
     if counts["finished"] == 0:
         say(display.console, f"No training has finished. Try again with: {how}")
@@ -330,3 +365,116 @@ def _conclude(
     display.rest()
     print_verdict(findings, folder, lang, display.console)
     return 0
+
+
+def add_poc(commands: Any, about: str) -> None:
+    """Add the parser of `samix poc`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "poc",
+        usage="poc DATA [options]",
+        about=about,
+        description=_POC,
+        examples=_EXAMPLES,
+    )
+    _add_run(parser)
+    _add_grid(parser)
+    photos = parser.add_argument_group("photos")
+    size = "32 for photos below 100 px, else 96 on a CPU, 224 on a GPU"
+    add_fields(
+        photos,
+        RunConfig,
+        *names_of(RunConfig, "data"),
+        image_size=f"side in pixels that the network sees ({size})",
+    )
+    _add_worth(parser)
+    network = parser.add_argument_group("network (chosen by the size of the photos)")
+    backbone = "any timm model (resnet18; on a CPU a narrow one of ten layers)"
+    add_fields(network, RunConfig, *names_of(RunConfig, "network"), backbone=backbone)
+    network.add_argument("--batch-size", help="photos per step (64)", type=int, metavar="N")
+    network.add_argument("--lr", help="largest learning rate (0.1)", type=float, metavar="X")
+    _add_machine(parser)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("run")
+    data = "folder, parquet folder, timm name, or 'demo'"
+    group.add_argument("data", help=data, nargs="?", metavar="DATA")
+    group.add_argument(
+        "--budget",
+        help="wall time that it may take, such as 45m or 1h30m (2h; 9m for 'demo')",
+        metavar="TIME",
+    )
+    group.add_argument("--plan", help="print the plan and stop", action="store_true")
+    group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+    group.add_argument("--resume", help="go on with the study in --output", action="store_true")
+    group.add_argument(
+        "--lang", help="language of the report: en, ja or both (both)", metavar="LANG"
+    )
+
+
+def _add_grid(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("grid")
+    group.add_argument(
+        "--policies",
+        help="to compare (none, mixup, cutmix, mixup-cutmix, samix-p, samix)",
+        nargs="+",
+        metavar="NAME",
+    )
+    group.add_argument(
+        "--modes", help="supervised, self-supervised (both)", nargs="+", metavar="MODE"
+    )
+    group.add_argument(
+        "--labels",
+        help="label budgets in %% of the training photos (5 10 25 100)",
+        nargs="+",
+        metavar="X",
+    )
+    group.add_argument(
+        "--seeds", help="trainings of each kind (3, or up to 5 that fit)", type=int, metavar="N"
+    )
+    add_fields(group, TrainConfig, "guard")
+
+
+def _add_worth(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what it is worth")
+    group.add_argument(
+        "--good",
+        help="classes that are good parts; all others are defects, and escapes and "
+        "overkill are told",
+        nargs="+",
+        metavar="CLASS",
+    )
+    group.add_argument(
+        "--escape-price", help="of a defect that is passed (1)", type=float, metavar="X"
+    )
+    group.add_argument(
+        "--overkill-price", help="of a good part that is rejected (1)", type=float, metavar="X"
+    )
+    group.add_argument(
+        "--defect-share",
+        help="of the parts in production that are defective (as in the photos)",
+        type=float,
+        metavar="X",
+    )
+    group.add_argument("--price", help="of this machine for an hour", type=float, metavar="X")
+    group.add_argument("--currency", help="of all prices, e.g. EUR", metavar="WORD")
+    group.add_argument("--power", help="what this machine draws, in watts", type=float, metavar="X")
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("machine")
+    add_fields(group, TrainConfig, "device")
+    group.add_argument(
+        "--workers", help="trainings at a time (one a core; one on a GPU)", type=int, metavar="N"
+    )
+    group.add_argument(
+        "--engine",
+        help="local, or ray: on the cluster that RAY_ADDRESS names (local)",
+        metavar="NAME",
+    )

@@ -6,15 +6,27 @@ import argparse
 import shutil
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from samix.checking import mix_time, policy_of
 from samix.errors import InputError
-from samix.methods import RIVALS
-from samix.policies import POLICIES, PolicyFacts, about_policy, nearest
+
+from .options import add_command
+
+if TYPE_CHECKING:
+    from samix.policies import PolicyFacts
+
 
 _BATCH = (32, 3, 64, 64)
+_POLICIES = """\
+List every mixing policy: what it does, its options, where it comes from, what it needs to
+know beyond the images, and what a training step costs with it.
+"""
+_EXAMPLES = """\
+examples:
+  samix policies
+  samix policies cutmix fmix       only these
+  samix policies --time            also measure how long each takes on this machine
+"""
 
 
 def run_policies(chosen: argparse.Namespace) -> int:
@@ -26,6 +38,9 @@ def run_policies(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: A name is unknown.
     """
+    from samix.methods import RIVALS
+    from samix.policies import POLICIES, about_policy, nearest
+
     names: Sequence[str] = getattr(chosen, "names", ())
     for name in names:
         if name not in POLICIES and name not in RIVALS:
@@ -62,6 +77,10 @@ def _print_policy(facts: PolicyFacts, measured: bool) -> None:
 
 def _measured(facts: PolicyFacts) -> str:
     """Return how long a policy takes to mix a batch."""
+    import torch
+
+    from samix.checking import mix_time, policy_of
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -78,6 +97,9 @@ def _measured(facts: PolicyFacts) -> str:
 
 def _print_lines(name: str, paragraphs: Sequence[str]) -> None:
     """Print a name with paragraphs beside it, wrapped to the terminal."""
+    from samix.methods import RIVALS
+    from samix.policies import POLICIES
+
     width = max(len(known) for known in (*POLICIES, *RIVALS)) + 2
     columns = min(shutil.get_terminal_size().columns, 100)
     lines = [line for text in paragraphs for line in textwrap.wrap(text, max(columns - width, 20))]
@@ -97,3 +119,26 @@ def options_line(facts: PolicyFacts) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) and len(str(value)) > 5 else str(value)
+
+
+def add_policies(commands: Any, about: str) -> None:
+    """Add the parser of `samix policies`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "policies",
+        usage="policies [NAME ...] [options]",
+        about=about,
+        description=_POLICIES,
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("names", help="only these policies (all)", nargs="*", metavar="NAME")
+    parser.add_argument(
+        "--time",
+        help="measure how long each takes to mix a batch on one CPU thread",
+        action=argparse.BooleanOptionalAction,
+    )

@@ -7,27 +7,41 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
-from samix.data.folder import open_unsorted
-from samix.data.reading import MAX_MEGAPIXELS, deepened
 from samix.errors import InputError
-from samix.files import check_links
-from samix.networks.classifier_onnx import write_classifier_onnx
-from samix.networks.onnx_export import OnnxMismatchError
+from samix.files import MAX_MEGAPIXELS, check_links
 from samix.shown import shown
-from samix.training import Terminal
-from samix.training.predict import Classifier, Predicted, PredictOptions, open_classifier, predict
+from samix.training.config import TrainConfig
 
-from .mixer_export import check_onnx
-from .output import chosen_machine
-from .summary import cell, say
+from .options import add_command, add_fields
+from .running import cell, chosen_machine, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from samix.training.predict import Classifier, Predicted, PredictOptions
+
 
 _SETTINGS = ("probabilities", "skip_corrupt", "batch_size")
 _SHOWN_CLASSES = 20
+_PREDICT = """\
+Say what is on photos: one row of a CSV file a photo, with path, class and confidence.
+
+RUN is the folder of a finished 'samix train'; only its model.json and its .safetensors are
+read. PHOTOS are a folder, searched at any depth, or files; labels and the names of
+subfolders are not looked at.
+
+The confidence is the softmax of the class as the network gives it, not the chance that it
+is right: how far the two are apart on the run's own test photos is 'ece' in its
+metrics.json.
+"""
+_EXAMPLES = """\
+examples:
+  samix predict runs/photos-samix new-photos/
+  samix predict runs/photos-samix part1.png part2.png --output said.csv --probabilities
+  samix predict runs/photos-samix --onnx classifier.onnx     for programs without torch
+"""
 
 
 def run_predict(chosen: argparse.Namespace) -> int:
@@ -39,6 +53,10 @@ def run_predict(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: Something the user gave cannot be used.
     """
+    from rich.console import Console
+
+    from samix.training.predict import PredictOptions, open_classifier
+
     given = {"photos": [], **{k: v for k, v in vars(chosen).items() if k != "command"}}
     _check(given)
     options = PredictOptions(**{name: given[name] for name in _SETTINGS if name in given})
@@ -58,6 +76,11 @@ def _predict(
     classifier: Classifier, given: Mapping[str, Any], options: PredictOptions, console: Console
 ) -> None:
     """Judge the photos, and print what came of it."""
+    from samix.data.folder import open_unsorted
+    from samix.data.reading import deepened
+    from samix.training import Terminal
+    from samix.training.predict import predict
+
     machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
     limit = given.get("max_megapixels", MAX_MEGAPIXELS)
     images = open_unsorted(given["photos"], max_megapixels=limit)
@@ -84,6 +107,8 @@ def _predict(
 
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what can be refused before anything is opened."""
+    from .mixer import check_onnx
+
     if not given["photos"] and "onnx" not in given:
         raise InputError(
             "PHOTOS are missing; name a folder of photos or files, or give --onnx FILE alone"
@@ -125,6 +150,9 @@ def _output(given: Mapping[str, Any], run: Path, name: str) -> Path:
 
 def _export(classifier: Classifier, path: Path) -> str | None:
     """Write the ONNX file; return what went wrong where it did not work."""
+    from samix.networks.classifier_onnx import write_classifier_onnx
+    from samix.networks.onnx_export import OnnxMismatchError
+
     view = classifier.view
     try:
         write_classifier_onnx(
@@ -150,6 +178,8 @@ def _export(classifier: Classifier, path: Path) -> str | None:
 
 def _print(said: Predicted, output: Path, console: Console) -> None:
     """Print a table of counts, what was left out, and where to look."""
+    from rich.table import Table
+
     there = [name for name in said.counts if said.counts[name]]
     found = sorted(there, key=lambda name: said.counts[name], reverse=True)
     table = Table()
@@ -171,3 +201,41 @@ def _print(said: Predicted, output: Path, console: Console) -> None:
         reasons = "; ".join(list(said.skipped.values())[:3])
         say(console, f"Left out:    {count} that cannot be read ({reasons})")
     say(console, f"Predictions: {output}")
+
+
+def add_predict(commands: Any, about: str) -> None:
+    """Add the parser of `samix predict`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "predict",
+        usage="predict RUN [PHOTOS ...] [options]",
+        about=about,
+        description=_PREDICT,
+        examples=_EXAMPLES,
+    )
+    group = parser.add_argument_group("what")
+    group.add_argument("run", help="folder of a finished 'samix train'", metavar="RUN")
+    photos = "a folder of photos (subfolders too), one photo, or several"
+    group.add_argument("photos", help=photos, nargs="*", metavar="PHOTOS")
+    average = "the momentum average of the network (the encoder, which validation chose)"
+    group.add_argument("--average", help=average, action="store_true")
+    skip = "leave out photos that cannot be read, and count them, instead of stopping"
+    add_fields(group, TrainConfig, "skip_corrupt", "max_megapixels", skip_corrupt=skip)
+    group = parser.add_argument_group("output")
+    output = "CSV file to write (RUN/predictions-PHOTOS.csv)"
+    group.add_argument("--output", help=output, metavar="FILE")
+    group.add_argument(
+        "--probabilities",
+        help="also a column p_CLASS for each class",
+        action=argparse.BooleanOptionalAction,
+    )
+    onnx = "write the classifier as ONNX, with its normalisation and the softmax in it"
+    group.add_argument("--onnx", help=onnx, metavar="FILE")
+    group = parser.add_argument_group("machine")
+    add_fields(group, TrainConfig, "device")
+    group.add_argument("--batch-size", help="photos at once (64)", type=int, metavar="N")

@@ -6,28 +6,23 @@ import argparse
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
-from samix.data import ImageSet, open_images
-from samix.data.reading import MAX_MEGAPIXELS
-from samix.data.views import check_size
 from samix.errors import InputError
-from samix.guard import Guard, create_guard
-from samix.preview.mixes import PAIRS as _PAIRS
-from samix.preview.mixes import Look, look
-from samix.preview.page import lead_of, record_of, write_preview
-from samix.preview.policies import DEFAULT, open_policies, parse_words
-from samix.training import Terminal
-from samix.training.run_folder import write_json
+from samix.files import MAX_MEGAPIXELS
+from samix.training.config import TrainConfig
 
-from .guard_file import DEFAULT as DEFAULT_GUARD
-from .guard_file import read_guard
-from .output import create_folder, how_to_repeat, result_folder
-from .summary import cell, say, say_lines
-from .values import key_values
+from .options import DEFAULT_GUARD, add_command, add_fields, key_values, read_guard
+from .running import cell, create_folder, how_to_repeat, result_folder, say, say_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from samix.data import ImageSet
+    from samix.guard import Guard
+    from samix.preview.mixes import Look
+    from samix.training import Terminal
+
 
 _MOST_PAIRS = 64
 _MOST_PIXELS = 1024
@@ -36,6 +31,30 @@ _LOOK = {
     "show_masks": "outlines",
 }  # fmt: skip
 _SHARED = ("alpha", "p")  # options of policies that have a flag of their own
+_PREVIEW = """\
+Look at mixes before any training: the same pairs of photos under several policies, with
+original, partner, mask, mix, lam and area, and the soft label by class names.
+
+DATA is what 'samix train' takes: a folder of class folders, a flat folder, parquet files,
+a timm name, or 'demo'. Photos need no labels and no split; where the data gives a split,
+train photos are taken. A policy is one of:
+
+  mixup, cutmix, samix-p ...   a policy; 'samix policies' lists them
+  RUN                          a run of 'samix train' or 'samix pretrain': its Mixer
+  a folder                     a pre-trained Mixer
+  mixco, i-mix ...             a rival of self-supervised learning
+
+Where the data brings masks of the defects (images/ beside masks/), their outlines are
+drawn, and each row says how much of each defect is visible and what the label says.
+"""
+_EXAMPLES = """\
+examples:
+  samix preview demo
+  samix preview photos/ --policy cutmix,resizemix,samix-p --pairs 12
+  samix preview photos/ --policy mixup,runs/photos-samix --image-size 224
+  samix preview photos/ --classes crack,good --seed 1 --output look
+  samix preview photos/ --policy cutmix --guard    what would be repaired, and how
+"""
 
 
 def run_preview(chosen: argparse.Namespace) -> int:
@@ -47,6 +66,12 @@ def run_preview(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: Something the user gave cannot be used.
     """
+    from rich.console import Console
+
+    from samix.preview.mixes import look
+    from samix.preview.policies import open_policies
+    from samix.training import Terminal
+
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     _check(given)
     policies = open_policies(_names(given), _options(given))
@@ -78,6 +103,9 @@ def _write(output: Path, found: Look) -> None:
     Raises:
         InputError: They cannot be written.
     """
+    from samix.preview.page import record_of, write_preview
+    from samix.training.run_folder import write_json
+
     try:
         write_json(output / "preview.json", {**how_to_repeat("torch"), **record_of(found)})
         write_preview(output, found)
@@ -88,6 +116,8 @@ def _write(output: Path, found: Look) -> None:
 
 
 def _names(given: Mapping[str, Any]) -> tuple[str, ...]:
+    from samix.preview.policies import DEFAULT, parse_words
+
     names = parse_words(given.get("policy", DEFAULT))
     if not names:
         raise InputError("--policy names no policy; give one such as mixup")
@@ -102,6 +132,9 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what can be refused before anything is opened."""
+    from samix.data.views import check_size
+    from samix.preview.mixes import PAIRS as _PAIRS
+
     if "data" not in given:
         word = given.get("guard", DEFAULT_GUARD)
         taken = "" if word == DEFAULT_GUARD else f" (--guard took '{word}'; put DATA first)"
@@ -120,6 +153,8 @@ def _check(given: Mapping[str, Any]) -> None:
 
 def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
     """Return the photos; masks must be there where their outlines were asked for."""
+    from samix.data import open_images
+
     try:
         images = open_images(
             given["data"],
@@ -150,6 +185,8 @@ def open_guard(word: str, images: ImageSet) -> Guard:
     Raises:
         InputError: The file cannot be used, or a rule needs what is not there before training.
     """
+    from samix.guard import create_guard
+
     try:
         guard = create_guard(read_guard(word), images.classes)
     except InputError:
@@ -173,6 +210,10 @@ def open_guard(word: str, images: ImageSet) -> Guard:
 
 def print_look(found: Look, output: Path, console: Console) -> None:
     """Print a line a policy and where to look."""
+    from rich.table import Table
+
+    from samix.preview.page import lead_of
+
     say_lines(console, lead_of(found))
     known = found.policies[0].defects is not None
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -190,3 +231,85 @@ def print_look(found: Look, output: Path, console: Console) -> None:
     say(console, f"Page:    {output / 'preview.html'}")
     say(console, f"Picture: {output / 'preview.png'}")
     say(console, f"Numbers: {output / 'preview.json'}")
+
+
+def add_preview(commands: Any, about: str) -> None:
+    """Add the parser of `samix preview`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "preview",
+        usage="preview DATA [options]",
+        about=about,
+        description=_PREVIEW,
+        examples=_EXAMPLES,
+    )
+    _add_policies(parser.add_argument_group("policies"))
+    _add_guard(parser.add_argument_group("guard"))
+    _add_photos(parser.add_argument_group("photos"))
+    group = parser.add_argument_group("output")
+    group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+
+
+def _add_policies(group: Any) -> None:
+    group.add_argument(
+        "--policy",
+        help="what to look at, separated by commas; may be repeated (mixup,cutmix,samix-p)",
+        action="append",
+        metavar="NAME,...",
+    )
+    group.add_argument(
+        "--alpha",
+        help="lam of every policy comes from Beta(alpha, alpha), so that rows can be compared (1)",
+        type=float,
+        metavar="X",
+    )
+    group.add_argument("--p", help="probability that a photo is mixed (1)", type=float, metavar="X")
+    add_fields(
+        group,
+        TrainConfig,
+        "policy_options",
+        policy_options="further options of each policy that has them, e.g. "
+        "scale=[0.2,0.6]; of one alone, e.g. "
+        "cutmix.alpha=0.5",
+    )
+
+
+def _add_guard(group: Any) -> None:
+    add_fields(
+        group,
+        TrainConfig,
+        "guard",
+        guard="also say what a guard finds wrong with each mix and what it makes of "
+        "it; with its rules "
+        "from a YAML file, or the defaults where no file is named",
+    )
+
+
+def _add_photos(group: Any) -> None:
+    data = "folder, parquet folder or file, timm name, or 'demo'"
+    group.add_argument("data", help=data, nargs="?", metavar="DATA")
+    group.add_argument("--pairs", help="how many pairs to show (8)", type=int, metavar="N")
+    group.add_argument(
+        "--classes",
+        help="only pairs of these classes, separated by commas; may be repeated (all)",
+        action="append",
+        metavar="NAME,...",
+    )
+    add_fields(
+        group,
+        TrainConfig,
+        "image_size",
+        image_size="side in pixels that the network will see (that of the photos, at most 224)",
+    )
+    add_fields(group, TrainConfig, "seed", seed="seed of the choice of photos and of lam (0)")
+    group.add_argument(
+        "--show-masks",
+        help="outlines of the defects (where masks are given)",
+        action=argparse.BooleanOptionalAction,
+    )
+    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")

@@ -1,43 +1,48 @@
-"""What the commands that start runs have in common: options, resuming, and the end."""
+"""What commands have in common: runs and their summaries, machine, folders, how to repeat."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
+import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
+from samix._version import __version__
 from samix.errors import InputError
-from samix.networks import backbone_of
-from samix.presets import load_preset
+from samix.files import write_text
 from samix.shown import shown
 from samix.stopping import exit_code
-from samix.training import (
-    Display,
-    Terminal,
-    TrainingDivergedError,
-    TrainResult,
-    WorkerDiedError,
-    open_run,
-    read_config,
-    resume,
-)
 from samix.training.config import whole_path
-from samix.training.run_folder import is_unbegun
 
-from .guard_file import read_guard
-from .values import key_values
+from .options import key_values, read_guard
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from samix.evaluation import Machine
+    from samix.training import Display, TrainResult
+
+    Start = Callable[[Mapping[str, Any], Display], TrainResult]
+    Show = Callable[[TrainResult, Console], None]
+
 
 _MACHINE = ("device", "workers")  # may differ when a run is resumed
 _PATHS = ("data", "init", "splits", "weights")  # are recorded as absolute ones
 _POLICY_FLAGS = ("alpha", "p")
 _PAIRS = ("model_kwargs", "policy_options", "method_options")
-
-Start = Callable[[Mapping[str, Any], Display], TrainResult]
-Show = Callable[[TrainResult, Console], None]
+_SHOWN_CLASSES = 12
+_NO_TEST = (
+    "A final model has no test figure of its own: it has learned from the test photos. The val "
+    "photos chose its epoch, so that they flatter it a little."
+)
+_COMPUTES = ("device", "precision")
 
 
 def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
@@ -52,6 +57,10 @@ def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
         0, 1 when the loss diverged or a process died, 128 and the number of the signal when the run
         was stopped by one.
     """
+    from rich.console import Console
+
+    from samix.training import Terminal, TrainingDivergedError, WorkerDiedError, resume
+
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     resuming = bool(given.pop("resume", False)) and not _is_to_begin(given)
     console = Console(highlight=False)
@@ -89,6 +98,9 @@ def options_over_preset(
     Raises:
         InputError: An option cannot be used.
     """
+    from samix.networks import backbone_of
+    from samix.presets import load_preset
+
     if "data" not in given:
         raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
     options = {**(inherited or {}), **parsed(given)}
@@ -140,6 +152,8 @@ def check_resumed(given: Mapping[str, Any], command: str) -> str:
         InputError: No folder was named, it is of another command, or an option contradicts what the
             run does.
     """
+    from samix.training import open_run, read_config
+
     if "output" not in given:
         raise InputError("--resume needs the run folder to go on with; give it with --output RUN")
     config = read_config(open_run(given["output"]))
@@ -168,6 +182,8 @@ def check_resumed(given: Mapping[str, Any], command: str) -> str:
 
 def _is_to_begin(given: Mapping[str, Any]) -> bool:
     """Say whether the run that is to go on has not begun yet, and all is there to begin it."""
+    from samix.training.run_folder import is_unbegun
+
     if "data" not in given or "output" not in given:
         return False
     path = Path(given["output"]).expanduser()
@@ -176,3 +192,186 @@ def _is_to_begin(given: Mapping[str, Any]) -> bool:
 
 def _is_demo(data: str) -> bool:
     return data == "demo" or data.startswith("demo:")
+
+
+def print_summary(result: TrainResult, console: Console) -> None:
+    """Print what a run reached, what it cost, and where to look."""
+    metrics = result.metrics
+    console.print()
+    if metrics is None:
+        console.print("Stopped before the first epoch was full: there is nothing to judge yet.")
+    else:
+        _print_metrics(metrics, console)
+    if result.status == "interrupted":
+        say(console, f"Interrupted. Go on with: samix train --resume --output {result.run.path}")
+    if metrics is not None:
+        say(console, f"Mixes to look at: {result.run.mixes}")
+        if metrics["guard"] is not None:
+            say(console, f"Guard by classes: {result.run.guard}")
+        say(console, f"All numbers:      {result.run.metrics}")
+
+
+def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
+    from rich.table import Table
+
+    from samix.training.callbacks import guard_line
+
+    part = "val" if metrics["test"] is None else "test"
+    chosen, shown = metrics["checkpoint"], metrics[part]
+    photos = next(iter(shown.values()))["photos"]
+    where = f"{photos} photos, weights of epoch {chosen['epoch']}, chosen on val"
+    say(console, f"{part.capitalize()}: {where}")
+    if part == "val":
+        say(console, _NO_TEST)
+    table = Table()
+    for heading in ("", "top-1", "balanced accuracy", "NLL", "ECE"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, judged in shown.items():
+        table.add_row(
+            name,
+            f"{judged['top1']:.1%}",
+            f"{judged['balanced_accuracy']:.1%}",
+            f"{judged['nll']:.3f}",
+            f"{judged['ece']:.3f}",
+        )
+    console.print(table)
+    say(console, _recall_line(shown["encoder"]["recall"]))
+    say(console, cost_line(metrics))
+    if metrics["guard"] is not None:
+        say(console, guard_line(metrics["guard"]))
+    if metrics["mixer"] is not None:
+        say(console, mixer_line(metrics["mixer"]))
+
+
+def _recall_line(recall: dict[str, float | None]) -> str:
+    """Return the recall of each class, the worst first where there are many."""
+    known = [(name, value) for name, value in recall.items() if value is not None]
+    if len(known) > _SHOWN_CLASSES:
+        known = sorted(known, key=lambda pair: pair[1])[:_SHOWN_CLASSES]
+        return f"Lowest recall: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
+    return f"Recall: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
+
+
+def cost_line(metrics: dict[str, Any]) -> str:
+    """Return how long a run took and how fast it was."""
+    from samix.training.progress import clock
+
+    cost, epochs = metrics["cost"], metrics["epochs"]
+    return (
+        f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "
+        f"{cost['images_per_second']:,.0f} images/s on {cost['device']}."
+    )
+
+
+def mixer_line(mixer: dict[str, Any]) -> str:
+    """Return whether the Mixer lived."""
+    end = mixer["at_end"]
+    numbers = (
+        f"masks vary by {end['mask_deviation']:.2f}, areas follow lam by "
+        f"{end['area_lam_correlation']:.2f} at the end"
+    )
+    if not mixer["came_alive"]:
+        return (
+            f"The Mixer NEVER CAME ALIVE ({numbers}): this run says nothing about SAMix, only "
+            "about a costly mixup."
+        )
+    if not mixer["alive_at_end"]:
+        return (
+            f"The Mixer was alive in epoch {mixer['first_alive_epoch']} but IS NOT AT THE END "
+            f"({numbers}): what was learned last is a costly mixup."
+        )
+    return f"The Mixer is alive, since epoch {mixer['alive_since_epoch']} ({numbers})."
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line that the terminal may wrap; names in it cannot do more than be read."""
+    console.print(cell(text), soft_wrap=True)
+
+
+def say_lines(console: Console, text: str) -> None:
+    """Print a text of several lines, as :func:`say` prints one."""
+    for line in text.split("\n"):
+        say(console, line)
+
+
+def cell(text: str) -> Text:
+    """Return a text for a table, in which nothing is obeyed: no markup, no control character."""
+    from rich.text import Text
+
+    return Text(shown(text))
+
+
+def chosen_machine(given: Mapping[str, Any]) -> Machine:
+    """Return device and precision, checked as those of a run.
+
+    Args:
+        given: Options by name, only those that were given.
+
+    Raises:
+        InputError: There is no such device, or it does not do what is asked.
+    """
+    from samix.evaluation import Machine
+    from samix.training import TrainConfig
+    from samix.training.machine import AUTOCAST, choose_device, choose_precision
+
+    wanted = {name: given[name] for name in _COMPUTES if name in given}
+    config = TrainConfig(data=given.get("data", "demo"), **wanted)
+    device = choose_device(config)
+    return Machine(device, AUTOCAST[choose_precision(config, device)])
+
+
+def how_to_repeat(*packages: str) -> dict[str, Any]:
+    """Return the command that runs and the versions of what it uses.
+
+    Args:
+        *packages: Whose versions are given beside those of Python and samix.
+    """
+    versions = {"python": platform.python_version(), "samix": __version__}
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": {**versions, **{package: version(package) for package in packages}},
+    }
+
+
+def machine_words() -> str:
+    """Return what this machine is, in one line."""
+    import torch
+
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{gpu}"
+
+
+def result_folder(given: Mapping[str, Any], name: str) -> Path:
+    """Return the folder that the results go into; a given one must be new or empty.
+
+    Args:
+        given: Options by name, with ``output`` where it was given.
+        name: What a free name below runs/ begins with.
+
+    Raises:
+        InputError: The given folder holds something.
+    """
+    if "output" not in given:
+        word = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+        names = (f"runs/{word}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
+        return next(path for name in names if not (path := Path(name)).exists())
+    path = Path(given["output"]).expanduser()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"--output '{path}' exists already; choose another folder")
+    return path
+
+
+def create_folder(path: Path) -> None:
+    """Create the folder and see that it can be written, before long work begins.
+
+    Raises:
+        InputError: It cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_text(path / ".writable", "")
+        (path / ".writable").unlink()
+    except OSError as error:
+        raise InputError(
+            f"--output '{path}' cannot be written ({error.strerror}); choose another folder"
+        ) from error

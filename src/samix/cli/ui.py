@@ -11,17 +11,21 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.console import Console
-
-from samix.data import ImageSet, open_images
 from samix.errors import InputError
-from samix.preview.live_mix import Offer, offer, open_shown, policies_for_pairs
-from samix.preview.uploads import Uploads, inside
-from samix.training import Terminal
+from samix.training.config import TrainConfig
 
-from .summary import say
+from .options import add_command, add_fields
+from .running import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from samix.data import ImageSet
+    from samix.preview.live_mix import Offer
+    from samix.training import Terminal
+
 
 HOST = "127.0.0.1"
 _FIRST_PORT = 7860
@@ -35,6 +39,20 @@ _DATA = {
     "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
     "max_megapixels": "max_megapixels",
 }  # fmt: skip
+_UI = """\
+A page in your browser: drop in two photos, move lam, choose policies, and see mask, mix,
+label and what the guard says side by side.
+
+The page is served on this machine alone (127.0.0.1), to whoever has the address that is
+printed: it holds a random token. Nothing is sent anywhere: no telemetry, no upload, no
+share link, no fonts or scripts from elsewhere. Ctrl-C ends it.
+"""
+_EXAMPLES = """\
+examples:
+  samix ui
+  samix ui --data photos/ --poc runs/poc-photos
+  samix ui --data demo --policy runs/photos-samix
+"""
 
 
 def run_ui(chosen: argparse.Namespace) -> int:
@@ -46,6 +64,11 @@ def run_ui(chosen: argparse.Namespace) -> int:
     Raises:
         InputError: Something the user gave cannot be used, or the extra is missing.
     """
+    from rich.console import Console
+
+    from samix.preview.live_mix import open_shown, policies_for_pairs
+    from samix.preview.uploads import Uploads
+
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     _check_packages()
     console = Console(highlight=False)
@@ -54,12 +77,7 @@ def run_ui(chosen: argparse.Namespace) -> int:
     report = _report(given["poc"]) if "poc" in given else None
     open_shown(further)  # what cannot mix is refused now, not in the page
     with _bound(given.get("port")) as there, _private_folder() as folder:
-        from samix.preview.live_page import (  # noqa: PLC0415 - it needs the extra
-            Context,
-            create_app,
-            new_token,
-            serve,
-        )
+        from samix.preview.live_page import Context, create_app, new_token, serve
 
         policies = (*policies_for_pairs(), *further)
         token = new_token()
@@ -121,6 +139,9 @@ def _end(number: int, _: Any) -> NoReturn:
 
 def _offer(given: Mapping[str, Any], console: Console) -> Offer | None:
     """Return the photos to choose from, and say which links are not followed."""
+    from samix.preview.live_mix import offer
+    from samix.training import Terminal
+
     if "data" not in given:
         return None
     images = _photos(given, Terminal(console))
@@ -136,6 +157,8 @@ def _offer(given: Mapping[str, Any], console: Console) -> Offer | None:
 
 def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet:
     """Return all photos that were named."""
+    from samix.data import open_images
+
     try:
         return open_images(
             given["data"],
@@ -153,6 +176,8 @@ def _report(path: str) -> Path:
     Raises:
         InputError: There is none.
     """
+    from samix.preview.uploads import inside
+
     folder = Path(path).expanduser().resolve()
     page = folder / "report.html"
     if not (folder / "poc.yaml").is_file():
@@ -195,3 +220,31 @@ def _bound(port: int | None) -> socket.socket:
             reason = error.strerror or str(error)
     what = f"port {port}" if port else f"none of the ports {ports[0]} to {ports[-1]}"
     raise InputError(f"--port: {what} can be used ({reason}); choose another one")
+
+
+def add_ui(commands: Any, about: str) -> None:
+    """Add the parser of `samix ui`.
+
+    Args:
+        commands: From ``add_subparsers``.
+        about: Its line in the list of commands.
+    """
+    parser = add_command(
+        commands,
+        "ui",
+        usage="ui [options]",
+        about=about,
+        description=_UI,
+        examples=_EXAMPLES,
+    )
+    group = parser.add_argument_group("what")
+    data = "photos to choose from: folder, parquet folder, timm name, or 'demo'"
+    group.add_argument("--data", help=data, metavar="DATA")
+    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    policy = "a further policy: folder of a run or of a pre-trained Mixer; may be repeated"
+    group.add_argument("--policy", help=policy, action="append", metavar="RUN")
+    group.add_argument("--poc", help="folder of a samix poc, whose report is shown", metavar="POC")
+    group = parser.add_argument_group("machine")
+    group.add_argument(
+        "--port", help="of the page (the first free one from 7860)", type=int, metavar="N"
+    )

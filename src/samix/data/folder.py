@@ -17,8 +17,9 @@ from PIL import Image
 
 from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, natural_key, split_of
-from samix.data.reading import MAX_MEGAPIXELS, check_limit, decode, header_is_wide
+from samix.data.reading import check_limit, decode, header_is_wide
 from samix.errors import CorruptImageError, InputError
+from samix.files import MAX_MEGAPIXELS
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"

@@ -16,10 +16,11 @@ from samix.data.depth import Depth
 from samix.data.folder import name_like, open_folder
 from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
 from samix.data.parquet import open_parquet
-from samix.data.reading import MAX_MEGAPIXELS, check_limit, too_deep, verify
+from samix.data.reading import check_limit, too_deep, verify
 from samix.data.splits import Splits
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.errors import InputError
+from samix.files import MAX_MEGAPIXELS
 from samix.progress import Progress
 
 LeftOut = Callable[[str, str], None]

@@ -21,8 +21,9 @@ from PIL import Image
 
 from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, natural_key, split_of
-from samix.data.reading import MAX_MEGAPIXELS, decode
+from samix.data.reading import decode
 from samix.errors import InputError
+from samix.files import MAX_MEGAPIXELS
 from samix.plain_json import parse_json
 
 if TYPE_CHECKING:

@@ -36,10 +36,9 @@ from samix.data.depth import (
 from samix.data.image_set import ImageSet
 from samix.data.upright import PAGES, has_pages, turned
 from samix.errors import CorruptImageError, InputError, LargeImageError, UnreadableImageError
-from samix.files import write_text
+from samix.files import MAX_MEGAPIXELS, write_text
 from samix.progress import Progress
 
-MAX_MEGAPIXELS = 200  # of a photo that is read, where nothing else is asked for
 # Up to here a photo is read in full whatever is needed of it, so that trainings on ordinary photos
 # stay the same to the bit: 128 MiB a reading thread. Cameras of 24 megapixels lie below.
 ORDINARY = 2**25  # px

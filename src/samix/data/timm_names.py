@@ -13,8 +13,9 @@ from PIL import Image
 
 from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, split_of
-from samix.data.reading import MAX_MEGAPIXELS, decode, to_rgb
+from samix.data.reading import decode, to_rgb
 from samix.errors import InputError, nearest
+from samix.files import MAX_MEGAPIXELS
 
 PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
 _STREAMS = ("hfids", "tfds", "wds")

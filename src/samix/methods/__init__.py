@@ -1,16 +1,40 @@
 """Methods: plain modules from a batch to a StepOutput. No trainer, no files."""
 
-from .clean import CLEAN_BRANCHES, CleanBranch, find_clean
-from .contrast import has_local_statistics
-from .factory import METHODS, create_method
-from .mix_step import check_views, scaled
-from .rivals import RIVALS, Rival
-from .self_supervised import SelfSupervisedMethod
-from .self_supervised_factory import SELF_SUPERVISED, create_self_supervised, method_options
-from .self_supervised_options import SelfSupervisedOptions
-from .step import COSTS, DEFAULT_COST, Cost, StepOutput
-from .supervised import SupervisedMethod, SupervisedOptions
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from .clean import CLEAN_BRANCHES, CleanBranch, find_clean
+    from .contrast import has_local_statistics
+    from .factory import (
+        METHODS,
+        SELF_SUPERVISED,
+        backbone_options,
+        create_method,
+        create_self_supervised,
+        method_options,
+    )
+    from .mix_step import check_views, scaled
+    from .options import DEFAULT_COST, MixOptions, SelfSupervisedOptions, SupervisedOptions
+    from .rivals import RIVALS, Rival
+    from .self_supervised import SelfSupervisedMethod
+    from .step import COSTS, Cost, StepOutput
+    from .supervised import SupervisedMethod
+
+_PLACES = {
+    "clean": ("CLEAN_BRANCHES", "CleanBranch", "find_clean"),
+    "contrast": ("has_local_statistics",),
+    "factory": (
+        "METHODS", "SELF_SUPERVISED", "backbone_options", "create_method", "create_self_supervised",
+        "method_options",
+    ),
+    "options": ("DEFAULT_COST", "MixOptions", "SelfSupervisedOptions", "SupervisedOptions"),
+    "rivals": ("RIVALS", "Rival"),
+    "self_supervised": ("SelfSupervisedMethod",),
+    "mix_step": ("check_views", "scaled"),
+    "step": ("COSTS", "Cost", "StepOutput"),
+    "supervised": ("SupervisedMethod",),
+}  # fmt: skip
 __all__ = [
     "CLEAN_BRANCHES",
     "COSTS",
@@ -20,12 +44,14 @@ __all__ = [
     "SELF_SUPERVISED",
     "CleanBranch",
     "Cost",
+    "MixOptions",
     "Rival",
     "SelfSupervisedMethod",
     "SelfSupervisedOptions",
     "StepOutput",
     "SupervisedMethod",
     "SupervisedOptions",
+    "backbone_options",
     "check_views",
     "create_method",
     "create_self_supervised",
@@ -34,3 +60,12 @@ __all__ = [
     "method_options",
     "scaled",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for: the options are read without torch."""
+    for place, names in _PLACES.items():
+        if name in names:
+            globals()[name] = value = getattr(import_module(f".{place}", __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,92 +4,327 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from torch import nn
 
-from samix.networks import backbone_of, create_backbone, find_tap
+from samix.networks import (
+    Clusters,
+    KeyQueue,
+    Projected,
+    Tap,
+    backbone_of,
+    create_backbone,
+    embedding_width,
+    find_tap,
+)
 from samix.policies import Policy, check_options, create_policy, nearest, policy_options
 
+from .contrast import Contrast
 from .mix_step import GuardLike, find_guard
-from .rivals import RIVALS
-from .self_supervised import SelfSupervisedMethod
-from .self_supervised_factory import SELF_SUPERVISED
-from .supervised import SupervisedMethod, SupervisedOptions
+from .options import MixOptions, SelfSupervisedOptions, SupervisedOptions
+from .rivals import RIVALS, MixedObjective, Rival
+from .self_supervised import Memory, SelfSupervisedMethod
+from .step import StepCounter
+from .supervised import SupervisedMethod
+
+_CLUSTERS = 64
+_CLUSTER_EVERY = 100  # steps
+_BANK = 4096  # keys that clusters are found in, where a method has no queue
+_BY_RUN = ("steps", "mix_batches", "seed")
+PAIR_TEMPERATURE = 0.2
+"""Of the Mixer's local term where a method has no negatives and no temperature of its own."""
+
+Kind = TypeVar("Kind", bound=MixOptions)
 
 
-def create_supervised(
-    *,
-    backbone: str | nn.Module,
-    num_classes: int | None = None,
-    policy: str | Policy = "samix",
-    stem: Literal["small"] | None = None,
-    image_size: int | None = None,
-    pretrained: bool = False,
-    weights: str | Path | None = None,
-    model_kwargs: Mapping[str, Any] | None = None,
-    tap: int | None = None,
-    guard: GuardLike = None,
-    classes: Sequence[str] | None = None,
-    **options: Any,
-) -> SupervisedMethod:
-    """Create a supervised method.
+@dataclass(frozen=True)
+class Backbone:
+    """How the backbone is made; see :func:`samix.networks.create_backbone`.
 
-    Args:
+    Attributes:
         backbone: Name of a timm model, a timm model, or a module that returns a feature map and an
             embedding.
-        num_classes: Number of classes K.
-        policy: A name in :data:`samix.POLICIES` or a policy.
         stem: "small" for images of up to 64 pixels; None keeps timm's first layers.
         image_size: Height and width in pixels; transformers are built for one size.
         pretrained: Load timm's weights.
         weights: File or name of trained weights, see :func:`samix.networks.load_weights`.
         model_kwargs: Further arguments of ``timm.create_model``.
-        tap: Where the Mixer reads; None takes the default of :func:`samix.networks.find_tap`.
+    """
+
+    backbone: str | nn.Module
+    stem: Literal["small"] | None = None
+    image_size: int | None = None
+    pretrained: bool = False
+    weights: str | Path | None = None
+    model_kwargs: Mapping[str, Any] | None = None
+
+    def create(self, num_classes: int | None = 0) -> nn.Module:
+        """Return it with a classifier of so many classes; 0 has none."""
+        return create_backbone(
+            self.backbone,
+            num_classes=num_classes,
+            stem=self.stem,
+            image_size=self.image_size,
+            pretrained=self.pretrained,
+            weights=self.weights,
+            model_kwargs=self.model_kwargs,
+        )
+
+
+def create_supervised(
+    *,
+    num_classes: int | None = None,
+    policy: str | Policy = "samix",
+    guard: GuardLike = None,
+    classes: Sequence[str] | None = None,
+    steps: int | None = None,
+    mix_batches: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> SupervisedMethod:
+    """Create a supervised method.
+
+    Args:
+        num_classes: Number of classes K.
+        policy: A name in :data:`samix.POLICIES` or a policy.
         guard: Checks and repairs mixes: True for the defaults, fields of
             :class:`samix.guard.GuardOptions`, or a :class:`samix.guard.Guard`; None lets all pass.
         classes: Names of the classes in the order of their numbers, for a guard whose rules name
             them; None names them "0", "1" and so on.
-        **options: Fields of :class:`SupervisedOptions`, and options of the named policy such as
-            ``alpha`` and ``p``.
+        steps: Planned number of optimiser steps, from which the decay of the momentum average is
+            derived; None if unknown.
+        mix_batches: Batches after the first so many are not mixed; None mixes all.
+        seed: Seed of all draws.
+        **options: fields of
+            :class:`Backbone`; fields of :class:`samix.methods.SupervisedOptions`; and options of
+            the named policy such as ``alpha`` and ``p``.
     """
     if isinstance(policy, str) and policy in RIVALS:
         raise ValueError(
             f"policy: {policy!r} is for self-supervised methods "
             f"({', '.join(RIVALS[policy].methods)}), got method 'supervised'"
         )
-    of_method = tuple(field.name for field in fields(SupervisedOptions))
-    of_policy = policy_options(policy) if isinstance(policy, str) else ()
     own = tuple(inspect.signature(create_supervised).parameters)[:-1]
-    check_options(options, (*own, *of_method, *of_policy), "method 'supervised'")
-    encoder = create_backbone(
-        backbone,
-        num_classes=num_classes,
-        stem=stem,
-        image_size=image_size,
-        pretrained=pretrained,
-        weights=weights,
-        model_kwargs=model_kwargs,
-    )
-    policy_arguments = {name: value for name, value in options.items() if name in of_policy}
-    method_arguments = {name: value for name, value in options.items() if name in of_method}
-    tapped = tap is not None or "channels" in of_policy or not isinstance(policy, str)
-    place = find_tap(encoder, tap) if tapped else None
-    if isinstance(policy, str):
-        if "channels" in of_policy and place is not None:
-            policy_arguments.setdefault("channels", place.channels)
-        policy = create_policy(policy, **policy_arguments)
+    chosen = _sorted(options, SupervisedOptions, policy, own, "supervised")
+    counter = StepCounter(seed, planned=steps, mix_batches=mix_batches)
+    encoder = Backbone(**_those(options, _names(Backbone))).create(num_classes)
+    policy, place = _policy_and_place(encoder, policy, chosen)
     names = classes or [str(number) for number in range(num_classes or 0)]
     return SupervisedMethod(
         encoder,
         policy,
         tap=place if policy.traits.needs else None,
         guard=find_guard(guard, names),
-        options=SupervisedOptions(**method_arguments),
+        options=chosen,
+        counter=counter,
     )
 
+
+def create_moco(
+    *,
+    temperature: float = 0.2,
+    queue_size: int = 4096,
+    hidden: int | None = None,
+    width: int = 128,
+    batch_norm: bool = True,
+    **options: Any,
+) -> SelfSupervisedMethod:
+    """MoCo v2: a queue of keys of earlier steps gives the negatives (arXiv 2003.04297).
+
+    Deviations: the momentum encoder normalises by averaged statistics instead of shuffled batches,
+    its decay follows the planned steps (see :func:`samix.momentum_decay`), and the projector has
+    batch norm, as in MoCo v3: without it all projections of a small ResNet stayed parallel for the
+    first 350 steps.
+
+    Args:
+        temperature: Divides the similarities, above 0.
+        queue_size: Number of keys; need not be a multiple of the batch.
+        hidden: Width of the projector's hidden layer; None is that of the embedding.
+        width: P, width of projections.
+        batch_norm: False is the published projector.
+        **options: As for :func:`create_self_supervised`.
+    """
+    from lightly.models.modules.heads import MoCoProjectionHead  # noqa: PLC0415 - an extra
+
+    return create_self_supervised(
+        Contrast("moco", "queue", False, True, _above_zero(temperature)),
+        lambda d: (MoCoProjectionHead(d, hidden or d, width, batch_norm=batch_norm), None),
+        queue_size=queue_size,
+        width=width,
+        **options,
+    )
+
+
+def create_simclr(
+    *, temperature: float = 0.2, hidden: int | None = None, width: int = 128, **options: Any
+) -> SelfSupervisedMethod:
+    """SimCLR: the other images of the batch are the negatives (arXiv 2002.05709).
+
+    A mixed view is compared with the other views of the batch's images; mixed views are no
+    negatives of each other, since they share sources.
+
+    Args:
+        temperature: Divides the similarities, above 0.
+        hidden: Width of the projector's hidden layer; None is that of the embedding.
+        width: P, width of projections.
+        **options: As for :func:`create_self_supervised`.
+    """
+    from lightly.models.modules.heads import SimCLRProjectionHead  # noqa: PLC0415 - an extra
+
+    return create_self_supervised(
+        Contrast("simclr", "batch", False, False, _above_zero(temperature)),
+        lambda d: (SimCLRProjectionHead(d, hidden or d, width), None),
+        width=width,
+        **options,
+    )
+
+
+def create_byol(
+    *,
+    temperature: float = PAIR_TEMPERATURE,
+    hidden: int | None = None,
+    width: int = 256,
+    **options: Any,
+) -> SelfSupervisedMethod:
+    """BYOL: no negatives, a predictor regresses to the momentum encoder (arXiv 2006.07733).
+
+    A mix regresses to the keys of both sources, weighted by lam. The Mixer has the local term
+    alone, over the cosines with both keys divided by ``temperature``.
+
+    Args:
+        temperature: Of the Mixer's local term, above 0.
+        hidden: Width of hidden layers; None is twice that of the embedding.
+        width: P, width of projections.
+        **options: As for :func:`create_self_supervised`.
+    """
+    from lightly.models.modules.heads import (  # noqa: PLC0415 - an extra
+        BYOLPredictionHead,
+        BYOLProjectionHead,
+    )
+
+    return create_self_supervised(
+        Contrast("byol", None, True, True, _above_zero(temperature)),
+        lambda d: (
+            BYOLProjectionHead(d, hidden or 2 * d, width),
+            BYOLPredictionHead(width, hidden or 2 * d, width),
+        ),
+        width=width,
+        **options,
+    )
+
+
+def create_mocov3(
+    *, temperature: float = 0.2, hidden: int | None = None, width: int = 256, **options: Any
+) -> SelfSupervisedMethod:
+    """MoCo v3, for transformers: no queue, a predictor, both directions (arXiv 2104.02057).
+
+    Deviation: the loss is the mean of both directions, without the factor 2 * temperature; the
+    patch embedding is trained (``freeze`` it in the model that is passed where it is unstable).
+
+    Args:
+        temperature: Divides the similarities, above 0.
+        hidden: Width of hidden layers; None is twice that of the embedding.
+        width: P, width of projections.
+        **options: As for :func:`create_self_supervised`.
+    """
+    from lightly.models.modules.heads import (  # noqa: PLC0415 - an extra
+        BYOLPredictionHead,
+        MoCoProjectionHead,
+    )
+
+    return create_self_supervised(
+        Contrast("mocov3", "batch", True, True, _above_zero(temperature)),
+        lambda d: (
+            MoCoProjectionHead(d, hidden or 2 * d, width, num_layers=3, batch_norm=True),
+            BYOLPredictionHead(width, hidden or 2 * d, width),
+        ),
+        width=width,
+        **options,
+    )
+
+
+def create_self_supervised(
+    contrast: Contrast,
+    heads: Callable[[int], tuple[nn.Module, nn.Module | None]],
+    *,
+    width: int,
+    policy: str | Policy = "samix",
+    guard: GuardLike = None,
+    queue_size: int | None = None,
+    clusters: int = _CLUSTERS,
+    cluster_every: int = _CLUSTER_EVERY,
+    **options: Any,
+) -> SelfSupervisedMethod:
+    """Create a self-supervised method around heads of one's own.
+
+    Args:
+        contrast: What makes the method.
+        heads: From D to a projector and a predictor or None.
+        width: P, width of projections.
+        policy: A name in :data:`samix.POLICIES`, a rival's name, or a policy.
+        guard: As for :func:`create_supervised`; there are no classes here.
+        queue_size: Number of keys that wait as negatives or for clusters; None is the default.
+        clusters: K, number of clusters for ``mixer_candidates="clusters"``.
+        cluster_every: Steps from one search for clusters to the next.
+        **options: Fields of :class:`Backbone`, without a classifier; ``steps``, ``mix_batches`` and
+            ``seed`` as for
+            :func:`create_supervised`; fields of :class:`samix.methods.SelfSupervisedOptions`; and
+            options of the named policy such as ``alpha`` and ``p``.
+    """
+    rival = RIVALS.get(policy) if isinstance(policy, str) else None
+    objective = MixedObjective()
+    if rival is not None:
+        _check_rival(str(policy), rival, contrast)
+        if options.get("clean_branch") is None:
+            options["clean_branch"] = rival.clean_branch
+        options["policy_options"] = {**rival.policy_options, **options.get("policy_options", {})}
+        policy, objective = rival.policy, rival.objective
+    own = (*_own_names(contrast.name), *_BY_RUN)
+    chosen = _sorted(options, SelfSupervisedOptions, policy, own, contrast.name)
+    seed: int = options.get("seed", 0)
+    counter = StepCounter(
+        seed, planned=options.get("steps"), mix_batches=options.get("mix_batches")
+    )
+    encoder = Backbone(**_those(options, _names(Backbone))).create()
+    policy, place = _policy_and_place(encoder, policy, chosen)
+    projector, predictor = heads(embedding_width(encoder))
+    grouped = chosen.mixer_candidates == "clusters"
+    if queue_size is not None and contrast.negatives != "queue" and not grouped:
+        raise ValueError(
+            f"queue_size: expected None with method {contrast.name!r}, which needs a queue for "
+            f"mixer_candidates='clusters' alone, got {queue_size}"
+        )
+    waiting = _BANK if queue_size is None and grouped else queue_size
+    if waiting is None and contrast.negatives == "queue":
+        raise ValueError(f"queue_size: expected a number with method {contrast.name!r}, got None")
+    memory = Memory(
+        None if waiting is None else KeyQueue(waiting, width, seed=seed),
+        Clusters(clusters, width, every=cluster_every) if grouped else None,
+    )
+    return SelfSupervisedMethod(
+        Projected(encoder, projector),
+        policy,
+        contrast,
+        predictor=predictor,
+        memory=memory,
+        objective=objective,
+        tap=place if policy.traits.needs else None,
+        guard=find_guard(guard),
+        options=chosen,
+        counter=counter,
+    )
+
+
+SELF_SUPERVISED = {
+    "moco": create_moco,
+    "simclr": create_simclr,
+    "byol": create_byol,
+    "mocov3": create_mocov3,
+}
+"""Every self-supervised method: its name, and the function that makes it."""
 
 METHODS: dict[str, Callable[..., SupervisedMethod | SelfSupervisedMethod]] = {
     "supervised": create_supervised,
@@ -143,3 +378,90 @@ def create_method(name: str, **options: Any) -> SupervisedMethod | SelfSupervise
             "run pip install 'samix[ssl]'",
             name="lightly",
         ) from error
+
+
+def backbone_options() -> tuple[str, ...]:
+    """Return the names of the options that say how a backbone is made."""
+    return _names(Backbone)
+
+
+def method_options(name: str) -> tuple[str, ...]:
+    """Return the names of the options of a self-supervised method, without those of a policy."""
+    return (*_own_names(name), *_BY_RUN, *_names(Backbone), *SelfSupervisedOptions.names())
+
+
+def _own_names(name: str) -> tuple[str, ...]:
+    """Return the options that a factory and the common part take by name."""
+    own = inspect.signature(SELF_SUPERVISED[name]).parameters
+    shared = inspect.signature(create_self_supervised).parameters
+    left_out = ("contrast", "heads", "options")
+    return tuple(dict.fromkeys(key for key in (*own, *shared) if key not in left_out))
+
+
+def _sorted(
+    options: Mapping[str, Any],
+    kind: type[Kind],
+    policy: str | Policy,
+    own: Sequence[str],
+    method: str,
+) -> Kind:
+    """Return the record of what was chosen; options of the named policy may stand by themselves.
+
+    Args:
+        options: By name.
+        kind: Of the record.
+        policy: A name or a policy.
+        own: Names of options that are none of the record, the backbone or the policy.
+        method: Its name.
+
+    Raises:
+        ValueError: An unknown option, with the nearest name, or a value outside its range.
+    """
+    of_policy = policy_options(policy) if isinstance(policy, str) else ()
+    known = (*own, *_names(Backbone), *kind.names(), *of_policy)
+    check_options(options, known, f"method {method!r}")
+    given = {**options.get("policy_options", {}), **_those(options, of_policy)}
+    if isinstance(policy, str):
+        check_options(given, of_policy, f"policy {policy!r}")
+    chosen = _those(options, kind.names())
+    name = policy if isinstance(policy, str) else policy.name
+    return kind(**{**chosen, "policy": name, "policy_options": given})
+
+
+def _policy_and_place(
+    encoder: nn.Module, policy: str | Policy, chosen: MixOptions
+) -> tuple[Policy, Tap | None]:
+    """Return the policy, and where it reads, or None where it reads nothing."""
+    if isinstance(policy, str):
+        reads = "channels" in policy_options(policy)
+    else:
+        reads = bool(policy.traits.needs)
+    place = find_tap(encoder, chosen.tap) if reads or chosen.tap is not None else None
+    if not isinstance(policy, str):
+        return policy, place
+    arguments = dict(chosen.policy_options)
+    if reads and place is not None:
+        arguments.setdefault("channels", place.channels)
+    return create_policy(policy, **arguments), place
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _those(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in names}
+
+
+def _check_rival(name: str, rival: Rival, contrast: Contrast) -> None:
+    if contrast.name not in rival.methods:
+        raise ValueError(
+            f"policy: {name!r} is defined for {', '.join(rival.methods)}, got method "
+            f"{contrast.name!r}"
+        )
+
+
+def _above_zero(temperature: float) -> float:
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected a number above 0, got {temperature}")
+    return temperature

@@ -41,14 +41,6 @@ def untouched(policy: Policy) -> Tensor:
     return (nn.utils.parameters_to_vector(trained) * 0.0).sum()
 
 
-def check_mixer_numbers(eta: float, area_weight: float, area_margin: float) -> None:
-    """Raise a ValueError unless the numbers of the Mixer's loss are at least 0."""
-    numbers = {"eta": eta, "area_weight": area_weight, "area_margin": area_margin}
-    for name, value in numbers.items():
-        if not value >= 0:
-            raise ValueError(f"{name}: expected a number of at least 0, got {value}")
-
-
 class _Carried(torch.autograd.Function):
     """A loss whose gradient by the mask is known already."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from samix.guard import Guard, GuardRecord
 from samix.mixing import MixPlan, blend
 from samix.networks import (
+    Clusters,
+    KeyQueue,
     MomentumEncoder,
     Projected,
     Tap,
@@ -28,7 +30,7 @@ from samix.networks import (
 from samix.objectives import Candidates, cluster_candidates
 from samix.policies import Evidence, Policy
 
-from .clean import find_clean
+from .clean import CleanBranch, check_clean, find_clean
 from .contrast import (
     Contrast,
     Keys,
@@ -43,9 +45,22 @@ from .contrast import (
 )
 from .mix_step import asks_average, check_guard, check_views, plan_view, reads_features, scaled
 from .mixer_step import plan_loss, signs_of_life, untouched
+from .options import SelfSupervisedOptions
 from .rivals import MixedObjective
-from .self_supervised_options import Memory, SelfSupervisedOptions, check_fit
 from .step import StepCounter, StepOutput, find_cost, parameter_groups
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a method keeps of earlier steps.
+
+    Attributes:
+        queue: Keys: negatives, or what clusters are found in; None keeps none.
+        clusters: Centroids for SAMix-C, or None.
+    """
+
+    queue: KeyQueue | None = None
+    clusters: Clusters | None = None
 
 
 class SelfSupervisedMethod(nn.Module):
@@ -69,7 +84,9 @@ class SelfSupervisedMethod(nn.Module):
         objective: What a rival changes about the loss of mixes, or None.
         tap: Where a learned policy reads the momentum encoder; None for a static policy.
         guard: Repairs harmful mixes before the encoder learns from them; None lets all pass.
-        options: See :class:`SelfSupervisedOptions`.
+        options: See :class:`samix.methods.SelfSupervisedOptions`.
+        counter: Seed of all draws, and how many steps and mixed batches are planned; None has seed
+            0 and plans nothing.
     """
 
     def __init__(
@@ -84,6 +101,7 @@ class SelfSupervisedMethod(nn.Module):
         tap: Tap | None = None,
         guard: Guard | None = None,
         options: SelfSupervisedOptions | None = None,
+        counter: StepCounter | None = None,
     ) -> None:
         super().__init__()
         self.options = options or SelfSupervisedOptions()
@@ -99,7 +117,7 @@ class SelfSupervisedMethod(nn.Module):
         check_guard(guard, policy)
         keep = contrast.momentum_keys or bool(policy.traits.needs) or asks_average(guard)
         self.average = MomentumEncoder(network, statistics="averaged") if keep else None
-        self.guard, self.counter = guard, StepCounter(self.options.seed)
+        self.guard, self.counter = guard, counter or StepCounter(0)
 
     @property
     def encoder(self) -> nn.Module:
@@ -116,7 +134,7 @@ class SelfSupervisedMethod(nn.Module):
             ValueError: The views do not fit each other, or are too few.
         """
         first, second = check_views(views)
-        mixing = self.counter.mixes(self.options.mix_batches)
+        mixing = self.counter.mixes()
         generator = self.counter.next_generator()
         seen = self._look(first, second, features=not (mixing and self._looks_itself))
         ways = (seen, seen[::-1]) if self.contrast.symmetric else (seen,)
@@ -185,7 +203,7 @@ class SelfSupervisedMethod(nn.Module):
     def update_momentum(self) -> None:
         """Move the momentum average after an optimiser step; does nothing where there is none."""
         if self.average is not None:
-            decay = momentum_decay(self.counter.updates, self.options.steps)
+            decay = momentum_decay(self.counter.updates, self.counter.planned)
             self.average.update(self.network, decay)
             self.counter.updates += 1
 
@@ -427,3 +445,79 @@ class SelfSupervisedMethod(nn.Module):
         self.queue.enqueue(gather_keys(key.key)[0])
         if self.clusters is not None and self.queue.full:
             self.clusters.refresh(self.queue.keys, self.counter.steps)
+
+
+def check_fit(
+    policy: Policy,
+    tap: Tap | None,
+    options: SelfSupervisedOptions,
+    contrast: Contrast,
+    objective: MixedObjective,
+) -> None:
+    """Raise a ValueError where policy, tap, options and method do not go together."""
+    special = policy.traits.seam == "feature" or policy.traits.sources != "pair"
+    if special or policy.traits.label == "attention":
+        raise ValueError(
+            f"policy: expected one that mixes pairs of images and asks no classifier with method "
+            f"{contrast.name!r}, got {policy.name!r}; use it in method 'supervised'"
+        )
+    if policy.traits.learned and (
+        policy.objective == "adversarial"
+        or (policy.objective == "global" and contrast.negatives is None)
+    ):
+        raise ValueError(
+            f"policy: {policy.name!r} has no loss for its Mixer in method {contrast.name!r}; take "
+            "'samix', or method 'supervised'"
+        )
+    for need in policy.traits.needs:
+        if need != "features":
+            raise ValueError(
+                f"policy: expected one that needs no {need} with method {contrast.name!r}, got "
+                f"{policy.name!r}; use it in method 'supervised'"
+            )
+    if policy.traits.learned and tap and policy.mixer.channels != tap.channels:
+        raise ValueError(
+            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
+            f"one for {policy.mixer.channels}"
+        )
+    clean = find_clean(options.clean_branch)
+    check_clean(policy, clean)
+    if clean is not None:
+        _check_clean_views(clean, options, contrast)
+    if not policy.traits.mixes and options.cross_view:
+        raise ValueError(
+            f"cross_view: expected False with policy {policy.name!r}, which mixes nothing, got True"
+        )
+    if options.cross_view and objective.mixed_keys:
+        raise ValueError(
+            "cross_view: expected False where mixes are compared with mixed keys (policy 'sdmp'), "
+            "which would show the same view of the partner in both, got True"
+        )
+    if options.mixer_candidates == "clusters" and not policy.traits.learned:
+        raise ValueError(
+            f"mixer_candidates: expected 'instances' with policy {policy.name!r}, which has no "
+            "Mixer to train, got 'clusters'"
+        )
+    if options.cross_view and not contrast.momentum_keys:
+        raise ValueError(
+            f"cross_view: expected False with method {contrast.name!r}, which has no keys of the "
+            "other view without a further pass, got True"
+        )
+
+
+def _check_clean_views(
+    clean: CleanBranch, options: SelfSupervisedOptions, contrast: Contrast
+) -> None:
+    """Raise a ValueError where a clean branch does not go with methods without labels."""
+    wanted = {"mode": "branch", "head": "shared"}
+    if not contrast.momentum_keys:  # both views are queries and keys of the whole batch
+        wanted["fraction"] = 1.0  # type: ignore[assignment]
+    if options.cross_view:  # features of the partners are those of the other view
+        wanted["look"] = "average"
+    for name, value in wanted.items():
+        if getattr(clean, name) != value:
+            how = " and cross_view" if name == "look" else ""
+            raise ValueError(
+                f"clean_branch.{name}: expected {value!r} with method {contrast.name!r}{how}, got "
+                f"{getattr(clean, name)!r}"
+            )

@@ -42,13 +42,37 @@ class StepCounter(nn.Module):
 
     Args:
         seed: Seed of the run.
+        planned: Planned number of optimiser steps, from which the decay of the momentum average is
+            derived; None if unknown.
+        mix_batches: Batches after the first so many are not mixed, nor does a Mixer go on
+            learning; None mixes all.
+
+    Raises:
+        ValueError: A number is too small.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int = 0, *, planned: int | None = None, mix_batches: int | None = None
+    ) -> None:
         super().__init__()
         self.seed = seed
+        self.plan(planned, mix_batches)
         self.steps = 0
         self.updates = 0
+
+    def plan(self, steps: int | None, mix_batches: int | None) -> None:
+        """Take up how many optimiser steps are planned, and how many batches are mixed.
+
+        Raises:
+            ValueError: A number is too small.
+        """
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps: expected a number of at least 1, got {steps}")
+        if mix_batches is not None and mix_batches < 0:
+            raise ValueError(
+                f"mix_batches: expected at least 0, or None for all, got {mix_batches}"
+            )
+        self.planned, self.mix_batches = steps, mix_batches
 
     def next_generator(self) -> torch.Generator:
         """Return the generator of this step and count it."""
@@ -57,9 +81,9 @@ class StepCounter(nn.Module):
         self.steps += 1
         return generator
 
-    def mixes(self, last: int | None) -> bool:
-        """Say whether the batch that comes is one of the first ``last``, which are mixed."""
-        return last is None or self.steps < last
+    def mixes(self) -> bool:
+        """Say whether the batch that comes is one of those that are mixed."""
+        return self.mix_batches is None or self.steps < self.mix_batches
 
     def get_extra_state(self) -> Tensor:
         """Return seed, steps and updates for the state dict."""
@@ -68,18 +92,6 @@ class StepCounter(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Take up seed, steps and updates from a state dict."""
         self.seed, self.steps, self.updates = (int(value) for value in state)
-
-
-def check_mix_batches(mix_batches: int | None) -> None:
-    """Raise a ValueError unless the number of batches that are mixed is at least 0, or all are."""
-    if mix_batches is not None and mix_batches < 0:
-        raise ValueError(f"mix_batches: expected at least 0, or None for all, got {mix_batches}")
-
-
-def check_steps(steps: int | None) -> None:
-    """Raise a ValueError unless the planned number of steps is at least 1, or unknown."""
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps: expected a number of at least 1, got {steps}")
 
 
 def parameter_groups(
@@ -200,8 +212,6 @@ COSTS: Mapping[str, Cost] = {
     "seldom": Cost(mixer_every=4),
 }
 """The costs that have a name: "full" is the paper's way."""
-DEFAULT_COST = "fast"
-"""What is taken unless something else is asked for: cheaper, and not worse where measured."""
 
 
 def find_cost(cost: str | Cost) -> Cost:

@@ -14,18 +14,13 @@ from torch import Tensor, nn
 from samix.guard import Guard, GuardRecord
 from samix.mixing import (
     MixPlan,
-    Pairing,
     blend,
     check_classes,
-    check_pairing,
-    check_smoothing,
     mix_targets,
 )
 from samix.networks import (
     MomentumEncoder,
-    Statistics,
     Tap,
-    check_statistics,
     classifier_of,
     features_and_logits,
     find_tap,
@@ -39,10 +34,9 @@ from samix.networks import (
 from samix.objectives import class_candidates, decoupled_loss, mix_likeness, soft_cross_entropy
 from samix.policies import Evidence, Policy
 
-from .clean import CleanLike, check_clean, find_clean
+from .clean import check_clean, find_clean
 from .mix_step import (
     EncoderPass,
-    Label,
     Wishes,
     asks_average,
     attended_logits,
@@ -58,81 +52,12 @@ from .mix_step import (
     relabel_before,
 )
 from .mixer_step import (
-    check_mixer_numbers,
     plan_loss,
     signs_of_life,
     untouched,
 )
-from .step import (
-    DEFAULT_COST,
-    Cost,
-    StepCounter,
-    StepOutput,
-    check_mix_batches,
-    check_steps,
-    find_cost,
-    parameter_groups,
-)
-
-
-@dataclass(frozen=True)
-class SupervisedOptions:
-    """What can be chosen about supervised training.
-
-    Attributes:
-        eta: Weight of the global term in the Mixer's loss, 0 or more.
-        area_weight: Weight of the area loss in the Mixer's loss, 0 or more. The paper has 0.1; here
-            the area follows lam anyway, and the reward of variance makes masks too sharp.
-        area_margin: Distance of area and lam that costs nothing, in [0, 1].
-        clean_branch: Whether and how the encoder also learns from clean images, whatever the
-            policy: True, a name in :data:`samix.methods.CLEAN_BRANCHES`, or a
-            :class:`samix.methods.CleanBranch`; False shows it mixed images alone.
-        label: What the label of a mix follows, whatever the policy: the "area" of its mask, "lam"
-            as drawn, how much "saliency" of both images is shown (saliency grafting), or how much
-            "attention" falls on either (TransMix, in vision transformers); None leaves it to the
-            policy.
-        pairing: Who is mixed with whom: "any", the "same" class, "different" classes, or
-            "balanced", where each class is mixed in as often as any other. A sample without such a
-            partner in its batch is not mixed.
-        mix_batches: How many batches are mixed, of those that the method is called with; later ones
-            are not, nor does a Mixer go on learning. None mixes all.
-        decoupled: Weight of the decoupled mixup loss, 0 or more; its paper has 0.1.
-        label_smoothing: Share of each label spread over all classes, for the encoder alone.
-        momentum_average: True keeps an average for any policy; None only where the policy needs it.
-        teacher_statistics: What batch norms of the momentum encoder use: "averaged" statistics,
-            those of the "batch", or ("auto") those of the batch until the averaged ones fit.
-        cost: "fast", "seldom" or "full", or a :class:`samix.methods.Cost`: how much work a
-            learned policy may cause.
-        steps: Planned number of optimiser steps, from which the decay is derived; None if unknown.
-        seed: Seed of all draws.
-    """
-
-    eta: float = 0.5
-    area_weight: float = 0.0
-    area_margin: float = 0.1
-    clean_branch: CleanLike = False
-    label: Label | None = None
-    pairing: Pairing = "any"
-    mix_batches: int | None = None
-    decoupled: float = 0.0
-    label_smoothing: float = 0.0
-    momentum_average: bool | None = None
-    teacher_statistics: Statistics = "auto"
-    cost: str | Cost = DEFAULT_COST
-    steps: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        find_cost(self.cost)
-        find_clean(self.clean_branch)
-        check_statistics(self.teacher_statistics)
-        check_mixer_numbers(self.eta, self.area_weight, self.area_margin)
-        check_pairing(self.pairing)
-        check_mix_batches(self.mix_batches)
-        if not self.decoupled >= 0:
-            raise ValueError(f"decoupled: expected at least 0, got {self.decoupled}")
-        check_smoothing(self.label_smoothing)
-        check_steps(self.steps)
+from .options import SupervisedOptions
+from .step import StepCounter, StepOutput, find_cost, parameter_groups
 
 
 @dataclass(frozen=True)
@@ -155,7 +80,9 @@ class SupervisedMethod(nn.Module):
         policy: Plans the mixes.
         tap: Where a learned policy reads the momentum encoder; None for a static policy.
         guard: Repairs harmful mixes before the encoder learns from them; None lets all pass.
-        options: See :class:`SupervisedOptions`.
+        options: See :class:`samix.methods.SupervisedOptions`.
+        counter: Seed of all draws, and how many steps and mixed batches are planned; None has seed
+            0 and plans nothing.
     """
 
     def __init__(
@@ -166,6 +93,7 @@ class SupervisedMethod(nn.Module):
         tap: Tap | None = None,
         guard: Guard | None = None,
         options: SupervisedOptions | None = None,
+        counter: StepCounter | None = None,
     ) -> None:
         super().__init__()
         self.options = options or SupervisedOptions()
@@ -192,7 +120,7 @@ class SupervisedMethod(nn.Module):
         own = self.clean is not None and self.clean.head == "own"
         self.clean_head = second_head(encoder) if own else None
         self.average_head = copy.deepcopy(self.clean_head) if own and keep else None
-        self.counter = StepCounter(self.options.seed)
+        self.counter = counter or StepCounter(0)
 
     def forward(self, images: Tensor, target: Tensor) -> StepOutput:
         """Return the loss of one step.
@@ -207,7 +135,7 @@ class SupervisedMethod(nn.Module):
                 f"target: expected (B,) class numbers, got {tuple(target.shape)} {target.dtype}; "
                 "for soft targets use a policy with samix.blend and samix.mix_targets"
             )
-        mixing = self.counter.mixes(self.options.mix_batches)
+        mixing = self.counter.mixes()
         generator = self.counter.next_generator()
         if not mixing:
             logits = self._pass().logits(images)
@@ -332,7 +260,7 @@ class SupervisedMethod(nn.Module):
     def update_momentum(self) -> None:
         """Move the momentum average after an optimiser step; does nothing where there is none."""
         if self.average is not None:
-            decay = momentum_decay(self.counter.updates, self.options.steps)
+            decay = momentum_decay(self.counter.updates, self.counter.planned)
             self.average.update(self.encoder, decay)
             if self.clean_head is not None and self.average_head is not None:
                 update_average(self.average_head, self.clean_head, decay)

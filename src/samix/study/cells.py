@@ -24,6 +24,7 @@ from samix.evaluation.embeddings import Machine, PhotoParts, embed
 from samix.evaluation.encoder import open_encoder
 from samix.evaluation.linear import Labelled, fit_probe
 from samix.files import check_links, sweep, whole_file, within, write_text
+from samix.options import from_plain
 from samix.plain_json import read_json
 from samix.plain_yaml import dump_yaml, read_yaml
 from samix.progress import Silent
@@ -39,7 +40,6 @@ from samix.training import (
     TrainConfig,
     TrainingDivergedError,
     TrainResult,
-    from_dict,
     open_run,
     pretrain,
     read_config,
@@ -167,7 +167,7 @@ def config_of(folder: PocFolder, job: Job) -> RunConfig:
     values = {
         **job.settings, "output": str(folder.path / job.folder), "splits": str(folder.splits),
     }  # fmt: skip
-    return from_dict(values, kind)
+    return from_plain(values, kind)
 
 
 def _train(folder: PocFolder, job: Job) -> TrainResult:

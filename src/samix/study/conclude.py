@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from samix.data import ImageSet, Splits, open_images, read_splits
-from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
 from samix.evaluation.model_file import read_model
+from samix.files import MAX_MEGAPIXELS
 from samix.plain_json import read_json
 from samix.progress import Announce
 from samix.study.cells import PocFolder, collect, read_study, write_table

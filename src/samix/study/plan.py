@@ -43,8 +43,7 @@ from samix.study.statistics.power import smallest_difference
 from samix.study.statistics.tables import MODES
 from samix.study.statistics.trained import VERSION, effective_parts, measure_of
 from samix.training import TrainConfig
-from samix.training.config import resolve
-from samix.training.prepare import split
+from samix.training.prepare import resolve, split
 from samix.training.progress import clock
 
 # lam is drawn as the hand-made rivals draw it: a lead is not to come from another alpha

@@ -1,12 +1,23 @@
 """Training runs from a configuration to a run folder: the only place that imports lightning."""
 
-from samix.progress import Display, Silent
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from .config import PretrainConfig, RunConfig, TrainConfig, from_dict
-from .progress import Terminal, TrainingDivergedError, WorkerDiedError
-from .run import TrainResult, pretrain, resume, train
-from .run_folder import RunFolder, open_run, read_config
+if TYPE_CHECKING:
+    from samix.progress import Display, Silent
 
+    from .config import PretrainConfig, RunConfig, TrainConfig
+    from .progress import Terminal, TrainingDivergedError, WorkerDiedError
+    from .run import TrainResult, pretrain, resume, train
+    from .run_folder import RunFolder, open_run, read_config
+
+_PLACES = {
+    "config": ("PretrainConfig", "RunConfig", "TrainConfig"),
+    "samix.progress": ("Display", "Silent"),
+    "progress": ("Terminal", "TrainingDivergedError", "WorkerDiedError"),
+    "run": ("TrainResult", "pretrain", "resume", "train"),
+    "run_folder": ("RunFolder", "open_run", "read_config"),
+}
 __all__ = [
     "Display",
     "PretrainConfig",
@@ -18,10 +29,22 @@ __all__ = [
     "TrainResult",
     "TrainingDivergedError",
     "WorkerDiedError",
-    "from_dict",
     "open_run",
     "pretrain",
     "read_config",
     "resume",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for: configurations are read without lightning."""
+    for place, names in _PLACES.items():
+        if name in names:
+            globals()[name] = value = getattr(_module(place), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _module(place: str) -> Any:
+    return import_module(place if "." in place else f"{__name__}.{place}")

@@ -15,7 +15,10 @@ from samix.guard import guard_options
 from samix.methods import (
     RIVALS,
     SELF_SUPERVISED,
+    MixOptions,
     SelfSupervisedMethod,
+    SupervisedOptions,
+    backbone_options,
     create_method,
     has_local_statistics,
     method_options,
@@ -34,10 +37,7 @@ from samix.policies import (
 from .config import PretrainConfig, RunConfig, TrainConfig
 from .task import Method
 
-_SET_BY_THE_RUN = (
-    "backbone", "stem", "image_size", "pretrained", "model_kwargs", "policy", "tap", "cost",
-    "guard", "eta", "area_weight", "clean_branch", "mix_batches", "steps", "seed",
-)  # fmt: skip
+_SCHEDULE = ("seed", "steps", "mix_batches")
 _QUEUE = 4096  # keys, where there are photos enough
 
 
@@ -91,7 +91,8 @@ def _check_method(config: PretrainConfig) -> None:
             f"--method must be one of {', '.join(SELF_SUPERVISED)}, got {name!r}; the nearest is "
             f"{nearest(name, SELF_SUPERVISED)!r}"
         )
-    known = [option for option in method_options(name) if option not in _SET_BY_THE_RUN]
+    by_run = {*backbone_options(), *MixOptions.names(), *_SCHEDULE}
+    known = [option for option in method_options(name) if option not in by_run]
     check_options(config.method_options, known, f"method {name!r}")
 
 
@@ -126,8 +127,10 @@ def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
         # it repeats each of its attempts to fetch weights; the last reason is told below
         logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
         try:
-            name, options = _method_call(config, classes)
-            method = create_method(name, **options)
+            method = create_method(
+                config.method if isinstance(config, PretrainConfig) else "supervised",
+                **_arguments(config, classes),
+            )
         except ModuleNotFoundError:
             raise
         except (ValueError, TypeError, AttributeError) as error:
@@ -201,42 +204,18 @@ def check_queue(config: RunConfig, method: Method) -> None:
         )
 
 
-def _method_call(config: RunConfig, classes: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return the name of the method and the arguments of create_method."""
-    policy = dict(config.policy_options)
-    if config.policy in MIXER_OPTIONS and "mixer" in policy:
-        policy["mixer"] = _mixer_options(config)
-    common = {
-        "backbone": config.backbone,
-        "model_kwargs": config.model_kwargs,
-        "pretrained": config.pretrained,
-        "stem": config.stem,
-        "image_size": config.image_size,
-        "tap": config.tap,
-        "policy": config.policy,
-        **policy,
-        "guard": config.guard,
-        "cost": config.cost,
-        **({} if config.clean_branch is None else {"clean_branch": config.clean_branch}),
-        "eta": config.eta,
-        "area_weight": config.area_weight,
-        "seed": config.seed,
-    }
-    if isinstance(config, PretrainConfig):
-        return config.method, {**common, **config.method_options}
-    if isinstance(config, TrainConfig):
-        return "supervised", {
-            **common,
-            "num_classes": len(classes),
-            "classes": classes,
-            "pairing": config.pairing,
-            "label": config.label,
-            "decoupled": config.decoupled,
-            "momentum_average": config.momentum_average,
-            "teacher_statistics": config.teacher_statistics,
-            "label_smoothing": config.label_smoothing,
-        }
-    raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
+def _arguments(config: RunConfig, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of create_method that follow from a configuration."""
+    labelled = isinstance(config, TrainConfig)
+    made = [name for name in backbone_options() if name != "weights"]  # which start() loads
+    chosen = SupervisedOptions if labelled else MixOptions
+    arguments = {name: getattr(config, name) for name in (*made, *chosen.names(), "seed")}
+    if config.policy in MIXER_OPTIONS and "mixer" in config.policy_options:
+        mixer = {"mixer": _mixer_options(config)}
+        arguments["policy_options"] = {**config.policy_options, **mixer}
+    if labelled:
+        return {**arguments, "num_classes": len(classes), "classes": classes}
+    return {**arguments, **(config.method_options if isinstance(config, PretrainConfig) else {})}
 
 
 def _mixer_options(config: RunConfig) -> MixerOptions:

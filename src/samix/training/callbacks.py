@@ -30,7 +30,7 @@ from samix.pages.guard import draw_guard
 from samix.progress import Display
 from samix.stopping import StopRequest
 
-from .config import AUTOCAST
+from .machine import AUTOCAST
 from .module import CHECK_EVERY, MethodModule
 from .prepare import Prepared
 from .progress import TrainingDivergedError, epoch_line, heed

@@ -1,179 +1,209 @@
-"""What decides what a run does: RunConfig, and the TrainConfig and PretrainConfig made of it."""
+"""What decides what a run does: RunConfig, and the TrainConfig and PretrainConfig made of it.
+
+Each setting is declared once; its help serves the command line and the documents.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-
-from samix.data import Augmentation, DuplicateUse, RecipeName
-from samix.data.reading import MAX_MEGAPIXELS
 from samix.errors import InputError
-from samix.methods import COSTS, DEFAULT_COST
-from samix.methods.mix_step import Label
-from samix.mixing import Pairing
-from samix.networks import Statistics
-from samix.networks.described import MOST_PIXELS, check_model_options
+from samix.files import MAX_MEGAPIXELS
+from samix.methods.options import MixOptions, SupervisedOptions
+from samix.options import option
 
-from .plain_values import fits, kind_words, plain_kinds
+if TYPE_CHECKING:
+    from samix.data import Augmentation, DuplicateUse, RecipeName
 
-_PRETRAINED_LR = 0.1  # of the default: weights that are good already are changed slowly
-_LR_BATCH = 256  # photos for which the default learning rate of pre-training holds
 Optimizer = Literal["sgd", "adamw"]
 Precision = Literal["32", "bf16", "16", "auto"]
-_MOST = {
-    "image_size": MOST_PIXELS, "batch_size": 2**24, "epochs": 10**7, "accumulate": 2**24,
-    "devices": 1024, "nodes": 2**16, "workers": 1024, "seed": 2**62,
-}  # fmt: skip
-AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+_PRETRAINED_LR = 0.1  # of the default: weights that are good already are changed slowly
+_LR_BATCH = 256  # photos for which the default learning rate of pre-training holds
+
+
+def _rates(kind: type[RunConfig]) -> str:
+    return f"{_by_optimizer(kind.rates)}{kind.rates_also}"
+
+
+def _decays(kind: type[RunConfig]) -> str:
+    return _by_optimizer(kind.decays)
+
+
+def _batch(kind: type[RunConfig]) -> str:
+    return str(kind.default_batch_size)
+
+
+def _by_optimizer(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {_plain(number)}" for name, number in numbers.items())
+
+
+def _plain(number: float) -> str:
+    return f"{number:f}".rstrip("0")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Data, network, mixing, optimiser and machine of a run of any kind.
+class RunConfig(MixOptions):
+    """Data, network, mixing, optimiser and machine of a run of any kind."""
 
-    Attributes:
-        data: "demo", a folder, a parquet folder, or a timm name.
-        output: Run folder; None takes the first free name below ``runs``.
-        preset: Name of the preset that the values came from, for the record.
-        data_root: Folder of the data for timm names.
-        download: Let timm names fetch data.
-        skip_corrupt: Leave out photos that cannot be read, instead of refusing them.
-        max_megapixels: Photos of more million pixels are not read.
-        group_by: Regular expression or CSV that says which photos belong together.
-        duplicates: "group" keeps near-duplicates on one side of a new split, "ignore" does not look
-            for them; see :func:`samix.data.keep_together`.
-        splits: File that says which photos are train, val and test, as splits.csv of a run; what
-            is "unused" there stays so. None divides them.
-        val_fraction: Share of the photos for validation where the data has no such part.
-        test_fraction: The same for test.
-        image_size: Side of the network's input in pixels.
-        batch_size: Photos in an optimiser step's batch over all processes; None is the default.
-        shrink_batch: Reduce a batch size that is larger than the data instead of refusing it.
-        backbone: Name of a timm model.
-        model_kwargs: Further arguments of ``timm.create_model``, of those in
-            :data:`samix.networks.described.OPTIONS`, so that others can open the run safely.
-        pretrained: Start from timm's weights of that backbone.
-        weights: File or name of the weights to start from, see
-            :func:`samix.networks.load_weights`; the classifier is fresh where it does not fit.
-        stem: "small" for images of up to 64 pixels.
-        tap: Where the Mixer reads; None is the default of :func:`samix.networks.find_tap`.
-        policy: Name in :data:`samix.POLICIES`, the folder of a run whose Mixer is taken, or of a
-            pre-trained Mixer.
-        policy_options: Options of the policy, such as alpha and p.
-        mixer_from: Folder of the run that the Mixer starts from; ``policy`` is resolved into it.
-        freeze_mixer: The Mixer stays as it is; only for one from a run.
-        guard: Options of the guard that checks mixes, fields of
-            :class:`samix.guard.GuardOptions`; None checks nothing.
-        mix_epochs: Passes over the photos, from the first, that mix them; None mixes in all.
-        clean_branch: Whether and how the network also learns from unmixed photos, see
-            :func:`samix.methods.find_clean`; None is the default of the kind of run and the policy.
-        cost: A name of :data:`samix.methods.COSTS`: how much work a learned policy may cause.
-        eta: Weight of the global term in the Mixer's loss.
-        area_weight: Weight of the area loss in the Mixer's loss.
-        epochs: Passes over the training photos.
-        optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
-        lr: Largest learning rate; None is the default of the kind of run.
-        mixer_lr: Learning rate of the Mixer; None is ``lr``.
-        mixer_weight_decay: Weight decay of the Mixer.
-        weight_decay: None is the default of the kind of run.
-        warmup: Share of the steps over which the learning rate rises linearly, in [0, 1).
-        final_lr: Learning rate at the end as a share of the largest, in [0, 1]; cosine in between.
-        clip: Largest norm of the gradient; None does not clip.
-        accumulate: Batches whose gradients are added up for one optimiser step.
-        validate_every: Epochs from one look at validation to the next, each with a checkpoint; None
-            chooses, so that a run does not spend its time on judging.
-        seed: Seed of weights, order, augmentation and mixes.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "32", "bf16" or "16" (mixed); "auto" is bf16 where the device computes in it.
-        devices: Processes on this machine.
-        nodes: Machines.
-        workers: Loading processes; None chooses.
-    """
-
-    command: ClassVar[str]
     default_batch_size: ClassVar[int]
+    rates: ClassVar[Mapping[str, float]]  # default learning rate by optimiser
+    rates_also: ClassVar[str]  # what the help says of them besides
+    decays: ClassVar[Mapping[str, float]]  # default weight decay by optimiser
 
-    data: str
-    output: str | None = None
-    preset: str | None = None
-    data_root: str | None = None
-    download: bool = False
-    skip_corrupt: bool = False
-    max_megapixels: int = MAX_MEGAPIXELS
-    group_by: str | None = None
-    duplicates: DuplicateUse = "group"
-    splits: str | None = None
-    val_fraction: float = 0.15
-    test_fraction: float = 0.2
-    image_size: int = 224
-    batch_size: int | None = None
-    shrink_batch: bool = False
-    backbone: str = "resnet18"
-    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    pretrained: bool = False
-    weights: str | None = None
-    stem: Literal["small"] | None = None
-    tap: int | None = None
-    policy: str = "samix"
-    policy_options: Mapping[str, Any] = field(default_factory=dict)
+    data: str = option(
+        help="folder, parquet folder, timm name, or 'demo'", group="run", metavar="DATA"
+    )
+    preset: str | None = option(None, "settings to start from", group="run", metavar="NAME")
+    output: str | None = option(
+        None, "run folder to create", group="run", metavar="RUN", shown="a free name below runs/"
+    )
+    seed: int = option(0, "seed of everything random", group="run", least=0, most=2**62)
+    data_root: str | None = option(
+        None, "folder of the data for timm names", group="data", metavar="DIR"
+    )
+    download: bool = option(False, "let timm names fetch their data", group="data")
+    skip_corrupt: bool = option(
+        False, "leave out photos that cannot be read, instead of stopping", group="data"
+    )
+    max_megapixels: int = option(
+        MAX_MEGAPIXELS,
+        "largest photo that is read, in millions of pixels; each takes 4 to 8 MB",
+        group="data",
+    )
+    group_by: str | None = option(
+        None,
+        "which photos belong together and stay on one side of every split: a regular expression "
+        "that finds the group in a photo's path, or a CSV file with columns path, group",
+        group="data",
+        metavar="REGEX|CSV",
+    )
+    duplicates: DuplicateUse = option(
+        "group",
+        "near-duplicate photos: 'group' keeps them on one side of a new split, 'ignore' does not "
+        "look for them; group_by comes before it",
+        group="data",
+        metavar="group|ignore",
+    )
+    splits: str | None = option(
+        None,
+        "the train, val and test photos of an earlier run: its splits.csv",
+        group="data",
+        metavar="CSV",
+        shown="they are divided anew",
+    )
+    val_fraction: float = option(0.15, "share for validation", group="data", above=0, below=1)
+    test_fraction: float = option(0.2, "share for the test", group="data", above=0, below=1)
+    image_size: int = option(224, "side in pixels that the network sees", group="data", least=1)
+    backbone: str = option("resnet18", "any timm model", group="network", metavar="NAME")
+    pretrained: bool = option(False, "start from timm's weights of that backbone", group="network")
+    weights: str | None = option(
+        None,
+        "weights to start from: a .safetensors or .pth file, the name of a timm model "
+        "(tf_efficientnet_lite0 needs no download), or of a set of torchvision such as "
+        "ResNet18_Weights.IMAGENET1K_V1",
+        group="network",
+        metavar="FILE|NAME",
+    )
+    stem: Literal["small"] | None = option(
+        None, "'small' for photos of up to 64 pixels", group="network", metavar="small"
+    )
+    model_kwargs: Mapping[str, Any] = option(
+        {},
+        "arguments of the timm model, e.g. layers=[1,1,1,1] drop_path_rate=0.1",
+        group="network",
+    )
     mixer_from: str | None = None
-    freeze_mixer: bool = False
-    guard: Mapping[str, Any] | None = None
-    mix_epochs: float | None = None
-    clean_branch: bool | str | Mapping[str, Any] | None = None
-    cost: str = DEFAULT_COST
-    eta: float = 0.5
-    area_weight: float = 0.0
-    epochs: int = 100
-    optimizer: Optimizer = "sgd"
-    lr: float | None = None
-    mixer_lr: float | None = None
-    mixer_weight_decay: float = 0.0
-    weight_decay: float | None = None
-    warmup: float = 0.05
-    final_lr: float = 0.0
-    clip: float | None = None
-    accumulate: int = 1
-    validate_every: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    precision: Precision = "32"
-    devices: int = 1
-    nodes: int = 1
-    workers: int | None = None
+    freeze_mixer: bool = option(
+        False, "do not train the Mixer that policy=RUN brings", group="mixing"
+    )
+    mix_epochs: float | None = option(
+        None,
+        "passes over the photos, from the first, in which they are mixed",
+        group="mixing",
+        shown="all",
+        least=0,
+    )
+    epochs: int = option(100, "passes over the photos", group="training", least=1, most=10**7)
+    batch_size: int | None = option(
+        None,
+        "photos per step, all processes",
+        group="training",
+        shown=_batch,
+        least=1,
+        most=2**24,
+    )
+    shrink_batch: bool = False
+    optimizer: Optimizer = option("sgd", "sgd or adamw", group="training", metavar="NAME")
+    lr: float | None = option(None, "learning rate", group="training", shown=_rates, above=0)
+    mixer_lr: float | None = option(
+        None, "learning rate of the Mixer", group="training", shown="that of the network", above=0
+    )
+    weight_decay: float | None = option(
+        None, "weight decay of the network", group="training", shown=_decays, least=0
+    )
+    mixer_weight_decay: float = option(0.0, "weight decay of the Mixer", group="training", least=0)
+    warmup: float = option(
+        0.05, "share of steps with rising rate", group="training", least=0, below=1
+    )
+    final_lr: float = option(
+        0.0, "share of the rate left at the end", group="training", least=0, most=1
+    )
+    validate_every: int | None = option(
+        None,
+        "epochs from one look at validation, with a checkpoint, to the next",
+        group="training",
+        shown="chosen; mostly 1",
+        least=1,
+    )
+    clip: float | None = option(None, "largest norm of the gradient", group="training", above=0)
+    accumulate: int = option(1, "batches per step", group="training", least=1, most=2**24)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", group="machine", metavar="NAME")
+    precision: Precision = option("32", "32, bf16, 16, or auto", group="machine", metavar="BITS")
+    devices: int = option(1, "processes on this machine", group="machine", least=1, most=1024)
+    nodes: int = option(1, "machines, started by torchrun", group="machine", least=1, most=2**16)
+    workers: int | None = option(
+        None, "processes that load photos", group="machine", shown="chosen", least=0, most=1024
+    )
 
     def __post_init__(self) -> None:
+        from samix.networks.described import (  # noqa: PLC0415 - help needs none of it
+            check_image_size,
+            check_model_options,
+        )
+
         if not self.data:
-            raise InputError("DATA must name a folder, a data set or 'demo', got an empty name")
-        check_at_least(
-            self, 1, "image_size", "batch_size", "epochs", "accumulate", "devices", "nodes",
-            "validate_every",
-        )  # fmt: skip
-        check_at_least(self, 0, "seed", "workers")
-        for name, most in _MOST.items():
-            _check_at_most(self, most, name)
+            raise InputError("data: expected a folder, a data set or 'demo', got an empty name")
         try:
+            super().__post_init__()
+            check_image_size(self.image_size)
             check_model_options(self.model_kwargs)
-        except ValueError as error:
-            raise InputError(str(error).replace("model_kwargs", "--model-kwargs", 1)) from error
-        _check_ranges(self)
+        except (ValueError, TypeError) as error:
+            raise InputError(str(error)) from error
         if self.weights is not None and self.pretrained:
             raise InputError(
-                "--weights and --pretrained both say where the weights come from; leave one out"
+                "weights: expected None beside pretrained=True, as both say where the weights come "
+                f"from, got '{self.weights}'; leave one out"
             )
         if self.splits is not None and self.group_by is not None:
             raise InputError(
-                "--splits and --group-by both say which photos belong together; leave one out"
+                "splits: expected None beside group_by, as both say which photos belong together, "
+                f"got '{self.splits}'; leave one out"
             )
-        check_choice(self, "optimizer", get_args(Optimizer))
-        check_choice(self, "precision", get_args(Precision))
-        check_choice(self, "stem", ("small", None))
-        check_choice(self, "cost", tuple(COSTS))
-        check_choice(self, "duplicates", get_args(DuplicateUse))
+
+    @classmethod
+    def types(cls) -> Mapping[str, Any]:
+        """Return the types of fields that are imported only where a record is made."""
+        from samix.data import (  # noqa: PLC0415 - help needs none of it
+            Augmentation,
+            DuplicateUse,
+            RecipeName,
+        )
+
+        own = {"Augmentation": Augmentation, "DuplicateUse": DuplicateUse, "RecipeName": RecipeName}
+        return {**super().types(), **own}
 
     @property
     def processes(self) -> int:
@@ -191,131 +221,123 @@ class RunConfig:
 
     def default_weight_decay(self) -> float:
         """Return the weight decay where none is given."""
-        raise NotImplementedError
+        return self.decays[self.optimizer]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for a file; :func:`from_dict` reads them."""
+        """Return plain values for a file; :func:`samix.options.from_plain` reads them."""
         values = asdict(self)
         return {name: dict(v) if isinstance(v, Mapping) else v for name, v in values.items()}
 
 
-Config = TypeVar("Config", bound=RunConfig)
-
-
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(RunConfig):
-    """What supervised training does; :func:`resolve` fills in what is None and can be derived.
-
-    Defaults: batch size 100; ``lr`` 0.1 for sgd and 1e-3 for adamw, a tenth of it from trained
-    weights; ``weight_decay`` 5e-4 for sgd and 0.05 for adamw.
-
-    Attributes:
-        labels_per_class: Use so many labels of each class.
-        label_fraction: Use this share of the labels of each class, in (0, 1].
-        balance: How evenly classes are drawn, in [0, 1]: 0 as often as they are, 1 equally often,
-            0.5 by the square root of their counts. Photos are then drawn with replacement.
-        augmentation: "none", "light", "standard" or "strong"; None chooses by image size.
-        init: Folder of the run whose encoder the network starts from; its classifier is fresh.
-        pairing: Who is mixed with whom, see :func:`samix.mixing.draw_partners`.
-        label: What the label of a mix uses instead of the policy's own: "area", "lam", "saliency"
-            or "attention"; None leaves it to the policy.
-        decoupled: Weight of the decoupled mixup loss, 0 or more.
-        momentum_average: Keep an average; None only where the policy needs it.
-        teacher_statistics: What batch norms of the average use, "auto", "averaged" or "batch"; see
-            :class:`samix.networks.MomentumEncoder`.
-        label_smoothing: Share of each label spread over all classes.
-        final: The test photos are learned from too, so that the run has no test figure; validation
-            still chooses the weights.
-    """
+class TrainConfig(RunConfig, SupervisedOptions):
+    """What supervised training does; what is None and can be derived is filled in later."""
 
     command: ClassVar[str] = "train"
     default_batch_size: ClassVar[int] = 100
+    rates: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 1e-3}
+    rates_also: ClassVar[str] = "; a tenth of it with pretrained=True or init=RUN"
+    decays: ClassVar[Mapping[str, float]] = {"sgd": 5e-4, "adamw": 0.05}
 
-    labels_per_class: int | None = None
-    label_fraction: float | None = None
-    balance: float = 0.0
-    augmentation: Augmentation | None = None
-    init: str | None = None
-    pairing: Pairing = "any"
-    label: Label | None = None
-    decoupled: float = 0.0
-    momentum_average: bool | None = None
-    teacher_statistics: Statistics = "auto"
-    label_smoothing: float = 0.0
-    final: bool = False
+    labels_per_class: int | None = option(
+        None, "use only N labels of each class", group="data", least=1
+    )
+    label_fraction: float | None = option(
+        None, "use only this share of labels", group="data", above=0, most=1
+    )
+    balance: float = option(
+        0.0,
+        "how evenly classes are drawn: 0 as often as they are, 1 equally often, 0.5 between",
+        group="data",
+        least=0,
+        most=1,
+    )
+    augmentation: Augmentation | None = option(
+        None,
+        "none, light (flip, small shift), standard (flip, crop) or strong (and RandAugment)",
+        group="data",
+        metavar="NAME",
+        shown="by image size",
+    )
+    init: str | None = option(
+        None,
+        "run of samix pretrain or samix train whose encoder is the start; its network settings are "
+        "taken, its split too where the data is the same",
+        group="network",
+        metavar="RUN",
+    )
+    final: bool = option(
+        False,
+        "learn from the test photos too: the model then has no test figure of its own",
+        group="final model",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, 1, "labels_per_class")
-        check_share(self, "label_smoothing")
-        check_choice(self, "augmentation", (*get_args(Augmentation), None))
-        check_choice(self, "pairing", get_args(Pairing))
-        check_choice(self, "label", (*get_args(Label), None))
-        check_choice(self, "teacher_statistics", get_args(Statistics))
-        if not 0 <= self.balance <= 1:
-            raise InputError(f"--balance must be in [0, 1], got {self.balance}")
-        if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
-            raise InputError(f"--label-fraction must be in (0, 1], got {self.label_fraction}")
         if self.init is not None and (self.pretrained or self.weights is not None):
-            other = "--pretrained" if self.pretrained else "--weights"
+            other = "pretrained=True" if self.pretrained else f"weights={self.weights}"
             raise InputError(
-                f"--init and {other} both say where the weights come from; leave one out"
+                f"init: expected None beside {other}, as both say where the weights come from, "
+                f"got '{self.init}'; leave one out"
             )
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given; the batch does not matter."""
         trained = self.pretrained or self.init is not None or self.weights is not None
-        return {"sgd": 0.1, "adamw": 1e-3}[self.optimizer] * (_PRETRAINED_LR if trained else 1.0)
-
-    def default_weight_decay(self) -> float:
-        """Return the weight decay where none is given."""
-        return {"sgd": 5e-4, "adamw": 0.05}[self.optimizer]
+        return self.rates[self.optimizer] * (_PRETRAINED_LR if trained else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(RunConfig):
-    """What self-supervised training does; labels are not part of it.
-
-    Defaults: batch size 256; ``lr`` 0.06 for sgd and 1.5e-4 for adamw, times batch size / 256;
-    ``weight_decay`` 5e-4 for sgd and 0.1 for adamw.
-
-    Attributes:
-        method: Name in :data:`samix.METHODS`, except "supervised".
-        method_options: Options of the method, such as temperature and queue_size.
-        more_data: Further sets of photos, as ``data``, that are learned from together with it. Each
-            is split by itself, and no class is looked at any more.
-        standardise: Show the network each photo with mean 0 and deviation 1 in each channel, as a
-            pre-trained Mixer looks at photos, instead of normalised by what its backbone wants.
-        views: "moco", "simclr" or "byol", see :func:`samix.data.two_views`; None chooses by method.
-        view_size: Side of the views in pixels, at most ``image_size``, which it is where None.
-            Small views are quicker to learn from, and a convolutional network can be used at a
-            larger size than it was trained at (FixRes, arXiv 1906.06423).
-    """
+    """What self-supervised training does; labels are not part of it."""
 
     command: ClassVar[str] = "pretrain"
     default_batch_size: ClassVar[int] = 256
+    rates: ClassVar[Mapping[str, float]] = {"sgd": 0.06, "adamw": 1.5e-4}
+    rates_also: ClassVar[str] = f", times batch size / {_LR_BATCH}"
+    decays: ClassVar[Mapping[str, float]] = {"sgd": 5e-4, "adamw": 0.1}
 
-    method: str = "moco"
-    method_options: Mapping[str, Any] = field(default_factory=dict)
+    method: str = option(
+        "moco", "moco, simclr, byol, or mocov3 for transformers", group="method", metavar="NAME"
+    )
+    method_options: Mapping[str, Any] = option(
+        {},
+        "options of the method, e.g. temperature=0.1 queue_size=16384 cross_view=true",
+        group="method",
+    )
     more_data: tuple[str, ...] = ()
-    standardise: bool = False
-    views: RecipeName | None = None
-    view_size: int | None = None
+    views: RecipeName | None = option(
+        None,
+        "how the two views of a photo are made: moco, simclr or byol",
+        group="data",
+        metavar="NAME",
+        shown="that of the method",
+    )
+    view_size: int | None = option(
+        None,
+        "side of the views in pixels, at most image_size; smaller views are quicker to learn from",
+        group="data",
+        shown="the same",
+        least=1,
+    )
+    standardise: bool = option(
+        False,
+        "show the network each photo with mean 0 and deviation 1, as a pre-trained Mixer sees it",
+        group="data",
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more_data", tuple(self.more_data))  # a list in config.yaml
         super().__post_init__()
-        check_choice(self, "views", (*get_args(RecipeName), None))
-        check_at_least(self, 1, "view_size")
         if self.view_size is not None and self.view_size > self.image_size:
             raise InputError(
-                f"--view-size {self.view_size} must be at most --image-size {self.image_size}: "
-                "views are cut from photos of that size"
+                f"view_size: expected at most image_size ({self.image_size}), as views are cut "
+                f"from photos of that size, got {self.view_size}"
             )
         if self.batch_size is not None and self.batch_size < 2 * self.processes:
             raise InputError(
-                f"--batch-size {self.batch_size} must be at least 2 for each process, of which "
-                f"there are {self.processes}: a photo alone has nothing to be told apart from"
+                f"batch_size: expected at least 2 for each of {self.processes} process(es), as a "
+                f"photo alone has nothing to be told apart from, got {self.batch_size}"
             )
 
     @property
@@ -325,209 +347,13 @@ class PretrainConfig(RunConfig):
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given, which follows the batch."""
-        return {"sgd": 0.06, "adamw": 1.5e-4}[self.optimizer] * batch_size / _LR_BATCH
-
-    def default_weight_decay(self) -> float:
-        """Return the weight decay where none is given."""
-        return {"sgd": 5e-4, "adamw": 0.1}[self.optimizer]
+        return self.rates[self.optimizer] * batch_size / _LR_BATCH
 
 
 CONFIGS: dict[str, type[RunConfig]] = {kind.command: kind for kind in (TrainConfig, PretrainConfig)}
 """The configuration of each kind of run, by the command that starts it."""
 
 
-def from_dict(values: Mapping[str, Any], kind: type[Config] = TrainConfig) -> Config:  # type: ignore[assignment]
-    """Return a configuration from plain values.
-
-    Args:
-        values: By the names of the fields.
-        kind: Which configuration.
-
-    Raises:
-        InputError: An unknown name or a value outside its range.
-    """
-    known = plain_kinds(kind)
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InputError(f"unknown setting '{unknown[0]}'; expected one of {', '.join(known)}")
-    for name, value in values.items():
-        if not fits(value, known[name]):
-            raise InputError(
-                f"{flag_of(name)} must be {kind_words(known[name])}, got {value!r:.80}"
-            )
-    return kind(**values)
-
-
-def resolve(config: Config) -> Config:
-    """Return the configuration with whole paths, device and, where the batch is known, rates.
-
-    Raises:
-        InputError: The device is not there, or does not do what is asked.
-    """
-    device = choose_device(config)
-    config = replace(
-        config,
-        data=whole_path(config.data),
-        splits=None if config.splits is None else str(Path(config.splits).expanduser().resolve()),
-        device=device,
-        precision=choose_precision(config, device),
-    )
-    if isinstance(config, PretrainConfig):
-        config = replace(config, more_data=tuple(map(whole_path, config.more_data)))
-    return fill_rates(config)
-
-
-def fill_rates(config: Config) -> Config:
-    """Return the configuration with learning rates and weight decay.
-
-    Where the batch may still shrink, and the learning rate follows it, nothing is filled in.
-    """
-    if config.shrink_batch and config.default_lr(1) != config.default_lr(2):
-        return config
-    lr = config.lr
-    if lr is None:
-        lr = config.default_lr(config.batch_size or config.default_batch_size)
-    decay = config.weight_decay
-    return replace(
-        config,
-        lr=lr,
-        mixer_lr=lr if config.mixer_lr is None else config.mixer_lr,
-        weight_decay=config.default_weight_decay() if decay is None else decay,
-    )
-
-
-def flag_of(name: str) -> str:
-    """Return the option of the command line that sets a field."""
-    return f"--{name.replace('_', '-')}"
-
-
-def check_at_least(config: RunConfig, least: int, *names: str) -> None:
-    """Refuse fields below a number; None is never refused.
-
-    Raises:
-        InputError: One is; the message names it.
-    """
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise InputError(f"{flag_of(name)} must be at least {least}, got {value}")
-
-
-def _check_at_most(config: RunConfig, most: int, name: str) -> None:
-    """Refuse a field above a number."""
-    value = getattr(config, name)
-    if value is not None and value > most:
-        raise InputError(f"{flag_of(name)} must be at most {most}, got {value}")
-
-
-def check_choice(config: RunConfig, name: str, known: tuple[str | None, ...]) -> None:
-    """Refuse a word that is not known.
-
-    Raises:
-        InputError: It is not; the message has those that are.
-    """
-    if getattr(config, name) not in known:
-        options = ", ".join(word for word in known if word is not None)
-        raise InputError(f"{flag_of(name)} must be one of {options}, got {getattr(config, name)!r}")
-
-
-def check_share(config: RunConfig, name: str) -> None:
-    """Refuse what is not in [0, 1).
-
-    Raises:
-        InputError: It is not.
-    """
-    if not 0 <= getattr(config, name) < 1:
-        raise InputError(f"{flag_of(name)} must be in [0, 1), got {getattr(config, name)}")
-
-
-def _check_ranges(config: RunConfig) -> None:
-    """Refuse numbers outside their range; written so that NaN is refused too."""
-    infinity = float("inf")
-    for name in ("lr", "mixer_lr", "clip"):
-        value = getattr(config, name)
-        if value is not None and not 0 < value < infinity:
-            raise InputError(f"{flag_of(name)} must be a number above 0, got {value}")
-    for name in (
-        "eta",
-        "area_weight",
-        "weight_decay",
-        "mixer_weight_decay",
-        "mix_epochs",
-        "decoupled",
-    ):
-        value = getattr(config, name, None)
-        if value is not None and not 0 <= value < infinity:
-            raise InputError(f"{flag_of(name)} must be a number of at least 0, got {value}")
-    check_share(config, "warmup")
-    if not 0 <= config.final_lr <= 1:
-        raise InputError(f"--final-lr must be a share in [0, 1], got {config.final_lr}")
-    for name in ("val_fraction", "test_fraction"):
-        if not 0 < getattr(config, name) < 1:
-            raise InputError(f"{flag_of(name)} must be in (0, 1), got {getattr(config, name)}")
-
-
 def whole_path(data: str) -> str:
     """Return an existing path as an absolute one, so that a run can be resumed from anywhere."""
     return str(Path(data).resolve()) if Path(data).exists() else data
-
-
-def choose_device(config: RunConfig) -> str:
-    """Return "cpu", "cuda", "cuda:N" or "mps", checked to be there.
-
-    Raises:
-        InputError: No such device, or not so many of it.
-    """
-    there = ["cpu"]
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    there += ["cuda", *(f"cuda:{number}" for number in range(gpus))] if gpus else []
-    there += ["mps"] if torch.backends.mps.is_available() else []
-    name = config.device
-    if name == "auto":
-        name = "cuda" if gpus else ("mps" if "mps" in there and config.devices == 1 else "cpu")
-    if name not in there:
-        raise InputError(f"there is no device '{name}' here; choose one of {', '.join(there)}")
-    if name == "cuda" and config.devices > gpus:
-        raise InputError(f"--devices {config.devices} asks for more GPUs than the {gpus} here")
-    if config.devices > 1 and name not in ("cpu", "cuda"):
-        raise InputError(f"--devices {config.devices} needs --device cpu or cuda, got '{name}'")
-    if config.precision == "16" and name == "cpu":
-        raise InputError("--precision 16 does not work on the CPU; use 32 or bf16")
-    return name
-
-
-def choose_precision(config: RunConfig, device: str) -> Precision:
-    """Return the precision, with "auto" resolved for a device: bfloat16 where it is quicker.
-
-    Args:
-        config: Of the run.
-        device: From :func:`choose_device`.
-    """
-    if config.precision != "auto":
-        return config.precision
-    return "bf16" if computes_bfloat16(device) else "32"
-
-
-def computes_bfloat16(device: str) -> bool:
-    """Return whether a device has instructions for bfloat16, and is quicker in it than in float32.
-
-    GPUs of compute capability 8.0 and CPUs with AVX512-BF16 or AMX have. Others emulate it, which
-    takes a CPU several times as long as float32.
-
-    Args:
-        device: From :func:`choose_device`.
-    """
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    features = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
-    return device == "cpu" and any(there() for there in features)
-
-
-def emulation_notes(config: RunConfig) -> tuple[str, ...]:
-    """Return what to tell where a run computes in a precision that its CPU only emulates."""
-    if config.precision != "bf16" or config.device != "cpu" or computes_bfloat16("cpu"):
-        return ()
-    return (
-        "This CPU has no instructions for bfloat16 and emulates it: steps take several times as "
-        "long as with --precision 32, which --precision auto would choose.",
-    )

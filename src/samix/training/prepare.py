@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import timm
@@ -28,13 +29,8 @@ from samix.methods import SelfSupervisedMethod, SupervisedMethod
 from samix.progress import Announce, named
 
 from .building import check_queue, create_run_method, fit_queue, process_notes
-from .config import (
-    PretrainConfig,
-    RunConfig,
-    TrainConfig,
-    emulation_notes,
-    fill_rates,
-)
+from .config import PretrainConfig, RunConfig, TrainConfig, whole_path
+from .machine import choose_device, choose_precision, emulation_notes
 from .run_folder import RunFolder
 from .self_supervised import self_supervised_task
 from .supervised import supervised_task
@@ -86,6 +82,44 @@ class Prepared:
         return self.task.view
 
 
+def resolve(config: Config) -> Config:
+    """Return the configuration with whole paths, device and, where the batch is known, rates.
+
+    Raises:
+        InputError: The device is not there, or does not do what is asked.
+    """
+    device = choose_device(config)
+    config = replace(
+        config,
+        data=whole_path(config.data),
+        splits=None if config.splits is None else str(Path(config.splits).expanduser().resolve()),
+        device=device,
+        precision=choose_precision(config, device),
+    )
+    if isinstance(config, PretrainConfig):
+        config = replace(config, more_data=tuple(map(whole_path, config.more_data)))
+    return fill_rates(config)
+
+
+def fill_rates(config: Config) -> Config:
+    """Return the configuration with learning rates and weight decay.
+
+    Where the batch may still shrink, and the learning rate follows it, nothing is filled in.
+    """
+    if config.shrink_batch and config.default_lr(1) != config.default_lr(2):
+        return config
+    lr = config.lr
+    if lr is None:
+        lr = config.default_lr(config.batch_size or config.default_batch_size)
+    decay = config.weight_decay
+    return replace(
+        config,
+        lr=lr,
+        mixer_lr=lr if config.mixer_lr is None else config.mixer_lr,
+        weight_decay=config.default_weight_decay() if decay is None else decay,
+    )
+
+
 def prepare(
     config: RunConfig,
     *,
@@ -123,7 +157,7 @@ def prepare(
     config = replace(config, validate_every=_looks(config, task))
     steps = math.ceil(len(task.batches) / config.accumulate) * config.epochs
     mixed = None if config.mix_epochs is None else round(config.mix_epochs * len(task.batches))
-    _plan_steps(method, steps, mixed)
+    method.counter.plan(steps, mixed)
     notes = (
         *_skipped_note(images),
         *started,
@@ -255,14 +289,6 @@ def _task(
             config, images, splits, method, view, loading=balanced, announce=announce
         )
     raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
-
-
-def _plan_steps(method: Method, steps: int, mix_batches: int | None) -> None:
-    """Tell a method how many steps are planned, and how many batches of them are mixed."""
-    if isinstance(method, SupervisedMethod):
-        method.options = replace(method.options, steps=steps, mix_batches=mix_batches)
-    else:
-        method.options = replace(method.options, steps=steps, mix_batches=mix_batches)
 
 
 def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:

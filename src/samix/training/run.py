@@ -27,10 +27,15 @@ from .callbacks import (
     load_method,
     read_checkpoint,
 )
-from .config import AUTOCAST, PretrainConfig, RunConfig, TrainConfig, resolve
+from .config import PretrainConfig, RunConfig, TrainConfig
 from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
-from .prepare import Prepared, prepare
-from .progress import TrainingDivergedError, TrainingInterrupted, readers_named
+from .machine import AUTOCAST
+from .prepare import Prepared, prepare, resolve
+from .progress import (
+    TrainingDivergedError,
+    TrainingInterrupted,
+    readers_named,
+)
 from .run_folder import (
     RunFolder,
     created_run,

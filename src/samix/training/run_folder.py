@@ -27,10 +27,11 @@ from samix.data.depth import Depth
 from samix.errors import InputError
 from samix.files import sweep, whole_file, write_text
 from samix.networks import MomentumEncoder, Tap
+from samix.options import from_plain
 from samix.plain_yaml import dump_yaml, read_yaml
 from samix.shown import NameWriter
 
-from .config import CONFIGS, RunConfig, from_dict
+from .config import CONFIGS, RunConfig
 from .lock import is_half_made, only_process
 
 _WRITABLE = ".writable"  # is written and removed to see whether that can be done
@@ -216,7 +217,7 @@ def read_config(run: RunFolder) -> RunConfig:
         content = read_yaml(run.config)
         settings = {k: v for k, v in content["config"].items() if k not in _GONE}
         # runs before samix pretrain did not say what they were
-        return from_dict(settings, CONFIGS[content.get("kind", "train")])
+        return from_plain(settings, CONFIGS[content.get("kind", "train")])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"'{run.config}' cannot be read ({error}); start a new run") from error
 

@@ -1,0 +1,72 @@
+"""The machine that a run computes on: its device and its precision."""
+
+from __future__ import annotations
+
+import torch
+
+from samix.errors import InputError
+
+from .config import Precision, RunConfig
+
+AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+def choose_device(config: RunConfig) -> str:
+    """Return "cpu", "cuda", "cuda:N" or "mps", checked to be there.
+
+    Raises:
+        InputError: No such device, or not so many of it.
+    """
+    there = ["cpu"]
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there += ["cuda", *(f"cuda:{number}" for number in range(gpus))] if gpus else []
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    name = config.device
+    if name == "auto":
+        name = "cuda" if gpus else ("mps" if "mps" in there and config.devices == 1 else "cpu")
+    if name not in there:
+        raise InputError(f"there is no device '{name}' here; choose one of {', '.join(there)}")
+    if name == "cuda" and config.devices > gpus:
+        raise InputError(f"--devices {config.devices} asks for more GPUs than the {gpus} here")
+    if config.devices > 1 and name not in ("cpu", "cuda"):
+        raise InputError(f"--devices {config.devices} needs --device cpu or cuda, got '{name}'")
+    if config.precision == "16" and name == "cpu":
+        raise InputError("--precision 16 does not work on the CPU; use 32 or bf16")
+    return name
+
+
+def choose_precision(config: RunConfig, device: str) -> Precision:
+    """Return the precision, with "auto" resolved for a device: bfloat16 where it is quicker.
+
+    Args:
+        config: Of the run.
+        device: From :func:`choose_device`.
+    """
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if computes_bfloat16(device) else "32"
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Return whether a device has instructions for bfloat16, and is quicker in it than in float32.
+
+    GPUs of compute capability 8.0 and CPUs with AVX512-BF16 or AMX have. Others emulate it, which
+    takes a CPU several times as long as float32.
+
+    Args:
+        device: From :func:`choose_device`.
+    """
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    features = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+    return device == "cpu" and any(there() for there in features)
+
+
+def emulation_notes(config: RunConfig) -> tuple[str, ...]:
+    """Return what to tell where a run computes in a precision that its CPU only emulates."""
+    if config.precision != "bf16" or config.device != "cpu" or computes_bfloat16("cpu"):
+        return ()
+    return (
+        "This CPU has no instructions for bfloat16 and emulates it: steps take several times as "
+        "long as with --precision 32, which --precision auto would choose.",
+    )
