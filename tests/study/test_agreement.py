@@ -15,6 +15,7 @@ from samix.errors import InputError
 from samix.study import Words, find, overall_verdict, primary_question, weigh
 from samix.study.overall import rank_correlation
 from samix.study.statistics.intervals import calibration_of
+from samix.study.wording import risks_of, sentence_of
 
 from .simulated import TASKS, simulate, study_costs, study_of
 from .whole import study
@@ -143,8 +144,10 @@ def test_other_questions_never_turn_into_a_recommendation() -> None:
     }
     joined = overall_verdict(verdicts, PRIMARY)
     assert joined.kind == verdicts[PRIMARY].kind == "not-proven"
-    assert sum("hint for the next study" in risk.en for risk in joined.verdict.risks) == 2
-    assert "In self-supervised learning with 1,000 labelled photos" in joined.verdict.sentence.en
+    assert sum("hint for the next study" in risk.en for risk in risks_of(joined.verdict)) == 2
+    assert (
+        "In self-supervised learning with 1,000 labelled photos" in sentence_of(joined.verdict).en
+    )
 
 
 @pytest.mark.slow

@@ -9,8 +9,16 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import effects, holm, needed, smallest_difference
-from samix.study.statistics.effects import compare, compare_all, pooled, seed_spread, weighted_holm
+from samix.study.statistics.effects import (
+    compare,
+    compare_all,
+    pooled,
+    reason,
+    seed_spread,
+    weighted_holm,
+)
 from samix.study.statistics.intervals import crossed_interval, crossed_squares
+from samix.study.wording import say
 
 from .simulated import CLASSES, outcomes_of, scores_of, simulate
 
@@ -106,7 +114,7 @@ def test_one_seed_says_what_it_cannot_tell() -> None:
     scores = simulate(np.random.default_rng(5), {"none": 0.0, "samix": 5.0}, seeds=1, parts=100)
     effect = compare("samix", "none", scores)
     assert effect.high - effect.low > 0
-    assert "not the chance of another training" in effect.notes[0].en
+    assert "not the chance of another training" in say(effect.notes[0]).en
     alone = scores_of(np.array([[True]]))
     nothing = compare("samix", "none", {"none": alone, "samix": alone})
     assert (nothing.low, nothing.high, nothing.p) == (-math.inf, math.inf, 1.0)
@@ -176,7 +184,7 @@ def test_seeds_that_one_policy_lacks_are_left_out_and_told() -> None:
     scores["samix"] = scores["samix"].at([1, 3])
     effect = compare("samix", "none", scores)
     assert effect.seeds == 2
-    assert "the 2 seeds that both have" in effect.notes[0].en
+    assert "the 2 seeds that both have" in say(effect.notes[0]).en
 
 
 def test_a_policy_that_varies_more_than_the_others_keeps_its_own_spread() -> None:
@@ -239,7 +247,7 @@ def test_needed_numbers_would_be_enough() -> None:
     scores = simulate(np.random.default_rng(10), {"none": 0.0, "samix": 4.0}, parts=100)
     squares = compare("samix", "none", scores).squares
     more = needed(squares, 4.0)
-    assert more.sentence.en.endswith("would tell")
+    assert say(reason("needed", more=more)).en.endswith("would tell")
     parts = more.parts if more.parts is not None else (more.together or (0, 0))[1]
     assert parts > 0
     assert needed(squares, 30.0).seeds == 1

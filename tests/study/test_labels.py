@@ -9,7 +9,9 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import LabelEfficiency, PartScores, label_efficiency
+from samix.study.statistics.effects import reason
 from samix.study.statistics.labels import compare_with_curve
+from samix.study.wording import say
 
 from .simulated import outcomes_of, scores_of
 
@@ -47,24 +49,29 @@ def test_the_interval_holds_the_estimate_and_the_sentence_says_it() -> None:
     assert found.low is not None
     assert found.high is not None
     assert 141 < found.low < found.equal < found.high < 200
-    assert found.sentence.en.startswith("samix with 100 labels equals none with 174 (")
+    assert say(reason("efficiency", one=found)).en.startswith(
+        "samix with 100 labels equals none with 174 ("
+    )
 
 
 def test_outside_the_measured_range_nothing_is_extrapolated() -> None:
     above = equal_of(0.9)
     assert (above.equal, above.high, above.outside) == (None, None, "above")
-    assert "better than none with 400, the most that were measured" in above.sentence.en
+    assert (
+        "better than none with 400, the most that were measured"
+        in say(reason("efficiency", one=above)).en
+    )
     below = equal_of(0.4)
     assert (below.equal, below.low, below.outside) == (None, None, "below")
-    assert "worse than none with 50" in below.sentence.en
+    assert "worse than none with 50" in say(reason("efficiency", one=below)).en
 
 
 def test_what_no_interval_shows_is_not_said() -> None:
     for outside, told in (("above", "scores higher than"), ("below", "scores lower than")):
         unsure = replace(equal_of(0.9), outside=outside, low=None, high=None)
-        assert told in unsure.sentence.en
-        assert "nothing about it is sure" in unsure.sentence.en
-        assert "確かに言えることはありません" in unsure.sentence.ja
+        assert told in say(reason("efficiency", one=unsure)).en
+        assert "nothing about it is sure" in say(reason("efficiency", one=unsure)).en
+        assert "確かに言えることはありません" in say(reason("efficiency", one=unsure)).ja
 
 
 def test_a_dip_is_levelled_and_a_flat_piece_gives_the_fewest_labels() -> None:

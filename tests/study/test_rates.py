@@ -16,7 +16,9 @@ from samix.study import (
     part_probabilities,
     rarest_judgeable,
 )
+from samix.study.statistics.effects import reason
 from samix.study.statistics.inspection import rate
+from samix.study.wording import say
 
 from .simulated import outcomes_of, scores_of
 
@@ -62,8 +64,9 @@ def test_the_rarest_judgeable_class_is_named_and_why_others_are_not() -> None:
     )
     assert [one.name for one in recalls] == ["dent", "crack", "stain", "good"]
     assert [one.judgeable for one in recalls] == [False, False, True, True]
-    assert recalls[0].why.en == "No test part shows 'dent'."
-    assert "are 4 independent test parts of 'crack', fewer than 10" in recalls[1].why.en
+    why = [say(reason("class-not-judgeable", one=one)) for one in recalls[:2]]
+    assert why[0].en == "No test part shows 'dent'."
+    assert "are 4 independent test parts of 'crack', fewer than 10" in why[1].en
     rarest = rarest_judgeable(recalls)
     assert rarest is not None
     assert rarest.name == "stain"

@@ -12,7 +12,8 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import Cost, Limits, PartScores, Verdict, judge, weigh
-from samix.study.wording import harm_risk
+from samix.study.statistics.effects import reason
+from samix.study.wording import risks_of, say, sentence_of
 
 from .simulated import CLASSES, cells_of, costs, outcomes_of, scores_of, simulate
 
@@ -42,8 +43,8 @@ def kind_of(scores: Mapping[str, PartScores], **alive: float) -> Verdict:
 def test_adopt() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9, samix_p=0.82))
     assert (verdict.kind, verdict.policy) == ("adopt", "samix")
-    assert "+10.0 points of accuracy" in verdict.sentence.en
-    assert "better than none-long, the best free rival" in verdict.sentence.en
+    assert "+10.0 points of accuracy" in sentence_of(verdict).en
+    assert "better than none-long, the best free rival" in sentence_of(verdict).en
     assert verdict.numbers["samix - none, accuracy: points"] == pytest.approx(10.0)
     assert verdict.numbers["samix: times the wall time of none"] == pytest.approx(2.5)
 
@@ -60,33 +61,33 @@ def test_what_only_says_the_most_frequent_class_is_never_recommended() -> None:
     scores = {"none": rows(0.7), "mixup": rows(0.7), "none-long": rows(0.7), "samix": always}
     verdict = kind_of(scores)
     assert (verdict.kind, verdict.policy) == ("not-proven", "samix")
-    assert "not shown to be better than guessing (94.7 % against 94.7 %)" in verdict.sentence.en
+    assert "not shown to be better than guessing (94.7 % against 94.7 %)" in sentence_of(verdict).en
     assert kind_of({**scores, "samix": rows(0.999)}).kind == "adopt"
 
 
 def test_adopt_the_light_version_where_it_is_not_worse() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.81, samix=0.9, samix_p=0.9))
     assert (verdict.kind, verdict.policy) == ("adopt-light", "samix-p")
-    assert "worse than samix by less than 1 point" in verdict.sentence.en
+    assert "worse than samix by less than 1 point" in sentence_of(verdict).en
 
 
 def test_adopt_the_light_version_where_the_full_one_is_not_proven() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.9, samix=0.9, samix_p=0.9))
     assert (verdict.kind, verdict.policy) == ("adopt-light", "samix-p")
-    assert "samix is not proven itself" in verdict.sentence.en
+    assert "samix is not proven itself" in sentence_of(verdict).en
 
 
 def test_the_full_version_where_the_light_one_is_clearly_worse() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.8, none_long=0.8, samix=0.92, samix_p=0.86))
     assert verdict.kind == "adopt"
-    assert "samix-p, which costs less, is proven too" in verdict.sentence.en
+    assert "samix-p, which costs less, is proven too" in sentence_of(verdict).en
 
 
 @pytest.mark.parametrize("rival", [0.9, 0.895, 0.95])
 def test_a_free_rival_that_is_level_or_better_is_used(rival: float) -> None:
     verdict = kind_of(made(none=0.8, mixup=rival, none_long=0.82, samix=0.9))
     assert (verdict.kind, verdict.policy) == ("use-simple", "mixup")
-    assert "samix is not ahead of it" in verdict.sentence.en
+    assert "samix is not ahead of it" in sentence_of(verdict).en
 
 
 def test_longer_training_is_a_free_rival() -> None:
@@ -103,28 +104,28 @@ def test_a_rival_that_took_more_time_does_not_count() -> None:
 def test_without_a_rival_of_equal_wall_time_nothing_is_adopted() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.81, samix=0.9))
     assert verdict.kind == "not-proven"
-    assert "train plainly for as long" in verdict.sentence.en
+    assert "train plainly for as long" in sentence_of(verdict).en
 
 
 def test_do_not_adopt_where_plain_is_better() -> None:
     verdict = kind_of(made(none=0.9, mixup=0.9, none_long=0.9, samix=0.85))
     assert verdict.kind == "do-not-adopt"
-    assert "none is better than samix" in verdict.sentence.en
-    assert "50 errors more per 1,000 parts" in verdict.sentence.en
+    assert "none is better than samix" in sentence_of(verdict).en
+    assert "50 errors more per 1,000 parts" in sentence_of(verdict).en
 
 
 def test_do_not_adopt_where_no_gain_is_left_to_find() -> None:
     verdict = kind_of(made(none=0.9, mixup=0.9, none_long=0.9, samix=0.9, parts=3000))
     assert verdict.kind == "do-not-adopt"
-    assert "gains less than 1 point, if anything" in verdict.sentence.en
+    assert "gains less than 1 point, if anything" in sentence_of(verdict).en
 
 
 def test_do_not_adopt_where_one_class_is_harmed() -> None:
     shares = {"none": 0.8, "mixup": 0.8, "none_long": 0.8, "samix": (0.7, 1.0, 1.0)}
     verdict = kind_of(made(**shares))
     assert verdict.kind == "do-not-adopt"
-    assert f"lowers the recall of '{CLASSES[0]}' by 10.0 points" in verdict.sentence.en
-    assert any("lowers the recall" in risk.en for risk in verdict.risks)
+    assert f"lowers the recall of '{CLASSES[0]}' by 10.0 points" in sentence_of(verdict).en
+    assert any("lowers the recall" in risk.en for risk in risks_of(verdict))
 
 
 def test_many_harmed_classes_are_counted_and_the_worst_is_named() -> None:
@@ -132,7 +133,10 @@ def test_many_harmed_classes_are_counted_and_the_worst_is_named() -> None:
     one = next(effect for effect in kind_of(made(**shares)).effects if effect.policy == "samix")
     lost = {"hole": -12.0, "dent": -30.5, "crack": -4.25, "stain": -8.0}
     harms = [replace(one, measure=f"recall:{name}", points=by) for name, by in lost.items()]
-    many, three = harm_risk("samix", harms), harm_risk("samix", harms[:3])
+    many, three = (
+        say(reason("risk-harm", policy="samix", lost=reason("lost-recalls", harms=some)))
+        for some in (harms, harms[:3])
+    )
     assert many.en == (
         "samix lowers the recall of 4 classes by 4.2 to 30.5 points, most of all 'dent'."
     )
@@ -144,14 +148,15 @@ def test_a_dead_mixer_is_said_to_be_that() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.8, none_long=0.8, samix=0.9), samix=0.0)
     assert verdict.kind == "mixer-not-alive"
     assert (
-        "was alive at the end of no training, so SAMix itself was not tested" in verdict.sentence.en
+        "was alive at the end of no training, so SAMix itself was not tested"
+        in sentence_of(verdict).en
     )
     rival = kind_of(made(none=0.8, mixup=0.9, none_long=0.8, samix=0.9), samix=0.0)
     assert rival.kind == "use-simple"
-    assert "was alive at the end of no training" in rival.sentence.en
+    assert "was alive at the end of no training" in sentence_of(rival).en
     partly = kind_of(made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9), samix=2 / 3)
     assert partly.kind == "adopt"
-    assert [risk.en for risk in partly.risks] == [
+    assert [risk.en for risk in risks_of(partly)] == [
         "The Mixer of samix was alive at the end in 67% of the seeds only."
     ]
 
@@ -163,15 +168,15 @@ def test_one_seed_is_never_enough() -> None:
     }
     verdict = kind_of(scores)
     assert verdict.kind == "not-proven"
-    assert "more seed" in verdict.sentence.en
-    assert any("One seed" in risk.en for risk in verdict.risks)
+    assert "more seed" in sentence_of(verdict).en
+    assert any("One seed" in risk.en for risk in risks_of(verdict))
 
 
 def test_not_proven_says_how_many_would_tell() -> None:
     scores = simulate(np.random.default_rng(0), {**NOTHING, "samix": 5.0}, parts=60)
     verdict = kind_of(scores)
     assert verdict.kind == "not-proven"
-    assert "would tell" in verdict.sentence.en
+    assert "would tell" in sentence_of(verdict).en
     assert verdict.numbers["difference_to_show"] >= 1.0
     assert verdict.numbers["more_parts"] > 0
 
@@ -216,7 +221,7 @@ def test_tables_give_what_scores_give() -> None:
     table, cells = outcomes_of(scores), cells_of(given)
     assert judge(table, cells, **asked) == weigh(scores, given)
     dead = cells.assign(alive=cells["alive"].map({True: False}, na_action="ignore"))
-    assert "was alive at the end of no training" in judge(table, dead, **asked).sentence.en
+    assert "was alive at the end of no training" in sentence_of(judge(table, dead, **asked)).en
     with pytest.raises(InputError, match="needs outcomes of 'samix'"):
         judge(table[table["policy"] != "samix"], cells, **asked)
     with pytest.raises(InputError, match="needs outcomes of 'none'"):

@@ -79,10 +79,10 @@ def _timings(plan: Mapping[str, Any]) -> Table:
 
 def _tells(plan: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     """Return what the plan can tell, and what it cannot."""
-    from samix.study.wording import WHAT
+    from samix.pages.words import word
 
     main = plan["primary"]
-    measure = WHAT[plan["measure"]].en
+    measure = word(f"measure-{plan['measure']}").en
     found = [f"Main question: {measure} of {main['mode']} learning with {main['labels']} labels."]
     smallest = plan["smallest_difference"]
     if math.isfinite(smallest):

@@ -9,10 +9,8 @@ from typing import Any
 import pandas as pd
 
 from samix.errors import InputError
-from samix.pages.words import Words
-from samix.study.overall import Question
 from samix.study.statistics.candidates import Cost, Roles
-from samix.study.statistics.effects import Effect, score_of
+from samix.study.statistics.effects import Effect, Reason, reason, score_of
 from samix.study.statistics.inspection import (
     Inspection,
     Prices,
@@ -23,9 +21,8 @@ from samix.study.statistics.inspection import (
 )
 from samix.study.statistics.intervals import calibration_of
 from samix.study.statistics.labels import LabelEfficiency, compare_with_curve
-from samix.study.statistics.tables import PartScores
+from samix.study.statistics.tables import PartScores, Question
 from samix.study.statistics.trained import Scores, Trained
-from samix.study.wording_study import no_threshold_note
 
 Row = dict[str, Any]
 HOUR = 3600.0  # seconds
@@ -94,16 +91,17 @@ def recall_rows(trained: Trained, classes: Sequence[str]) -> list[Row]:
 
 def inspection_rows(
     trained: Trained, good: Collection[str], prices: Prices
-) -> tuple[list[Row], list[Words]]:
+) -> tuple[list[Row], list[Reason]]:
     """Return escapes, overkill and costs at the threshold of validation, and notes where not."""
     rows: list[Row] = []
-    notes: list[Words] = []
+    notes: list[Reason] = []
     for (mode, labels), policies in trained.test.items():
         for policy, test in policies.items():
             val = trained.val.get((mode, labels), {}).get(policy, test.iloc[:0])
             lacking = next((kind for table in (test, val) if (kind := _lacks(table, good))), None)
             if lacking is not None:
-                notes.append(no_threshold_note(mode, labels, lacking))
+                note = reason(f"note-no-{lacking}", mode=mode, labels=labels)
+                notes += [] if note in notes else [note]
                 continue
             judged, chosen = (
                 part_probabilities(table, policy=policy, mode=mode, labels=labels, good=good)
@@ -111,7 +109,7 @@ def inspection_rows(
             )
             found = inspect(judged, best_thresholds(chosen, prices), prices)
             rows.append({"mode": mode, "labels": labels, "policy": policy, **_rates(found)})
-    return rows, list(dict.fromkeys(notes))
+    return rows, notes
 
 
 def worth_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,16 +26,23 @@ from samix.study.finding_tables import (
 from samix.study.overall import (
     Consistency,
     Overall,
-    Question,
     consistency,
     overall_verdict,
     primary_question,
 )
 from samix.study.statistics.candidates import Cost, Limits, Roles, costs_of
-from samix.study.statistics.effects import Effect, compare_all, guess_of, only_guesses, score_of
+from samix.study.statistics.effects import (
+    Effect,
+    Reason,
+    compare_all,
+    guess_of,
+    only_guesses,
+    reason,
+    score_of,
+)
 from samix.study.statistics.inspection import ClassRecall, Prices, rarest_judgeable, recalls_of
 from samix.study.statistics.labels import LabelEfficiency
-from samix.study.statistics.tables import MODES
+from samix.study.statistics.tables import MODES, Question
 from samix.study.statistics.trained import (
     VERSION,
     Measured,
@@ -47,24 +53,7 @@ from samix.study.statistics.trained import (
     scores_by,
 )
 from samix.study.verdict import Verdict, weigh
-from samix.study.wording_study import (
-    accuracy_headline,
-    balanced_note,
-    detection_note,
-    failed_note,
-    guard_risk,
-    guessing_risk,
-    intervals_note,
-    left_out_note,
-    no_curve_note,
-    not_planned_note,
-    prices_note,
-    primary_note,
-    rarest_words,
-    unfinished_risk,
-    unjudged_note,
-    weakest_risk,
-)
+from samix.study.wording import in_words, say, sentence_of
 
 WRONG = ("escape", "overkill", "defect_share")
 
@@ -128,22 +117,8 @@ def find(
         "guard": {"accepted": guard} if guard else None,
         "notes": [*notes_of(found, prices=good and not prices), *unjudged, *plan_notes(plan)],
     }
-    return {name: plain(value) for name, value in written.items()}
-
-
-def plain(value: Any) -> Any:
-    """Return plain values: sentences by language; None for what is no finite number."""
-    if isinstance(value, Words):
-        return value.plain()
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    found_words: dict[str, Any] = in_words(written)
+    return found_words
 
 
 def _wrong_prices(prices: Mapping[str, Any]) -> Prices:
@@ -162,15 +137,19 @@ def _wrong_prices(prices: Mapping[str, Any]) -> Prices:
 def _verdicts(found: Answers, guard: Sequence[Row]) -> Row:
     main = found.overall.verdict
     # what puts the whole study in doubt comes first
-    risks = dict.fromkeys((*training_risks(found), *main.risks, *risks_of(found, guard)))
+    risks = (*training_risks(found), *main.risks, *recall_risks(found), *guard_risks(found, guard))
     mode, labels = found.primary
     return {
-        "verdict": {**_said(main), "mode": mode, "labels": labels, "risks": list(risks)},
+        "verdict": {**_said(main), "mode": mode, "labels": labels, "risks": _once(risks)},
         "verdicts": [
             {**_said(one), "mode": mode, "labels": labels}
             for (mode, labels), one in found.verdicts.items()
         ],
     }
+
+
+def _once(reasons: Sequence[Reason]) -> list[Words]:
+    return list(dict.fromkeys(say(one) for one in reasons))
 
 
 def _tables(found: Answers) -> Row:
@@ -195,7 +174,7 @@ def _cells(found: Answers) -> Row:
 
 def _said(verdict: Verdict) -> Row:
     return {
-        "kind": verdict.kind, "policy": verdict.policy, "sentence": verdict.sentence,
+        "kind": verdict.kind, "policy": verdict.policy, "sentence": sentence_of(verdict),
         "numbers": dict(verdict.numbers), "risks": list(verdict.risks),
     }  # fmt: skip
 
@@ -231,7 +210,7 @@ def _consistency(found: Consistency | None, roles: Roles) -> Row | None:
     ]  # fmt: skip
     return {
         "policies": rows, "correlation": found.correlation, "p": found.p,
-        "sentence": found.sentence((roles.full, *roles.light)),
+        "sentence": found.reason((roles.full, *roles.light)),
     }  # fmt: skip
 
 
@@ -389,15 +368,15 @@ def headline(found: Answers) -> Row:
     return {
         "accuracy": gain and {
             "value": gain.points, "low": gain.low, "high": gain.high,
-            "sentence": accuracy_headline(found.measure, gain),
+            "sentence": reason("headline-accuracy", measure=found.measure, gain=gain),
         },
         "label_efficiency": labels and {
             "value": labels.equal, "low": labels.low, "high": labels.high,
-            "sentence": labels.sentence,
+            "sentence": reason("efficiency", one=labels),
         },
         "consistency": agreement and {
             "value": agreement.correlation, "low": None, "high": None,
-            "sentence": agreement.sentence((found.roles.full, *found.roles.light)),
+            "sentence": agreement.reason((found.roles.full, *found.roles.light)),
         },
     }  # fmt: skip
 
@@ -407,7 +386,8 @@ def worth_rows(found: Answers) -> list[Row]:
     return [
         {
             "mode": mode, "policy": one.policy, "labels": labels, "equals": one.equal,
-            "low": one.low, "high": one.high, "outside": one.outside, "sentence": one.sentence,
+            "low": one.low, "high": one.high, "outside": one.outside,
+            "sentence": reason("efficiency", one=one),
         }
         for (mode, labels), some in found.worth.items()
         for one in some
@@ -421,32 +401,40 @@ def rarest_of(found: Answers) -> Row | None:
         return None
     return {
         "class": one.name, "parts": one.recall.parts, "recall": one.recall.share,
-        "sentence": rarest_words(one, found.policy),
+        "sentence": reason("rarest", one=one, policy=found.policy),
     }  # fmt: skip
 
 
-def risks_of(found: Answers, guard: Sequence[Row]) -> list[Words]:
-    """Return weak or unjudgeable classes, and a guard with much to do."""
+def recall_risks(found: Answers) -> list[Reason]:
+    """Return the weakest class, and those that cannot be judged."""
     recalls = _verdict_recalls(found)
     able = [one for one in recalls if one.judgeable]
     risks = []
     if len(able) > 1:
-        risks.append(weakest_risk(min(able, key=lambda one: one.recall.share), found.policy))
-    risks += [one.why for one in recalls if not one.judgeable]
-    return risks + [
-        guard_risk(row["mode"], row["policy"], row["accepted"])
+        weakest = min(able, key=lambda one: one.recall.share)
+        risks.append(reason("risk-weakest", one=weakest, policy=found.policy))
+    return risks + [reason("class-not-judgeable", one=one) for one in recalls if not one.judgeable]
+
+
+def guard_risks(found: Answers, guard: Sequence[Row]) -> list[Reason]:
+    """Return where the guard had much to do."""
+    return [
+        reason("risk-guard", mode=row["mode"], policy=row["policy"], replaced=1 - row["accepted"])
         for row in guard
         if row["policy"] == found.policy and row["accepted"] < ACCEPTED
     ]
 
 
-def plan_notes(plan: Mapping[str, Any]) -> list[Words]:
+def plan_notes(plan: Mapping[str, Any]) -> list[Reason]:
     """Return which label budgets were asked for and are not in the plan, and why."""
-    told = (("left_out", left_out_note), ("not_planned", not_planned_note))
-    return [note(plan[name]) for name, note in told if plan.get(name)]
+    return [
+        reason(f"note-{name}", shares=[f"{100 * share:g} %" for share in plan[name]])
+        for name in ("left_out", "not_planned")
+        if plan.get(name)
+    ]
 
 
-def notes_of(found: Answers, *, prices: object) -> list[Words]:
+def notes_of(found: Answers, *, prices: object) -> list[Reason]:
     """Return what a reader of the numbers must know.
 
     Args:
@@ -455,29 +443,33 @@ def notes_of(found: Answers, *, prices: object) -> list[Words]:
     """
     trained, verdicts, roles = found.trained, found.verdicts, found.roles
     some = next(iter(next(iter(trained.scores.values())).values()))
-    notes = [intervals_note(len(some.parts))]
+    notes = [reason("note-intervals", parts=len(some.parts))]
     if len(verdicts) > 1:
         others = [one for one in verdicts if one != found.primary]
-        notes.append(primary_note(*found.primary, len(others)))
+        mode, labels = found.primary
+        notes.append(reason("note-primary", mode=mode, labels=labels, others=len(others)))
     if found.measured.skew is not None:
-        notes.append(balanced_note(*found.measured.skew))
+        largest, smallest = found.measured.skew
+        notes.append(reason("note-balanced", largest=largest, smallest=smallest))
     if found.measured.side:
-        notes.append(detection_note(found.measured.side))
+        notes.append(reason("note-detection", side=[f"'{name}'" for name in found.measured.side]))
     if prices:
-        notes.append(prices_note())
+        usual = Prices()
+        notes.append(reason("note-prices", escape=usual.escape, overkill=usual.overkill))
     for (mode, labels), scores in trained.scores.items():
         if (mode, labels) not in verdicts:
             lacking = "learned" if roles.baseline in scores else "baseline"
-            notes.append(unjudged_note(mode, labels, lacking))
+            notes.append(reason(f"note-no-{lacking}", mode=mode, labels=labels))
     if trained.failed or trained.missing:
-        notes.append(failed_note(len(trained.failed), len(trained.missing), trained.count))
+        lost = {"failed": len(trained.failed), "missing": len(trained.missing)}
+        notes.append(reason("note-failed", planned=trained.count, **lost))
     budgets = {
         mode: sum(1 for (one, _), scores in trained.scores.items()
                   if one == mode and roles.baseline in scores)
         for mode, _ in trained.scores
     }  # fmt: skip
     if all(count < 2 for count in budgets.values()):
-        notes.append(no_curve_note())
+        notes.append(reason("note-no-curve"))
     return notes
 
 
@@ -486,15 +478,15 @@ def _verdict_recalls(found: Answers) -> tuple[ClassRecall, ...]:
     return () if scores is None else recalls_of(scores, found.classes)
 
 
-def training_risks(found: Answers) -> list[Words]:
+def training_risks(found: Answers) -> list[Reason]:
     """Return signs that trainings were too short, or too hard, for any policy to tell."""
     baseline = found.roles.baseline
     scores = found.scores.get(found.primary, {}).get(baseline)
     risks = []
     if scores is not None and only_guesses(scores, found.measure):
         score, guess = score_of(scores, found.measure), guess_of(scores, found.measure)
-        risks.append(guessing_risk(score.estimate, guess))
+        risks.append(reason("risk-guessing", score=100 * score.estimate, guess=100 * guess))
     longer = found.gains.get(found.primary, {}).get(f"{baseline}-long")
     if longer is not None and longer.low > 0:
-        risks.append(unfinished_risk(longer))
+        risks.append(reason("risk-unfinished", longer=longer))
     return risks

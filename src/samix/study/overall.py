@@ -24,23 +24,13 @@ import numpy as np
 from scipy import stats
 
 from samix.errors import InputError
-from samix.pages.words import Words, paragraph
-from samix.study.statistics.effects import Effect
+from samix.study.statistics.effects import Effect, Reason, reason
 from samix.study.statistics.intervals import Floats
-from samix.study.statistics.tables import MODES
+from samix.study.statistics.tables import MODES, Question
 from samix.study.verdict import Verdict
-from samix.study.wording_study import (
-    consistency_words,
-    elsewhere_words,
-    hint_words,
-    loss_risk,
-    unanswered_words,
-)
 
 ADOPTED = ("adopt", "adopt-light")
 RECOMMENDED = (*ADOPTED, "use-simple")
-
-Question = tuple[str, int]  # mode and labels
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class Overall:
     """The overall verdict.
 
     Attributes:
-        verdict: Kind, policy, sentence with all that was said, numbers and risks.
+        verdict: Kind, policy, reasons with all that was said, numbers and risks.
         mode: Of the main question.
         labels: Of the main question.
         restricted: The policy has no gain in the other mode, by the estimate.
@@ -108,10 +98,11 @@ def overall_verdict(
         full: The policy in question.
     """
     if primary not in verdicts:
-        text = unanswered_words(*primary)
-        return Overall(Verdict("not-proven", full, text, {}), *primary, False)
+        mode, labels = primary
+        why = reason("verdict-unanswered", mode=mode, labels=labels)
+        return Overall(Verdict("not-proven", full, (why,), {}), *primary, False)
     main = verdicts[primary]
-    numbers, risks, sentences = dict(main.numbers), list(main.risks), [main.sentence]
+    numbers, risks, reasons = dict(main.numbers), list(main.risks), list(main.reasons)
     restricted = False
     for mode in (one for one in MODES if one != primary[0]):
         budgets = [labels for one, labels in verdicts if one == mode]
@@ -120,21 +111,21 @@ def overall_verdict(
         there = _gain(verdicts[mode, max(budgets)], main.policy)
         if there is not None:
             restricted |= there.points <= 0
+            told = {"mode": mode, "labels": max(budgets), "gain": there}
             advised = main.kind in RECOMMENDED
-            told = elsewhere_words(primary[0], mode, max(budgets), there, advised=advised)
-            sentences.append(told)
+            reasons.append(reason("elsewhere", main=primary[0], advised=advised, **told))
             numbers[f"{main.policy} - {there.baseline}, {mode}: points"] = there.points
     for question, verdict in verdicts.items():
         if question == primary:
             continue
+        mode, labels = question
         gain = _gain(verdict, main.policy)
         if gain is not None and gain.high < 0:
-            risks.append(loss_risk(*question, gain))
+            risks.append(reason("risk-loss", mode=mode, labels=labels, gain=gain))
         if verdict.kind in ADOPTED and main.kind not in ADOPTED:
-            risks.append(hint_words(*question, verdict.policy, len(verdicts)))
-    joined = replace(
-        main, sentence=paragraph(sentences), numbers=numbers, risks=tuple(dict.fromkeys(risks))
-    )
+            named = {"policy": verdict.policy, "questions": len(verdicts)}
+            risks.append(reason("risk-hint", mode=mode, labels=labels, **named))
+    joined = replace(main, reasons=tuple(reasons), numbers=numbers, risks=tuple(risks))
     return Overall(joined, *primary, restricted)
 
 
@@ -172,11 +163,14 @@ class Consistency:
             return None
         return (both[0].points > 0) == (both[1].points > 0)
 
-    def sentence(self, learned: Sequence[str]) -> Words:
-        """Return it in words, with the signs of the learned policies."""
+    def reason(self, learned: Sequence[str]) -> Reason:
+        """Return what there is to say, with the signs of the learned policies."""
         names = [name for name in learned if name in self.supervised]
-        same = [self.same_sign(name) for name in names]
-        return consistency_words(len(self.supervised), self.correlation, self.p, names, same)
+        signs = tuple((name, self.same_sign(name)) for name in names)
+        return reason(
+            "ranks", count=len(self.supervised), correlation=self.correlation, p=self.p,
+            signs=signs,
+        )  # fmt: skip
 
 
 def consistency(

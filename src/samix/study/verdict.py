@@ -38,7 +38,6 @@ from typing import Literal
 import pandas as pd
 
 from samix.errors import InputError
-from samix.pages.words import NOTHING, Words, paragraph
 from samix.study.statistics.candidates import (
     ERROR,
     Candidate,
@@ -54,28 +53,9 @@ from samix.study.statistics.candidates import (
     pools_of,
     share_of,
 )
-from samix.study.statistics.effects import Effect, guess_of, only_guesses, score_of
+from samix.study.statistics.effects import Effect, Reason, guess_of, only_guesses, reason, score_of
 from samix.study.statistics.power import needed
-from samix.study.statistics.tables import PartScores, part_scores, require
-from samix.study.wording import (
-    WHAT,
-    adopt_words,
-    against_words,
-    alive_risk,
-    also_words,
-    do_not_words,
-    guessing_words,
-    harm_risk,
-    needed_words,
-    not_alive_words,
-    not_proven_words,
-    not_worse_words,
-    ruled_out_words,
-    simple_words,
-    too_short_words,
-    unproven_full_words,
-    until_then_words,
-)
+from samix.study.statistics.tables import JUDGED, PartScores, part_scores, require
 
 Kind = Literal[
     "adopt", "adopt-light", "use-simple", "mixer-not-alive", "do-not-adopt", "not-proven"
@@ -89,18 +69,18 @@ class Verdict:
     Attributes:
         kind: The rule that decided.
         policy: What is recommended, or was judged where nothing is.
-        sentence: The verdict in words, with its numbers.
+        reasons: Why, one for each sentence; see :func:`samix.study.wording.sentence_of`.
         numbers: The numbers it rests on: points and their intervals, p-values, seeds, parts, wall
             times.
-        risks: What a reader must know beside it, in sentences.
+        risks: What a reader must know beside it.
         effects: The comparisons with the baseline, all policies.
     """
 
     kind: Kind
     policy: str
-    sentence: Words
+    reasons: tuple[Reason, ...]
     numbers: Mapping[str, float]
-    risks: tuple[Words, ...] = ()
+    risks: tuple[Reason, ...] = ()
     effects: tuple[Effect, ...] = ()
 
 
@@ -162,8 +142,10 @@ def _unless_it_guesses(case: Case, verdict: Verdict) -> Verdict:
     if not only_guesses(scores, case.measure):
         return verdict
     score, guess = score_of(scores, case.measure), guess_of(scores, case.measure)
-    text = guessing_words(verdict.policy, score.estimate, guess)
-    return replace(verdict, kind="not-proven", sentence=text)
+    why = reason(
+        "verdict-guessing", policy=verdict.policy, score=100 * score.estimate, guess=100 * guess
+    )
+    return replace(verdict, kind="not-proven", reasons=(why,))
 
 
 def _case(
@@ -180,8 +162,8 @@ def _case(
             f"A verdict needs outcomes of '{lacking}'; there are those of "
             f"{', '.join(scores) or 'none'}."
         )
-    if measure not in WHAT:
-        raise InputError(f"A verdict is about {', '.join(WHAT)}, got '{measure}'.")
+    if measure not in JUDGED:
+        raise InputError(f"A verdict is about {', '.join(JUDGED)}, got '{measure}'.")
     missing = [name for name in scores if name not in costs]
     if missing:
         raise InputError(f"The table of cells has no row of policy '{missing[0]}'.")
@@ -207,10 +189,12 @@ def _light(case: Case) -> Verdict | None:
         if one.policy == case.roles.full or not one.proven(case.limits):
             continue
         if full is None or not full.proven(case.limits):
-            return _recommend(case, "adopt-light", one, unproven_full_words(case.roles.full))
+            why = reason("why-unproven-full", full=case.roles.full)
+            return _recommend(case, "adopt-light", one, why)
         behind = case.against(one.policy, full.policy)
         if behind.low > -case.limits.margin:
-            return _recommend(case, "adopt-light", one, not_worse_words(case, behind), behind)
+            why = reason("why-not-worse", behind=behind, margin=_amount(case.limits.margin))
+            return _recommend(case, "adopt-light", one, why, behind)
     return None
 
 
@@ -220,7 +204,8 @@ def _adopt(case: Case) -> Verdict | None:
     if full is None or not full.proven(case.limits):
         return None
     also = [one.policy for one in case.candidates if one is not full and one.proven(case.limits)]
-    return _recommend(case, "adopt", full, also_words(case, also) if also else NOTHING)
+    why = reason("why-also", names=also, margin=_amount(case.limits.margin)) if also else None
+    return _recommend(case, "adopt", full, why)
 
 
 def _simple(case: Case) -> Verdict | None:
@@ -232,16 +217,19 @@ def _simple(case: Case) -> Verdict | None:
     ahead = [case.against(one.policy, rival.policy) for one in hopeful]
     if any(e.points >= case.limits.margin for e in ahead):
         return None
-    ruled_out = [against_words(case, one) for one in case.candidates if one not in hopeful]
-    text = simple_words(case, rival.gain, ahead, ruled_out)
-    return _verdict(case, "use-simple", rival.policy, text, (rival.gain, *ahead))
+    use = reason("verdict-use-simple", policy=rival.policy, gain=_gained(case, rival.gain))
+    behind = [reason("not-ahead-of-it", effect=effect) for effect in ahead]
+    out = [_ruled_out(case, one) for one in case.candidates if one not in hopeful]
+    rest = reason("reasons", reasons=(*behind, *out)) if case.candidates else _dead(case)
+    return _verdict(case, "use-simple", rival.policy, (use, rest), (rival.gain, *ahead))
 
 
 def _not_alive(case: Case) -> Verdict | None:
     """Rule 4."""
     if case.candidates:
         return None
-    return _verdict(case, "mixer-not-alive", case.roles.full, not_alive_words(case), ())
+    why = (_dead(case), reason("verdict-nothing-known"))
+    return _verdict(case, "mixer-not-alive", case.roles.full, why, ())
 
 
 def _do_not(case: Case) -> Verdict | None:
@@ -249,8 +237,12 @@ def _do_not(case: Case) -> Verdict | None:
     if not all(one.hopeless(case.limits.worth) for one in case.candidates):
         return None
     used = [effect for one in case.candidates for effect in (one.gain, *one.harmed)]
-    policy = case.candidates[0].policy
-    return _verdict(case, "do-not-adopt", policy, do_not_words(case), used)
+    why = reason(
+        "verdict-do-not-adopt",
+        reasons=tuple(_ruled_out(case, one) for one in case.candidates),
+        gains=tuple(_gained(case, one.gain) for one in case.candidates),
+    )
+    return _verdict(case, "do-not-adopt", case.candidates[0].policy, (why,), used)
 
 
 def _not_proven(case: Case) -> Verdict:
@@ -260,10 +252,11 @@ def _not_proven(case: Case) -> Verdict:
     open_ = one.unbeaten(case.limits.margin)
     gained = one.gain.p_better < ERROR and one.gain.points >= case.limits.worth
     weakest = open_[0] if gained and open_ else one.gain
-    sentences = [not_proven_words(case, one, weakest)]
+    why = [_unproven(case, one, weakest)]
     numbers: dict[str, float] = {}
     if not one.same_time:
-        sentences.append(too_short_words(case, one.policy))
+        seconds = case.costs[one.policy].seconds
+        why.append(reason("verdict-too-short", policy=one.policy, seconds=seconds))
     else:
         aim = max(weakest.points, case.limits.worth)
         sided = 2 * ERROR * share_of(one.policy, case.candidates, case.roles.full)
@@ -272,15 +265,51 @@ def _not_proven(case: Case) -> Verdict:
         numbers["more_parts"] = _number(more.parts)
         if more.together is not None:
             numbers["more_seeds_together"], numbers["more_parts_together"] = more.together
-        sentences.append(needed_words(aim, more))
-    ruled_out = [against_words(case, each) for each in case.candidates if each not in hopeful]
-    if ruled_out:
-        sentences.append(ruled_out_words(ruled_out))
+        told = reason("needed", more=more)
+        why.append(reason("verdict-needed", aim=_amount(round(aim, 1)), needed=told))
+    out = tuple(_ruled_out(case, each) for each in case.candidates if each not in hopeful)
+    if out:
+        why.append(reason("verdict-ruled-out", reasons=out))
     rival = _useful_rival(case)
     if rival is not None:
-        sentences.append(until_then_words(case, rival.gain))
+        gain = _gained(case, rival.gain)
+        why.append(reason("verdict-until-then", policy=rival.policy, gain=gain))
     used = [one.gain] if weakest is one.gain else [one.gain, weakest]
-    return _verdict(case, "not-proven", one.policy, paragraph(sentences), used, numbers)
+    return _verdict(case, "not-proven", one.policy, why, used, numbers)
+
+
+def _unproven(case: Case, one: Candidate, weakest: Effect) -> Reason:
+    """Say that the gain, or the lead over a rival, is not shown."""
+    gain = _gained(case, one.gain)
+    if weakest is one.gain:
+        return reason("verdict-not-proven", gain=gain)
+    margin = _amount(case.limits.margin)
+    return reason("verdict-not-ahead", gain=gain, weakest=weakest, margin=margin)
+
+
+def _ruled_out(case: Case, one: Candidate) -> Reason:
+    """Say why a candidate is hopeless."""
+    if one.gain.worse:
+        return reason("out-worse", baseline=case.roles.baseline, policy=one.policy)
+    if one.harmed:
+        return reason("out-harm", policy=one.policy, lost=_lost(one.harmed))
+    return reason("out-little", policy=one.policy, worth=_amount(case.limits.worth))
+
+
+def _gained(case: Case, gain: Effect) -> Reason:
+    return reason("gained", measure=case.measure, gain=gain)
+
+
+def _lost(harms: Sequence[Effect]) -> Reason:
+    return reason("lost-recalls", harms=tuple(harms))
+
+
+def _dead(case: Case) -> Reason:
+    return reason("verdict-mixer-dead", full=case.roles.full)
+
+
+def _amount(points: float) -> Reason:
+    return reason("amount", points=points)
 
 
 def _useful_rival(case: Case) -> Candidate | None:
@@ -296,18 +325,24 @@ def _useful_rival(case: Case) -> Candidate | None:
     return max(able, key=lambda one: one.gain.points, default=None)
 
 
-def _recommend(case: Case, kind: Kind, one: Candidate, why: Words, *more: Effect) -> Verdict:
+def _recommend(
+    case: Case, kind: Kind, one: Candidate, why: Reason | None, *more: Effect
+) -> Verdict:
     closest = min(one.over, key=lambda effect: effect.points, default=None)
-    text = adopt_words(case, one, closest, why, light=kind == "adopt-light")
+    told = reason(
+        f"verdict-{kind}", policy=one.policy, gain=_gained(case, one.gain),
+        rival=None if closest is None else reason("best-rival", closest=closest),
+        end=reason("end", why=why),
+    )  # fmt: skip
     used = (one.gain, *more) if closest is None else (one.gain, closest, *more)
-    return _verdict(case, kind, one.policy, text, used, {"p of not being ahead": one.p_ahead})
+    return _verdict(case, kind, one.policy, (told,), used, {"p of not being ahead": one.p_ahead})
 
 
 def _verdict(
     case: Case,
     kind: Kind,
     policy: str,
-    text: Words,
+    why: Sequence[Reason],
     used: Sequence[Effect],
     more: Mapping[str, float] | None = None,
 ) -> Verdict:
@@ -325,20 +360,26 @@ def _verdict(
             case.costs[policy].seconds / case.costs[case.roles.baseline].seconds
         )
     return Verdict(
-        kind, policy, text, {**numbers, **(more or {})}, _risks(case), tuple(case.gains.values())
-    )
+        kind, policy, tuple(why), {**numbers, **(more or {})}, _risks(case),
+        tuple(case.gains.values()),
+    )  # fmt: skip
 
 
-def _risks(case: Case) -> tuple[Words, ...]:
+def _risks(case: Case) -> tuple[Reason, ...]:
     risks = []
     for name in (case.roles.full, *case.roles.light):
         alive = case.costs[name].alive if name in case.scores else None
         if alive is not None and alive < 1:
-            risks.append(alive_risk(name, alive))
+            code = "risk-alive-partly" if alive else "risk-alive-never"
+            risks.append(reason(code, policy=name, alive=alive))
     judged = (*case.candidates, *case.rivals)
-    risks += [harm_risk(one.policy, one.harmed) for one in judged if one.harmed]
-    notes = dict.fromkeys(note for effect in case.gains.values() for note in effect.notes)
-    return (*risks, *notes)
+    risks += [
+        reason("risk-harm", policy=one.policy, lost=_lost(one.harmed))
+        for one in judged
+        if one.harmed
+    ]
+    notes = [note for effect in case.gains.values() for note in effect.notes]
+    return (*risks, *(note for at, note in enumerate(notes) if note not in notes[:at]))
 
 
 def _number(count: int | None) -> float:

@@ -1,266 +1,284 @@
-"""The words of a verdict."""
+"""Sentences from findings: each reason is said in the words of one dictionary, in both languages.
+
+A reason's code is a key of ``samix/pages/words.yaml``, and its values fill the places of that
+sentence. Values that are no text or number are said first:
+
+| value | place |
+|---|---|
+| effect, named NAME | NAME is the difference with its interval; NAME_policy, NAME_baseline |
+| reason, or several | its words; several are chained |
+| mode, or mode and labels | mode, and where |
+| names | "a, b and c" |
+
+Only what takes a choice of words has a function of its own below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from samix.pages.words import (
-    NOTHING,
-    Words,
-    amount_words,
-    chained,
-    listed,
-    name_words,
-    paragraph,
-    range_words,
-    seeds_words,
-)
-from samix.study.statistics.candidates import Candidate, Case
-from samix.study.statistics.effects import Effect
-from samix.study.statistics.power import Needed
+import numpy as np
+
+from samix.pages.words import NOTHING, Words, chained, either, listed, paragraph, word
+from samix.study.statistics.effects import Effect, Reason
+from samix.study.statistics.inspection import ClassRecall
+from samix.study.statistics.labels import LabelEfficiency
+from samix.study.statistics.power import MOST_SEEDS, Needed
+from samix.study.verdict import Verdict
 
 _FEW = 3  # classes that are named one by one
-WHAT = {
-    "accuracy": Words("accuracy", "精度"),
-    "balanced_accuracy": Words("balanced accuracy", "クラス平均精度"),
-    "detection": Words("detection accuracy", "検出精度"),
-}
 
 
-def gain_words(measure: str, effect: Effect) -> Words:
+def sentence_of(verdict: Verdict) -> Words:
+    """Return what a verdict says, in whole sentences."""
+    return paragraph(say(one) for one in verdict.reasons)
+
+
+def risks_of(verdict: Verdict) -> tuple[Words, ...]:
+    """Return what a reader of a verdict must know beside it."""
+    return tuple(dict.fromkeys(say(one) for one in verdict.risks))
+
+
+def in_words(value: Any) -> Any:
+    """Return plain values: reasons as sentences by language; None for what is no finite number."""
+    if isinstance(value, Reason):
+        return say(value).plain()
+    if isinstance(value, Words):
+        return value.plain()
+    if isinstance(value, Mapping):
+        return {str(name): in_words(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [in_words(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def say(reason: Reason) -> Words:
+    """Return a reason in words."""
+    special = _SPECIAL.get(reason.code)
+    if special is not None:
+        return special(**reason.values)
+    return word(reason.code, **_places(reason.values))
+
+
+def mode_words(mode: str) -> Words:
+    """Return the name of a mode."""
+    return word(f"mode-{mode}")
+
+
+def interval_words(low: float, high: float, form: str = "+.1f") -> Words:
+    """Return a 95 % interval."""
+    if math.isinf(low) or math.isinf(high):
+        return word("no-interval")
+    return word("interval", low=f"{low:{form}}", high=f"{high:{form}}")
+
+
+def difference_words(effect: Effect) -> Words:
+    """Return a difference with its interval."""
+    interval = interval_words(effect.low, effect.high)
+    return word("difference", points=effect.points, interval=interval)
+
+
+def _places(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the places of a sentence hold."""
+    places: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Effect):
+            places[f"{name}_policy"], places[f"{name}_baseline"] = value.policy, value.baseline
+        places[name] = _told(value)
+    if "mode" in values:
+        places["mode"] = mode_words(values["mode"])
+        if "labels" in values:
+            places["where"] = word("cell", mode=places["mode"], labels=values["labels"])
+    return places
+
+
+def _told(value: Any) -> Any:
+    if value is None:
+        return NOTHING
+    if isinstance(value, Effect):
+        return difference_words(value)
+    if isinstance(value, Reason):
+        return say(value)
+    if isinstance(value, (tuple, list)):
+        if all(isinstance(one, Reason) for one in value):
+            return chained([say(one) for one in value])
+        return listed([str(one) for one in value])
+    return value
+
+
+def _counted(key: str, count: int) -> Words:
+    return word(f"{key}-one" if count == 1 else key, count=count)
+
+
+def _amount(points: float) -> Words:
+    return word("amount-one" if points == 1 else "amount", points=points)
+
+
+def _end(why: Reason | None) -> Words:
+    return word("end") if why is None else word("end-because", why=say(why))
+
+
+def _gained(measure: str, gain: Effect) -> Words:
     """Say what a policy gains over the baseline, and on how many seeds and parts."""
-    gained, balanced = effect.avoided[0], measure != "accuracy"
-    fewer, what = gained >= 0, WHAT[measure]
-    inside, seeds = range_words(effect.low, effect.high), seeds_words(effect.seeds)
-    same = " with as many of each class" if balanced else ""
-    same_ja = "(各クラス同数として)" if balanced else ""
-    return Words(
-        f"{effect.policy} {effect.points:+.1f} points of {what.en} ({inside.en}) over "
-        f"{effect.baseline}, {abs(gained):.0f} errors {'fewer' if fewer else 'more'} per 1,000 "
-        f"parts{same} ({seeds.en}, {effect.parts:,} test parts)",
-        f"{effect.policy} の{what.ja}は {effect.baseline} に対して {effect.points:+.1f} ポイント"
-        f"({inside.ja})、1,000 個あたりの誤判定は {abs(gained):.0f} 件{'減' if fewer else '増'}"
-        f"{same_ja}({seeds.ja}、独立したテスト個体 {effect.parts:,} 個)",
-    )
+    avoided = gain.avoided[0]
+    errors = f"errors-{'fewer' if avoided >= 0 else 'more'}"
+    if measure != "accuracy":
+        errors += "-balanced"
+    return word(
+        "gained", policy=gain.policy, baseline=gain.baseline, points=gain.points,
+        measure=word(f"measure-{measure}"), interval=interval_words(gain.low, gain.high),
+        errors=word(errors, errors=abs(avoided)), seeds=_counted("seeds", gain.seeds),
+        parts=gain.parts,
+    )  # fmt: skip
 
 
-def points_words(effect: Effect) -> Words:
-    """Write a difference with its interval."""
-    inside = range_words(effect.low, effect.high)
-    return Words(
-        f"{effect.points:+.1f} points ({inside.en})", f"{effect.points:+.1f} ポイント({inside.ja})"
-    )
-
-
-def dead_words(full: str) -> Words:
-    """Say that the Mixer was alive in no training."""
-    return Words(
-        f"The Mixer of {full} was alive at the end of no training, so SAMix itself was not tested.",
-        f"{full} の Mixer はどの学習でも終了時に機能していなかった(有効なマスクを生成しなかった)"
-        "ため、SAMix そのものは評価できていません。",
-    )
-
-
-def against_words(case: Case, one: Candidate) -> Words:
-    """Say why a candidate is hopeless."""
-    base = case.roles.baseline
-    if one.gain.worse:
-        return Words(
-            f"{base} is better than {one.policy}", f"{base} の方が {one.policy} より優れている"
-        )
-    if one.harmed:
-        lost = lost_words(one.harmed)
-        return Words(
-            f"{one.policy} lowers the recall of {lost.en}", f"{one.policy} は {lost.ja}下げる"
-        )
-    worth = amount_words(case.limits.worth)
-    return Words(
-        f"{one.policy} gains less than {worth.en}, if anything",
-        f"{one.policy} の効果は、あっても {worth.ja}未満である",
-    )
-
-
-def lost_words(harms: Sequence[Effect]) -> Words:
+def _lost(harms: Sequence[Effect]) -> Words:
     """Name classes and how far their recall falls; of many the range, and the worst."""
     if len(harms) <= _FEW:
         return listed(
-            [
-                Words(
-                    f"{class_name(harm)} by {-harm.points:.1f} points",
-                    f"{class_name(harm)} の再現率を {-harm.points:.1f} ポイント",
-                )
-                for harm in harms
-            ]
+            [word("lost-recall", name=_class(harm), points=-harm.points) for harm in harms]
         )
     worst, *_, mildest = sorted(harms, key=lambda harm: harm.points)
-    least, most, name = -mildest.points, -worst.points, class_name(worst)
-    return Words(
-        f"{len(harms)} classes by {least:.1f} to {most:.1f} points, most of all {name}",
-        f"{len(harms)} クラスの再現率を {least:.1f}〜{most:.1f} ポイント(最大は {name})",
+    return word(
+        "lost-recalls", count=len(harms), least=-mildest.points, most=-worst.points,
+        name=_class(worst),
+    )  # fmt: skip
+
+
+def _class(effect: Effect) -> str:
+    return effect.measure.removeprefix("recall:")
+
+
+def _needed(more: Needed) -> Words:
+    """Say what would tell, with the choices that there are."""
+    choices = []
+    if more.seeds is not None:
+        choices.append(_counted("needed-seeds", more.seeds))
+    if more.parts is not None:
+        choices.append(_counted("needed-parts", more.parts))
+    if more.together is not None:
+        seeds, parts = more.together
+        both = {"seeds": _counted("needed-seeds", seeds), "parts": _counted("needed-parts", parts)}
+        choices.append(word("needed-together", **both))
+    if not choices:
+        return word("needed-nothing", most=MOST_SEEDS)
+    return word("needed", choices=either(choices))
+
+
+def _elsewhere(main: str, mode: str, labels: int, gain: Effect, *, advised: bool) -> Words:
+    """Say what the policy of the verdict does in the other mode."""
+    if not advised:
+        code = "elsewhere"
+    elif gain.points > 0:
+        code = "elsewhere-gain" if gain.low > 0 else "elsewhere-gain-unproven"
+    else:
+        code = "elsewhere-loss" if gain.high < 0 else "elsewhere-nothing"
+    places = _places({"mode": mode, "labels": labels, "gain": gain})
+    return word(code, main=mode_words(main), **places)
+
+
+def _efficiency(one: LabelEfficiency) -> Words:
+    """Say how many labels a policy is worth."""
+    least, most = one.measured
+    named: dict[str, Any] = {"policy": one.policy, "baseline": one.baseline, "labels": one.labels}
+    if one.outside == "above":
+        proven = one.low is not None and round(one.low) >= most
+        code = "efficiency-better" if proven else "efficiency-higher"
+        return word(code, most=most, sure=_sure("sure-at-least", one.low), **named)
+    if one.outside == "below":
+        proven = one.high is not None and round(one.high) <= least
+        code = "efficiency-worse" if proven else "efficiency-lower"
+        return word(code, least=least, sure=_sure("sure-at-most", one.high), **named)
+    low, high = (
+        None if end is None else word("labels-count", labels=rounded(end))
+        for end in (one.low, one.high)
     )
+    return word(
+        "efficiency", equal=rounded(one.equal or 0), low=low or word("labels-less", labels=least),
+        high=high or word("labels-more", labels=most), **named,
+    )  # fmt: skip
 
 
-def class_name(effect: Effect) -> str:
-    """Name the class of a recall."""
-    return f"'{effect.measure.removeprefix('recall:')}'"
+def _sure(code: str, labels: float | None) -> Words:
+    return word("sure-nothing") if labels is None else word(code, labels=rounded(labels))
 
 
-def adopt_words(
-    case: Case, one: Candidate, closest: Effect | None, why: Words, *, light: bool
+def rounded(labels: float) -> str:
+    """Write labels with three digits; more are not known."""
+    step = 10 ** max(math.floor(math.log10(max(labels, 1))) - 2, 0)
+    return f"{round(labels / step) * step:,}"
+
+
+def _ranks(
+    count: int, correlation: float, p: float, signs: Iterable[tuple[str, bool | None]]
 ) -> Words:
-    """Recommend a learned policy."""
-    gain = gain_words(case.measure, one.gain)
-    better = NOTHING
-    if closest is not None:
-        points = points_words(closest)
-        better = Words(
-            f", and better than {closest.baseline}, the best free rival within its wall time: "
-            f"{points.en}",
-            f"。同じ学習時間以内で最良の単純な手法 {closest.baseline} よりも優れている: "
-            f"{points.ja}",
-        )
-    reason = Words(f"; {why.en}.", f"。{why.ja}。") if why else Words(".", "。")
-    head = Words(
-        f"Adopt {one.policy}: ",
-        f"{'軽量版 ' if light else ''}{one.policy} の採用を推奨します: ",
-    )
-    return head + gain + better + reason
+    """Say whether policies rank alike in both modes, and whether the learned ones keep their sign.
+
+    Args:
+        count: Policies that were compared in both.
+        correlation: Spearman's; NaN where it is unknown.
+        p: By permutation.
+        signs: Learned policies, and whether each has the same sign in both; None where that is not
+            clear.
+    """
+    code = "ranks-agree" if p < 0.05 and correlation > 0 else "ranks-unclear"
+    if math.isnan(correlation):
+        code = "ranks-too-few"
+    told = [word(code, count=count, correlation=correlation, p=p)]
+    of_sign: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for name, same in signs:
+        of_sign[same].append(name)
+    keys = {True: "sign-same", False: "sign-opposite", None: "sign-unclear"}
+    told += [word(keys[same], names=listed(n)) for same, n in of_sign.items() if n]
+    return paragraph(told)
 
 
-def unproven_full_words(full: str) -> Words:
-    """Say why the light version is taken alone."""
-    return Words(f"{full} is not proven itself", f"{full} 自体の効果は確認されていない")
+def _recall(code: str, one: ClassRecall, policy: str) -> Words:
+    """Name a class with its recall."""
+    rate = one.recall
+    return word(
+        code, name=one.name, policy=policy, parts=rate.parts, recall=rate.share,
+        interval=interval_words(100 * rate.low, 100 * rate.high, ".0f"),
+    )  # fmt: skip
 
 
-def not_worse_words(case: Case, behind: Effect) -> Words:
-    """Say that the light version is not worse."""
-    margin, points = amount_words(case.limits.margin), points_words(behind)
-    return Words(
-        f"it is worse than {behind.baseline} by less than {margin.en}: {points.en}",
-        f"{behind.baseline} に対する劣りは {margin.ja}未満: {points.ja}",
-    )
+def _not_judgeable(one: ClassRecall) -> Words:
+    """Say why a class cannot be judged."""
+    rate = one.recall
+    code = {0: "class-no-parts", 1: "class-one-part"}.get(rate.parts, "class-few-parts")
+    return word(
+        code, name=one.name, parts=rate.parts, least=one.least, low=np.floor(100 * rate.low),
+        high=np.ceil(100 * rate.high),
+    )  # fmt: skip
 
 
-def also_words(case: Case, names: Sequence[str]) -> Words:
-    """Say that a light version is proven too."""
-    which, margin = listed([name_words(n) for n in names]), amount_words(case.limits.margin)
-    return Words(
-        f"{which.en}, which costs less, is proven too, but not to be worse by less than "
-        f"{margin.en}",
-        f"より低コストの {which.ja} も効果は確認されたが、劣りが {margin.ja}未満とは言えない",
-    )
+def _primary(mode: str, labels: int, others: int) -> Words:
+    code = "note-primary-one" if others == 1 else "note-primary"
+    return word(code, others=others, **_places({"mode": mode, "labels": labels}))
 
 
-def simple_words(case: Case, rival: Effect, ahead: Sequence[Effect], out: Sequence[Words]) -> Words:
-    """Recommend a free rival."""
-    gain = gain_words(case.measure, rival)
-    head = Words(
-        f"Use {rival.policy}, which is free: {gain.en}.",
-        f"追加コストのない単純な手法 {rival.policy} の使用を推奨します: {gain.ja}。",
-    )
-    if not case.candidates:
-        return paragraph([head, dead_words(case.roles.full)])
-    shown = []
-    for e in ahead:
-        points = points_words(e)
-        shown.append(
-            Words(
-                f"{e.policy} is not ahead of it: {points.en}",
-                f"{e.policy} はこれを上回らない: {points.ja}",
-            )
-        )
-    rest = chained([*shown, *out])
-    return paragraph([head, Words(f"{rest.en}.", f"{rest.ja}。")])
+def _headline(measure: str, gain: Effect) -> Words:
+    return word("headline-accuracy", measure=word(f"measure-{measure}"), **_places({"gain": gain}))
 
 
-def not_alive_words(case: Case) -> Words:
-    """Say that nothing is known."""
-    more = Words("Nothing is known about what it gives here.", "ここでの効果は不明です。")
-    return paragraph([dead_words(case.roles.full), more])
-
-
-def do_not_words(case: Case) -> Words:
-    """Advise against."""
-    reasons = chained([against_words(case, one) for one in case.candidates])
-    shown = chained([gain_words(case.measure, one.gain) for one in case.candidates])
-    return Words(
-        f"Do not adopt: {reasons.en}. Measured: {shown.en}.",
-        f"採用は推奨しません: {reasons.ja}。測定結果: {shown.ja}。",
-    )
-
-
-def not_proven_words(case: Case, one: Candidate, weakest: Effect) -> Words:
-    """Say that the gain, or the lead over a rival, is not shown."""
-    found = gain_words(case.measure, one.gain)
-    head = Words(f"Not proven: {found.en}", f"有意な効果は確認できていません: {found.ja}")
-    if weakest is one.gain:
-        return head + Words(".", "。")
-    margin, points = amount_words(case.limits.margin), points_words(weakest)
-    return head + Words(
-        f", but not shown to be ahead of {weakest.baseline} by {margin.en}: {points.en}.",
-        f"。ただし {weakest.baseline} を {margin.ja}上回るとは言えない: {points.ja}。",
-    )
-
-
-def too_short_words(case: Case, policy: str) -> Words:
-    """Say that no rival had as much time."""
-    seconds = case.costs[policy].seconds
-    return Words(
-        f"No rival had as much wall time as {policy} ({seconds:,.0f} s a cell): train plainly for "
-        "as long.",
-        f"{policy} と同じ学習時間(1 回 {seconds:,.0f} 秒)を与えた比較対象がありません。none を"
-        "同じ時間だけ学習してください。",
-    )
-
-
-def needed_words(aim: float, more: Needed) -> Words:
-    """Say what would tell."""
-    points = amount_words(round(aim, 1))
-    return Words(
-        f"For a difference of {points.en}: {more.sentence.en}.",
-        f"{points.ja}の差については、{more.sentence.ja}。",
-    )
-
-
-def ruled_out_words(reasons: Sequence[Words]) -> Words:
-    """Say which candidates are out."""
-    shown = chained(reasons)
-    return Words(f"Ruled out: {shown.en}.", f"除外: {shown.ja}。")
-
-
-def until_then_words(case: Case, rival: Effect) -> Words:
-    """Name the free rival that helps meanwhile."""
-    gain = gain_words(case.measure, rival)
-    return Words(
-        f"Until then use {rival.policy}, which is free: {gain.en}.",
-        f"それまでは追加コストのない {rival.policy} を使用してください: {gain.ja}。",
-    )
-
-
-def alive_risk(policy: str, alive: float) -> Words:
-    """Say in how many seeds the Mixer was alive at the end."""
-    if alive == 0:
-        return Words(
-            f"The Mixer of {policy} was alive at the end in no seed.",
-            f"{policy} の Mixer は、どのシードでも学習終了時に機能していませんでした。",
-        )
-    return Words(
-        f"The Mixer of {policy} was alive at the end in {alive:.0%} of the seeds only.",
-        f"学習終了時に {policy} の Mixer が機能していたのは、シードの {alive:.0%} のみです。",
-    )
-
-
-def harm_risk(policy: str, harms: Sequence[Effect]) -> Words:
-    """Say which recalls are lowered."""
-    lost = lost_words(harms)
-    return Words(f"{policy} lowers the recall of {lost.en}.", f"{policy} は {lost.ja}下げます。")
-
-
-def guessing_words(policy: str, score: float, guess: float) -> Words:
-    """Say that what would be recommended is not shown to be better than guessing."""
-    return Words(
-        f"Not proven: {policy} is ahead, but is not shown to be better than guessing "
-        f"({100 * score:.1f} % against {100 * guess:.1f} %).",
-        f"有意な効果は確認できていません: {policy} が最も良い結果ですが、"
-        f"当て推量より良いとは言えません({100 * score:.1f} % 対 {100 * guess:.1f} %)。",
-    )
+_SPECIAL: Mapping[str, Callable[..., Words]] = {
+    "amount": _amount,
+    "class-not-judgeable": _not_judgeable,
+    "efficiency": _efficiency,
+    "elsewhere": _elsewhere,
+    "end": _end,
+    "gained": _gained,
+    "headline-accuracy": _headline,
+    "lost-recalls": _lost,
+    "needed": _needed,
+    "note-primary": _primary,
+    "ranks": _ranks,
+    "rarest": lambda **values: _recall("rarest", **values),
+    "risk-weakest": lambda **values: _recall("risk-weakest", **values),
+}

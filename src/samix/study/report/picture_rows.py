@@ -21,27 +21,8 @@ from samix.mixing import Evidence, MixPlan, step_generator
 from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
 from samix.pages.parts import image_png
 from samix.pages.pictures import enlarged, heated, outlined
-from samix.pages.words import Words, name_words
+from samix.pages.words import Words, both, paragraph, word
 from samix.study.report.pictures import PictureOptions
-from samix.study.wording_pictures import (
-    ACCEPTED,
-    FEW_PHOTOS,
-    MASK,
-    MIX,
-    NO_ATTENTION,
-    NO_LOOKER,
-    NO_MIXING,
-    NO_PHOTOS,
-    ORIGINAL,
-    PARTNER,
-    REPAIRED,
-    mixes_caption,
-    numbers_words,
-    of_class,
-    rule_words,
-    taken_words,
-    where_caption,
-)
 
 _GAP = 8  # px of white between pictures
 _AT_LEAST = ("visibility", "plausibility")  # the other rules have a limit above
@@ -102,8 +83,8 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     subject, photos = runs.subjects[policy], runs.photos
     train = photos.parts["train"]
     if not subject.policy.traits.mixes or len(train) < 2:
-        why = NO_MIXING if len(train) > 1 else FEW_PHOTOS
-        return [{"part": "mixes", "caption": (name_words(f"{policy}: ") + why).plain()}]
+        why = "picture-no-mixing" if len(train) > 1 else "picture-few-photos"
+        return [{"part": "mixes", "caption": word(why, policy=policy).plain()}]
     pairs = choose_pairs(photos, train, options.pairs, options.seed)
     positions = [a for a, _ in pairs] + [b for _, b in pairs]
     shown, target = photos.load(positions), photos.target(positions)
@@ -119,7 +100,7 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     said = _judged(guard, subject, images, plan, target, evidence)
     seen = _seen(photos, positions, shown, target)
     rows = mix_rows(seen, plan, count=len(pairs))
-    caption = mixes_caption(
+    caption = _mixes_caption(
         policy,
         run,
         guarded=runs.guards[policy] is not None,
@@ -129,9 +110,11 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     return [
         {
             "part": "mixes", "policy": policy, "file": f"mixes-{policy}-{at + 1}.png",
-            "png": _beside(row.pictures), "title": _both(f"{at + 1}. {row.label_text}"),
+            "png": _beside(row.pictures), "title": both(f"{at + 1}. {row.label_text}").plain(),
             **_badge(said, at), "columns": _columns(row),
-            "lines": [numbers_words(row.lam, row.area).plain(), *_lines(said, at)],
+            "lines": [
+                word("picture-numbers", lam=row.lam, area=row.area).plain(), *_lines(said, at),
+            ],
             "caption": caption.plain(),
         }
         for at, row in enumerate(rows)
@@ -151,7 +134,8 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
     lookers = {name: open_class_looker(subject) for name, subject in runs.subjects.items()}
     able = {name: looker for name, looker in lookers.items() if looker is not None}
     if not chosen or not able:
-        return [{"part": "where", "caption": (NO_LOOKER if chosen else NO_PHOTOS).plain()}]
+        why = word("picture-no-looker" if chosen else "picture-no-photos")
+        return [{"part": "where", "caption": why.plain()}]
     shown = photos.load(chosen)
     heats, said = {}, {}
     for name, looker in able.items():
@@ -165,14 +149,14 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
     first = next(iter(able.values()))
     told = ", ".join(names[name] for name in able)
     marked = any(photos.defect(position) is not None for position in chosen)
-    caption = where_caption(
+    caption = _where_caption(
         told, first.name, first.fields, marked=marked, classes=bool(said)
     ).plain()
     rows = []
     for at, position in enumerate(chosen):
         defect, name = photos.defect(position), photos.name(position)
         pictures = [outlined(shown[at], defect)]
-        columns = [of_class(Words("photo", "写真"), name, _file(photos, position))]
+        columns = [_named("picture-photo", name, _file(photos, position))]
         for policy in able:
             heat = heats[policy][at]
             pictures.append(heated(shown[at], heat, defect))
@@ -180,11 +164,11 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
             if policy in said:
                 taken = photos.classes[int(said[policy].indices[at])]
                 sure = float(said[policy].values[at])
-            columns.append(taken_words(policy, taken, sure, cold=float(heat.max()) <= 0))
+            columns.append(_taken(policy, taken, sure, cold=float(heat.max()) <= 0))
         rows.append(
             {
                 "part": "where", "file": f"where-{at + 1}.png",
-                "png": _beside(pictures), "title": _both(f"{at + 1}. {name}"),
+                "png": _beside(pictures), "title": both(f"{at + 1}. {name}").plain(),
                 "columns": [one.plain() for one in columns], "lines": [], "caption": caption,
             }
         )  # fmt: skip
@@ -217,29 +201,34 @@ def _badge(said: Mapping[str, RuleVerdict] | None, at: int) -> Row:
         return {}
     good = all(bool(verdict.passed[at]) for verdict in said.values())
     return {
-        "badge": (ACCEPTED if good else REPAIRED).plain(), "state": "ok" if good else "changed",
+        "badge": word("picture-accepted" if good else "picture-repaired").plain(),
+        "state": "ok" if good else "changed",
     }  # fmt: skip
 
 
 def _lines(said: Mapping[str, RuleVerdict] | None, at: int) -> list[dict[str, str]]:
     if said is None:
-        return [NO_ATTENTION.plain()]
-    return [
-        rule_words(
-            rule, float(verdict.number[at]), float(verdict.limit[at]),
-            least=rule in _AT_LEAST, passed=bool(verdict.passed[at]),
-        ).plain()
-        for rule, verdict in said.items()
-    ]  # fmt: skip
+        return [word("picture-no-attention").plain()]
+    return [_rule(rule, verdict, at).plain() for rule, verdict in said.items()]
+
+
+def _rule(rule: str, verdict: Verdict, at: int) -> Words:
+    """Say what a rule of the guard found."""
+    bound = "rule-at-least" if rule in _AT_LEAST else "rule-at-most"
+    return word(
+        "rule-said", rule=word(f"rule-{rule}"), number=float(verdict.number[at]),
+        bound=word(bound, limit=float(verdict.limit[at])),
+        state=word("rule-kept" if bool(verdict.passed[at]) else "rule-broken"),
+    )  # fmt: skip
 
 
 def _columns(row: MixRow) -> list[dict[str, str]]:
     names = [name.rpartition("/")[2] for name in row.names]
     return [
-        of_class(ORIGINAL, row.classes[0], names[0]).plain(),
-        of_class(PARTNER, row.classes[1], names[1]).plain(),
-        MASK.plain(),
-        MIX.plain(),
+        _named("picture-original", row.classes[0], names[0]).plain(),
+        _named("picture-partner", row.classes[1], names[1]).plain(),
+        word("picture-mask").plain(),
+        word("picture-mix").plain(),
     ]
 
 
@@ -279,5 +268,33 @@ def _beside(pictures: Sequence[Tensor]) -> bytes:
     return image_png(torch.cat(parts, 2))
 
 
-def _both(text: str) -> dict[str, str]:
-    return {"en": text, "ja": text}
+def _named(what: str, name: str, file: str) -> Words:
+    """Name a picture with the class and the file that it shows."""
+    known = [one for one in (name, file) if one]
+    told = word(what)
+    return word("picture-of", what=told, names=", ".join(known)) if known else told
+
+
+def _taken(policy: str, name: str, sure: float, *, cold: bool) -> Words:
+    """Say what a network takes an image for; its policy alone where it knows no classes."""
+    told = word("where-taken", policy=policy, name=name, sure=sure) if name else both(policy)
+    return word("where-cold", told=told) if cold else told
+
+
+def _mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool, labels: bool) -> Words:
+    """Say how to read a row of mixes."""
+    line = word("mixes-soft-label" if labels else "mixes-shares")
+    told = [word("mixes-caption", policy=policy, run=run, line=line)]
+    told += [word("mixes-outlines")] if marked else []
+    told += [] if guarded else [word("mixes-guard-off")]
+    return paragraph(told)
+
+
+def _where_caption(
+    runs: str, looker: str, fields: tuple[int, int], *, marked: bool, classes: bool
+) -> Words:
+    """Say how to read where the models look; ``fields`` are rows and columns of the map."""
+    rows, columns = fields
+    code = "where-class" if classes else "where-description"
+    told = [word(code, looker=looker, rows=rows, columns=columns, runs=runs)]
+    return paragraph([*told, word("where-outline")] if marked else told)

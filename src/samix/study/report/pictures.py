@@ -16,7 +16,6 @@ from samix.pages.words import NOTHING, Words, both, word
 from samix.plain_json import read_json
 from samix.report.poc_parts import Picture, Section
 from samix.study.statistics.tables import MODES
-from samix.study.wording_pictures import no_captum_words, no_run_words
 
 FOLDER = "pictures"
 RECORD = "pictures.json"
@@ -160,14 +159,14 @@ def _drawn(
     """Return all rows with the bytes of their pictures, or the reason why there are none."""
     wanted = list(dict.fromkeys((policy, FULL)))
     missing = [name for name in (BASELINE, *wanted) if name not in runs]
-    lost = {name: no_run_words(name) for name in missing}
+    lost = {name: word("picture-no-run", policy=name) for name in missing}
     try:
         # captum is an extra
         from samix.study.report.picture_rows import mix_pictures, open_runs, where_pictures  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "captum":
             raise
-        return [_said(part, no_captum_words()) for part in ("mixes", "where")]
+        return [_said(part, word("picture-no-captum")) for part in ("mixes", "where")]
     rows: list[Row] = []
     if runs:
         opened = open_runs(runs, dict(given))

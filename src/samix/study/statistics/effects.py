@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from samix.pages.words import Words
 from samix.study.statistics.intervals import Interval, Squares, crossed_interval
 from samix.study.statistics.tables import (
     PartScores,
@@ -25,6 +25,24 @@ from samix.study.statistics.tables import (
 # Probability below which a comparison's spread over seeds is not that of the others. A study makes
 # about ten: at 0.05 every third study had one by chance alone, with 2 degrees of freedom.
 UNEQUAL = 0.01
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A code with the numbers that a sentence about it needs; the words are found elsewhere.
+
+    Attributes:
+        code: What there is to say, such as "risk-one-seed".
+        values: Numbers, names, effects and further reasons.
+    """
+
+    code: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def reason(code: str, **values: Any) -> Reason:
+    """Return a code with its numbers."""
+    return Reason(code, values)
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ class Effect:
         parts: Independent test parts that count in the measure.
         df: Degrees of freedom of the t distribution.
         squares: What the interval is made of, in shares.
-        notes: What these numbers cannot tell, in sentences.
+        notes: What these numbers cannot tell.
     """
 
     policy: str
@@ -62,7 +80,7 @@ class Effect:
     parts: int
     df: float
     squares: Squares
-    notes: tuple[Words, ...] = ()
+    notes: tuple[Reason, ...] = ()
 
     @property
     def avoided(self) -> tuple[float, float, float]:
@@ -238,33 +256,15 @@ def weighted_holm(p_values: Sequence[float], shares: Sequence[float]) -> list[fl
     return corrected
 
 
-def _notes(squares: Squares, of_policy: int, of_baseline: int) -> tuple[Words, ...]:
+def _notes(squares: Squares, of_policy: int, of_baseline: int) -> tuple[Reason, ...]:
     notes = []
     if squares.seeds == 1:
-        notes.append(
-            Words(
-                "One seed: the interval covers other test parts, not the chance of another "
-                "training; a second training may differ by more.",
-                "シードは 1 個のみ: 信頼区間はテスト個体の偶然だけを表し、再学習によるばらつきを"
-                "含みません。再学習すると差はこれより大きく変わり得ます。",
-            )
-        )
+        notes.append(reason("risk-one-seed"))
     if math.isnan(squares.part_square):
-        notes.append(
-            Words(
-                "Too few independent test parts for an interval.",
-                "独立したテスト個体が少なすぎるため、信頼区間を求められません。",
-            )
-        )
+        notes.append(reason("risk-no-interval"))
     if max(of_policy, of_baseline) > squares.seeds:
-        notes.append(
-            Words(
-                f"Compared at the {squares.seeds} seeds that both have; the policy has {of_policy} "
-                f"and the baseline {of_baseline}.",
-                f"双方に共通するシード {squares.seeds} 個で比較(手法は {of_policy} 個、比較対象は "
-                f"{of_baseline} 個)。",
-            )
-        )
+        seen = {"seeds": squares.seeds, "of_policy": of_policy, "of_baseline": of_baseline}
+        notes.append(reason("risk-shared-seeds", **seen))
     return tuple(notes)
 
 

@@ -17,7 +17,6 @@ from scipy import special
 
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
-from samix.pages.words import NOTHING, Words
 from samix.study.statistics.intervals import Floats, crossed_squares, error_of, t_quantile
 from samix.study.statistics.tables import PartScores, chosen, part_scores
 
@@ -241,14 +240,17 @@ class ClassRecall:
     Attributes:
         name: The class.
         recall: Share of its parts that were judged right.
-        judgeable: Whether there are enough parts to say anything.
-        why: Why not; empty where it is judgeable.
+        least: Independent test parts below which it is not judgeable.
     """
 
     name: str
     recall: Rate
-    judgeable: bool
-    why: Words
+    least: int
+
+    @property
+    def judgeable(self) -> bool:
+        """There are enough parts to say anything."""
+        return self.recall.parts >= self.least
 
 
 def rate(values: Floats, confidence: float = 0.95) -> Rate:
@@ -314,7 +316,7 @@ def recalls_of(
     for name in dict.fromkeys((*(classes or ()), *scores.classes)):
         at = scores.classes.index(name) if name in scores.classes else -1
         result = rate(scores.right[:, scores.target == at])
-        found.append(ClassRecall(name, result, result.parts >= least, _why(name, result, least)))
+        found.append(ClassRecall(name, result, least))
     return tuple(sorted(found, key=lambda one: one.recall.parts))
 
 
@@ -322,19 +324,3 @@ def rarest_judgeable(recalls: Sequence[ClassRecall]) -> ClassRecall | None:
     """Return the class with the fewest parts that can still be judged, or None."""
     able = [one for one in recalls if one.judgeable]
     return min(able, key=lambda one: one.recall.parts, default=None)
-
-
-def _why(name: str, result: Rate, least: int) -> Words:
-    if result.parts >= least:
-        return NOTHING
-    if not result.parts:
-        return Words(f"No test part shows '{name}'.", f"クラス '{name}' のテスト個体がありません。")
-    count = result.parts
-    there = "is 1 independent test part" if count == 1 else f"are {count} independent test parts"
-    low, high = np.floor(100 * result.low), np.ceil(100 * result.high)
-    return Words(
-        f"There {there} of '{name}', fewer than {least}: its recall may be anything from "
-        f"{low:.0f} to {high:.0f} %.",
-        f"クラス '{name}' の独立したテスト個体は {count} 個で、{least} 個に満たないため判定不能"
-        f"です: 再現率は {low:.0f}〜{high:.0f} % のどれでもあり得ます。",
-    )

@@ -12,7 +12,6 @@ import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
 from samix.errors import InputError
-from samix.pages.words import Words
 from samix.study.statistics.intervals import Floats, Interval, crossed_interval
 from samix.study.statistics.tables import (
     PartScores,
@@ -24,7 +23,6 @@ from samix.study.statistics.tables import (
     weights,
 )
 
-_UNSURE = "; nothing about it is sure", "(確かに言えることはありません)"
 STEPS = 100  # places of the curve that are tried for the ends of the interval
 
 
@@ -56,52 +54,6 @@ class LabelEfficiency:
     outside: Literal["", "above", "below"]
     seeds: int
     parts: int
-
-    @property
-    def sentence(self) -> Words:
-        """Return it in words."""
-        least, most = self.measured
-        start = Words(
-            f"{self.policy} with {self.labels:,} labels",
-            f"ラベル {self.labels:,} 枚の {self.policy} は、",
-        )
-        if self.outside == "above":
-            sure, known = _UNSURE
-            if self.low is not None:
-                sure = f"; at least {rounded(self.low)} is sure"
-                known = f"(少なくとも {rounded(self.low)} 枚相当)"
-            proven = self.low is not None and round(self.low) >= most
-            told = "is better than" if proven else "scores higher than"
-            told_ja = "優れており" if proven else "値が高く"
-            return start + Words(
-                f" {told} {self.baseline} with {most:,}, the most that were measured: how many it "
-                f"equals lies outside{sure}",
-                f"測定した最多の {most:,} 枚の {self.baseline} より{told_ja}、何枚分に相当するかは"
-                f"測定範囲外{known}",
-            )
-        if self.outside == "below":
-            sure, known = _UNSURE
-            if self.high is not None:
-                sure = f"; at most {rounded(self.high)} is sure"
-                known = f"(多くても {rounded(self.high)} 枚相当)"
-            proven = self.high is not None and round(self.high) <= least
-            told = "is worse than" if proven else "scores lower than"
-            told_ja = "劣り" if proven else "値が低く"
-            return start + Words(
-                f" {told} {self.baseline} with {least:,}, the fewest that were measured: how many "
-                f"it equals lies outside{sure}",
-                f"測定した最少の {least:,} 枚の {self.baseline} より{told_ja}、何枚分に相当するかは"
-                f"測定範囲外{known}",
-            )
-        equal = rounded(self.equal or 0)
-        low = f"less than {least:,}" if self.low is None else rounded(self.low)
-        high = f"more than {most:,}" if self.high is None else rounded(self.high)
-        low_ja = f"{least:,} 枚未満" if self.low is None else f"{low} 枚"
-        high_ja = f"{most:,} 枚超" if self.high is None else f"{high} 枚"
-        return start + Words(
-            f" equals {self.baseline} with {equal} ({low} to {high})",
-            f"ラベル {equal} 枚の {self.baseline} に相当({low_ja}〜{high_ja})",
-        )
 
 
 def label_efficiency(

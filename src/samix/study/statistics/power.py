@@ -11,7 +11,6 @@ import numpy as np
 from scipy import optimize, special
 
 from samix.errors import InputError
-from samix.pages.words import Words, count_words, either
 from samix.study.statistics.candidates import ERROR, FULL_SHARE
 from samix.study.statistics.intervals import Squares, error_of, t_quantile
 
@@ -37,36 +36,6 @@ class Needed:
     seeds: int | None
     parts: int | None
     together: tuple[int, int] | None = None
-
-    @property
-    def sentence(self) -> Words:
-        """Return it in words, with the choices that there are."""
-        choices = []
-        if self.seeds is not None:
-            choices.append(_more_seeds(self.seeds))
-        if self.parts is not None:
-            choices.append(_more_parts(self.parts))
-        if self.together is not None:
-            seeds, parts = _more_seeds(self.together[0]), _more_parts(self.together[1])
-            both = Words(f"{seeds.en} together with {parts.en}", f"{seeds.ja}と{parts.ja}の両方")
-            choices.append(both)
-        if not choices:
-            return Words(
-                f"no number of seeds up to {MOST_SEEDS} would tell",
-                f"シードを {MOST_SEEDS} 個まで増やしても判定できません",
-            )
-        return either(choices) + Words(" would tell", "があれば判定できます")
-
-
-def _more_seeds(count: int) -> Words:
-    return count_words(count, "more seed", "more seeds", "シード {} 個の追加")
-
-
-def _more_parts(count: int) -> Words:
-    return count_words(
-        count, "more labelled test part", "more labelled test parts",
-        "ラベル付きテスト個体 {} 個の追加",
-    )  # fmt: skip
 
 
 def smallest_difference(

@@ -29,11 +29,13 @@ from samix.errors import InputError
 from samix.study.statistics.intervals import Floats, Squares, crossed_squares
 
 Ints = NDArray[np.int64]
+Question = tuple[str, int]  # mode and labels
 
 CELL = ("policy", "seed", "labels", "mode")
 OUTCOMES = (*CELL, "group", "target", "predicted")
 CELLS = (*CELL, "seconds", "steps", "alive")
 MODES = ("supervised", "self-supervised")
+JUDGED = ("accuracy", "balanced_accuracy", "detection")  # measures of a verdict
 MEASURES = "'accuracy', 'balanced_accuracy', 'detection' or 'recall:CLASS'"
 
 

@@ -9,18 +9,18 @@ import pandas as pd
 
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
-from samix.study.overall import Question
 from samix.study.statistics.tables import (
     CELL,
     CELLS,
+    JUDGED,
     MODES,
     OUTCOMES,
     PartScores,
+    Question,
     part_scores,
     require,
     two_sides,
 )
-from samix.study.wording import WHAT
 
 VERSION = 1  # of both tables
 PARTS = ("test", "val")
@@ -187,8 +187,8 @@ def measure_of(
     Raises:
         InputError: The plan asks for something else, or for detection where one side is empty.
     """
-    if asked is not None and asked not in WHAT:
-        raise InputError(f"plan: measure '{asked}' is unknown; expected {', '.join(WHAT)}.")
+    if asked is not None and asked not in JUDGED:
+        raise InputError(f"plan: measure '{asked}' is unknown; expected {', '.join(JUDGED)}.")
     counts = {name: count for name, count in counts.items() if count}
     if not counts:
         raise InputError("no test part shows a class: there is nothing to measure")
