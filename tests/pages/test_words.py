@@ -69,7 +69,8 @@ def keys_used(files: Iterator[Path], templates: Iterator[Path]) -> set[str]:
 JUDGING = ("verdict.py", "overall.py", "findings.py", "finding_tables.py", "wording.py")
 # names of numbers in findings.json, why a cell failed, and the end of errors about old files
 NAMES = re.compile(
-    "p of not being ahead|: times the wall time of |It was written by another .*|It left no answers."
+    "p of not being ahead|: times the wall time of |It was written by another .*|"
+    "It left no answers."
 )
 
 
@@ -111,7 +112,7 @@ def test_statistics_know_no_words() -> None:
 
 
 def test_places_are_filled_by_language() -> None:
-    where = word("cell", mode=word("mode-supervised"), labels=1234)
+    where = word("mode-and-labels", mode=word("mode-supervised"), labels=1234)
     assert where == Words(
         "supervised learning with 1,234 labelled photos", "教師あり学習(ラベル付き写真 1,234 枚)"
     )

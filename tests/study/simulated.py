@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from samix.study import Cost, PartScores
+from samix.study import PartScores, PolicyCost
 
 CLASSES = ("crack", "good", "stain")
 SECONDS = {"none": 60.0, "mixup": 62.0, "none-long": 150.0, "mixup-long": 150.0, "samix-p": 65.0,
@@ -91,10 +91,10 @@ def study_of(
     }
 
 
-def study_costs(names: Mapping[str, object]) -> dict[str, Cost]:
+def study_costs(names: Mapping[str, object]) -> dict[str, PolicyCost]:
     """Wall times of a study: what is longer takes as long as SAMix."""
     return {
-        name: Cost(
+        name: PolicyCost(
             150.0 if name.endswith("-long") or name == "samix" else 62.0,
             1.0 if name.startswith("samix") else None,
         )
@@ -113,10 +113,10 @@ def scores_of(right: np.ndarray, target: np.ndarray | None = None) -> PartScores
     )  # fmt: skip
 
 
-def costs(names: Mapping[str, object], **alive: float) -> dict[str, Cost]:
+def costs(names: Mapping[str, object], **alive: float) -> dict[str, PolicyCost]:
     """Usual wall times; Mixers alive unless given."""
     return {
-        name: Cost(SECONDS[name], alive.get(name, 1.0) if name.startswith("samix") else None)
+        name: PolicyCost(SECONDS[name], alive.get(name, 1.0) if name.startswith("samix") else None)
         for name in names
     }
 
@@ -135,7 +135,7 @@ def outcomes_of(scores: Mapping[str, PartScores], *, labels: int = 100) -> pd.Da
     return pd.DataFrame(rows, columns=names)
 
 
-def cells_of(given: Mapping[str, Cost], *, seeds: int = 3, labels: int = 100) -> pd.DataFrame:
+def cells_of(given: Mapping[str, PolicyCost], *, seeds: int = 3, labels: int = 100) -> pd.DataFrame:
     """The table of cells."""
     rows = [
         (name, seed, labels, "supervised", cost.seconds, 100,

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from samix.errors import InputError
-from samix.study import Cost, Limits, PartScores, Verdict, judge, weigh
+from samix.study import PartScores, PolicyCost, Verdict, VerdictLimits, judge, weigh
 from samix.study.statistics.effects import reason
 from samix.study.wording import risks_of, say, sentence_of
 
@@ -97,7 +97,7 @@ def test_longer_training_is_a_free_rival() -> None:
 
 def test_a_rival_that_took_more_time_does_not_count() -> None:
     scores = made(none=0.8, mixup=0.9, none_long=0.82, samix=0.9)
-    slow = {**costs(scores), "mixup": Cost(400.0)}
+    slow = {**costs(scores), "mixup": PolicyCost(400.0)}
     assert weigh(scores, slow).kind == "adopt"
 
 
@@ -241,7 +241,7 @@ def test_tables_give_what_scores_give() -> None:
 def test_a_little_more_time_for_the_rivals_is_no_excuse() -> None:
     """Where no rival had the same time, those that had more must be beaten."""
     scores = made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9)
-    slower = {**costs(scores), "none-long": Cost(400.0)}
+    slower = {**costs(scores), "none-long": PolicyCost(400.0)}
     assert weigh(scores, slower).kind == "adopt"
     better = made(none=0.8, mixup=0.81, none_long=0.9, samix=0.9)
     assert weigh(better, slower).kind == "not-proven"
@@ -249,4 +249,4 @@ def test_a_little_more_time_for_the_rivals_is_no_excuse() -> None:
 
 def test_limits_are_checked() -> None:
     with pytest.raises(InputError, match="worth and margin above 0"):
-        Limits(worth=0.0)
+        VerdictLimits(worth=0.0)

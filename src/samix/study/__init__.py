@@ -3,7 +3,7 @@
 from samix.pages.words import Words
 from samix.study.findings import find
 from samix.study.overall import Overall, overall_verdict, primary_question
-from samix.study.statistics.candidates import Cost, Limits, Roles
+from samix.study.statistics.candidates import PolicyCost, Roles, VerdictLimits
 from samix.study.statistics.effects import Effect, effects, holm
 from samix.study.statistics.inspection import (
     ClassRecall,
@@ -27,19 +27,19 @@ __all__ = [
     "MODES",
     "OUTCOMES",
     "ClassRecall",
-    "Cost",
     "Effect",
     "Inspection",
     "LabelEfficiency",
-    "Limits",
     "Needed",
     "Overall",
     "PartProbabilities",
     "PartScores",
+    "PolicyCost",
     "Prices",
     "Rate",
     "Roles",
     "Verdict",
+    "VerdictLimits",
     "Words",
     "best_thresholds",
     "class_recalls",

@@ -20,7 +20,7 @@ from samix.study.grid import LEARNED, LOOKS, SELF_SUPERVISED, Job, base_of, jobs
 from samix.study.report.health import data_health
 from samix.study.report.page import write_poc_report
 from samix.study.report.pictures import draw_pictures
-from samix.study.statistics.candidates import ERROR, Limits
+from samix.study.statistics.candidates import ERROR, VerdictLimits
 from samix.study.statistics.trained import AGAIN, VERSION
 from samix.training.run_folder import MODEL, write_json
 
@@ -238,7 +238,7 @@ def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
         for row in here
         if row["labels"] == most and base_of(row["policy"]) not in LEARNED
         and row["gain"] is not None and row["p_holm"] is not None
-        and row["gain"] >= Limits().worth and row["p_holm"] < ERROR and row["seeds"] >= 2
+        and row["gain"] >= VerdictLimits().worth and row["p_holm"] < ERROR and row["seeds"] >= 2
     ]  # fmt: skip
     best = max(able, key=lambda row: float(row["gain"]), default=None)
     return _BASELINE if best is None else str(best["policy"])

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from samix.errors import InputError
-from samix.study.statistics.candidates import Cost, Roles
+from samix.study.statistics.candidates import PolicyCost, Roles
 from samix.study.statistics.effects import Effect, Reason, reason, score_of
 from samix.study.statistics.inspection import (
     Inspection,
@@ -22,7 +22,7 @@ from samix.study.statistics.inspection import (
 from samix.study.statistics.intervals import calibration_of
 from samix.study.statistics.labels import LabelEfficiency, compare_with_curve
 from samix.study.statistics.tables import PartScores, Question
-from samix.study.statistics.trained import Scores, Trained
+from samix.study.statistics.trained import FinishedCells, Scores
 
 Row = dict[str, Any]
 HOUR = 3600.0  # seconds
@@ -48,7 +48,7 @@ def curve_rows(by_cell: Scores, measure: str) -> list[Row]:
 def policy_rows(
     curve: Sequence[Row],
     gains: Mapping[Question, Mapping[str, Effect]],
-    costs: Mapping[Question, Mapping[str, Cost]],
+    costs: Mapping[Question, Mapping[str, PolicyCost]],
     roles: Roles,
 ) -> list[Row]:
     """Return scores, gains and costs; a policy without a comparison has none."""
@@ -75,7 +75,7 @@ def policy_rows(
     return rows
 
 
-def recall_rows(trained: Trained, classes: Sequence[str]) -> list[Row]:
+def recall_rows(trained: FinishedCells, classes: Sequence[str]) -> list[Row]:
     """Return the recall of each class."""
     return [
         {
@@ -90,7 +90,7 @@ def recall_rows(trained: Trained, classes: Sequence[str]) -> list[Row]:
 
 
 def inspection_rows(
-    trained: Trained, good: Collection[str], prices: Prices
+    trained: FinishedCells, good: Collection[str], prices: Prices
 ) -> tuple[list[Row], list[Reason]]:
     """Return escapes, overkill and costs at the threshold of validation, and notes where not."""
     rows: list[Row] = []
@@ -136,7 +136,7 @@ def worth_of(
     return found
 
 
-def calibration_rows(trained: Trained) -> list[Row]:
+def calibration_rows(trained: FinishedCells) -> list[Row]:
     """Return expected calibration errors with their bins."""
     rows = []
     for (mode, labels), policies in trained.test.items():
@@ -158,7 +158,10 @@ def calibration_rows(trained: Trained) -> list[Row]:
 
 
 def cost_rows(
-    trained: Trained, costs: Mapping[Question, Mapping[str, Cost]], roles: Roles, prices: Row
+    trained: FinishedCells,
+    costs: Mapping[Question, Mapping[str, PolicyCost]],
+    roles: Roles,
+    prices: Row,
 ) -> list[Row]:
     """Return what one training costs at the largest budget of each mode.
 
@@ -198,7 +201,7 @@ def cost_rows(
     return rows
 
 
-def guard_rows(trained: Trained) -> list[Row]:
+def guard_rows(trained: FinishedCells) -> list[Row]:
     """Return the share of mixes that the guard accepted, where it was on."""
     if "guard_accepted" not in trained.cells.columns:
         return []

@@ -30,7 +30,7 @@ from samix.study.overall import (
     overall_verdict,
     primary_question,
 )
-from samix.study.statistics.candidates import Cost, Limits, Roles, costs_of
+from samix.study.statistics.candidates import PolicyCost, Roles, VerdictLimits, costs_of
 from samix.study.statistics.effects import (
     Effect,
     Reason,
@@ -45,9 +45,9 @@ from samix.study.statistics.labels import LabelEfficiency
 from samix.study.statistics.tables import MODES, Question
 from samix.study.statistics.trained import (
     VERSION,
+    FinishedCells,
     Measured,
     Scores,
-    Trained,
     gather,
     measure_of,
     scores_by,
@@ -67,7 +67,7 @@ def find(
     plan: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     roles: Roles | None = None,
-    limits: Limits | None = None,
+    limits: VerdictLimits | None = None,
 ) -> dict[str, Any]:
     """Return the findings of a study: numbers, rows and sentences, ready for a JSON file.
 
@@ -85,7 +85,7 @@ def find(
             :func:`samix.study.statistics.trained.measure_of`.
         data: ``name``, ``classes``, ``photos`` and ``parts`` (by train, val and test), where known.
         roles: Which policy is what; None is the default of :class:`Roles`.
-        limits: What counts as much; None is the default of :class:`Limits`.
+        limits: What counts as much; None is the default of :class:`VerdictLimits`.
 
     Raises:
         InputError: A table is of another version or malformed, nothing finished, or an option names
@@ -235,12 +235,12 @@ class Answers:
         agreement: Of both modes, where there are both.
     """
 
-    trained: Trained
+    trained: FinishedCells
     roles: Roles
     classes: tuple[str, ...]
     measured: Measured
     scores: Scores
-    costs: Mapping[Question, Mapping[str, Cost]]
+    costs: Mapping[Question, Mapping[str, PolicyCost]]
     gains: Gains
     verdicts: Mapping[Question, Verdict]
     overall: Overall
@@ -271,7 +271,7 @@ def answer(
     data: Mapping[str, Any],
     good: Collection[str],
     roles: Roles,
-    limits: Limits | None,
+    limits: VerdictLimits | None,
 ) -> Answers:
     """Judge a study; see :func:`samix.study.find`."""
     trained = gather(outcomes, cells)
@@ -294,14 +294,14 @@ def answer(
     )  # fmt: skip
 
 
-def _test_parts(trained: Trained) -> dict[str, int]:
+def _test_parts(trained: FinishedCells) -> dict[str, int]:
     """Return how many test parts show each class."""
     one = next(iter(next(iter(trained.scores.values())).values()))
     counts = np.bincount(one.target, minlength=len(one.classes))
     return dict(zip(one.classes, counts.tolist(), strict=True))
 
 
-def classes_of(trained: Trained, data: Mapping[str, Any]) -> tuple[str, ...]:
+def classes_of(trained: FinishedCells, data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the classes: as given, or those with a column of probabilities, or that are shown."""
     if data.get("classes"):
         return tuple(str(name) for name in data["classes"])
@@ -324,10 +324,10 @@ def _gains(by_cell: Scores, measure: str, roles: Roles) -> dict[Question, dict[s
 
 def _judged(
     by_cell: Scores,
-    costs: Mapping[Question, Mapping[str, Cost]],
+    costs: Mapping[Question, Mapping[str, PolicyCost]],
     measure: str,
     roles: Roles,
-    limits: Limits | None,
+    limits: VerdictLimits | None,
 ) -> dict[Question, Verdict]:
     """Judge every mode and budget that has plain training and a learned policy."""
     found = {}
@@ -401,7 +401,7 @@ def rarest_of(found: Answers) -> Row | None:
         return None
     return {
         "class": one.name, "parts": one.recall.parts, "recall": one.recall.share,
-        "sentence": reason("rarest", one=one, policy=found.policy),
+        "sentence": reason("rarest-class", one=one, policy=found.policy),
     }  # fmt: skip
 
 

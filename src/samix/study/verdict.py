@@ -42,9 +42,9 @@ from samix.study.statistics.candidates import (
     ERROR,
     Candidate,
     Case,
-    Cost,
-    Limits,
+    PolicyCost,
     Roles,
+    VerdictLimits,
     candidate,
     corrected,
     costs_of,
@@ -91,7 +91,7 @@ def judge(
     mode: str,
     labels: int,
     roles: Roles | None = None,
-    limits: Limits | None = None,
+    limits: VerdictLimits | None = None,
     measure: str = "accuracy",
 ) -> Verdict:
     """Return the verdict of one mode at one budget.
@@ -102,7 +102,7 @@ def judge(
         mode: "supervised" or "self-supervised".
         labels: The budget.
         roles: Which policy is what; None is the default of :class:`Roles`.
-        limits: What counts as much; None is the default of :class:`Limits`.
+        limits: What counts as much; None is the default of :class:`VerdictLimits`.
         measure: What is compared: "accuracy", "balanced_accuracy" or "detection".
 
     Raises:
@@ -121,14 +121,14 @@ def judge(
 
 def weigh(
     scores: Mapping[str, PartScores],
-    costs: Mapping[str, Cost],
+    costs: Mapping[str, PolicyCost],
     *,
     roles: Roles | None = None,
-    limits: Limits | None = None,
+    limits: VerdictLimits | None = None,
     measure: str = "accuracy",
 ) -> Verdict:
     """Return the verdict on scores; see :func:`judge`."""
-    case = _case(scores, costs, roles or Roles(), limits or Limits(), measure)
+    case = _case(scores, costs, roles or Roles(), limits or VerdictLimits(), measure)
     rules = (_light, _adopt, _simple, _not_alive, _do_not, _not_proven)
     found = next(verdict for rule in rules if (verdict := rule(case)) is not None)
     return _unless_it_guesses(case, found)
@@ -150,9 +150,9 @@ def _unless_it_guesses(case: Case, verdict: Verdict) -> Verdict:
 
 def _case(
     scores: Mapping[str, PartScores],
-    costs: Mapping[str, Cost],
+    costs: Mapping[str, PolicyCost],
     roles: Roles,
-    limits: Limits,
+    limits: VerdictLimits,
     measure: str,
 ) -> Case:
     learned = [name for name in (roles.full, *roles.light) if name in scores]
@@ -332,7 +332,7 @@ def _recommend(
     told = reason(
         f"verdict-{kind}", policy=one.policy, gain=_gained(case, one.gain),
         rival=None if closest is None else reason("best-rival", closest=closest),
-        end=reason("end", why=why),
+        end=reason("stop", why=why),
     )  # fmt: skip
     used = (one.gain, *more) if closest is None else (one.gain, closest, *more)
     return _verdict(case, kind, one.policy, (told,), used, {"p of not being ahead": one.p_ahead})

@@ -94,7 +94,7 @@ def _places(values: Mapping[str, Any]) -> dict[str, Any]:
     if "mode" in values:
         places["mode"] = mode_words(values["mode"])
         if "labels" in values:
-            places["where"] = word("cell", mode=places["mode"], labels=values["labels"])
+            places["where"] = word("mode-and-labels", mode=places["mode"], labels=values["labels"])
     return places
 
 
@@ -120,8 +120,8 @@ def _amount(points: float) -> Words:
     return word("amount-one" if points == 1 else "amount", points=points)
 
 
-def _end(why: Reason | None) -> Words:
-    return word("end") if why is None else word("end-because", why=say(why))
+def _stop(why: Reason | None) -> Words:
+    return word("stop") if why is None else word("stop-because", why=say(why))
 
 
 def _gained(measure: str, gain: Effect) -> Words:
@@ -133,7 +133,7 @@ def _gained(measure: str, gain: Effect) -> Words:
     return word(
         "gained", policy=gain.policy, baseline=gain.baseline, points=gain.points,
         measure=word(f"measure-{measure}"), interval=interval_words(gain.low, gain.high),
-        errors=word(errors, errors=abs(avoided)), seeds=_counted("seeds", gain.seeds),
+        errors=word(errors, errors=abs(avoided)), seeds=_counted("seed-count", gain.seeds),
         parts=gain.parts,
     )  # fmt: skip
 
@@ -272,13 +272,13 @@ _SPECIAL: Mapping[str, Callable[..., Words]] = {
     "class-not-judgeable": _not_judgeable,
     "efficiency": _efficiency,
     "elsewhere": _elsewhere,
-    "end": _end,
+    "stop": _stop,
     "gained": _gained,
     "headline-accuracy": _headline,
     "lost-recalls": _lost,
     "needed": _needed,
     "note-primary": _primary,
     "ranks": _ranks,
-    "rarest": lambda **values: _recall("rarest", **values),
+    "rarest-class": lambda **values: _recall("rarest-class", **values),
     "risk-weakest": lambda **values: _recall("risk-weakest", **values),
 }

@@ -24,8 +24,8 @@ from samix.pages.words import (
     times,
     word,
 )
-from samix.report.poc_parts import Chart, DataTable
-from samix.study.report.view import BASELINE, MODES, Row, View, mode_words, question_words
+from samix.study.report.parts import Chart, DataTable
+from samix.study.report.view import BASELINE, MODES, ReportView, Row, mode_words, question_words
 
 _LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 400.0, 30.0, 300.0
 _BOTTOM = _HEIGHT - 46.0
@@ -34,7 +34,7 @@ _SIDE_BY_SIDE = 11.0  # units between marks of policies that cost as much
 _LEAST_GAP = 34.0  # units between two names on an axis
 
 
-def curve_chart(view: View) -> Chart:
+def curve_chart(view: ReportView) -> Chart:
     """Return the score over labels, one panel a mode, with bands where the eye should be."""
     rows = view.rows("curve")
     header = [word("col-mode"), word("col-policy"), word("col-labels"), view.measure,
@@ -55,7 +55,7 @@ def curve_chart(view: View) -> Chart:
     )
 
 
-def cost_chart(view: View) -> Chart | None:
+def cost_chart(view: ReportView) -> Chart | None:
     """Return the gain over the cost, for the main question and the other mode; None without any."""
     panels: list[Panel] = []
     cells: list[list[Text]] = []
@@ -88,7 +88,7 @@ def cost_chart(view: View) -> Chart | None:
     )  # fmt: skip
 
 
-def modes_chart(view: View) -> Chart | None:
+def modes_chart(view: ReportView) -> Chart | None:
     """Return the gains in both modes against each other; None where one mode was not planned."""
     found = view.findings.get("consistency")
     rows = [r for r in (found or {}).get("policies", ()) if r["policy"] in view.policies]
@@ -130,7 +130,7 @@ def modes_chart(view: View) -> Chart | None:
     )  # fmt: skip
 
 
-def calibration_chart(view: View) -> Chart | None:
+def calibration_chart(view: ReportView) -> Chart | None:
     """Return how often the network is right over how sure it is; None where that is not known."""
     rows = [
         row
@@ -167,7 +167,7 @@ def calibration_chart(view: View) -> Chart | None:
     )  # fmt: skip
 
 
-def _curve_panel(view: View, mode: str) -> Panel:
+def _curve_panel(view: ReportView, mode: str) -> Panel:
     budgets = view.budgets(mode)
     panel = Panel(_HEIGHT, mode_words(mode))
     rows = view.rows("curve", mode=mode)
@@ -218,7 +218,7 @@ def _curve(
         panel.put(*at, style, tip, 5.2 if strong else 4.2)
 
 
-def _cost_panel(view: View, rows: Sequence[Row], title: Words) -> Panel:
+def _cost_panel(view: ReportView, rows: Sequence[Row], title: Words) -> Panel:
     panel = Panel(_HEIGHT, title)
     x = _axis([1.0, 1.5, *(r["multiple"] for r in rows)], _LEFT, _RIGHT - 40)
     x = replace(x, start=_LEFT + 12)
@@ -310,7 +310,7 @@ def _dash(style: Style) -> str:
     return "6 4" if style.hollow else ""
 
 
-def _strong(view: View, rows: Sequence[Row]) -> list[int]:
+def _strong(view: ReportView, rows: Sequence[Row]) -> list[int]:
     return [at for at, row in enumerate(rows) if row["policy"] == view.policy]
 
 
@@ -400,7 +400,7 @@ def dot_panel(
     return panel
 
 
-def recall_chart(view: View) -> Chart | None:
+def recall_chart(view: ReportView) -> Chart | None:
     """Return the recall of each class, the rarest first; None where no class has test parts."""
     rows = view.rows("recalls", mode=view.mode, labels=view.labels)
     parts = {str(r["class"]): int(r["parts"]) for r in rows}
@@ -436,7 +436,7 @@ def recall_chart(view: View) -> Chart | None:
     )
 
 
-def inspection_chart(view: View) -> Chart | None:
+def inspection_chart(view: ReportView) -> Chart | None:
     """Return escape and overkill rates of each policy; None where they are not known."""
     rows = view.rows("inspection", mode=view.mode, labels=view.labels)
     if not rows:

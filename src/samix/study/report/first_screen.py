@@ -21,7 +21,7 @@ from samix.pages.words import (
     times,
     word,
 )
-from samix.study.report.view import BASELINE, FULL, Row, View, question_words
+from samix.study.report.view import BASELINE, FULL, ReportView, Row, question_words
 
 # what is advised in each kind of verdict, and how it looks
 KINDS = {
@@ -35,7 +35,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Card:
+class KeyNumber:
     """A number that a hurried reader must see.
 
     Attributes:
@@ -74,15 +74,15 @@ class First:
     advice: Words
     sentence: Words
     question: Words
-    numbers: Sequence[Card]
-    costs: Sequence[Card]
+    numbers: Sequence[KeyNumber]
+    costs: Sequence[KeyNumber]
     cost_of: Words
     risks: Sequence[Words]
     notes: Sequence[Words]
     facts: Sequence[tuple[Words, Text]]
 
 
-def first_of(view: View) -> First:
+def first_of(view: ReportView) -> First:
     """Return the first screen of a study."""
     key, state = KINDS[view.verdict["kind"]]
     name = view.findings["data"].get("name") or (view.study.get("data") or {}).get("name") or ""
@@ -106,26 +106,26 @@ def verdict_name(kind: str, policy: str) -> Words:
     return word(KINDS[kind][0], policy=policy)
 
 
-def _accuracy(view: View) -> Card:
+def _accuracy(view: ReportView) -> KeyNumber:
     found = view.findings["headline"].get("accuracy")
     name = word("head-accuracy", measure=view.measure)
     if found is None:
-        return Card(name, NOT_KNOWN, line=word("head-no-accuracy"))
+        return KeyNumber(name, NOT_KNOWN, line=word("head-no-accuracy"))
     line = word(
         "gain-of", policy=view.policy, baseline=BASELINE, low=number(found["low"], signed=True),
         high=number(found["high"], signed=True),
     )  # fmt: skip
-    return Card(name, number(found["value"], signed=True), word("points"), line)
+    return KeyNumber(name, number(found["value"], signed=True), word("points"), line)
 
 
-def _efficiency(view: View) -> Card:
+def _efficiency(view: ReportView) -> KeyNumber:
     found = view.findings["headline"].get("label_efficiency")
     name = word("head-efficiency")
     if found is None:
         own = {row["labels"] for row in view.rows("curve", mode=view.mode, policy=view.policy)}
         alone = len(own) == 1 < len(view.budgets(view.mode))
         line = word("head-one-budget" if alone else "head-no-efficiency", policy=view.policy)
-        return Card(name, NOT_KNOWN, line=line)
+        return KeyNumber(name, NOT_KNOWN, line=line)
     value, low, high = (known(found[key]) for key in ("value", "low", "high"))
     if value is not None:
         shown = f"\u2248\u00a0{count(value)}"
@@ -135,19 +135,19 @@ def _efficiency(view: View) -> Card:
         shown = f"\u2264\u00a0{count(high)}"
     else:
         shown = NOT_KNOWN
-    return Card(name, shown, word("labels-of-plain"), both(found["sentence"]))
+    return KeyNumber(name, shown, word("labels-of-plain"), both(found["sentence"]))
 
 
-def _consistency(view: View) -> Card:
+def _consistency(view: ReportView) -> KeyNumber:
     found = view.findings["headline"].get("consistency")
     name = word("head-consistency")
     if found is None:
-        return Card(name, NOT_KNOWN, line=word("head-no-consistency"))
-    return Card(name, number(found["value"], 2, signed=True), word("rank-correlation"),
+        return KeyNumber(name, NOT_KNOWN, line=word("head-no-consistency"))
+    return KeyNumber(name, number(found["value"], 2, signed=True), word("rank-correlation"),
                 both(found["sentence"]))  # fmt: skip
 
 
-def _costs(view: View) -> list[Card]:
+def _costs(view: ReportView) -> list[KeyNumber]:
     row: Row = view.one("cost", mode=view.mode, policy=view.policy) or {}
     plain: Row = view.one("cost", mode=view.mode, policy=BASELINE) or {}
     currency = str((view.study.get("prices") or {}).get("currency") or "")
@@ -157,24 +157,24 @@ def _costs(view: View) -> list[Card]:
         return word("plain-costs", value=shown) if known(value) is not None else NOTHING
 
     return [
-        Card(word("cost-time"), times(row.get("multiple")), NOTHING,
+        KeyNumber(word("cost-time"), times(row.get("multiple")), NOTHING,
              word("time-of-one", time=duration(row["seconds"]),
                   plain=duration(plain.get("seconds"))) if row
              else beside(plain.get("seconds"), duration(plain.get("seconds")))),
-        Card(word("cost-memory"), memory(row.get("memory_mb")), NOTHING,
+        KeyNumber(word("cost-memory"), memory(row.get("memory_mb")), NOTHING,
              beside(plain.get("memory_mb"), memory(plain.get("memory_mb")))),
-        Card(word("cost-money"), NOT_KNOWN if money is None else short(money),
+        KeyNumber(word("cost-money"), NOT_KNOWN if money is None else short(money),
              both(currency) if money is not None else NOTHING,
              word("no-price") if money is None
              else beside(plain.get("money"), f"{short(plain.get('money'))} {currency}".strip())),
-        Card(word("cost-energy"), NOT_KNOWN if energy is None else short(energy),
+        KeyNumber(word("cost-energy"), NOT_KNOWN if energy is None else short(energy),
              both("kWh") if energy is not None else NOTHING,
              word("no-power") if energy is None
              else beside(plain.get("kwh"), f"{short(plain.get('kwh'))} kWh")),
     ]  # fmt: skip
 
 
-def _risks(view: View) -> list[Words]:
+def _risks(view: ReportView) -> list[Words]:
     """Return the risks of the verdict, what the guard did, and what did not finish."""
     found = [both(risk) for risk in view.verdict.get("risks") or ()]
     guard = view.findings.get("guard") or {}
@@ -189,7 +189,7 @@ def _risks(view: View) -> list[Words]:
     return found or [word("no-risks")]
 
 
-def _facts(view: View) -> list[tuple[Words, Text]]:
+def _facts(view: ReportView) -> list[tuple[Words, Text]]:
     data, planned = view.findings["data"], view.study.get("data") or {}
     facts: list[tuple[Words, Text]] = []
     for side in ("train", "val", "test"):

@@ -12,8 +12,8 @@ from samix.data.image_set import NO_LABEL
 from samix.errors import InputError
 from samix.pages.words import Text, Words, commas, count, number, word
 from samix.progress import Announce
-from samix.report.poc_parts import DataTable, Part, Points, Section
 from samix.study.report.charts import balance_chart
+from samix.study.report.parts import DataTable, Part, Points, ReportSection
 
 VERSION = 1
 PARTS = ("train", "val", "test")
@@ -165,7 +165,7 @@ def _skipped(images: ImageSet, corrupt: Sequence[tuple[str, str]]) -> Row:
     return {"count": len(reasons), "photos": named}
 
 
-def health_section(health: Mapping[str, Any] | None) -> Section:
+def health_section(health: Mapping[str, Any] | None) -> ReportSection:
     """Return the section; see ``samix.study.report.health.data_health``.
 
     Args:
@@ -173,7 +173,7 @@ def health_section(health: Mapping[str, Any] | None) -> Section:
     """
     title = word("health-title")
     if health is None:
-        return Section("health", title, word("health-none"))
+        return ReportSection("health", title, word("health-none"))
     parts: list[Part] = [Points(_said(health))]
     chart = balance_chart(health["classes"])
     if chart is not None:
@@ -181,7 +181,7 @@ def health_section(health: Mapping[str, Any] | None) -> Section:
     parts += [
         grid for grid in (_split(health), _disagreeing(health), _skipped_grid(health)) if grid
     ]
-    return Section("health", title, word("health-intro"), parts)
+    return ReportSection("health", title, word("health-intro"), parts)
 
 
 def _said(health: Mapping[str, Any]) -> list[Words]:

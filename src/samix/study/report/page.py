@@ -18,7 +18,6 @@ from samix.files import write_text
 from samix.pages.charts import mark_path
 from samix.pages.parts import Lines, legible
 from samix.pages.words import NOTHING, Text, Words, both, commas, count, duration, word
-from samix.report.poc_parts import Chart, Code, DataTable, Facts, Part, Picture, Points, Section
 from samix.shown import shown
 from samix.study.report.charts import (
     calibration_chart,
@@ -30,6 +29,16 @@ from samix.study.report.charts import (
 )
 from samix.study.report.first_screen import first_of
 from samix.study.report.health import health_section
+from samix.study.report.parts import (
+    Chart,
+    Code,
+    DataTable,
+    Facts,
+    Part,
+    PictureRow,
+    Points,
+    ReportSection,
+)
 from samix.study.report.pictures import picture_sections
 from samix.study.report.tables import (
     about_grid,
@@ -41,12 +50,12 @@ from samix.study.report.tables import (
     policy_grids,
     verdict_grid,
 )
-from samix.study.report.view import View, mode_words, question_words, view_of
+from samix.study.report.view import ReportView, mode_words, question_words, view_of
 
 Lang = Literal["both", "en", "ja"]
 _KINDS = {
     "grid": DataTable, "chart": Chart, "facts": Facts, "points": Points, "code": Code,
-    "picture": Picture,
+    "picture": PictureRow,
 }  # fmt: skip
 
 
@@ -80,8 +89,8 @@ def write_poc_report(
         raise InputError(f"--lang must be one of {', '.join(get_args(Lang))}, got '{lang}'.")
     view = view_of(findings, study)
     first = first_of(view)
-    template = _environment(lang).get_template("poc.html")
-    style, script = _resource("poc.css"), _resource("poc.js")
+    template = _environment(lang).get_template("report.html")
+    style, script = _resource("report.css"), _resource("report.js")
     text = template.render(
         lang=lang, first=first, sections=sections_of(view, health, pictures),
         style=Markup(style), script=Markup(script),  # noqa: S704 - files of this package
@@ -93,7 +102,7 @@ def write_poc_report(
 
 def _environment(lang: str) -> Environment:
     environment = Environment(
-        loader=PackageLoader("samix.report"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("samix.study.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=legible,
     )  # fmt: skip
     environment.filters |= {
@@ -156,7 +165,7 @@ def _hash(text: str) -> str:
 
 
 def _resource(name: str) -> str:
-    return resources.files("samix.report").joinpath("templates", name).read_text("utf-8")
+    return resources.files("samix.study.report").joinpath("templates", name).read_text("utf-8")
 
 
 def _uri(png: bytes) -> str:
@@ -171,15 +180,15 @@ _LIMITS = ("limit-data", "limit-machine", "limit-looks", "limit-wider")
 
 
 def sections_of(
-    view: View, health: Mapping[str, Any] | None, pictures: Sequence[Mapping[str, Any]]
-) -> list[Section]:
+    view: ReportView, health: Mapping[str, Any] | None, pictures: Sequence[Mapping[str, Any]]
+) -> list[ReportSection]:
     """Return all sections."""
     return [
-        Section("labels", word("labels-section"), word("labels-intro"),
+        ReportSection("labels", word("labels-section"), word("labels-intro"),
                 _there(curve_chart(view), efficiency_grid(view))),
-        Section("policies", word("policies-section"), word("policies-intro"),
+        ReportSection("policies", word("policies-section"), word("policies-intro"),
                 [*overview_grids(view), *policy_grids(view), about_grid(view)]),
-        Section("cost", word("cost-section"), word("cost-intro"),
+        ReportSection("cost", word("cost-section"), word("cost-intro"),
                 _there(cost_chart(view), cost_grid(view))),
         _recall(view),
         _charted("inspection", view, inspection_chart(view), "inspection-none"),
@@ -199,37 +208,37 @@ def _there(*parts: Part | None) -> list[Part]:
 
 
 def _charted(
-    key: str, view: View, chart: Chart | None, missing: str, more: DataTable | None = None
-) -> Section:
+    key: str, view: ReportView, chart: Chart | None, missing: str, more: DataTable | None = None
+) -> ReportSection:
     """Return a section with one chart, or the reason why there is none."""
     if chart is None:
-        return Section(key, word(f"{key}-section"), word(missing), _there(more))
-    return Section(key, word(f"{key}-section"), word(f"{key}-intro"), _there(chart, more))
+        return ReportSection(key, word(f"{key}-section"), word(missing), _there(more))
+    return ReportSection(key, word(f"{key}-section"), word(f"{key}-intro"), _there(chart, more))
 
 
-def _recall(view: View) -> Section:
+def _recall(view: ReportView) -> ReportSection:
     found = _charted("recall", view, recall_chart(view), "recall-none")
     rarest = view.findings.get("rarest")
     if not rarest:
         return found
     line = Points([both(rarest["sentence"])])
-    return Section(found.key, found.title, found.intro, [line, *found.parts])
+    return ReportSection(found.key, found.title, found.intro, [line, *found.parts])
 
 
-def _modes(view: View) -> Section:
+def _modes(view: ReportView) -> ReportSection:
     found = _charted("modes", view, modes_chart(view), "modes-none")
     agreement = view.findings.get("consistency")
     if not agreement:
         return found
     line = Points([both(agreement["sentence"])])
-    return Section(found.key, found.title, found.intro, [line, *found.parts])
+    return ReportSection(found.key, found.title, found.intro, [line, *found.parts])
 
 
-def _method(view: View) -> Section:
+def _method(view: ReportView) -> ReportSection:
     lines = [word(key) for key in _METHOD]
     if not view.findings.get("inspection"):
         lines.pop()
-    return Section(
+    return ReportSection(
         "method", word("method-section"), NOTHING,
         [
             Points(lines),
@@ -240,7 +249,7 @@ def _method(view: View) -> Section:
     )  # fmt: skip
 
 
-def _cells(view: View) -> Section:
+def _cells(view: ReportView) -> ReportSection:
     """Return what was trained, what failed and what is missing."""
     cells = view.findings["cells"]
     intro = word(
@@ -253,10 +262,10 @@ def _cells(view: View) -> Section:
     rows += [[str(name), word("cell-missing"), ""] for name in cells["missing"]]
     header = [word("col-cell"), word("col-status"), word("col-reason")]
     grids = [DataTable(word("cells-title"), header, rows, range(3))] if rows else []
-    return Section("cells", word("cells-section"), intro, grids)
+    return ReportSection("cells", word("cells-section"), intro, grids)
 
 
-def _again(view: View) -> Section:
+def _again(view: ReportView) -> ReportSection:
     """Return what is needed to do it again."""
     study, data = view.study, view.study.get("data") or {}
     parts: list[Part] = []
@@ -278,10 +287,10 @@ def _again(view: View) -> Section:
             rows: list[list[Text]] = [[name, value] for name, value in settings]
             header = [word("col-setting"), word("col-value")]
             parts.append(DataTable(title, header, rows, range(2), folded=True))
-    return Section("again", word("again-section"), word("again-intro"), parts)
+    return ReportSection("again", word("again-section"), word("again-intro"), parts)
 
 
-def _plan(view: View) -> list[tuple[Text, Text]]:
+def _plan(view: ReportView) -> list[tuple[Text, Text]]:
     """Return the plan in words, as far as it is known."""
     plan = view.plan
     found: list[tuple[Text, Text]] = []

@@ -212,7 +212,7 @@ def _lines(said: Mapping[str, RuleVerdict] | None, at: int) -> list[dict[str, st
     return [_rule(rule, verdict, at).plain() for rule, verdict in said.items()]
 
 
-def _rule(rule: str, verdict: Verdict, at: int) -> Words:
+def _rule(rule: str, verdict: RuleVerdict, at: int) -> Words:
     """Say what a rule of the guard found."""
     bound = "rule-at-least" if rule in _AT_LEAST else "rule-at-most"
     return word(

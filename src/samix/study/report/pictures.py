@@ -14,7 +14,7 @@ from samix.files import whole_file, within
 from samix.pages.parts import State
 from samix.pages.words import NOTHING, Words, both, word
 from samix.plain_json import read_json
-from samix.report.poc_parts import Picture, Section
+from samix.study.report.parts import PictureRow, ReportSection
 from samix.study.statistics.tables import MODES
 
 FOLDER = "pictures"
@@ -194,7 +194,7 @@ PARTS = ("mixes", "where")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
+def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[ReportSection]:
     """Return the sections of the pictures; one without pictures says so.
 
     Args:
@@ -212,26 +212,26 @@ def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
     return [_section(part, [row for row in rows if row["part"] == part]) for part in PARTS]
 
 
-def _section(part: str, rows: Sequence[Mapping[str, Any]]) -> Section:
+def _section(part: str, rows: Sequence[Mapping[str, Any]]) -> ReportSection:
     title = word(f"{part}-title")
     if not rows:
-        return Section(part, title, word("no-pictures"))
+        return ReportSection(part, title, word("no-pictures"))
     pictures = []
     before = NOTHING
     for row in rows:
         caption = both(row["caption"])
         pictures.append(_picture(row, NOTHING if caption == before else caption))
         before = caption
-    return Section(part, title, word(f"{part}-intro"), pictures)
+    return ReportSection(part, title, word(f"{part}-intro"), pictures)
 
 
-def _picture(row: Mapping[str, Any], caption: Words) -> Picture:
+def _picture(row: Mapping[str, Any], caption: Words) -> PictureRow:
     state = row.get("state") or "ok"
     if state not in get_args(State):
         raise InputError(
             f"pictures: state '{state}' is unknown; expected {', '.join(get_args(State))}."
         )
-    return Picture(
+    return PictureRow(
         png=_bytes(row),
         title=both(row.get("title")),
         badge=both(row.get("badge")),

@@ -23,9 +23,9 @@ from samix.pages.words import (
     times,
     word,
 )
-from samix.report.poc_parts import DataTable
 from samix.study.report.first_screen import verdict_name
-from samix.study.report.view import BASELINE, Row, View, about, mode_words, question_words
+from samix.study.report.parts import DataTable
+from samix.study.report.view import BASELINE, ReportView, Row, about, mode_words, question_words
 
 _COMPARED = re.compile(r"^(?P<what>.+ - .+): (?P<kind>points|low|high|p)$")
 _SAID = {
@@ -36,12 +36,12 @@ _SAID = {
 }  # fmt: skip
 
 
-def overview_grids(view: View) -> list[DataTable]:
+def overview_grids(view: ReportView) -> list[DataTable]:
     """Return the gain of each policy at each budget, one table a mode."""
     return [_overview(view, mode) for mode in view.modes]
 
 
-def policy_grids(view: View) -> list[DataTable]:
+def policy_grids(view: ReportView) -> list[DataTable]:
     """Return all numbers of all policies, one table for each mode and budget."""
     grids = []
     for mode in view.modes:
@@ -61,7 +61,7 @@ def policy_grids(view: View) -> list[DataTable]:
     return grids
 
 
-def about_grid(view: View) -> DataTable:
+def about_grid(view: ReportView) -> DataTable:
     """Return what each policy is."""
     return DataTable(
         word("about-title"),
@@ -71,7 +71,7 @@ def about_grid(view: View) -> DataTable:
     )
 
 
-def efficiency_grid(view: View) -> DataTable | None:
+def efficiency_grid(view: ReportView) -> DataTable | None:
     """Return the labels that each policy is worth; None where there is no curve."""
     rows = view.rows("labels_worth")
     if not rows:
@@ -87,7 +87,7 @@ def efficiency_grid(view: View) -> DataTable | None:
     return DataTable(word("efficiency-title"), header, cells, (0, 1, 4), strong, folded=True)
 
 
-def calibration_grid(view: View) -> DataTable | None:
+def calibration_grid(view: ReportView) -> DataTable | None:
     """Return the calibration error of all policies, modes and budgets."""
     rows = view.rows("calibration")
     if not rows:
@@ -103,7 +103,7 @@ def calibration_grid(view: View) -> DataTable | None:
     return DataTable(word("calibration-all"), header, cells, range(2), strong, folded=True)
 
 
-def cost_grid(view: View) -> DataTable:
+def cost_grid(view: ReportView) -> DataTable:
     """Return what one training of each policy costs."""
     rows = view.rows("cost")
     cells = [
@@ -119,7 +119,7 @@ def cost_grid(view: View) -> DataTable:
     return DataTable(word("cost-all"), header, cells, range(2), strong)
 
 
-def verdict_grid(view: View) -> DataTable:
+def verdict_grid(view: ReportView) -> DataTable:
     """Return what each question alone would say."""
     rows = sorted(
         view.findings.get("verdicts") or (),
@@ -135,7 +135,7 @@ def verdict_grid(view: View) -> DataTable:
     return DataTable(word("verdicts-title"), header, cells, range(3), main, word("verdicts-note"))
 
 
-def numbers_grid(view: View) -> DataTable | None:
+def numbers_grid(view: ReportView) -> DataTable | None:
     """Return the numbers that the verdict rests on; None where it rests on none."""
     numbers: Mapping[str, Any] = view.verdict.get("numbers") or {}
     compared: dict[str, dict[str, Any]] = {}
@@ -159,7 +159,7 @@ def numbers_grid(view: View) -> DataTable | None:
     return DataTable(word("numbers-title"), header, cells)
 
 
-def _overview(view: View, mode: str) -> DataTable:
+def _overview(view: ReportView, mode: str) -> DataTable:
     budgets = view.budgets(mode)
     cells: list[list[Text]] = []
     for policy in view.policies:

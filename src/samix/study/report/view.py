@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class View:
+class ReportView:
     """Findings with what is asked of them again and again.
 
     Attributes:
@@ -116,7 +116,7 @@ class View:
         return [(name, self.styles[name]) for name in self.policies if name in names]
 
 
-def view_of(findings: Mapping[str, Any], study: Mapping[str, Any]) -> View:
+def view_of(findings: Mapping[str, Any], study: Mapping[str, Any]) -> ReportView:
     """Return the findings of a study, checked for what every report needs.
 
     Raises:
@@ -131,7 +131,7 @@ def view_of(findings: Mapping[str, Any], study: Mapping[str, Any]) -> View:
     missing = [name for name in _NEEDED if name not in findings]
     if missing:
         raise InputError(f"The findings have no '{missing[0]}'; run samix poc again.")
-    return View(findings, study)
+    return ReportView(findings, study)
 
 
 def mode_words(mode: str) -> Words:

@@ -45,7 +45,7 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class Limits:
+class VerdictLimits:
     """What counts as much. Points are percentage points of the measure.
 
     Attributes:
@@ -69,7 +69,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Cost:
+class PolicyCost:
     """What one policy cost.
 
     Attributes:
@@ -120,7 +120,7 @@ class Candidate:
         open_ = [one for one in self.over if one.p_better >= ERROR or one.points < margin]
         return tuple(sorted(open_, key=lambda effect: effect.points))
 
-    def proven(self, limits: Limits) -> bool:
+    def proven(self, limits: VerdictLimits) -> bool:
         """Whether it may be recommended."""
         return (
             self.gain.seeds >= 2
@@ -155,10 +155,10 @@ class Case:
     candidates: tuple[Candidate, ...]
     rivals: tuple[Candidate, ...]
     scores: Mapping[str, PartScores]
-    costs: Mapping[str, Cost]
+    costs: Mapping[str, PolicyCost]
     gains: Mapping[str, Effect]
     roles: Roles
-    limits: Limits
+    limits: VerdictLimits
     measure: str
     pool: tuple[float, int] | None = None
 
@@ -172,7 +172,7 @@ class Case:
         return compare(policy, other, self.scores, measure=self.measure, pool=self.pool)
 
 
-def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, Cost]:
+def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, PolicyCost]:
     """Return the cost of each policy.
 
     Args:
@@ -195,7 +195,7 @@ def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, Cost]:
             )
         known = rows["alive"].dropna()
         alive = float(known.astype(bool).mean()) if len(known) else None
-        found[str(name)] = Cost(float(seconds.mean()), alive)
+        found[str(name)] = PolicyCost(float(seconds.mean()), alive)
     return found
 
 
@@ -203,10 +203,10 @@ def candidate(
     policy: str,
     gains: Mapping[str, Effect],
     scores: Mapping[str, PartScores],
-    costs: Mapping[str, Cost],
+    costs: Mapping[str, PolicyCost],
     *,
     roles: Roles,
-    limits: Limits,
+    limits: VerdictLimits,
     pools: Pools,
 ) -> Candidate:
     """Gather what is known of one policy; see :class:`Candidate` and :func:`pools_of`."""
@@ -245,7 +245,12 @@ def share_of(policy: str, candidates: Sequence[Candidate], full: str) -> float:
 
 
 def within(
-    rivals: Sequence[str], costs: Mapping[str, Cost], budget: float, limits: Limits, *, plain: str
+    rivals: Sequence[str],
+    costs: Mapping[str, PolicyCost],
+    budget: float,
+    limits: VerdictLimits,
+    *,
+    plain: str,
 ) -> list[str]:
     """Return the rivals that had no more wall time.
 
@@ -256,7 +261,7 @@ def within(
         rivals: Names.
         costs: By policy.
         budget: Seconds.
-        limits: See :class:`Limits`.
+        limits: See :class:`VerdictLimits`.
         plain: The baseline.
     """
     spent = {name: costs[name].seconds for name in rivals}
@@ -276,7 +281,7 @@ def free_rivals(scores: Mapping[str, PartScores], roles: Roles) -> list[str]:
 
 
 def harmed_classes(
-    policy: str, scores: Mapping[str, PartScores], roles: Roles, limits: Limits, pools: Pools
+    policy: str, scores: Mapping[str, PartScores], roles: Roles, limits: VerdictLimits, pools: Pools
 ) -> tuple[Effect, ...]:
     """Return the recalls of judgeable classes that a policy is proven to lower."""
     found = [

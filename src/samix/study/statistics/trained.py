@@ -31,7 +31,7 @@ AGAIN = "It was written by another version of samix: run samix poc again."
 
 
 @dataclass(frozen=True)
-class Trained:
+class FinishedCells:
     """The finished cells of a study.
 
     Attributes:
@@ -55,7 +55,7 @@ class Trained:
     missing: tuple[str, ...]
 
 
-def gather(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Trained:
+def gather(outcomes: pd.DataFrame, cells: pd.DataFrame) -> FinishedCells:
     """Sort the tables of a study by cell, and leave out what did not finish.
 
     Args:
@@ -87,7 +87,7 @@ def gather(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Trained:
         for (mode, labels), of_policy in by_part["test"].items()
     }
     planned = cells[["mode", "labels"]].drop_duplicates().itertuples(index=False)
-    return Trained(
+    return FinishedCells(
         scores=scores, test=by_part["test"], val=by_part["val"], cells=kept,
         planned=tuple(sorted((str(mode), int(labels)) for mode, labels in planned)),
         count=len(cells), failed=failed,
@@ -230,7 +230,7 @@ def effective_parts(measured: Measured, counts: Mapping[str, int]) -> float:
     return len(sizes) ** 2 / sum(1 / size for size in sizes)
 
 
-def scores_by(measured: Measured, trained: Trained) -> Scores:
+def scores_by(measured: Measured, trained: FinishedCells) -> Scores:
     """Return the scores on test parts as a measure sees them: of detection those of two classes."""
     if measured.name != "detection":
         return trained.scores

@@ -86,7 +86,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureRow:
     """A row of pictures in one file, with words below each of them.
 
     Attributes:
@@ -108,11 +108,11 @@ class Picture:
     caption: Words = NOTHING
 
 
-Part = DataTable | Chart | Facts | Points | Code | Picture
+Part = DataTable | Chart | Facts | Points | Code | PictureRow
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A part of the page with its heading.
 
     Attributes:
