@@ -29,7 +29,6 @@ ALLOWED = {
     "data": {*BASE},
     "evaluation": {"mixing", "data", "networks", "policies", "methods", "pages", *BASE},
     "pages": {"mixing", "data", *BASE},
-    "report": {"pages", *BASE},
     "presets": {*BASE},
     "explain": {
         "training", "pages", "evaluation", "data", "methods", "policies", "networks", "mixing",
@@ -40,7 +39,7 @@ ALLOWED = {
         "_version",
     },
     "study": {
-        "training", "explain", "evaluation", "report", "pages", "data", "guard", "policies",
+        "training", "explain", "evaluation", "pages", "data", "guard", "policies",
         "methods", "mixing", "networks", "presets", *BASE,
     },
     "training": {
@@ -114,7 +113,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Packages whose module has another name."""
 NEEDS = {
     "networks": {"ssl", "onnx"}, "methods": {"ssl"}, "data": {"train", "ssl"},
-    "evaluation": {"train", "ssl"}, "report": {"train"}, "pages": {"train"}, "presets": {"train"},
+    "evaluation": {"train", "ssl"}, "pages": {"train"}, "presets": {"train"},
     "training": {"train"}, "explain": {"explain"}, "preview": {"train", "ui"},
     "study": {"poc"}, "cli": {"train", "ui"},
     "plain_yaml.py": {"train"},
