@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import house
 
+SHORT = {"samix.preview.live_page"}
+PREFIXES: set[str] = set()
 NAMES = {"Source"}
 
 

@@ -71,7 +71,7 @@ class Area:
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """From values to places.
 
     Attributes:
@@ -141,7 +141,7 @@ class Panel:
         path = mark_path(style.shape, x, y, radius)
         self.marks.append(Mark(path, style.colour, style.hollow, tip))
 
-    def across(self, x: Scale, values: Sequence[float], names: Sequence[Text], top: float,
+    def across(self, x: AxisScale, values: Sequence[float], names: Sequence[Text], top: float,
                bottom: float) -> None:  # fmt: skip
         """Draw the marks of a horizontal axis, with lines of a grid."""
         for value, name in zip(values, names, strict=True):
@@ -150,7 +150,7 @@ class Panel:
             self.say(at, bottom + 16, name)
         self.line([(x.start, bottom), (x.end, bottom)], LINE)
 
-    def upward(self, y: Scale, values: Sequence[float], names: Sequence[Text], left: float,
+    def upward(self, y: AxisScale, values: Sequence[float], names: Sequence[Text], left: float,
                right: float) -> None:  # fmt: skip
         """Draw the marks of a vertical axis, with lines of a grid."""
         for value, name in zip(values, names, strict=True):

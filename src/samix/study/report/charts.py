@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from samix.pages.charts import LINE, WIDTH, Panel, Point, Scale, Style, names_of, round_values
+from samix.pages.charts import LINE, WIDTH, AxisScale, Panel, Point, Style, names_of, round_values
 from samix.pages.words import (
     NOTHING,
     Text,
@@ -143,8 +143,8 @@ def calibration_chart(view: ReportView) -> Chart | None:
     shown = [b for row in rows for b in row["bins"]]
     low = min([0.9, *(min(b["confidence"], b["accuracy"]) for b in shown)])
     scale = round_values(100 * low, 100.0)
-    x = Scale(scale[0], scale[-1], _LEFT, _RIGHT)
-    y = Scale(scale[0], scale[-1], _BOTTOM, _TOP)
+    x = AxisScale(scale[0], scale[-1], _LEFT, _RIGHT)
+    y = AxisScale(scale[0], scale[-1], _BOTTOM, _TOP)
     _frame(panel, x, y, word("axis-confidence"), word("axis-accuracy"), values=(scale, scale))
     panel.line([(x(scale[0]), y(scale[0])), (x(scale[-1]), y(scale[-1]))], LINE, dash="4 3")
     cells = []
@@ -172,7 +172,7 @@ def _curve_panel(view: ReportView, mode: str) -> Panel:
     panel = Panel(_HEIGHT, mode_words(mode))
     rows = view.rows("curve", mode=mode)
     far = 1.18 if len(budgets) > 1 else 2.0
-    x = Scale(max(budgets[0] / far, 1e-6), budgets[-1] * far, _LEFT, _RIGHT, log=True)
+    x = AxisScale(max(budgets[0] / far, 1e-6), budgets[-1] * far, _LEFT, _RIGHT, log=True)
     tall = [v for r in rows if r["policy"] in view.shown for v in (r["low"], r["high"])]
     y = _axis([100 * v for v in [*tall, *(r["score"] for r in rows)]], _BOTTOM, _TOP,
               most=(0.0, 100.0))  # fmt: skip
@@ -191,7 +191,7 @@ def _curve_panel(view: ReportView, mode: str) -> Panel:
 
 
 def _curve(
-    panel: Panel, style: Style, rows: Sequence[Row], places: Sequence[float], y: Scale, *,
+    panel: Panel, style: Style, rows: Sequence[Row], places: Sequence[float], y: AxisScale, *,
     strong: bool,
 ) -> None:  # fmt: skip
     points = [(at, y(100 * r["score"])) for at, r in zip(places, rows, strict=True)]
@@ -239,7 +239,7 @@ def _cost_panel(view: ReportView, rows: Sequence[Row], title: Words) -> Panel:
 
 
 def _frame(
-    panel: Panel, x: Scale, y: Scale, across: Words, up: Words, *,
+    panel: Panel, x: AxisScale, y: AxisScale, across: Words, up: Words, *,
     signed: tuple[bool, bool] = (False, False),
     values: tuple[Sequence[float], Sequence[float] | None] | None = None,
     names: Sequence[str] | None = None,
@@ -258,13 +258,13 @@ def _frame(
 
 def _axis(
     values: Sequence[float], start: float, end: float, *, most: tuple[float, float] | None = None
-) -> Scale:
+) -> AxisScale:
     """Return a scale from and to round values."""
     found = round_values(min(values), max(values))
     low, high = found[0], found[-1]
     if most is not None:
         low, high = max(low, most[0]), min(high, most[1])
-    return Scale(low, high, start, end)
+    return AxisScale(low, high, start, end)
 
 
 def _beside(places: Sequence[float]) -> list[float]:
@@ -276,7 +276,7 @@ def _beside(places: Sequence[float]) -> list[float]:
     return moved
 
 
-def _thinned(values: Sequence[float], names: Sequence[str], x: Scale) -> list[str]:
+def _thinned(values: Sequence[float], names: Sequence[str], x: AxisScale) -> list[str]:
     """Return names without those that would lie over the one before."""
     kept: list[str] = []
     last = -1e9
@@ -292,7 +292,7 @@ def _whisker(panel: Panel, style: Style, at: Point, ends: Sequence[Point]) -> No
         panel.line([ends[0], at, *ends[1:]], style.colour, width=1.4)
 
 
-def _name(panel: Panel, at: Point, name: str, x: Scale) -> None:
+def _name(panel: Panel, at: Point, name: str, x: AxisScale) -> None:
     """Write a name beside a mark, where there is room."""
     right = at[0] < (x.start + x.end) / 2
     panel.say(at[0] + (9 if right else -9), at[1] - 7, name, "start" if right else "end", "name")
@@ -376,7 +376,7 @@ def dot_panel(
     ends = [v for _, dots in rows for d in dots for v in (d.value, d.low, d.high) if v is not None]
     found = round_values(min([*ends, *([0.0] if from_zero else [])]), max(ends), 5)
     high = found[-1] if most is None else min(found[-1], most)
-    x = Scale(max(found[0], 0.0), high, _DOTS_LEFT, _DOTS_RIGHT)
+    x = AxisScale(max(found[0], 0.0), high, _DOTS_LEFT, _DOTS_RIGHT)
     values = [v for v in found if x.holds(v)]
     panel.across(x, values, names_of(values, unit=unit), _DOTS_TOP, bottom)
     panel.say(_DOTS_RIGHT, bottom + 36, axis, "end", "axis")
