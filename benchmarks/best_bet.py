@@ -14,21 +14,20 @@ of RUN; fine-tuning sees to the difference.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import samix
+from cells import add_choices, add_places, parser_of, run_missing, wanted
 from samix.training.warm_start import load_encoder, load_mixer, open_source
 from self_supervised import Part, load
 from stepping import batches, learn
-from yardstick import RESNET, accuracy, add_choices, append, augment, claim, read_rows, wanted
+from yardstick import RESNET, accuracy, augment
 
 BUDGETS = (10, 25, 50, 200)
 STEPS = {"free": 420, "samix": 300}
@@ -132,30 +131,16 @@ def cells(seeds: int) -> list[Cell]:
 
 def main() -> None:
     """Run the cells that are still missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the pre-training")
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
-    )
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/best_bet.csv"))
+    add_places(parser, "best_bet")
     add_choices(parser)
-    parser.add_argument("--log", type=Path, default=Path("runs/best_bet"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    arguments.log.mkdir(parents=True, exist_ok=True)
-    data = load(arguments.data)
-    for cell in (cell for cell in cells(arguments.seeds) if wanted(arguments, cell)):
-        lock = claim(arguments.log, cell)
-        if lock is None:
-            continue
-        rows = read_rows(arguments.output)
-        if not ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
-            row = train(cell, data, arguments.run, bfloat16=arguments.precision == "bf16")
-            append(arguments.output, row)
-            print(json.dumps(row), flush=True)
-        lock.close()
+    data, bfloat16 = load(arguments.data), arguments.precision == "bf16"
+    chosen = [cell for cell in cells(arguments.seeds) if wanted(arguments, cell)]
+    work = partial(train, data=data, run=arguments.run, bfloat16=bfloat16)
+    run_missing(lambda _: chosen, work, arguments)
 
 
 if __name__ == "__main__":

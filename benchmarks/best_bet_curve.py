@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from yardstick import read_rows
+from cells import read_rows
 
 ROOT = Path(__file__).parents[1]
 # policy: name in the picture, colour (of Okabe and Ito), marker

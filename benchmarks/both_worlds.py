@@ -11,9 +11,6 @@ way back: MoCo for two epochs from a supervised encoder, with its Mixer frozen, 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +19,11 @@ from typing import Any
 import torch
 
 import samix
+from cells import add_places, parser_of, run_missing
 from self_supervised import Cell as Pretraining
 from self_supervised import Part, create, knn, load, pretrain
 from stepping import batches, learn
-from yardstick import RESNET, accuracy, append, augment, claim, read_rows
+from yardstick import RESNET, accuracy, augment
 
 STEPS, BATCH, LABELS = 500, 100, 100
 BACK_EPOCHS = 2
@@ -169,35 +167,27 @@ def run_back(cell: Cell, data: dict[str, Part], weights: Path) -> dict[str, Any]
 
 def main() -> None:
     """Run the cells that are still missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
-    )
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/both_worlds.csv"))
+    parser = parser_of(__doc__)
+    add_places(parser, "both_worlds", log="self_supervised")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--log", type=Path, default=Path("runs/self_supervised"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = load(arguments.data)
     cells = [Cell(name, seed) for seed in range(arguments.seeds) for name in (*FORWARD, *BACK)]
+    ready = []
     for cell in cells:
         needed = "supervised samix" if cell.name in BACK else "moco samix"
         reads = FORWARD.get(cell.name, ("MoCo",))[0] == "MoCo"
         if reads and not (arguments.log / f"{needed}-{cell.seed}.pt").exists():
             print(f"'{cell.name}' of seed {cell.seed} waits for '{needed}'", flush=True)
             continue
-        lock = claim(arguments.log, cell)
-        if lock is None:
-            continue
-        rows = read_rows(arguments.output)
-        if not ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
-            job = run_back if cell.name in BACK else run_forward
-            row = job(cell, data, arguments.log)
-            append(arguments.output, row)
-            print(json.dumps(row), flush=True)
-        lock.close()
+        ready.append(cell)
+
+    def work(cell: Cell) -> dict[str, Any]:
+        job = run_back if cell.name in BACK else run_forward
+        return job(cell, data, arguments.log)
+
+    run_missing(lambda _: ready, work, arguments)
 
 
 if __name__ == "__main__":

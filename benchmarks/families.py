@@ -12,7 +12,6 @@ the rows that are there.
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import timm
 import torch
 
 import samix
-from yardstick import append
+from cells import append, parser_of
 
 CLASSES, BATCH, STEPS = 10, 8, 3
 SMALL = ("test", "femto", "atto", "pico", "nano", "xxs", "xxt", "tiny", "xs", "_s", "small", "t0")
@@ -103,9 +102,7 @@ def row_of(module: str, name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Run the families that are still missing, and say how many are well."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/families.csv"))
     parser.add_argument("--only", nargs="*", help="families to run")
     arguments = parser.parse_args()

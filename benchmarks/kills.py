@@ -1,6 +1,7 @@
 """Kills runs at random moments, goes on with them, and compares them with undisturbed ones.
 
-``python benchmarks/kills.py [--kills 30] [--terms 10] [--seed 0] [--commands train pretrain poc]``
+    python benchmarks/kills.py [--kills 30] [--terms 10] [--seed 0] [--epochs 12]
+                               [--commands train pretrain poc]
 
 SIGKILLs and SIGTERMs are spread over the commands and strike after a random share of the time that
 the undisturbed run took. After each one the run goes on with ``--resume``; where it had not begun,
@@ -53,8 +54,8 @@ NETWORK = (
     "layers=[1,1,1,1] channels=[8,8,8,8] drop_path_rate=0.2"
 )
 WORDS = {
-    "train": f"train {NETWORK} --preset small-resnet --lr 0.05 --epochs 12",
-    "pretrain": f"pretrain {NETWORK} --preset quick --method-options queue_size=64 --epochs 12",
+    "train": f"train {NETWORK} --preset small-resnet --lr 0.05",
+    "pretrain": f"pretrain {NETWORK} --preset quick --method-options queue_size=64",
 }
 TIMES = {"seconds", "train_seconds", "test_seconds", "images_per_second", "memory_mb"}
 LONGEST = 600.0  # seconds that a run may take
@@ -66,6 +67,7 @@ class Tally:
     """What was seen of one command."""
 
     command: str
+    epochs: int
     took: float = 0.0
     struck: list[str] = field(default_factory=list)
     before: int = 0  # signals that struck before a run had begun
@@ -106,12 +108,12 @@ def ended(pid: int, seconds: float) -> int | None:
         time.sleep(0.002)
 
 
-def first_words(command: str, output: Path) -> list[str]:
+def first_words(command: str, output: Path, epochs: int) -> list[str]:
     """Return how a run begins; the study of a poc has been planned, so that all have one plan."""
     if command == "poc":
-        tiny_study(output, policies=("none", "samix"), seeds=(0,), epochs=12)
+        tiny_study(output, policies=("none", "samix"), seeds=(0,), epochs=epochs)
         return ["poc", "--resume", "--output", str(output), "--lang", "en", "--workers", "2"]
-    return [*WORDS[command].split(), "--output", str(output)]
+    return [*WORDS[command].split(), "--epochs", str(epochs), "--output", str(output)]
 
 
 def words_to_go_on(command: str, output: Path, first: list[str]) -> list[str]:
@@ -125,7 +127,7 @@ def disturbed(
     tally: Tally, output: Path, strikes: list[int], rng: random.Random, log: Path
 ) -> None:
     """Run once, with signals as long as there are some."""
-    first = first_words(tally.command, output)
+    first = first_words(tally.command, output, tally.epochs)
     words = first
     while True:
         pid = start(words, log)
@@ -223,13 +225,13 @@ def differences(whole: Path, other: Path) -> Iterator[str]:
             yield f"{name} differs"
 
 
-def beaten(command: str, strikes: list[int], seed: int, place: Path) -> Tally:
+def beaten(command: str, strikes: list[int], seed: int, place: Path, epochs: int) -> Tally:
     """Run a command with these signals, and return what was seen."""
-    tally, rng = Tally(command), random.Random(f"{command} {seed}")
+    tally, rng = Tally(command, epochs), random.Random(f"{command} {seed}")
     rng.shuffle(strikes)
     whole, log = place / "whole", place / "log"
     begun = time.monotonic()
-    code = ended(start(first_words(command, whole), log), LONGEST)
+    code = ended(start(first_words(command, whole, epochs), log), LONGEST)
     tally.took = time.monotonic() - begun
     if code != 0:
         tally.wrong.append(f"the undisturbed run ended with {code}: {log.read_text()[-500:]}")
@@ -262,6 +264,7 @@ def main() -> int:
     parser.add_argument("--terms", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", nargs="+", default=["train", "pretrain", "poc"])
+    parser.add_argument("--epochs", type=int, default=12, help="of each run")
     given = parser.parse_args()
     torch.set_num_threads(1)
     fork = multiprocessing.get_context("fork")
@@ -281,7 +284,7 @@ def main() -> int:
         for command in given.commands:
             own = Path(place) / command
             own.mkdir()
-            tally = beaten(command, strikes[command], given.seed, own)
+            tally = beaten(command, strikes[command], given.seed, own, given.epochs)
             tally.wrong += [f"{left.name} in the temporary folder" for left in temporary.iterdir()]
             print(row(tally), flush=True)
             wrong = wrong or bool(tally.wrong)

@@ -15,9 +15,6 @@ and a second run skips it. Everything is judged on test photos, "val" is there t
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,12 +23,11 @@ from typing import Any
 import pandas as pd
 import torch
 
+from cells import data_folder, finished, interval, parser_of, run_missing
 from oracle_policy import Oracle
 from small_objects import Objects, load
 from small_training import make_method, scores, train
-from yardstick import append, claim, finished
 from yardstick_cells import usual_alpha
-from yardstick_table import interval
 
 OUTPUT = Path("benchmarks/results/oracle.csv")
 ORACLES: dict[str, dict[str, Any]] = {
@@ -147,14 +143,12 @@ def print_table(path: Path, data: str, steps: int) -> None:
 
 def main() -> None:
     """Run the cells that are still missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--from-seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="only these policies, such as 'oracle + clean'")
-    parser.add_argument("--folder", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")))
+    parser.add_argument("--folder", type=Path, default=data_folder())
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--log", type=Path, default=Path("runs/oracle"), help="for lock files")
     parser.add_argument("--table", nargs=2, metavar=("SET", "STEPS"), help="print, run nothing")
@@ -165,17 +159,14 @@ def main() -> None:
     torch.set_num_threads(1)
     photos = lru_cache(4)(lambda name, seed: load(name, arguments.folder, seed))
     seeds = range(arguments.from_seed, arguments.seeds)
-    for group in arguments.groups:
-        for cell in row_of(*GROUPS[group], seeds):
-            if arguments.only and cell.cell not in arguments.only:
-                continue
-            lock = claim(arguments.log, cell)
-            if lock is not None and not finished(arguments.output, cell):
-                row = run(cell, photos(cell.data, cell.seed))
-                append(arguments.output, row)
-                print(json.dumps(row), flush=True)
-            if lock is not None:
-                lock.close()
+    cells = [
+        cell
+        for group in arguments.groups
+        for cell in row_of(*GROUPS[group], seeds)
+        if not arguments.only or cell.cell in arguments.only
+    ]
+    work = lambda cell: run(cell, photos(cell.data, cell.seed))  # noqa: E731
+    run_missing(lambda _: cells, work, arguments, finished)
 
 
 if __name__ == "__main__":

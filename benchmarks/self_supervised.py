@@ -14,11 +14,9 @@ epochs as SAMix's time allows.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import samix
+from cells import add_places, parser_of, run_missing
 from samix.data import RecipeName, random_keys, two_views
 from samix.evaluation.knn import knn_accuracy
 from samix.evaluation.linear import Labelled, linear_probe
@@ -39,13 +38,10 @@ from yardstick import (
     MEAN,
     RESNET,
     Part,
-    append,
     augment,
-    claim,
     clock,
     decode,
     normalise,
-    read_rows,
 )
 from yardstick_cells import usual_alpha
 
@@ -335,44 +331,21 @@ def wall_epochs(rows: pd.DataFrame) -> float | None:
 
 def main() -> None:
     """Run the cells that are still missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     known = ["baselines", "settings", "moco", "moco-wall", "simclr", "catalogue"]
     parser.add_argument("groups", nargs="+", choices=known)
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/results/self_supervised.csv")
-    )
+    add_places(parser, "self_supervised")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
-    parser.add_argument("--log", type=Path, default=Path("runs/self_supervised"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = load(arguments.data, arguments.device)
     if "baselines" in arguments.groups:
         arguments.groups.remove("baselines")
         print(json.dumps(baselines(data)), flush=True)
-    while True:
-        rows = read_rows(arguments.output)
-        done = set(zip(rows["cell"], rows["seed"], strict=True))
-        for cell in planned(rows, arguments.groups, arguments.seeds):
-            if (cell.name, cell.seed) in done or (lock := claim(arguments.log, cell)) is None:
-                continue
-            rows = read_rows(arguments.output)
-            if ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
-                lock.close()
-                continue
-            row = run(cell, data, arguments.log)
-            append(arguments.output, row)
-            print(json.dumps(row), flush=True)
-            lock.close()
-            break
-        else:
-            return
+    plan = lambda rows: planned(rows, arguments.groups, arguments.seeds)  # noqa: E731
+    run_missing(plan, lambda cell: run(cell, data, arguments.log), arguments)
 
 
 if __name__ == "__main__":

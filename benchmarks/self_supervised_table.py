@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import permutation_test, spearmanr
 
-from yardstick_table import interval, spread
+from cells import interval, line_of, spread
 
 MEASURES = {
     "knn": "kNN",
@@ -49,12 +49,12 @@ def print_cells(rows: pd.DataFrame) -> None:
         numbers = [spread(cell[measure]) for measure in MEASURES]
         start = [name, len(cell), cell["epochs"].iloc[0], f"{cell['seconds'].median():.0f}"]
         line = [*start, *numbers, spread(cell["info_nce"]), *life]
-        print("| " + " | ".join(str(value) for value in line) + " |")
+        print(line_of(*line))
 
 
 def print_gains(rows: pd.DataFrame) -> None:
     """Print the gain of each policy over none, at equal steps and at SAMix's time."""
-    print("\n| minus `none` | " + " | ".join(MEASURES.values()) + " |")
+    print("\n" + line_of("minus `none`", *MEASURES.values()))
     print("|" + "---|" * (1 + len(MEASURES)))
     pairs = []
     for name in rows["cell"].unique():
@@ -70,7 +70,7 @@ def print_gains(rows: pd.DataFrame) -> None:
             interval(by_seed(rows, name, measure) - by_seed(rows, baseline, measure))
             for measure in MEASURES
         ]
-        print(f"| {label} | " + " | ".join(gains) + " |")
+        print(line_of(label, *gains))
 
 
 def supervised_gains(rows: pd.DataFrame) -> dict[str, pd.Series[float]]:
@@ -129,7 +129,7 @@ def print_whole_way(rows: pd.DataFrame) -> None:
         ]
         line = [name, len(cell), f"{cell['seconds'].median():.0f}", cell["measure"].iloc[0]]
         line += [spread(cell["val"]), spread(cell["test"]), *life]
-        print("| " + " | ".join(str(value) for value in line) + " |")
+        print(line_of(*line))
 
 
 def main() -> None:

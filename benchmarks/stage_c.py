@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -36,12 +35,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cells import data_folder, finished, line_of, parser_of, run_missing
 from oracle_policy import Oracle
 from samix import MixPlan, blend
 from seeing import Masks, Pairs, measure
 from small_objects import SETS, Objects, load
 from small_training import make_method, masks_of, pairs_of, scores, train
-from yardstick import append, claim, finished
 
 PAIRS = 512
 OUTPUT = Path("benchmarks/results/stage_c.csv")
@@ -149,7 +148,7 @@ def print_table(path: Path) -> None:
             ", ".join(exchange), _text(mean["area_error"], 3), _text(mean["label_noise"], 1),
             _text(mean["mask_deviation"], 3), *losses,
         ]  # fmt: skip
-        print("| " + " | ".join(str(value) for value in cells) + " |")
+        print(line_of(*cells))
 
 
 def _text(value: float, digits: int = 2) -> str:
@@ -176,9 +175,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Run the cells that are still missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--data", nargs="+", choices=SETS, default=["pasted"])
     parser.add_argument("--policy", default="samix", help="policy, or 'oracle' (samix)")
     parser.add_argument("--mixer", help="built-in Mixer or folder; makes the policy samix-p")
@@ -189,7 +186,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--from-seed", type=int, default=0)
     parser.add_argument("--label", default="", help="words that tell these rows from others")
-    parser.add_argument("--folder", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")))
+    parser.add_argument("--folder", type=Path, default=data_folder())
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--log", type=Path, default=Path("runs/stage_c"), help="for lock files")
     parser.add_argument("--pictures", type=Path, help="picture of six pairs, of the last cell")
@@ -202,17 +199,13 @@ def main() -> None:
     photos = lru_cache(lambda name, seed: load(name, arguments.folder, seed))
     policy = arguments.policy if arguments.mixer is None else "samix-p"
     options = json.dumps(options_of(arguments))
-    for seed in range(arguments.from_seed, arguments.seeds):
-        for name in arguments.data:
-            cell = Cell(arguments.label, name, policy, options, arguments.steps, seed)
-            lock = claim(arguments.log, cell)
-            if lock is None or finished(arguments.output, cell):
-                print(f"{cell.name}, seed {seed}: done, or at work elsewhere")
-                continue
-            row = run(cell, photos(name, seed), arguments.pictures)
-            append(arguments.output, row)
-            print(json.dumps(row), flush=True)
-            lock.close()
+    cells = [
+        Cell(arguments.label, name, policy, options, arguments.steps, seed)
+        for seed in range(arguments.from_seed, arguments.seeds)
+        for name in arguments.data
+    ]
+    work = lambda cell: run(cell, photos(cell.data, cell.seed), arguments.pictures)  # noqa: E731
+    run_missing(lambda _: cells, work, arguments, finished)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,9 @@ of the six classes.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,10 +25,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 import samix
+from cells import add_places, parser_of, run_missing
 from samix.networks import standardised
 from stepping import learn
 from tiles_photos import GOOD, Tiles, grouped_split, load_tiles, random_split
-from yardstick import RESNET, append, claim, read_rows
+from yardstick import RESNET
 
 SIZE, BATCH, STEPS, LR = 128, 64, 500, 2e-3
 NETWORK: dict[str, Any] = {name: RESNET[name] for name in ("backbone", "model_kwargs")}
@@ -140,33 +137,14 @@ def measures(network: torch.nn.Module, tiles: Tiles, test: Tensor) -> dict[str, 
 
 def main() -> None:
     """Run the cells that are still missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "magnetic-tile"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/results/tiles_accuracy.csv")
-    )
+    parser = parser_of(__doc__)
+    add_places(parser, "tiles_accuracy", data="magnetic-tile", log="tiles")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--log", type=Path, default=Path("runs/tiles"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    arguments.log.mkdir(parents=True, exist_ok=True)
     tiles = load_tiles(arguments.data, SIZE)
-    for seed in range(arguments.seeds):
-        for name in CELLS:
-            cell = Cell(name, seed)
-            lock = claim(arguments.log, cell)
-            if lock is None:
-                continue
-            rows = read_rows(arguments.output)
-            if not ((rows["cell"] == name) & (rows["seed"] == seed)).any():
-                row = run(cell, tiles)
-                append(arguments.output, row)
-                print(json.dumps(row), flush=True)
-            lock.close()
+    cells = [Cell(name, seed) for seed in range(arguments.seeds) for name in CELLS]
+    run_missing(lambda _: cells, lambda cell: run(cell, tiles), arguments)
 
 
 if __name__ == "__main__":

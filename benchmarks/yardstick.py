@@ -18,18 +18,14 @@ does. "Equal wall time" gives the free policies as many epochs as SAMix's time a
 
 from __future__ import annotations
 
-import argparse
-import csv
-import fcntl
 import io
 import json
 import math
-import os
 import time
 from copy import deepcopy
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,6 +36,7 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 import samix
+from cells import add_choices, add_places, file_name, parser_of, run_missing, wanted
 from ideas import IDEAS
 from stepping import batches, learn
 from yardstick_cells import GROUPS, Cell, planned
@@ -226,97 +223,14 @@ def remeasured(network: torch.nn.Module, images: Tensor) -> torch.nn.Module:
     return copy
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """Return the finished rows, an empty table where there is no file."""
-    columns = ["cell", "policy", "seed", "epochs", "seconds", "val"]
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
-
-
-def append(path: Path, row: dict[str, Any]) -> None:
-    """Add one row to the table, safely beside another process."""
-    with path.open("a", newline="") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        writer = csv.DictWriter(file, row)
-        columns = path.open().readline().strip().split(",")
-        if path.stat().st_size == 0:
-            writer.writeheader()
-        elif columns != list(row):
-            raise ValueError(f"{path} has other columns than the row: {set(columns) ^ set(row)}")
-        writer.writerow(row)
-
-
-def finished(path: Path, cell: Any) -> bool:
-    """Return whether a table has the row of a cell: one with its value in each of its fields."""
-    if not path.exists():
-        return False
-    rows = pd.read_csv(path, keep_default_na=False)
-    same = np.ones(len(rows), dtype=bool)
-    for column, value in vars(cell).items():
-        same &= rows[column].astype(str) == str(value)
-    return bool(same.any())
-
-
-def file_name(cell: Any) -> str:
-    """Return a name for the files of a cell; its own may have a slash, as in "Mixer on 1/4"."""
-    return f"{cell.name}-{cell.seed}".replace("/", " of ")
-
-
-def claim(folder: Path, cell: Any) -> IO[str] | None:
-    """Reserve a cell until the process ends; None where another process has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / f"{file_name(cell)}.lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-def add_choices(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which cells are run, and in which precision."""
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--from-seed", type=int, default=0, help="no cell of an earlier seed (0)")
-    parser.add_argument("--only", default="", help="cells whose name has these words")
-    parser.add_argument("--skip", default="", help="cells whose name has these words")
-    parser.add_argument("--precision", choices=["bf16", "32"], default="bf16", help="(bf16)")
-
-
-def wanted(arguments: argparse.Namespace, cell: Any) -> bool:
-    """Return whether a cell is among those that were asked for."""
-    skipped = arguments.skip and arguments.skip in cell.name
-    return arguments.only in cell.name and not skipped and cell.seed >= arguments.from_seed
-
-
-def next_cell(arguments: argparse.Namespace) -> tuple[Cell, IO[str]] | None:
-    """Return a missing cell that no other process is at, with its lock."""
-    for cell in planned(read_rows(arguments.output), arguments.groups, arguments.seeds):
-        if not wanted(arguments, cell):
-            continue
-        lock = claim(arguments.log, cell)
-        if lock is None:
-            continue
-        rows = read_rows(arguments.output)
-        if not ((rows["cell"] == cell.name) & (rows["seed"] == cell.seed)).any():
-            return cell, lock
-        lock.close()
-    return None
-
-
 def main() -> None:
     """Run the cells that are still missing."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("groups", nargs="+", choices=GROUPS)
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("SAMIX_DATA", "data")) / "cifar10"
-    )
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/yardstick.csv"))
+    add_places(parser, "yardstick")
     add_choices(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
-    parser.add_argument("--log", type=Path, default=Path("runs/yardstick"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
 
@@ -324,13 +238,15 @@ def main() -> None:
     def photos(seed: int, labels: int) -> dict[str, Part]:
         return load_cifar(arguments.data, seed, labels=labels, device=arguments.device)
 
-    while (found := next_cell(arguments)) is not None:
-        cell, lock = found
+    def plan(rows: pd.DataFrame) -> list[Cell]:
+        cells = planned(rows, arguments.groups, arguments.seeds)
+        return [cell for cell in cells if wanted(arguments, cell)]
+
+    def work(cell: Cell) -> dict[str, Any]:
         data = photos(cell.seed, cell.labels)
-        row = run(cell, data, arguments.log, bfloat16=arguments.precision == "bf16")
-        append(arguments.output, row)
-        print(json.dumps(row), flush=True)
-        lock.close()
+        return run(cell, data, arguments.log, bfloat16=arguments.precision == "bf16")
+
+    run_missing(plan, work, arguments)
 
 
 if __name__ == "__main__":

@@ -9,33 +9,11 @@ bound that lies below it with 95 % (one-sided).
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import pandas as pd
-from scipy.stats import t as student
 
-
-def spread(values: pd.Series[float]) -> str:
-    """Return mean and standard deviation, the mean alone for one value."""
-    if len(values) == 1:
-        return f"{values.iloc[0]:.2f}"
-    return f"{values.mean():.2f} ± {values.std():.2f}"
-
-
-def half_width(values: pd.Series[float], share: float) -> float:
-    """Return how far from the mean Student's t goes with a share of its distribution below."""
-    steps = len(values) - 1
-    return float(student.ppf(share, steps)) * float(values.std()) / math.sqrt(len(values))
-
-
-def interval(values: pd.Series[float]) -> str:
-    """Return the mean and its 95 % interval; the mean alone for one value."""
-    clean = values.dropna()
-    if len(clean) < 2:
-        return "" if clean.empty else f"{clean.iloc[0]:+.2f}"
-    half = half_width(clean, 0.975)
-    return f"{clean.mean():+.2f} ({clean.mean() - half:+.2f} to {clean.mean() + half:+.2f})"
+from cells import RESULTS, half_width, interval, line_of, spread
 
 
 def print_against(rows: pd.DataFrame, name: str) -> None:
@@ -52,7 +30,7 @@ def print_against(rows: pd.DataFrame, name: str) -> None:
             continue
         values = ", ".join(f"{value:+.2f}" for value in apart)
         least = f"{apart.mean() - half_width(apart, 0.95):+.2f}" if len(apart) > 1 else ""
-        print(f"| {other} | {values} | {interval(apart)} | {least} |")
+        print(line_of(other, values, interval(apart), least))
 
 
 def main() -> None:
@@ -61,7 +39,7 @@ def main() -> None:
     parser.add_argument("table", type=Path, nargs="?")
     parser.add_argument("--against", metavar="CELL", help="compare with this cell")
     arguments = parser.parse_args()
-    table = arguments.table or Path("benchmarks/results/yardstick.csv")
+    table = arguments.table or RESULTS / "yardstick.csv"
     rows = pd.read_csv(table)
     if arguments.against is not None:
         print_against(rows, arguments.against)
@@ -91,7 +69,7 @@ def main() -> None:
             name, len(one), one["steps"].iloc[0], f"{one['seconds'].median():.0f}",
             spread(one["val"]), spread(one["test"]), average, against, *life,
         ]  # fmt: skip
-        print("| " + " | ".join(str(value) for value in cells) + " |")
+        print(line_of(*cells))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
 def test_interrupted_and_resumed(tmp_path):
     """SIGTERM to the first process alone, then Ctrl-C, which reaches the whole group."""
     poc = tmp_path / "poc"
-    study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=10)
+    study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=4)
     words = [sys.executable, "-m", "samix", "poc", "--resume", "--output", str(poc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):

@@ -353,7 +353,7 @@ class Studies:
 @pytest.mark.slow
 def test_killed_ten_times_and_resumed_is_equal(tmp_path):
     """SIGKILL of the first process at random moments; its workers end by themselves."""
-    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0,), "epochs": 12}
+    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0,), "epochs": 6}
     whole = tmp_path / "whole"
     study = tiny_study(whole, **options)
     with closing(Studies()) as studies:

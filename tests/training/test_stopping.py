@@ -167,6 +167,7 @@ def test_files_may_be_read_by_whom_the_umask_says(pretrained: Path, tmp_path: Pa
 def test_killed_at_random_moments_and_resumed_is_equal_bit_for_bit() -> None:
     """The short form of the benchmark: weights, optimiser, queue, tables, and no left-overs."""
     words = ["--commands", "train", "pretrain", "--kills", "4", "--terms", "2", "--seed", "1"]
+    words += ["--epochs", "4"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(KILLS), *words], check=False, capture_output=True, text=True,
