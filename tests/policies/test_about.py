@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import samix
-from samix.policies import about_policy, policy_options
+from samix.mixing import constant_mask
+from samix.policies import about_policy, policy, policy_options
 
 
 @pytest.mark.parametrize("name", list(samix.POLICIES))
@@ -36,3 +38,32 @@ def test_words_follow_from_what_a_policy_declares():
     assert "inside a method" in learned.where
     assert control.cost == "nothing"
     assert about_policy("samix-p").cost.startswith("a forward pass of its own frozen network")
+
+
+def test_a_policy_is_known_by_name_once_its_file_is_imported():
+    """All that it takes: a rule, and a function under its card."""
+
+    def rule(images, index, generator):
+        half = torch.full((len(images),), 0.5)
+        return samix.MixPlan(half, index, constant_mask(half, images.shape[2:]), half)
+
+    try:
+        card = policy.PolicyCard("Half of both images.", source="arXiv 1710.09412")
+
+        @policy.register("half", card)
+        def half(p: float = 1.0) -> samix.Policy:
+            return samix.Policy("half", rule, p=p)
+
+        assert half.__doc__ == card.sentence
+        images = torch.rand(4, 3, 8, 8)
+        plan = samix.create_policy("half").plan(images)
+        assert torch.allclose(samix.blend(images, plan), (images + images[plan.index]) / 2)
+        facts = about_policy("half")
+        assert (facts.card, facts.options) == (card, {"p": 1.0})
+        assert facts.paper == "https://arxiv.org/abs/1710.09412"
+        assert samix.check_policy("half").passed
+        with pytest.raises(ValueError, match="one that no policy has yet, got 'half'"):
+            policy.register("half", card)
+    finally:
+        policy.POLICIES.pop("half", None)
+        policy.CARDS.pop("half", None)
