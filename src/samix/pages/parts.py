@@ -1,24 +1,36 @@
-"""One self-contained HTML page: figures, tables and rows of small pictures, at any width."""
+"""The one kit of pages: what a page is made of, and how it becomes one file.
+
+A page needs no other file and no network, at any width, in light and in dark, and forbids the
+browser every request and every script but its own. Words may be in one language or in both
+(:class:`samix.pages.words.Words`); a plain text is the same in both. Everything that is written is
+escaped, names of files and classes twice: as markup, and as letters that play tricks on a reader.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 from torch import Tensor
 
 from samix.files import write_text
 from samix.shown import shown
 
+from .charts import Panel, Style, mark_path
+from .words import Text, Words, both, word
+
 State = Literal["ok", "changed", "bad"]
+Language = Literal["both", "en", "ja"]
 
 
 @dataclass(frozen=True)
@@ -32,23 +44,32 @@ class Figure:
     """
 
     png: bytes
-    caption: str
-    alt: str = ""
+    caption: Text
+    alt: Text = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; a cell that looks like a number is set to the right.
+    """A table.
 
     Attributes:
         header: Name of each column.
-        rows: Cells as text, one list a row.
+        rows: Cells, one list a row.
         caption: How to read it.
+        title: What it shows.
+        words: Places of the columns that hold words, the first of which names the row; the others
+            are numbers and set to the right. None sets to the right what looks like a number.
+        strong: Rows that stand out, such as those of the policy in question.
+        folded: Only the title is shown until it is opened; on paper it is always open.
     """
 
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
+    header: Sequence[Text]
+    rows: Sequence[Sequence[Text]]
+    caption: Text = ""
+    title: Text = ""
+    words: Collection[int] | None = None
+    strong: Collection[int] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,22 +111,164 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class PictureRow:
+    """A row of pictures in one file, with words below each of them.
+
+    Attributes:
+        png: The bytes of a PNG file; none where there are only words.
+        title: Above it.
+        badge: A word in a coloured frame.
+        state: Colour of the badge.
+        columns: Words below each picture, in equal widths.
+        lines: Sentences below.
+        caption: How to read it; empty where the one above says so.
+    """
+
+    png: bytes
+    title: Text = ""
+    badge: Text = ""
+    state: State = "ok"
+    columns: Sequence[Text] = ()
+    lines: Sequence[Text] = ()
+    caption: Text = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with the numbers behind it.
+
+    Attributes:
+        key: A word that no other chart of the page has.
+        title: What it shows.
+        reading: How to read it.
+        panels: Drawings beside each other.
+        legend: Name and style of what is drawn.
+        data: The numbers behind it.
+    """
+
+    key: str
+    title: Text
+    reading: Text
+    panels: Sequence[Panel]
+    legend: Sequence[tuple[Text, Style]]
+    data: Table
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values beside each other.
+
+    Attributes:
+        rows: Name and value of each.
+    """
+
+    rows: Sequence[tuple[Text, Text]]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Sentences, one a line.
+
+    Attributes:
+        lines: The sentences.
+        title: Above them.
+    """
+
+    lines: Sequence[Text]
+    title: Text = ""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A command to copy."""
+
+    text: str
+
+
+Part = Figure | Table | Strip | PictureRow | Chart | Facts | Points | Code
+_KINDS = {
+    "figure": Figure, "table": Table, "strip": Strip, "picture": PictureRow, "chart": Chart,
+    "facts": Facts, "points": Points, "code": Code,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A part of the page with its heading.
 
     Attributes:
         title: Its heading.
-        intro: A paragraph before its parts.
-        parts: Figures, tables and strips in order.
+        intro: A paragraph before its parts; a text of several lines keeps them.
+        parts: In order.
+        key: Name of its place in the page; its number where there is none.
     """
 
-    title: str
-    intro: str = ""
-    parts: Sequence[Figure | Table | Strip] = ()
+    title: Text
+    intro: Text = ""
+    parts: Sequence[Part] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A page with more than sections.
+
+    Attributes:
+        package: Where its template lies, in ``templates``.
+        template: Its name; it extends ``page.html``.
+        script: What the page runs.
+        values: What the template shows beside the sections.
+    """
+
+    package: str
+    template: str
+    script: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Lines(str):
     """A text of several lines on purpose."""
+
+
+def write_page(
+    path: str | Path,
+    title: Text,
+    sections: Sequence[Section],
+    *,
+    lead: Text = "",
+    facts: Sequence[tuple[Text, Text]] = (),
+    language: Language = "en",
+    layout: Layout | None = None,
+) -> None:
+    """Write a page that needs no other file and no network.
+
+    Args:
+        path: The HTML file; it appears as a whole or not at all.
+        title: Heading of the page.
+        sections: Its parts; their titles are listed at the top where there are more than two.
+        lead: The sentences that a hurried reader must see.
+        facts: Names and values in small print below the lead, such as the data and the seed.
+        language: What is written of words in two languages; "both" writes both.
+        layout: What the page has beside its sections; None is nothing.
+    """
+    layout = layout or Layout("samix.pages", "page.html")
+    style = read_template("samix.pages", "page.css")
+    text = (
+        _environment(language, layout.package)
+        .get_template(layout.template)
+        .render(
+            title=title, sections=sections, lead=lead, facts=facts, language=language,
+            style=Markup(style), script=Markup(layout.script),  # noqa: S704 - of this package
+            policy=_security(style, layout.script), **layout.values,
+        )
+    )  # fmt: skip
+    # a file name of broken letters must not stop a page
+    write_text(Path(path), text, errors="replace")
+
+
+def read_template(package: str, name: str) -> str:
+    """Return a file beside the templates of a package."""
+    return resources.files(package).joinpath("templates", name).read_text("utf-8")
 
 
 def legible(value: Any) -> Any:
@@ -118,44 +281,6 @@ def legible(value: Any) -> Any:
     if isinstance(value, Markup):
         return Markup(shown(value, lines=True))  # noqa: S704 - no character of markup is added
     return shown(value, lines=isinstance(value, Lines)) if isinstance(value, str) else value
-
-
-def write_page(
-    path: str | Path,
-    title: str,
-    sections: Sequence[Section],
-    *,
-    lead: str = "",
-    facts: Sequence[tuple[str, str]] = (),
-    language: str = "en",
-) -> None:
-    """Write a page that needs no other file and no network.
-
-    Args:
-        path: The HTML file; it appears as a whole or not at all.
-        title: Heading of the page.
-        sections: Its parts; their titles are listed at the top where there are more than two.
-        lead: The sentences that a hurried reader must see.
-        facts: Names and values in small print below the lead, such as the data and the seed.
-        language: Of the text, for the browser.
-    """
-    environment = Environment(
-        loader=PackageLoader("samix.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=legible,
-    )
-    environment.filters["lines"] = Lines
-    environment.filters["uri"] = _uri
-    environment.tests["number"] = _is_number
-    environment.tests["figure"] = lambda part: isinstance(part, Figure)
-    environment.tests["table"] = lambda part: isinstance(part, Table)
-    text = environment.get_template("page.html").render(
-        title=title, sections=sections, lead=lead, facts=facts, language=language
-    )
-    write_text(Path(path), text)
 
 
 def image_png(image: Tensor, *, side: int | None = None, smooth: bool = True) -> bytes:
@@ -181,10 +306,72 @@ def image_png(image: Tensor, *, side: int | None = None, smooth: bool = True) ->
     return file.getvalue()
 
 
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _environment(language: Language, package: str) -> Environment:
+    loaders = [PackageLoader(name) for name in dict.fromkeys((package, "samix.pages"))]
+    environment = Environment(
+        loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=legible,
+    )  # fmt: skip
+    environment.filters |= {
+        "lines": Lines,
+        "say": _say(language),
+        "one": lambda value: _one(value, language),
+        "uri": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}",
+    }
+    environment.globals |= {"word": word, "mark_path": mark_path}
+    environment.tests |= {name: _is(kind) for name, kind in _KINDS.items()}
+    environment.tests["number"] = _is_number
+    return environment
 
 
-def _is_number(text: str) -> bool:
-    bare = text.strip("+-%x \u2212\u00b1\u00d7")
+def _is(kind: type) -> Callable[[object], bool]:
+    return lambda part: isinstance(part, kind)
+
+
+def _is_number(cell: Text) -> bool:
+    bare = both(cell).en.strip("+-%x \u2212\u00b1\u00d7")
     return bare.replace(".", "").replace(",", "").replace(" ", "").isdigit()
+
+
+def _say(language: Language) -> Callable[..., Markup]:
+    """Return a filter that writes words in the languages of the page, escaped."""
+
+    def say(value: Text, tag: str = "span", *, lines: bool = False) -> Markup:
+        told = _shown(value, lines=lines)
+        if language != "both":
+            return escape(told.ja if language == "ja" else told.en)
+        if told.en == told.ja:
+            return escape(told.en)
+        return Markup("").join(
+            Markup('<{tag} lang="{name}">{text}</{tag}>').format(tag=tag, name=name, text=text)
+            for name, text in (("en", told.en), ("ja", told.ja))
+        )
+
+    return say
+
+
+def _one(value: Text, language: Language) -> str:
+    """Return words for a place that holds no markup: one language, or both beside each other."""
+    told = _shown(value)
+    if language == "both":
+        return told.en if told.en == told.ja else f"{told.en} / {told.ja}"
+    return told.ja if language == "ja" else told.en
+
+
+def _shown(value: Text, *, lines: bool = False) -> Words:
+    """Return words with the names in them as they may be shown."""
+    told = both(value)
+    return Words(shown(told.en, lines=lines), shown(told.ja, lines=lines))
+
+
+def _security(style: str, script: str) -> str:
+    """Return what the browser may do: show this style and these pictures, run this script."""
+    run = f"'{_hash(script)}'" if script else "'none'"
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash(style)}'; script-src {run}"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from samix.pages.charts import LINE, WIDTH, AxisScale, Panel, Point, Style, names_of, round_values
+from samix.pages.parts import Chart, Table
 from samix.pages.words import (
     NOTHING,
     Text,
@@ -24,7 +25,6 @@ from samix.pages.words import (
     times,
     word,
 )
-from samix.study.report.parts import Chart, DataTable
 from samix.study.report.view import BASELINE, MODES, ReportView, Row, mode_words, question_words
 
 _LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 400.0, 30.0, 300.0
@@ -316,8 +316,10 @@ def _strong(view: ReportView, rows: Sequence[Row]) -> list[int]:
 
 def _data(
     header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
-) -> DataTable:
-    return DataTable(word("data-behind"), header, cells, range(left), strong, NOTHING, True)
+) -> Table:
+    return Table(
+        header, cells, title=word("data-behind"), words=range(left), strong=strong, folded=True
+    )
 
 
 MOST = 16  # rows of a chart; the table behind it has all
@@ -410,12 +412,16 @@ def recall_chart(view: ReportView) -> Chart | None:
     shown = []
     for name in rarest[:MOST]:
         dots = [
-            Dot(100 * r["recall"], _sure(view.styles[r["policy"]], bool(r["judgeable"])),
+            Dot(
+                100 * r["recall"],
+                _sure(view.styles[r["policy"]], bool(r["judgeable"])),
                 f"{r['policy']}, {name}: {percent(r['recall'])} ({span(r['low'], r['high'])})",
-                _hundred(r["low"]), _hundred(r["high"]))
+                _hundred(r["low"]),
+                _hundred(r["high"]),
+            )
             for r in rows
             if r["class"] == name and r["policy"] in view.shown and known(r["recall"]) is not None
-        ]  # fmt: skip
+        ]
         shown.append((name, dots))
     cells = [
         [r["class"], r["policy"], count(r["parts"]), percent(r["recall"]),
@@ -521,5 +527,7 @@ def _of(counts: Mapping[str, Any], side: str) -> str:
 
 def _dots_data(
     header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
-) -> DataTable:
-    return DataTable(word("data-behind"), header, cells, range(left), strong, NOTHING, True)
+) -> Table:
+    return Table(
+        header, cells, title=word("data-behind"), words=range(left), strong=strong, folded=True
+    )

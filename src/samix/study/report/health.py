@@ -10,10 +10,10 @@ from samix.data.duplicates.search import MOST_PHOTOS
 from samix.data.health import TOO_FEW, Check, check_images, recall_precision
 from samix.data.image_set import NO_LABEL
 from samix.errors import InputError
+from samix.pages.parts import Part, Points, Section, Table
 from samix.pages.words import Text, Words, commas, count, number, word
 from samix.progress import Announce
 from samix.study.report.charts import balance_chart
-from samix.study.report.parts import DataTable, Part, Points, ReportSection
 
 VERSION = 1
 PARTS = ("train", "val", "test")
@@ -165,7 +165,7 @@ def _skipped(images: ImageSet, corrupt: Sequence[tuple[str, str]]) -> Row:
     return {"count": len(reasons), "photos": named}
 
 
-def health_section(health: Mapping[str, Any] | None) -> ReportSection:
+def health_section(health: Mapping[str, Any] | None) -> Section:
     """Return the section; see ``samix.study.report.health.data_health``.
 
     Args:
@@ -173,7 +173,7 @@ def health_section(health: Mapping[str, Any] | None) -> ReportSection:
     """
     title = word("health-title")
     if health is None:
-        return ReportSection("health", title, word("health-none"))
+        return Section(title, word("health-none"), key="health")
     parts: list[Part] = [Points(_said(health))]
     chart = balance_chart(health["classes"])
     if chart is not None:
@@ -181,7 +181,7 @@ def health_section(health: Mapping[str, Any] | None) -> ReportSection:
     parts += [
         grid for grid in (_split(health), _disagreeing(health), _skipped_grid(health)) if grid
     ]
-    return ReportSection("health", title, word("health-intro"), parts)
+    return Section(title, word("health-intro"), parts, key="health")
 
 
 def _said(health: Mapping[str, Any]) -> list[Words]:
@@ -220,19 +220,19 @@ def _said(health: Mapping[str, Any]) -> list[Words]:
     return lines
 
 
-def _split(health: Mapping[str, Any]) -> DataTable | None:
+def _split(health: Mapping[str, Any]) -> Table | None:
     groups = health["duplicates"]["examples"]
     return _groups(word("health-split-title"), groups, health["duplicates"]["split"])
 
 
-def _disagreeing(health: Mapping[str, Any]) -> DataTable | None:
+def _disagreeing(health: Mapping[str, Any]) -> Table | None:
     found = health["disagreeing"]
     return _groups(word("health-disagree-title"), found["examples"], found["groups"])
 
 
 def _groups(
     title: Words, groups: Sequence[Sequence[Mapping[str, Any]]], whole: int
-) -> DataTable | None:
+) -> Table | None:
     """Return photos of the same, one row a photo; None where there are none."""
     if not groups:
         return None
@@ -243,17 +243,19 @@ def _groups(
     ]
     header = [word("col-group"), word("col-photo"), word("col-class"), word("col-part")]
     note = word("examples", shown=count(len(groups)), all=count(whole))
-    return DataTable(title, header, cells, range(4), note=note, folded=True)
+    return Table(header, cells, note, title=title, words=range(4), folded=True)
 
 
-def _skipped_grid(health: Mapping[str, Any]) -> DataTable | None:
+def _skipped_grid(health: Mapping[str, Any]) -> Table | None:
     found = health["skipped"]
     if not found["photos"]:
         return None
     cells = [[str(one["photo"]), str(one["reason"])] for one in found["photos"]]
     note = word("examples", shown=count(len(cells)), all=count(found["count"]))
     header = [word("col-photo"), word("col-reason")]
-    return DataTable(word("health-skipped-title"), header, cells, range(2), note=note, folded=True)
+    return Table(
+        header, cells, note, title=word("health-skipped-title"), words=range(2), folded=True
+    )
 
 
 def _part(side: str) -> Words:

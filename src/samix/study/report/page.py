@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from typing import Any, cast, get_args
 
 from samix.errors import InputError
-from samix.files import write_text
-from samix.pages.charts import mark_path
-from samix.pages.parts import Lines, legible
+from samix.pages.parts import (
+    Chart,
+    Code,
+    Facts,
+    Language,
+    Layout,
+    Part,
+    Points,
+    Section,
+    Table,
+    read_template,
+    write_page,
+)
 from samix.pages.words import NOTHING, Text, Words, both, commas, count, duration, word
-from samix.shown import shown
 from samix.study.report.charts import (
     calibration_chart,
     cost_chart,
@@ -29,16 +32,6 @@ from samix.study.report.charts import (
 )
 from samix.study.report.first_screen import first_of
 from samix.study.report.health import health_section
-from samix.study.report.parts import (
-    Chart,
-    Code,
-    DataTable,
-    Facts,
-    Part,
-    PictureRow,
-    Points,
-    ReportSection,
-)
 from samix.study.report.pictures import picture_sections
 from samix.study.report.tables import (
     about_grid,
@@ -51,12 +44,6 @@ from samix.study.report.tables import (
     verdict_grid,
 )
 from samix.study.report.view import ReportView, mode_words, question_words, view_of
-
-Lang = Literal["both", "en", "ja"]
-_KINDS = {
-    "grid": DataTable, "chart": Chart, "facts": Facts, "points": Points, "code": Code,
-    "picture": PictureRow,
-}  # fmt: skip
 
 
 def write_poc_report(
@@ -85,91 +72,19 @@ def write_poc_report(
         InputError: An unknown language, findings of another version, or a picture that cannot be
             read.
     """
-    if lang not in get_args(Lang):
-        raise InputError(f"--lang must be one of {', '.join(get_args(Lang))}, got '{lang}'.")
+    if lang not in get_args(Language):
+        raise InputError(f"--lang must be one of {', '.join(get_args(Language))}, got '{lang}'.")
     view = view_of(findings, study)
     first = first_of(view)
-    template = _environment(lang).get_template("report.html")
-    style, script = _resource("report.css"), _resource("report.js")
-    text = template.render(
-        lang=lang, first=first, sections=sections_of(view, health, pictures),
-        style=Markup(style), script=Markup(script),  # noqa: S704 - files of this package
-        policy=_security(style, script),
-    )  # fmt: skip
-    # a file name of broken letters must not stop the report
-    write_text(Path(path), text, errors="replace")
-
-
-def _environment(lang: str) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("samix.study.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=legible,
-    )  # fmt: skip
-    environment.filters |= {
-        "lines": Lines,
-        "say": _say(lang),
-        "uri": _uri,
-        "one": lambda v: _one(v, lang),
-    }
-    environment.globals |= {"word": word, "mark_path": mark_path}
-    for name, kind in _KINDS.items():
-        environment.tests[name] = _is(kind)
-    return environment
-
-
-def _is(kind: type) -> Callable[[object], bool]:
-    return lambda part: isinstance(part, kind)
-
-
-def _say(lang: str) -> Callable[[Any, str], Markup]:
-    """Return a filter that writes words in the languages of the page, escaped."""
-
-    def say(value: Any, tag: str = "span") -> Markup:
-        told = _legible(value)
-        if lang != "both":
-            return escape(_one(told, lang))
-        if told.en == told.ja:
-            return escape(told.en)
-        return Markup("").join(
-            Markup('<{tag} lang="{name}">{text}</{tag}>').format(tag=tag, name=name, text=text)
-            for name, text in (("en", told.en), ("ja", told.ja))
-        )
-
-    return say
-
-
-def _legible(value: Any) -> Words:
-    """Return words with the names in them as they may be shown."""
-    told = both(value)
-    return Words(shown(told.en), shown(told.ja))
-
-
-def _one(value: Any, lang: str) -> str:
-    """Return words for a place that holds no markup: one language, or both beside each other."""
-    told = _legible(value)
-    if lang == "both":
-        return told.en if told.en == told.ja else f"{told.en} / {told.ja}"
-    return told.ja if lang == "ja" else told.en
-
-
-def _security(style: str, script: str) -> str:
-    """Return what the browser may do: show this style and these pictures, run this script."""
-    return (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    script = read_template("samix.study.report", "report.js")
+    write_page(
+        path,
+        first.title,
+        sections_of(view, health, pictures),
+        facts=first.facts,
+        language=cast("Language", lang),
+        layout=Layout("samix.study.report", "report.html", script, {"first": first}),
     )
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _resource(name: str) -> str:
-    return resources.files("samix.study.report").joinpath("templates", name).read_text("utf-8")
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 _METHOD = (
@@ -181,26 +96,39 @@ _LIMITS = ("limit-data", "limit-machine", "limit-looks", "limit-wider")
 
 def sections_of(
     view: ReportView, health: Mapping[str, Any] | None, pictures: Sequence[Mapping[str, Any]]
-) -> list[ReportSection]:
+) -> list[Section]:
     """Return all sections."""
     return [
-        ReportSection("labels", word("labels-section"), word("labels-intro"),
-                _there(curve_chart(view), efficiency_grid(view))),
-        ReportSection("policies", word("policies-section"), word("policies-intro"),
-                [*overview_grids(view), *policy_grids(view), about_grid(view)]),
-        ReportSection("cost", word("cost-section"), word("cost-intro"),
-                _there(cost_chart(view), cost_grid(view))),
+        Section(
+            word("labels-section"),
+            word("labels-intro"),
+            _there(curve_chart(view), efficiency_grid(view)),
+            key="labels",
+        ),
+        Section(
+            word("policies-section"),
+            word("policies-intro"),
+            [*overview_grids(view), *policy_grids(view), about_grid(view)],
+            key="policies",
+        ),
+        Section(
+            word("cost-section"),
+            word("cost-intro"),
+            _there(cost_chart(view), cost_grid(view)),
+            key="cost",
+        ),
         _recall(view),
         _charted("inspection", view, inspection_chart(view), "inspection-none"),
         _modes(view),
-        _charted("calibration", view, calibration_chart(view), "calibration-none",
-                 calibration_grid(view)),
+        _charted(
+            "calibration", view, calibration_chart(view), "calibration-none", calibration_grid(view)
+        ),
         *picture_sections(pictures),
         health_section(health),
         _method(view),
         _cells(view),
         _again(view),
-    ]  # fmt: skip
+    ]
 
 
 def _there(*parts: Part | None) -> list[Part]:
@@ -208,48 +136,45 @@ def _there(*parts: Part | None) -> list[Part]:
 
 
 def _charted(
-    key: str, view: ReportView, chart: Chart | None, missing: str, more: DataTable | None = None
-) -> ReportSection:
+    key: str, view: ReportView, chart: Chart | None, missing: str, more: Table | None = None
+) -> Section:
     """Return a section with one chart, or the reason why there is none."""
     if chart is None:
-        return ReportSection(key, word(f"{key}-section"), word(missing), _there(more))
-    return ReportSection(key, word(f"{key}-section"), word(f"{key}-intro"), _there(chart, more))
+        return Section(word(f"{key}-section"), word(missing), _there(more), key=key)
+    return Section(word(f"{key}-section"), word(f"{key}-intro"), _there(chart, more), key=key)
 
 
-def _recall(view: ReportView) -> ReportSection:
+def _recall(view: ReportView) -> Section:
     found = _charted("recall", view, recall_chart(view), "recall-none")
     rarest = view.findings.get("rarest")
     if not rarest:
         return found
     line = Points([both(rarest["sentence"])])
-    return ReportSection(found.key, found.title, found.intro, [line, *found.parts])
+    return Section(found.title, found.intro, [line, *found.parts], key=found.key)
 
 
-def _modes(view: ReportView) -> ReportSection:
+def _modes(view: ReportView) -> Section:
     found = _charted("modes", view, modes_chart(view), "modes-none")
     agreement = view.findings.get("consistency")
     if not agreement:
         return found
     line = Points([both(agreement["sentence"])])
-    return ReportSection(found.key, found.title, found.intro, [line, *found.parts])
+    return Section(found.title, found.intro, [line, *found.parts], key=found.key)
 
 
-def _method(view: ReportView) -> ReportSection:
+def _method(view: ReportView) -> Section:
     lines = [word(key) for key in _METHOD]
     if not view.findings.get("inspection"):
         lines.pop()
-    return ReportSection(
-        "method", word("method-section"), NOTHING,
-        [
+    return Section(word("method-section"), NOTHING, [
             Points(lines),
             *_there(numbers_grid(view)),
             verdict_grid(view),
             Points([word(key) for key in _LIMITS], word("limits")),
-        ],
-    )  # fmt: skip
+        ], key="method")  # fmt: skip
 
 
-def _cells(view: ReportView) -> ReportSection:
+def _cells(view: ReportView) -> Section:
     """Return what was trained, what failed and what is missing."""
     cells = view.findings["cells"]
     intro = word(
@@ -261,11 +186,11 @@ def _cells(view: ReportView) -> ReportSection:
     ]
     rows += [[str(name), word("cell-missing"), ""] for name in cells["missing"]]
     header = [word("col-cell"), word("col-status"), word("col-reason")]
-    grids = [DataTable(word("cells-title"), header, rows, range(3))] if rows else []
-    return ReportSection("cells", word("cells-section"), intro, grids)
+    grids = [Table(header, rows, title=word("cells-title"), words=range(3))] if rows else []
+    return Section(word("cells-section"), intro, grids, key="cells")
 
 
-def _again(view: ReportView) -> ReportSection:
+def _again(view: ReportView) -> Section:
     """Return what is needed to do it again."""
     study, data = view.study, view.study.get("data") or {}
     parts: list[Part] = []
@@ -286,8 +211,8 @@ def _again(view: ReportView) -> ReportSection:
             title = word(f"again-{key}")
             rows: list[list[Text]] = [[name, value] for name, value in settings]
             header = [word("col-setting"), word("col-value")]
-            parts.append(DataTable(title, header, rows, range(2), folded=True))
-    return ReportSection("again", word("again-section"), word("again-intro"), parts)
+            parts.append(Table(header, rows, title=title, words=range(2), folded=True))
+    return Section(word("again-section"), word("again-intro"), parts, key="again")
 
 
 def _plan(view: ReportView) -> list[tuple[Text, Text]]:

@@ -11,10 +11,9 @@ from typing import Any, cast, get_args
 
 from samix.errors import InputError
 from samix.files import whole_file, within
-from samix.pages.parts import State
+from samix.pages.parts import PictureRow, Section, State
 from samix.pages.words import NOTHING, Words, both, word
 from samix.plain_json import read_json
-from samix.study.report.parts import PictureRow, ReportSection
 from samix.study.statistics.tables import MODES
 
 FOLDER = "pictures"
@@ -194,7 +193,7 @@ PARTS = ("mixes", "where")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[ReportSection]:
+def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Return the sections of the pictures; one without pictures says so.
 
     Args:
@@ -212,17 +211,17 @@ def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[ReportSection]:
     return [_section(part, [row for row in rows if row["part"] == part]) for part in PARTS]
 
 
-def _section(part: str, rows: Sequence[Mapping[str, Any]]) -> ReportSection:
+def _section(part: str, rows: Sequence[Mapping[str, Any]]) -> Section:
     title = word(f"{part}-title")
     if not rows:
-        return ReportSection(part, title, word("no-pictures"))
+        return Section(title, word("no-pictures"), key=part)
     pictures = []
     before = NOTHING
     for row in rows:
         caption = both(row["caption"])
         pictures.append(_picture(row, NOTHING if caption == before else caption))
         before = caption
-    return ReportSection(part, title, word(f"{part}-intro"), pictures)
+    return Section(title, word(f"{part}-intro"), pictures, key=part)
 
 
 def _picture(row: Mapping[str, Any], caption: Words) -> PictureRow:

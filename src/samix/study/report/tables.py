@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from samix.pages.parts import Table
 from samix.pages.words import (
     NOT_KNOWN,
     Text,
@@ -24,7 +25,6 @@ from samix.pages.words import (
     word,
 )
 from samix.study.report.first_screen import verdict_name
-from samix.study.report.parts import DataTable
 from samix.study.report.view import BASELINE, ReportView, Row, about, mode_words, question_words
 
 _COMPARED = re.compile(r"^(?P<what>.+ - .+): (?P<kind>points|low|high|p)$")
@@ -36,90 +36,121 @@ _SAID = {
 }  # fmt: skip
 
 
-def overview_grids(view: ReportView) -> list[DataTable]:
+def overview_grids(view: ReportView) -> list[Table]:
     """Return the gain of each policy at each budget, one table a mode."""
     return [_overview(view, mode) for mode in view.modes]
 
 
-def policy_grids(view: ReportView) -> list[DataTable]:
+def policy_grids(view: ReportView) -> list[Table]:
     """Return all numbers of all policies, one table for each mode and budget."""
     grids = []
     for mode in view.modes:
         for labels in reversed(view.budgets(mode)):
             rows = view.rows("policies", mode=mode, labels=labels)
             grids.append(
-                DataTable(
-                    word("policies-of", question=question_words(mode, labels)),
-                    [word("col-policy"), view.measure, word("col-interval"), word("col-gain"),
-                     word("col-interval"), word("col-p"), word("col-avoided"), word("col-time"),
-                     word("col-time-multiple"), word("col-alive"), word("col-seeds")],
+                Table(
+                    [
+                        word("col-policy"),
+                        view.measure,
+                        word("col-interval"),
+                        word("col-gain"),
+                        word("col-interval"),
+                        word("col-p"),
+                        word("col-avoided"),
+                        word("col-time"),
+                        word("col-time-multiple"),
+                        word("col-alive"),
+                        word("col-seeds"),
+                    ],
                     [_policy(row) for row in rows],
+                    title=word("policies-of", question=question_words(mode, labels)),
+                    words=range(1),
                     strong=[at for at, row in enumerate(rows) if row["policy"] == view.policy],
                     folded=(mode, labels) != (view.mode, view.labels),
                 )
-            )  # fmt: skip
+            )
     return grids
 
 
-def about_grid(view: ReportView) -> DataTable:
+def about_grid(view: ReportView) -> Table:
     """Return what each policy is."""
-    return DataTable(
-        word("about-title"),
+    return Table(
         [word("col-policy"), word("col-about")],
         [[policy, about(policy)] for policy in view.policies],
+        title=word("about-title"),
         words=range(2),
     )
 
 
-def efficiency_grid(view: ReportView) -> DataTable | None:
+def efficiency_grid(view: ReportView) -> Table | None:
     """Return the labels that each policy is worth; None where there is no curve."""
     rows = view.rows("labels_worth")
     if not rows:
         return None
     cells = [
-        [question_words(r["mode"], r["labels"]), r["policy"], _worth(r), _ends(r),
-         both(r["sentence"])]
+        [
+            question_words(r["mode"], r["labels"]),
+            r["policy"],
+            _worth(r),
+            _ends(r),
+            both(r["sentence"]),
+        ]
         for r in rows
-    ]  # fmt: skip
+    ]
     header = [word("col-question"), word("col-policy"), word("col-equals"), word("col-interval"),
               word("col-in-words")]  # fmt: skip
     strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
-    return DataTable(word("efficiency-title"), header, cells, (0, 1, 4), strong, folded=True)
+    return Table(
+        header, cells, title=word("efficiency-title"), words=(0, 1, 4), strong=strong, folded=True
+    )
 
 
-def calibration_grid(view: ReportView) -> DataTable | None:
+def calibration_grid(view: ReportView) -> Table | None:
     """Return the calibration error of all policies, modes and budgets."""
     rows = view.rows("calibration")
     if not rows:
         return None
     cells = [
-        [question_words(r["mode"], r["labels"]), r["policy"], percent(r["error"]),
-         span(r["low"], r["high"])]
+        [
+            question_words(r["mode"], r["labels"]),
+            r["policy"],
+            percent(r["error"]),
+            span(r["low"], r["high"]),
+        ]
         for r in rows
-    ]  # fmt: skip
+    ]
     header = [word("col-question"), word("col-policy"), word("col-calibration"),
               word("col-interval")]  # fmt: skip
     strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
-    return DataTable(word("calibration-all"), header, cells, range(2), strong, folded=True)
+    return Table(
+        header, cells, title=word("calibration-all"), words=range(2), strong=strong, folded=True
+    )
 
 
-def cost_grid(view: ReportView) -> DataTable:
+def cost_grid(view: ReportView) -> Table:
     """Return what one training of each policy costs."""
     rows = view.rows("cost")
     cells = [
-        [mode_words(r["mode"]), r["policy"], duration(r["seconds"]), times(r["multiple"]),
-         count(r["memory_mb"]), short(r["kwh"]), short(r["money"])]
+        [
+            mode_words(r["mode"]),
+            r["policy"],
+            duration(r["seconds"]),
+            times(r["multiple"]),
+            count(r["memory_mb"]),
+            short(r["kwh"]),
+            short(r["money"]),
+        ]
         for r in rows
-    ]  # fmt: skip
+    ]
     currency = str((view.study.get("prices") or {}).get("currency") or "")
     money = word("col-money-in", currency=currency) if currency else word("cost-money")
     header = [word("col-mode"), word("col-policy"), word("col-time"), word("col-time-multiple"),
               word("col-memory"), word("col-energy"), money]  # fmt: skip
     strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
-    return DataTable(word("cost-all"), header, cells, range(2), strong)
+    return Table(header, cells, title=word("cost-all"), words=range(2), strong=strong)
 
 
-def verdict_grid(view: ReportView) -> DataTable:
+def verdict_grid(view: ReportView) -> Table:
     """Return what each question alone would say."""
     rows = sorted(
         view.findings.get("verdicts") or (),
@@ -132,10 +163,17 @@ def verdict_grid(view: ReportView) -> DataTable:
     ]  # fmt: skip
     main = [at for at, r in enumerate(rows) if (r["mode"], r["labels"]) == (view.mode, view.labels)]
     header = [word("col-question"), word("col-verdict"), word("col-in-words")]
-    return DataTable(word("verdicts-title"), header, cells, range(3), main, word("verdicts-note"))
+    return Table(
+        header,
+        cells,
+        word("verdicts-note"),
+        title=word("verdicts-title"),
+        words=range(3),
+        strong=main,
+    )
 
 
-def numbers_grid(view: ReportView) -> DataTable | None:
+def numbers_grid(view: ReportView) -> Table | None:
     """Return the numbers that the verdict rests on; None where it rests on none."""
     numbers: Mapping[str, Any] = view.verdict.get("numbers") or {}
     compared: dict[str, dict[str, Any]] = {}
@@ -148,18 +186,22 @@ def numbers_grid(view: ReportView) -> DataTable | None:
             told = probability(value) if name.startswith("p of") else _value(value)
             rest.append([_said(name), told, NOT_KNOWN, NOT_KNOWN])
     cells: list[list[Text]] = [
-        [_compared(what), number(v.get("points"), signed=True),
-         between(v.get("low"), v.get("high"), signed=True), probability(v.get("p"))]
+        [
+            _compared(what),
+            number(v.get("points"), signed=True),
+            between(v.get("low"), v.get("high"), signed=True),
+            probability(v.get("p")),
+        ]
         for what, v in compared.items()
-    ]  # fmt: skip
+    ]
     cells += rest
     if not cells:
         return None
     header = [word("col-number"), word("col-value"), word("col-interval"), word("col-p")]
-    return DataTable(word("numbers-title"), header, cells)
+    return Table(header, cells, title=word("numbers-title"), words=range(1))
 
 
-def _overview(view: ReportView, mode: str) -> DataTable:
+def _overview(view: ReportView, mode: str) -> Table:
     budgets = view.budgets(mode)
     cells: list[list[Text]] = []
     for policy in view.policies:
@@ -177,7 +219,7 @@ def _overview(view: ReportView, mode: str) -> DataTable:
     strong = [at for at, row in enumerate(cells) if row[0] == view.policy]
     header = [word("col-policy"), *(word("col-with-labels", labels=count(b)) for b in budgets)]
     title = word("overview-title", mode=mode_words(mode), measure=view.measure)
-    return DataTable(title, header, cells, strong=strong, note=word("overview-note"))
+    return Table(header, cells, word("overview-note"), title=title, words=range(1), strong=strong)
 
 
 def _policy(row: Row) -> list[Text]:
