@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import house
 
-SHORT = {"samix.preview.live_page"}
+SHORT: set[str] = set()
 PREFIXES: set[str] = set()
 NAMES = {"Source"}
 
