@@ -24,6 +24,11 @@ class MixTrainer(Trainer):
 
     mix: samix.BatchMix
 
+    def __init__(self, *given, **named) -> None:
+        super().__init__(*given, **named)
+        # our loss is a mean over its batch: the Trainer divides it by the accumulated batches
+        self.model_accepts_loss_kwargs = False
+
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):  # noqa: D102, ANN
         if not model.training:
             return super().compute_loss(model, inputs, return_outputs, **kwargs)

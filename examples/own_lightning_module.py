@@ -39,8 +39,9 @@ class Learner(pl.LightningModule):
         self.log_dict(step.terms, on_step=False, on_epoch=True)
         return step.loss
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Move the momentum encoder on, after each optimiser step."""
+    def optimizer_step(self, *given: object, **named: object) -> None:
+        """Move the momentum encoder on after each optimiser step, not after each batch."""
+        super().optimizer_step(*given, **named)
         self.method.update_momentum()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:

@@ -109,6 +109,11 @@ def create_supervised(
         )
     own = tuple(inspect.signature(create_supervised).parameters)[:-1]
     chosen = _sorted(options, SupervisedOptions, policy, own, "supervised")
+    if num_classes == 1:
+        raise ValueError(
+            "num_classes: expected at least 2, got 1: the loss of one class is always 0; two "
+            "classes, such as good and bad, have num_classes=2"
+        )
     counter = StepCounter(seed, planned=steps, mix_batches=mix_batches)
     encoder = Backbone(**_those(options, _names(Backbone))).create(num_classes)
     policy, place = _policy_and_place(encoder, policy, chosen)

@@ -136,6 +136,8 @@ class SelfSupervisedMethod(nn.Module):
         first, second = check_views(views)
         mixing = self.counter.mixes()
         generator = self.counter.next_generator()
+        if self.average is not None:
+            self.counter.warn_forgotten()
         seen = self._look(first, second, features=not (mixing and self._looks_itself))
         ways = (seen, seen[::-1]) if self.contrast.symmetric else (seen,)
         steps = [self._direction(*way, generator, mixing=mixing) for way in ways]

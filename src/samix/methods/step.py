@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,9 @@ class StepOutput:
     guard: GuardRecord | None = None
 
 
+_FORGOTTEN = 200  # steps; nobody accumulates so many batches
+
+
 class StepCounter(nn.Module):
     """Counts steps and gives the generator of each: a function of (seed, step, rank).
 
@@ -59,6 +63,7 @@ class StepCounter(nn.Module):
         self.plan(planned, mix_batches)
         self.steps = 0
         self.updates = 0
+        self._told = False
 
     def plan(self, steps: int | None, mix_batches: int | None) -> None:
         """Take up how many optimiser steps are planned, and how many batches are mixed.
@@ -80,6 +85,17 @@ class StepCounter(nn.Module):
         generator = step_generator(self.seed, self.steps, rank)
         self.steps += 1
         return generator
+
+    def warn_forgotten(self) -> None:
+        """Say once where many steps were made and the momentum encoder was never moved."""
+        if self.updates or self._told or self.steps < _FORGOTTEN:
+            return
+        self._told = True
+        warnings.warn(
+            f"update_momentum() was not called in {self.steps} steps, so that the momentum encoder "
+            "still has its first weights; call method.update_momentum() after each optimiser step",
+            stacklevel=4,
+        )
 
     def mixes(self) -> bool:
         """Say whether the batch that comes is one of those that are mixed."""

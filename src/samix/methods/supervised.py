@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from samix.guard import Guard, GuardRecord
 from samix.mixing import (
     MixPlan,
+    as_target,
     blend,
     check_classes,
     mix_targets,
@@ -121,15 +122,17 @@ class SupervisedMethod(nn.Module):
         self.clean_head = second_head(encoder) if own else None
         self.average_head = copy.deepcopy(self.clean_head) if own and keep else None
         self.counter = counter or StepCounter(0)
+        self.num_classes = _outputs(encoder)
 
     def forward(self, images: Tensor, target: Tensor) -> StepOutput:
         """Return the loss of one step.
 
         Args:
             images: (B,3,H,W) floating point, normalised.
-            target: (B,) int64 classes.
+            target: (B,) or (B,1) classes; a tensor, list or numpy array.
         """
         check_images(images)
+        target = as_target(target, self.num_classes).to(images.device)
         if target.ndim != 1 or target.is_floating_point():
             raise ValueError(
                 f"target: expected (B,) class numbers, got {tuple(target.shape)} {target.dtype}; "
@@ -137,6 +140,8 @@ class SupervisedMethod(nn.Module):
             )
         mixing = self.counter.mixes()
         generator = self.counter.next_generator()
+        if self.average is not None:
+            self.counter.warn_forgotten()
         if not mixing:
             logits = self._pass().logits(images)
             loss = self._cross_entropy(logits, target, None)
@@ -431,6 +436,12 @@ class SupervisedMethod(nn.Module):
         return soft_cross_entropy(
             logits, mix_targets(target, plan, classes, label_smoothing=smoothing)
         )
+
+
+def _outputs(encoder: nn.Module) -> int | None:
+    """Return the number of classes that a network says itself it has."""
+    found = getattr(encoder, "num_classes", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> None:

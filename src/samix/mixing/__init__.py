@@ -69,6 +69,7 @@ from .sources import (
 )
 from .targets import (
     Relabel,
+    as_target,
     by_attention,
     by_content,
     check_classes,
@@ -96,6 +97,7 @@ __all__ = [
     "area_average",
     "area_of",
     "as_shares",
+    "as_target",
     "at_size",
     "blend",
     "block_cells",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,8 +31,8 @@ def mix_targets(
     The share of the partner is 1 - weight, unless the plan says otherwise.
 
     Args:
-        target: (B,) integers in [0, num_classes); or (B,K) soft targets with rows that sum to 1;
-            or (B,K) multi-label targets of 0 and 1.
+        target: (B,) or (B,1) integers in [0, num_classes); or (B,K) soft targets with rows that
+            sum to 1; or (B,K) multi-label targets of 0 and 1. Lists and numpy arrays are taken.
         plan: The plan that the images were mixed with.
         num_classes: K; needed for integer targets.
         label_smoothing: Share in [0, 1) that is spread evenly over all classes; for integer and
@@ -44,6 +46,7 @@ def mix_targets(
         ValueError: Shapes do not fit, or ``num_classes`` is missing or contradicts the target.
     """
     check_smoothing(label_smoothing)
+    target = as_target(target)
     if target.shape[:1] != plan.weight.shape:
         raise ValueError(f"target: expected {len(plan)} samples first, got {tuple(target.shape)}")
     soft = _as_rows(target, num_classes)
@@ -52,6 +55,49 @@ def mix_targets(
     size = (plan.mask.shape[2], plan.mask.shape[3])
     others = plan.source.targets(soft, plan.index, size, label_smoothing)
     return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * others
+
+
+def as_target(target: Any, num_classes: int | None = None) -> Tensor:
+    """Return a target in any usual form as a tensor: class numbers (B,), or rows (B,K).
+
+    Lists, numpy arrays and numpy numbers are taken. Whole numbers of shape (B,1) are class numbers,
+    as MedMNIST gives them, not rows of one class.
+
+    Args:
+        target: The target of a batch.
+        num_classes: Number of classes K where it is known; class numbers must lie below it.
+
+    Raises:
+        TypeError: It holds no numbers.
+        ValueError: It has another shape, a class is out of range, or whole numbers in rows are
+            neither 0 nor 1.
+    """
+    found = target if isinstance(target, Tensor) else _from_numbers(target)
+    whole = not found.is_floating_point() and found.dtype != torch.bool
+    if whole and found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if whole and found.ndim == 1:
+        found = found.long()
+        if num_classes is not None:
+            check_classes(found, num_classes)
+    elif whole and found.ndim == 2 and found.device.type == "cpu":
+        outside = (found < 0) | (found > 1)
+        if not torch.compiler.is_compiling() and outside.any():
+            raise ValueError(
+                f"target: expected 0 and 1 in rows (B,K) of whole numbers, got "
+                f"{found[outside][0].item()}; give class numbers as (B,)"
+            )
+    return found
+
+
+def _from_numbers(target: Any) -> Tensor:
+    values = np.asarray(target)
+    if values.dtype.kind not in "iufb":
+        raise TypeError(
+            f"target: expected numbers, got {type(target).__name__} of {values.dtype.name}; number "
+            "the classes from 0"
+        )
+    return torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iu" else values)
 
 
 def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
@@ -86,7 +132,7 @@ def check_smoothing(label_smoothing: float) -> None:
 
 
 def check_classes(target: Tensor, num_classes: int) -> None:
-    """Raise a ValueError unless all classes are in [0, num_classes).
+    """Raise a ValueError unless there are two classes or more and all are in [0, num_classes).
 
     On a GPU it is raised later, and by torch, since nothing waits for the device.
 
@@ -94,12 +140,18 @@ def check_classes(target: Tensor, num_classes: int) -> None:
         target: (B,) integers.
         num_classes: Number of classes K.
     """
+    if num_classes < 2:
+        raise ValueError(
+            f"num_classes: expected at least 2, got {num_classes}: one class teaches nothing; two "
+            "classes have two outputs, or give targets (B,1) of floats in [0, 1] and a binary loss"
+        )
     outside = (target < 0) | (target >= num_classes)
     if target.device.type == "cpu" and not torch.compiler.is_compiling():
         if outside.any():
             raise ValueError(
                 f"target: expected classes in [0, {num_classes}), got {target[outside][0].item()}; "
-                "number the classes from 0, or give the network as many outputs as there are"
+                "number the classes from 0, leave out what has no label (-1), or give the network "
+                "as many outputs as there are"
             )
     elif target.device.type in ("cpu", "cuda"):
         # the same check without waiting for the device

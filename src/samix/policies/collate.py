@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -18,6 +20,7 @@ from torch.utils.data import default_collate
 from samix.mixing import (
     MixPlan,
     Pairing,
+    as_target,
     blend,
     check_pairing,
     check_smoothing,
@@ -30,10 +33,19 @@ from samix.mixing import (
 from .policy import Policy
 from .registry import create_policy, policy_options
 
+_RANKS_APART = 0x9E3779B97F4A7C15  # odd and far from a sum of small numbers
 _NEEDS = (
     "policy: '{name}' needs {needs} of the images, which only a method knows; use it inside "
     "a method (samix.create_method), or take 'samix-p' here"
 )
+
+
+def _rank() -> int:
+    """Return the number of this training process, which a worker process reads from where it is."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank()
+    word = os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or "0"
+    return int(word) if word.isdecimal() else 0
 
 
 @dataclass(frozen=True)
@@ -45,17 +57,22 @@ class MixCollate:
         num_classes: Number of classes K; None for targets that are rows already.
         label_smoothing: Share in [0, 1) of each label that is spread over all classes.
         pairing: Who is mixed with whom; see :func:`samix.mixing.draw_partners`.
+        rank: Number of the training process that batches are for; None finds it.
     """
 
     policy: Policy
     num_classes: int | None = None
     label_smoothing: float = 0.0
     pairing: Pairing = "any"
+    rank: int | None = None
 
     def __post_init__(self) -> None:
         check_pairing(self.pairing)
         check_smoothing(self.label_smoothing)
-        if self.num_classes is not None and not isinstance(self.num_classes, int):
+        if isinstance(self.num_classes, np.integer):
+            object.__setattr__(self, "num_classes", int(self.num_classes))
+        whole = isinstance(self.num_classes, int) and not isinstance(self.num_classes, bool)
+        if self.num_classes is not None and not whole:
             raise TypeError(f"num_classes: expected a whole number, got {self.num_classes!r}")
         if self.num_classes is not None and self.num_classes < 1:
             raise ValueError(f"num_classes: expected at least 1, got {self.num_classes}")
@@ -83,18 +100,23 @@ class MixCollate:
         # a number of this process, as DataLoader itself takes one for its workers
         seed = int(torch.empty((), dtype=torch.int64).random_().item())
         images, target = batch
+        # ranks that were seeded alike mix otherwise all the same
+        seed = (seed + _RANKS_APART * (_rank() if self.rank is None else self.rank)) % 2**63
         return self.mix(images, target, torch.Generator().manual_seed(seed))
 
-    def mix(
-        self, images: Tensor, target: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker process gets, which does not know its rank by itself."""
+        return {**vars(self), "rank": _rank() if self.rank is None else self.rank}
+
+    def mix(self, images: Tensor, target: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return mixed images (B,C,H,W) and (B,K) soft targets of a batch.
 
         Args:
             images: (B,C,H,W) floating point.
-            target: (B,) classes, or (B,K) rows.
+            target: (B,) or (B,1) classes, or (B,K) rows; a tensor, list or numpy array.
             generator: Source of randomness, on the CPU.
         """
+        target = as_target(target, self.num_classes)
         with torch.no_grad():
             plan = self._plan(images, target, generator)
             mixed = blend(images, plan)
@@ -120,7 +142,8 @@ def mix_collate(
 
     It can be sent to worker processes. Each batch draws one number from torch's random state of
     the process that collates it, and nothing else does: a worker has its own state, which the
-    DataLoader seeds, and ``torch.manual_seed`` before the loop repeats the mixes.
+    DataLoader seeds, and ``torch.manual_seed`` before the loop repeats the mixes. In distributed
+    training the rank is added to it, so that processes that are seeded alike mix differently.
 
     Args:
         policy: A name in :data:`samix.POLICIES` or a policy, of those that need nothing but the
@@ -167,8 +190,9 @@ class BatchMix:
     where a loop calls one of them with a batch, on any device. Unlike timm's it leaves the batch
     that it is given as it is, takes batches of odd size, and draws lam per sample.
 
-    Every draw is a function of (seed, step, rank): ``step`` counts the calls, and is to be set
-    where a run is taken up again. Calls from several threads each have a step of their own.
+    Every draw is a function of (seed, step, rank): ``step`` counts the calls; ``state_dict`` and
+    ``load_state_dict`` carry it over where a run is taken up again. Calls from several threads each
+    have a step of their own.
 
     Args:
         policy: A name in :data:`samix.POLICIES` or a policy, of those that need nothing but the
@@ -226,23 +250,40 @@ class BatchMix:
         """Share of each label that is spread over all classes."""
         return self._mixes.label_smoothing
 
-    def __call__(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, target: Any) -> tuple[Tensor, Tensor]:
         """Return the mixed batch.
 
         Args:
             images: (B,C,H,W) floating point, on any device; not changed.
-            target: (B,) classes, or (B,K) rows.
+            target: (B,) or (B,1) classes, or (B,K) rows; a tensor, list or numpy array.
 
         Returns:
             (B,C,H,W) images, and (B,K) float32 soft targets on the device of the target.
         """
-        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+        rank = _rank()
         with self._counting:
             step = self.step
             self.step += 1
         generator = step_generator(self.seed, step, rank)
         kind = self._mixes if self.mixup_enabled else self._clean
         return kind.mix(images, target, generator)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return seed and step, for a checkpoint: what is loaded goes on with fresh draws."""
+        return {"seed": self.seed, "step": self.step}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on where another left off.
+
+        Args:
+            state: From :meth:`state_dict`.
+
+        Raises:
+            ValueError: It is no such state.
+        """
+        if set(state) != {"seed", "step"}:
+            raise ValueError(f"state: expected seed and step, got {', '.join(map(str, state))}")
+        self.seed, self.step = int(state["seed"]), int(state["step"])
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy in another process has; it counts for itself."""
