@@ -139,15 +139,15 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run: Path) -> None:
     ("values", "reason"),
     [
         ({"model_kwargs": {"checkpoint_path": "x"}}, "'checkpoint_path' is not among the options"),
-        ({"image_size": 10**9}, "--image-size must be at most 4096"),
-        ({"devices": 10**6}, "--devices must be at most 1024"),
-        ({"workers": 10**6}, "--workers must be at most 1024"),
-        ({"epochs": "many"}, "--epochs must be a whole number, got 'many'"),
-        ({"epochs": True}, "--epochs must be a whole number, got True"),
-        ({"lr": "0.1"}, "--lr must be a number or nothing, got '0.1'"),
-        ({"policy": ["samix"]}, "--policy must be a text"),
-        ({"policy_options": [1]}, "--policy-options must be names and values"),
-        ({"pretrained": 1}, "--pretrained must be true or false"),
+        ({"image_size": 10**9}, "image_size: expected 1 to 4096 px"),
+        ({"devices": 10**6}, r"devices: expected a number in \[1, 1024\]"),
+        ({"workers": 10**6}, r"workers: expected a number in \[0, 1024\]"),
+        ({"epochs": "many"}, "epochs: expected a whole number, got 'many'"),
+        ({"epochs": True}, "epochs: expected a whole number, got True"),
+        ({"lr": "0.1"}, "lr: expected a number or nothing, got '0.1'"),
+        ({"policy": ["samix"]}, "policy: expected a text"),
+        ({"policy_options": [1]}, "policy_options: expected names and values"),
+        ({"pretrained": 1}, "pretrained: expected true or false"),
         ({"wings": 2}, "unknown setting 'wings'"),
     ],
     ids=str,
@@ -172,7 +172,7 @@ def test_a_configuration_that_is_none_is_a_sentence(text: str, run: Path) -> Non
 
 def test_what_a_run_writes_can_be_read_by_others() -> None:
     """So a run refuses an option that its readers would refuse."""
-    with pytest.raises(InputError, match="--model-kwargs: 'checkpoint_path' is not among"):
+    with pytest.raises(InputError, match="model_kwargs: 'checkpoint_path' is not among"):
         TrainConfig(data="demo", model_kwargs={"checkpoint_path": "x"})
 
 

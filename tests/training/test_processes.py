@@ -59,7 +59,7 @@ def test_command_line_trains_samix_in_two_processes(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny):
-    with pytest.raises(InputError, match="--batch-size 25 cannot be shared by 2"):
+    with pytest.raises(InputError, match="batch_size=25 cannot be shared by 2"):
         train(tiny(batch_size=25, devices=2))
 
 

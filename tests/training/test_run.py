@@ -215,5 +215,5 @@ def test_output_that_exists_or_cannot_be_written_is_refused(tiny, tmp_path):
 
 
 def test_image_size_too_small_for_the_tap(tiny):
-    with pytest.raises(InputError, match="--image-size 8 is too small for resnet18"):
+    with pytest.raises(InputError, match="image_size 8 is too small for resnet18"):
         train(tiny(image_size=8, stem=None))

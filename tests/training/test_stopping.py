@@ -88,12 +88,12 @@ def test_a_reader_of_photos_that_dies_is_named(tiny: Any, monkeypatch: Any) -> N
         os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
     kill_after(1, kill, monkeypatch)
-    with pytest.raises(WorkerDiedError, match=r"lack of memory.*go on with --resume"):
+    with pytest.raises(WorkerDiedError, match=r"lack of memory.*go on with `resume`"):
         train(tiny(workers=1, epochs=30))
 
 
 def test_a_rank_that_dies_is_named() -> None:
-    with pytest.raises(WorkerDiedError, match=r"lack of memory.*go on with --resume"):
+    with pytest.raises(WorkerDiedError, match=r"lack of memory.*go on with `resume`"):
         fit._raise({0: ("finished", "")}, 2)
 
 

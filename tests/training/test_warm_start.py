@@ -91,7 +91,7 @@ def test_the_split_of_the_run_is_used_so_that_the_test_stays_unseen(
             k for k, v in before.items() if v == side
         }
     assert any("The split is that of" in note for note in result.metrics["notes"])
-    with pytest.raises(InputError, match="--group-by"):
+    with pytest.raises(InputError, match="group_by"):
         ready(tiny(init=str(pretrained), group_by=r"part(\d)"))
 
 
@@ -129,14 +129,14 @@ def test_what_contradicts_the_run_is_refused_by_name(
         ({"init": run, "image_size": 32}, "--image-size 16, got 32"),
         ({"init": str(tmp_path)}, "not a run folder"),
         ({"policy": str(plain)}, "has no Mixer: it mixed with 'none'"),
-        ({"policy": run, "tap": 1}, "--tap 1 contradicts"),
+        ({"policy": run, "tap": 1}, "tap=1 contradicts"),
         ({"policy": run, "policy_options": {"mixer": {"value": "linear"}}}, "mixer.value linear"),
         ({"policy": run, "model_kwargs": {**wide, "channels": [8, 8, 16, 16]}}, "for 8 channels"),
-        ({"policy": "samix", "freeze_mixer": True}, "--freeze-mixer"),
+        ({"policy": "samix", "freeze_mixer": True}, "freeze_mixer"),
     ):
         with pytest.raises(InputError, match=message):
             train(tiny(**changes))
-    with pytest.raises(InputError, match="--pretrained"):
+    with pytest.raises(InputError, match="pretrained=True"):
         tiny(init=run, pretrained=True)
     assert not (tmp_path / "run").exists()
 

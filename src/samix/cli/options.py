@@ -23,7 +23,7 @@ GROUPS = ("data", "method", "network", "mixing", "training", "machine")
 """Titles of the groups of a run's options, in the order of its help."""
 _PAIRS: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "KEY=VALUE"}
 _NAME = re.compile(
-    r"(?:^|(?<=[\s(]))(?P<name>[a-z][a-z_]*)"
+    r"(?:^|(?<=[\s(]))(?P<tick>`?)(?P<name>[a-z][a-z_]*)(?P=tick)"
     r"(?:=(?P<value>[^\s,;)]+)|(?P<colon>:(?= expected)))?(?!\w)"
 )
 _NUMBERS = {"int": (int, "N"), "float": (float, "X")}
@@ -168,8 +168,8 @@ def flag_of(name: str) -> str:
 def flagged(message: str, names: Collection[str]) -> str:
     """Return a message with the names of arguments as the command line writes them.
 
-    A name counts at the beginning, before a colon (``lr: expected``), before a value
-    (``policy=RUN``, ``pretrained=True``), and anywhere if it has an underscore (``batch_size``).
+    A name counts before ``: expected``, before a value (``policy=RUN``, ``pretrained=True``), and
+    anywhere if it has an underscore (``batch_size``) or stands in backticks.
 
     Args:
         message: What the library says.
@@ -178,8 +178,8 @@ def flagged(message: str, names: Collection[str]) -> str:
 
     def written(found: re.Match[str]) -> str:
         name, value, colon = found["name"], found["value"], found["colon"] or ""
-        if name not in names or not (value or colon or "_" in name):
-            return found[0]
+        if name not in names or not (value or colon or "_" in name or found["tick"]):
+            return found[0].replace("`", "")
         flag = "DATA" if name == "data" else flag_of(name)
         plain = {None: flag, "True": flag, "False": f"--no-{flag[2:]}"}
         return plain.get(value, f"{flag} {value}") + colon

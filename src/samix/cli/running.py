@@ -18,9 +18,9 @@ from samix.errors import InputError
 from samix.files import write_text
 from samix.shown import shown
 from samix.stopping import exit_code
-from samix.training.config import whole_path
+from samix.training.config import TrainConfig, whole_path
 
-from .options import key_values, read_guard
+from .options import flagged, key_values, read_guard
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +71,8 @@ def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
         else:
             result = start(given, display)
     except (TrainingDivergedError, WorkerDiedError) as error:
-        print(f"samix: {shown(str(error))}", file=sys.stderr)
+        told = flagged(str(error), {*TrainConfig.names(), "resume"})
+        print(f"samix: {shown(told)}", file=sys.stderr)
         return 1
     finally:
         display.rest()
@@ -311,7 +312,6 @@ def chosen_machine(given: Mapping[str, Any]) -> Machine:
         InputError: There is no such device, or it does not do what is asked.
     """
     from samix.evaluation import Machine
-    from samix.training import TrainConfig
     from samix.training.machine import AUTOCAST, choose_device, choose_precision
 
     wanted = {name: given[name] for name in _COMPUTES if name in given}

@@ -75,11 +75,11 @@ def check_names(config: RunConfig) -> None:
 def _check_guard(config: RunConfig) -> None:
     """Refuse what a guard cannot have in a run; names of classes are checked with the photos."""
     if config.policy == "none":
-        raise ValueError("--guard has nothing to check with --policy none; leave it out")
+        raise ValueError("`guard` has nothing to check with policy=none; leave it out")
     if guard_options(config.guard or {}).saliency == "given":
         raise ValueError(
-            "--guard: saliency 'given' is for a loop of one's own, which has masks to give; take "
-            "'image' or 'attention'"
+            "`guard` with saliency 'given' is for a loop of one's own, which has masks to give; "
+            "take 'image' or 'attention'"
         )
 
 
@@ -88,7 +88,7 @@ def _check_method(config: PretrainConfig) -> None:
     name = config.method
     if name not in SELF_SUPERVISED:
         raise ValueError(
-            f"--method must be one of {', '.join(SELF_SUPERVISED)}, got {name!r}; the nearest is "
+            f"method: expected one of {', '.join(SELF_SUPERVISED)}, got {name!r}; the nearest is "
             f"{nearest(name, SELF_SUPERVISED)!r}"
         )
     by_run = {*backbone_options(), *MixOptions.names(), *_SCHEDULE}
@@ -101,13 +101,13 @@ def _check_rival(config: PretrainConfig) -> None:
     rival = RIVALS.get(config.policy)
     if rival is not None and config.method not in rival.methods:
         raise ValueError(
-            f"--policy {config.policy} is defined for method {' or '.join(rival.methods)}, got "
-            f"--method {config.method}"
+            f"policy={config.policy} is defined for method {' or '.join(rival.methods)}, got "
+            f"method={config.method}"
         )
     known = (*POLICIES, *RIVALS)
     if config.policy not in known and not is_pretrained_mixer(config.policy):
         raise ValueError(
-            f"--policy must be one of {', '.join(known)}, or the folder of a Mixer or of a run, "
+            f"policy: expected one of {', '.join(known)}, or the folder of a Mixer or of a run, "
             f"got {config.policy!r}; the nearest is {nearest(config.policy, known)!r}"
         )
 
@@ -138,7 +138,7 @@ def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
         except (RuntimeError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
-                f"backbone '{config.backbone}' cannot be created ({reason}); check --model-kwargs"
+                f"backbone '{config.backbone}' cannot be created ({reason}); check model_kwargs"
             ) from error
     _check_sizes(config, method)
     return method
@@ -194,12 +194,12 @@ def check_queue(config: RunConfig, method: Method) -> None:
     size, batch = len(method.queue), config.batch_size or 0
     if batch > size:
         raise InputError(
-            f"--batch-size {batch} is larger than the queue of {size} keys; take a smaller batch, "
-            f"or a larger queue with --method-options queue_size={16 * batch}"
+            f"batch_size={batch} is larger than the queue of {size} keys; take a smaller batch, "
+            f"or a larger queue with method_options queue_size={16 * batch}"
         )
     if method.clusters is not None and len(method.clusters.centroids) > size:
         raise InputError(
-            f"--method-options clusters={len(method.clusters.centroids)} is more than the {size} "
+            f"method_options clusters={len(method.clusters.centroids)} is more than the {size} "
             "keys that are clustered; take fewer clusters or a larger queue_size"
         )
 
@@ -231,9 +231,9 @@ def _check_sizes(config: RunConfig, method: Method) -> None:
     """Refuse a size of images or views that the network or its tap cannot use."""
     training = method.training
     method.eval()
-    _check_size("--image-size", config.image_size, config, method)
+    _check_size("image_size", config.image_size, config, method)
     if isinstance(config, PretrainConfig) and config.view_size is not None:
-        _check_size("--view-size", config.view_size, config, method)
+        _check_size("view_size", config.view_size, config, method)
     method.train(training)
 
 
@@ -242,7 +242,7 @@ def _check_size(flag: str, size: int, config: RunConfig, method: Method) -> None
     """Refuse one size, which an option named."""
     image = torch.zeros(1, 3, size, size)
     looked_at = scaled(image, method.cost.look_scale)
-    other_stem = "" if config.stem else " or --stem small"
+    other_stem = "" if config.stem else " or stem=small"
     try:
         method.encoder(image)
         place = None if method.tap is None else tap_features(method.encoder, looked_at, method.tap)
@@ -257,5 +257,5 @@ def _check_size(flag: str, size: int, config: RunConfig, method: Method) -> None
         raise InputError(
             f"{flag} {size} is too small for {config.backbone}: the Mixer reads a map of {height} "
             f"x {width} there, where a mask cannot have structure; choose a larger {flag} or an "
-            f"earlier --tap{other_stem}"
+            f"earlier `tap`{other_stem}"
         )

@@ -169,7 +169,7 @@ def _check_metrics(row: dict[str, float]) -> None:
     if broken:
         raise TrainingDivergedError(
             f"the outputs of the network are not finite numbers after epoch {row['epoch']:.0f}, "
-            f"step {row['step']:.0f}; try a lower --lr or --clip 1"
+            f"step {row['step']:.0f}; try a lower `lr` or clip=1"
         )
 
 
@@ -235,7 +235,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except (*DAMAGED, pickle.UnpicklingError) as error:
         reason = "not there" if not os.path.exists(path) else "damaged or not a checkpoint"
         raise InputError(
-            f"checkpoint '{path}' is {reason}; start a new run with another --output"
+            f"checkpoint '{path}' is {reason}; start a new run with another `output`"
         ) from error
     parts = ("samix", "state_dict")
     if not isinstance(checkpoint, dict) or not all(

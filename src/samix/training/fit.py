@@ -130,7 +130,7 @@ def history_of(checkpoint: dict[str, Any]) -> list[dict[str, float]]:
         return [dict(row) for row in checkpoint["callbacks"][EpochKeeper.__qualname__]["rows"]]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            "the checkpoint of the run has no history; start a new run with another --output"
+            "the checkpoint of the run has no history; start a new run with another `output`"
         ) from error
 
 
@@ -195,8 +195,8 @@ def check_launch(config: RunConfig) -> None:
     started = int(os.environ["WORLD_SIZE"])
     if started != config.processes:
         raise InputError(
-            f"the launcher started {started} processes, but --devices {config.devices} --nodes "
-            f"{config.nodes} means {config.processes}; make them equal"
+            f"the launcher started {started} processes, but devices={config.devices} "
+            f"nodes={config.nodes} means {config.processes}; make them equal"
         )
 
 
@@ -306,7 +306,7 @@ def _raise(found: dict[int, tuple[str, str]], processes: int) -> None:
         reason = by_kind.get("failed", "killed, perhaps for lack of memory")
         raise WorkerDiedError(
             f"{processes - sum(k == 'finished' for k, _ in found.values())} of {processes} "
-            f"processes ended early ({reason}); go on with --resume"
+            f"processes ended early ({reason}); go on with `resume`"
         )
 
 

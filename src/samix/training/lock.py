@@ -34,7 +34,7 @@ def only_process(folder: Path, what: str) -> Iterator[None]:
     except Timeout as error:
         raise InputError(
             f"another process works on the {what} in '{folder}'; wait until it ends, or choose "
-            "another --output"
+            "another `output`"
         ) from error
     except NotImplementedError:
         warnings.warn(

@@ -27,11 +27,11 @@ def choose_device(config: RunConfig) -> str:
     if name not in there:
         raise InputError(f"there is no device '{name}' here; choose one of {', '.join(there)}")
     if name == "cuda" and config.devices > gpus:
-        raise InputError(f"--devices {config.devices} asks for more GPUs than the {gpus} here")
+        raise InputError(f"devices={config.devices} asks for more GPUs than the {gpus} here")
     if config.devices > 1 and name not in ("cpu", "cuda"):
-        raise InputError(f"--devices {config.devices} needs --device cpu or cuda, got '{name}'")
+        raise InputError(f"devices={config.devices} needs device=cpu or cuda, got '{name}'")
     if config.precision == "16" and name == "cpu":
-        raise InputError("--precision 16 does not work on the CPU; use 32 or bf16")
+        raise InputError("precision=16 does not work on the CPU; use 32 or bf16")
     return name
 
 
@@ -68,5 +68,5 @@ def emulation_notes(config: RunConfig) -> tuple[str, ...]:
         return ()
     return (
         "This CPU has no instructions for bfloat16 and emulates it: steps take several times as "
-        "long as with --precision 32, which --precision auto would choose.",
+        "long as with precision=32, which precision=auto would choose.",
     )

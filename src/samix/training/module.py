@@ -98,7 +98,7 @@ class MethodModule(pl.LightningModule):
         if first != float("inf"):
             raise TrainingDivergedError(
                 f"the loss is not a finite number in epoch {self.current_epoch + 1}, step "
-                f"{first:.0f}; try a lower --lr ({self.config.lr:g} now) or --clip 1"
+                f"{first:.0f}; try a lower `lr` ({self.config.lr:g} now) or clip=1"
             )
 
     def check_weights(self) -> None:
@@ -113,7 +113,7 @@ class MethodModule(pl.LightningModule):
         if bad:
             raise TrainingDivergedError(
                 f"weights are not finite numbers at the end of epoch {self.current_epoch + 1}; "
-                f"try a lower --lr ({self.config.lr:g} now) or --clip 1"
+                f"try a lower `lr` ({self.config.lr:g} now) or clip=1"
             )
 
     def means(self) -> dict[str, float]:

@@ -77,7 +77,7 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
-            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
+            raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def predict(
             said = _write(classifier, images, file, options, machine, progress)
     except OSError as error:
         raise InputError(
-            f"'{path}' cannot be written ({error.strerror}); choose another --output"
+            f"'{path}' cannot be written ({error.strerror}); choose another `output`"
         ) from error
     return said
 
@@ -169,7 +169,7 @@ def _write(
     if corrupt and not options.skip_corrupt:
         raise InputError(
             f"{len(corrupt)} of {len(images)} photos cannot be used: {_some(corrupt)}; repair what "
-            "is corrupt, or leave it out with --skip-corrupt"
+            "is corrupt, or leave it out with skip_corrupt"
         )
     means = [total / count if count else None for total, count in zip(sums, counts, strict=True)]
     by_class = dict(zip(classes, counts, strict=True))
@@ -251,8 +251,8 @@ def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
     weights = folder / (AVERAGE if average else WEIGHTS)
     if average and not weights.is_file():
         raise InputError(
-            f"--average: the run '{path}' has no {AVERAGE}, so that it kept none; leave it out, "
-            "or train with --momentum-average"
+            f"`average`: the run '{path}' has no {AVERAGE}, so that it kept none; leave it out, "
+            "or train with momentum_average"
         )
     if model.get("kind") == "embedding":
         raise InputError(

@@ -214,7 +214,7 @@ def split(
     if len(splits.val) < 2:
         raise InputError(
             f"{len(images)} photos are too few to pre-train with: {len(splits.val)} would be left "
-            "for validation, which needs two; add photos or raise --val-fraction"
+            "for validation, which needs two; add photos or raise val_fraction"
         )
     return splits, (*kept, *notes)
 
@@ -255,7 +255,7 @@ def _labelled_split(
     return splits, (
         *kept,
         f"The split is that of '{source.run.path}', so that no test photo was learned from before; "
-        "--val-fraction and --test-fraction do not count.",
+        "val_fraction and test_fraction do not count.",
         *look_notes(source),
     )
 
@@ -301,12 +301,12 @@ def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:
         )
     if fixed and size > photos:
         raise InputError(
-            f"--batch-size {size} is larger than the {photos} photos to train with; choose a "
+            f"batch_size={size} is larger than the {photos} photos to train with; choose a "
             "smaller one or leave it out"
         )
     if fixed and size % processes:
         raise InputError(
-            f"--batch-size {size} cannot be shared by {processes} processes; choose a multiple"
+            f"batch_size={size} cannot be shared by {processes} processes; choose a multiple"
         )
     fitting = min(size, photos) // processes * processes
     note = f"Batch size {fitting} instead of {size}, for {photos} training photos."

@@ -217,5 +217,5 @@ def readers_named() -> Iterator[None]:
         reason = str(error).partition(". ")[0].rstrip(".")
         raise WorkerDiedError(
             f"a process that reads photos died, perhaps for lack of memory ({reason}); go on with "
-            "--resume, and with fewer --workers"
+            "`resume`, and with fewer `workers`"
         ) from error

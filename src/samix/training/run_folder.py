@@ -110,7 +110,7 @@ def free_output(config: RunConfig) -> Path:
     path = Path(config.output).expanduser()
     if path.exists() and not is_unbegun(path):
         raise InputError(
-            f"run folder '{path}' exists already; choose another --output, or go on with --resume"
+            f"run folder '{path}' exists already; choose another `output`, or go on with `resume`"
         )
     return path
 
@@ -135,8 +135,8 @@ def created_run(path: Path) -> Iterator[RunFolder]:
     with only_run(run):
         if run.config.exists():
             raise InputError(
-                f"run folder '{path}' exists already; choose another --output, or go on with "
-                "--resume"
+                f"run folder '{path}' exists already; choose another `output`, or go on with "
+                "`resume`"
             )
         with _told(path):
             run.last.parent.mkdir(exist_ok=True)
@@ -167,7 +167,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"run folder '{path}' cannot be written ({error.strerror}); choose another --output"
+            f"run folder '{path}' cannot be written ({error.strerror}); choose another `output`"
         ) from error
 
 
@@ -181,12 +181,12 @@ def open_run(path: str | Path) -> RunFolder:
     if is_unbegun(run.path):
         raise InputError(
             f"the run in '{path}' was stopped before it had begun; start it with the same command "
-            "without --resume, or with everything that it was started with"
+            "without `resume`, or with everything that it was started with"
         )
     if not run.config.is_file():
         raise InputError(
-            f"'{path}' is not a run folder (it has no config.yaml); give the --output of an "
-            "earlier run, or leave --resume out"
+            f"'{path}' is not a run folder (it has no config.yaml); give the `output` of an "
+            "earlier run, or leave `resume` out"
         )
     return run
 

@@ -85,13 +85,13 @@ def open_source(path: str | Path, flag: str) -> Source:
     folder = RunFolder(Path(path).expanduser())
     if not folder.config.is_file():
         raise InputError(
-            f"{flag} '{path}' is not a run folder (it has no config.yaml); give the --output of an "
+            f"{flag} '{path}' is not a run folder (it has no config.yaml); give the `output` of an "
             "earlier 'samix pretrain' or 'samix train'"
         )
     described = folder.path / MODEL
     if not described.is_file():
         raise InputError(
-            f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with --resume"
+            f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with `resume`"
         )
     model = read_model(described)
     run = open_run(path)
@@ -112,7 +112,7 @@ def adopt(config: Config) -> Config:
     """
     if isinstance(config, TrainConfig) and config.init is not None:
         config = replace(config, init=whole_path(config.init))
-        check_architecture(open_source(str(config.init), "--init"), config)
+        check_architecture(open_source(str(config.init), "`init`"), config)
     if config.weights is not None:
         config = replace(config, weights=whole_path(config.weights))
     if config.policy == "samix-p":
@@ -120,11 +120,11 @@ def adopt(config: Config) -> Config:
     elif is_pretrained_mixer(config.policy):
         config = replace(config, policy=whole_path(config.policy))
     elif config.policy not in {*POLICIES, *RIVALS} and _looks_like_a_path(config.policy):
-        config = _with_mixer(config, open_source(config.policy, "--policy"))
+        config = _with_mixer(config, open_source(config.policy, "`policy`"))
     if config.freeze_mixer and config.mixer_from is None:
         raise InputError(
-            f"--freeze-mixer needs a trained Mixer, got --policy {config.policy}; give the run "
-            "that has it as --policy RUN"
+            f"freeze_mixer needs a trained Mixer, got policy={config.policy}; give the run "
+            "that has it as policy=RUN"
         )
     return config
 
@@ -144,14 +144,14 @@ def start(method: Method, config: RunConfig) -> tuple[str, ...]:
     """
     notes: tuple[str, ...] = ()
     if isinstance(config, TrainConfig) and config.init is not None:
-        load_encoder(open_source(config.init, "--init"), method.encoder)
+        load_encoder(open_source(config.init, "`init`"), method.encoder)
     if config.weights is not None:
         notes = (load_named(method.encoder, config).sentence,)
     if method.average is not None and (notes or getattr(config, "init", None) is not None):
         own = method.network if isinstance(method, SelfSupervisedMethod) else method.encoder
         update_average(method.average.module, own, 0.0)
     if config.mixer_from is not None:
-        load_mixer(open_source(config.mixer_from, "--policy"), method)
+        load_mixer(open_source(config.mixer_from, "`policy`"), method)
     return notes
 
 
@@ -232,12 +232,12 @@ def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, S
     """
     if not isinstance(config, TrainConfig) or config.init is None:
         return None, None
-    source = open_source(config.init, "--init")
+    source = open_source(config.init, "`init`")
     if data_of(source.config) != (config.data,) or not _same_photos(source, images):
         return None, source
     if config.group_by is not None and config.group_by != source.config.group_by:
         raise InputError(
-            f"--group-by '{config.group_by}' contradicts {source.name}, whose splits are used so "
+            f"group_by='{config.group_by}' contradicts {source.name}, whose splits are used so "
             "that no test photo was seen before; leave it out, or pre-train with it"
         )
     splits = read_splits(source.run.splits, images)
@@ -270,7 +270,7 @@ def mixer_notes(config: RunConfig, images: ImageSet, splits: Splits) -> tuple[st
     """Return what to tell about a Mixer that comes from another run than the encoder."""
     if config.mixer_from is None:
         return ()
-    source = open_source(config.mixer_from, "--policy")
+    source = open_source(config.mixer_from, "`policy`")
     notes = []
     if not isinstance(config, TrainConfig) and source.model["kind"] == "classifier":
         notes.append(f"The Mixer of '{source.run.path}' was trained with labels.")
@@ -318,7 +318,7 @@ def _with_mixer(config: Config, source: Source) -> Config:
         )
     if config.tap is not None and config.tap != mixer["tap"]:
         raise InputError(
-            f"--tap {config.tap} contradicts {source.name}, whose Mixer reads tap {mixer['tap']}; "
+            f"tap={config.tap} contradicts {source.name}, whose Mixer reads tap {mixer['tap']}; "
             "leave it out"
         )
     given = dict(config.policy_options)
@@ -326,7 +326,7 @@ def _with_mixer(config: Config, source: Source) -> Config:
     if form != mixer["options"]:
         changed = next(name for name in form if form[name] != mixer["options"].get(name))
         raise InputError(
-            f"--policy-options mixer.{changed} {form[changed]} contradicts the Mixer of "
+            f"policy_options mixer.{changed} {form[changed]} contradicts the Mixer of "
             f"{source.name}; leave it out"
         )
     return replace(
@@ -351,7 +351,7 @@ def load_mixer(source: Source, method: Method) -> None:
     if policy.mixer.channels != channels:
         raise InputError(
             f"{source.name} has a Mixer for {channels} channels, but the network has "
-            f"{policy.mixer.channels} where it reads; take the --backbone of that run"
+            f"{policy.mixer.channels} where it reads; take the `backbone` of that run"
         )
     try:
         policy.mixer.load_state_dict(source.weights(MIXER))
