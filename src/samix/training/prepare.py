@@ -36,11 +36,14 @@ from .self_supervised import self_supervised_task
 from .supervised import supervised_task
 from .task import Method, Task
 from .warm_start import (
+    Source,
+    Starts,
     freeze,
     joined,
     look_notes,
     mixer_notes,
     open_sources,
+    open_starts,
     overlap_note,
     source_splits,
     start,
@@ -125,33 +128,34 @@ def prepare(
     *,
     rank: int = 0,
     run: RunFolder | None = None,
+    starts: Starts | None = None,
     announce: Announce | None = None,
 ) -> Prepared:
     """Open the data, build method and batches, and check that all fits.
 
     Args:
-        config: From :func:`samix.training.config.resolve`.
+        config: From :func:`resolve`.
         rank: Number of this process.
         run: A run that exists already, whose splits are used.
+        starts: The runs that this one starts from; None opens them where they are needed.
         announce: Called during long work.
 
     Raises:
         InputError: Data or options cannot be used.
     """
+    fresh = run is None or not run.last.is_file()  # otherwise weights come from the checkpoint
+    if starts is None:
+        starts = open_starts(config) if fresh else Starts()
     sources = open_sources(config, progress=named(announce, "checking photos"))
     images = joined(sources)
     if run is None:
-        splits, notes = split_sources(sources, config, announce)
+        splits, notes = split_sources(sources, config, announce, starts.init)
     else:
         splits, notes = read_splits(run.splits, images), ()
-    config, shrunk = _fit_batch(config, len(splits.train))
-    config, queued = fit_queue(config, len(splits.train))
-    config = fill_rates(config)
+    config, fitted = _fit(config, len(splits.train))
     method = create_run_method(config, images.classes)
     check_queue(config, method)
-    started: tuple[str, ...] = ()
-    if run is None or not run.last.is_file():  # otherwise all weights come from the checkpoint
-        started = start(method, config)
+    started = start(method, config, starts) if fresh else ()
     freeze(method, config)
     task = _task(config, images, splits, method, rank, announce)
     config = replace(config, validate_every=_looks(config, task))
@@ -163,9 +167,8 @@ def prepare(
         *started,
         *images.notes,
         *notes,
-        *(mixer_notes(config, images, splits) if run is None else ()),
-        *shrunk,
-        *queued,
+        *(mixer_notes(starts, config, images, splits) if run is None else ()),
+        *fitted,
         *process_notes(config, method),
         *emulation_notes(config),
         *task.notes,
@@ -174,10 +177,13 @@ def prepare(
 
 
 def split_sources(
-    sources: Sequence[tuple[str, ImageSet]], config: RunConfig, announce: Announce | None = None
+    sources: Sequence[tuple[str, ImageSet]],
+    config: RunConfig,
+    announce: Announce | None = None,
+    init: Source | None = None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Split the photos of a new run, each set by itself; see :func:`split`."""
-    parts = [split(images, config, announce) for _, images in sources]
+    parts = [split(images, config, announce, init) for _, images in sources]
     if len(parts) == 1:
         return parts[0]
     return join_splits(sources, [part[0] for part in parts]), tuple(
@@ -187,9 +193,18 @@ def split_sources(
 
 
 def split(
-    images: ImageSet, config: RunConfig, announce: Announce | None = None
+    images: ImageSet,
+    config: RunConfig,
+    announce: Announce | None = None,
+    init: Source | None = None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Split the photos of a new run, and keep what may be learned from.
+
+    Args:
+        images: All photos.
+        config: Of the run.
+        announce: Called during long work.
+        init: The run whose encoder is taken, and its splits where the photos are the same.
 
     Returns:
         The parts, and sentences for the user.
@@ -206,7 +221,7 @@ def split(
     together: dict[str, Any] = {"use": config.duplicates, "announce": announce}
     given = None if config.splits is None else read_splits(config.splits, images)
     if isinstance(config, TrainConfig):
-        return _labelled_split(images, config, {**options, **together}, given)
+        return _labelled_split(images, config, {**options, **together}, given, init)
     if given is not None:
         return given, ()
     groups, kept = keep_together(images, group_by=config.group_by, **together)
@@ -224,9 +239,10 @@ def _labelled_split(
     config: TrainConfig,
     options: dict[str, Any],
     given: Splits | None,
+    source: Source | None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Return the parts with the labels that may be used, and sentences for the user."""
-    there, source = source_splits(config, images)
+    there = None if source is None else source_splits(source, config, images)
     kept: tuple[str, ...] = ()
     if given is not None:
         check_splits(images, given)
@@ -289,6 +305,13 @@ def _task(
             config, images, splits, method, view, loading=balanced, announce=announce
         )
     raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
+
+
+def _fit(config: RunConfig, photos: int) -> tuple[RunConfig, tuple[str, ...]]:
+    """Return the configuration with batch, queue and rates that fit the photos to learn from."""
+    config, shrunk = _fit_batch(config, photos)
+    config, queued = fit_queue(config, photos)
+    return fill_rates(config), (*shrunk, *queued)
 
 
 def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:

@@ -48,7 +48,7 @@ from .run_folder import (
     write_json,
 )
 from .task import Place, Row, has_mixer, life_summary
-from .warm_start import adopt
+from .warm_start import adopt, open_starts
 
 _PAIRS = 8
 
@@ -109,12 +109,13 @@ def pretrain(config: PretrainConfig, *, display: Display | None = None) -> Train
 def _begin(config: RunConfig, display: Display) -> TrainResult:
     """Start a new run of any kind."""
     check_launch(config)
-    config = adopt(config)
+    starts = open_starts(config)
+    config = adopt(config, starts)
     check_names(config)
     config = resolve(config)
     rank = outer_rank() or 0
     path = free_output(config) if rank == 0 else Path(config.output or "runs")
-    prepared = prepare(config, rank=rank, announce=display.work)
+    prepared = prepare(config, rank=rank, starts=starts, announce=display.work)
     if rank > 0:
         return _go(prepared, RunFolder(path), display)
     with created_run(path) as run:

@@ -103,24 +103,56 @@ def settings_of(source: Source) -> dict[str, Any]:
     return {name: source.model[name] for name in ARCHITECTURE}
 
 
-def adopt(config: Config) -> Config:
+@dataclass(frozen=True)
+class Starts:
+    """The runs that another one starts from, each opened once.
+
+    Attributes:
+        init: The run whose encoder is taken.
+        mixer: The run whose Mixer is taken.
+    """
+
+    init: Source | None = None
+    mixer: Source | None = None
+
+
+def open_starts(config: RunConfig) -> Starts:
+    """Open the runs that a configuration names.
+
+    Raises:
+        InputError: One is no run, or has no model yet.
+    """
+    init = config.init if isinstance(config, TrainConfig) else None
+    mixer = config.mixer_from or (config.policy if _names_a_run(config.policy) else None)
+    return Starts(
+        None if init is None else open_source(whole_path(init), "`init`"),
+        None if mixer is None else open_source(whole_path(mixer), "`policy`"),
+    )
+
+
+def adopt(config: Config, starts: Starts | None = None) -> Config:
     """Return the configuration with a run in ``policy`` resolved to its policy, options and tap.
+
+    Args:
+        config: What the user asked for.
+        starts: The runs that it names; None opens them.
 
     Raises:
         InputError: A run is none, its network is of another make, it has no Mixer, or an option
             contradicts it.
     """
-    if isinstance(config, TrainConfig) and config.init is not None:
+    starts = open_starts(config) if starts is None else starts
+    if isinstance(config, TrainConfig) and config.init is not None and starts.init is not None:
         config = replace(config, init=whole_path(config.init))
-        check_architecture(open_source(str(config.init), "`init`"), config)
+        check_architecture(starts.init, config)
     if config.weights is not None:
         config = replace(config, weights=whole_path(config.weights))
     if config.policy == "samix-p":
         config = replace(config, policy_options=_with_whole_path(config.policy_options))
     elif is_pretrained_mixer(config.policy):
         config = replace(config, policy=whole_path(config.policy))
-    elif config.policy not in {*POLICIES, *RIVALS} and _looks_like_a_path(config.policy):
-        config = _with_mixer(config, open_source(config.policy, "`policy`"))
+    elif starts.mixer is not None and _names_a_run(config.policy):
+        config = _with_mixer(config, starts.mixer)
     if config.freeze_mixer and config.mixer_from is None:
         raise InputError(
             f"freeze_mixer needs a trained Mixer, got policy={config.policy}; give the run "
@@ -129,12 +161,13 @@ def adopt(config: Config) -> Config:
     return config
 
 
-def start(method: Method, config: RunConfig) -> tuple[str, ...]:
+def start(method: Method, config: RunConfig, starts: Starts) -> tuple[str, ...]:
     """Give a fresh method the weights that the configuration names; the averages follow.
 
     Args:
         method: With its initial weights; changed in place.
         config: Resolved.
+        starts: The runs that it names.
 
     Returns:
         What to tell the user about the weights.
@@ -143,15 +176,15 @@ def start(method: Method, config: RunConfig) -> tuple[str, ...]:
         InputError: Weights of another architecture.
     """
     notes: tuple[str, ...] = ()
-    if isinstance(config, TrainConfig) and config.init is not None:
-        load_encoder(open_source(config.init, "`init`"), method.encoder)
+    if starts.init is not None:
+        load_encoder(starts.init, method.encoder)
     if config.weights is not None:
         notes = (load_named(method.encoder, config).sentence,)
-    if method.average is not None and (notes or getattr(config, "init", None) is not None):
+    if method.average is not None and (notes or starts.init is not None):
         own = method.network if isinstance(method, SelfSupervisedMethod) else method.encoder
         update_average(method.average.module, own, 0.0)
-    if config.mixer_from is not None:
-        load_mixer(open_source(config.mixer_from, "`policy`"), method)
+    if starts.mixer is not None:
+        load_mixer(starts.mixer, method)
     return notes
 
 
@@ -214,27 +247,24 @@ def load_encoder(source: Source, encoder: nn.Module) -> None:
     encoder.load_state_dict({**own, **taken})
 
 
-def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, Source | None]:
+def source_splits(source: Source, config: RunConfig, images: ImageSet) -> Splits | None:
     """Return the splits of the run that the encoder comes from, where it had the same photos.
 
     Photos whose labels that run did not use are in train again.
 
     Args:
+        source: That run.
         config: Of the new run.
         images: Its photos.
 
     Returns:
-        The splits and the run; no splits where it had other photos or no test photos, no run where
-        there is none.
+        The splits; None where it had other photos or no test photos.
 
     Raises:
         InputError: --group-by differs, or a class is missing in a part.
     """
-    if not isinstance(config, TrainConfig) or config.init is None:
-        return None, None
-    source = open_source(config.init, "`init`")
     if data_of(source.config) != (config.data,) or not _same_photos(source, images):
-        return None, source
+        return None
     if config.group_by is not None and config.group_by != source.config.group_by:
         raise InputError(
             f"group_by='{config.group_by}' contradicts {source.name}, whose splits are used so "
@@ -242,11 +272,11 @@ def source_splits(config: RunConfig, images: ImageSet) -> tuple[Splits | None, S
         )
     splits = read_splits(source.run.splits, images)
     if not splits.test:  # a final model has learned from all of them
-        return None, source
+        return None
     kept = {*splits.val, *splits.test}
     splits = replace(splits, train=tuple(i for i in range(len(images)) if i not in kept))
     check_splits(images, splits)
-    return splits, source
+    return splits
 
 
 def overlap_note(source: Source, config: RunConfig, images: ImageSet, splits: Splits) -> str:
@@ -266,16 +296,18 @@ def overlap_note(source: Source, config: RunConfig, images: ImageSet, splits: Sp
     )
 
 
-def mixer_notes(config: RunConfig, images: ImageSet, splits: Splits) -> tuple[str, ...]:
+def mixer_notes(
+    starts: Starts, config: RunConfig, images: ImageSet, splits: Splits
+) -> tuple[str, ...]:
     """Return what to tell about a Mixer that comes from another run than the encoder."""
-    if config.mixer_from is None:
+    source = starts.mixer
+    if source is None:
         return ()
-    source = open_source(config.mixer_from, "`policy`")
     notes = []
     if not isinstance(config, TrainConfig) and source.model["kind"] == "classifier":
         notes.append(f"The Mixer of '{source.run.path}' was trained with labels.")
-    init = config.init if isinstance(config, TrainConfig) else None
-    same = init is not None and Path(init).resolve() == source.run.path.resolve()
+    init = starts.init
+    same = init is not None and init.run.path.resolve() == source.run.path.resolve()
     if splits.test and not same:
         notes.append(overlap_note(source, config, images, splits))
     return tuple(notes)
@@ -304,7 +336,10 @@ def _with_whole_path(options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**options, "mixer": whole_path(mixer)}
 
 
-def _looks_like_a_path(policy: str) -> bool:
+def _names_a_run(policy: str) -> bool:
+    """Say whether a policy is the folder of a run, neither a name nor a pre-trained Mixer."""
+    if policy in {*POLICIES, *RIVALS} or is_pretrained_mixer(policy):
+        return False
     return Path(policy).expanduser().exists() or "/" in policy
 
 
