@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ def finished(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def fewer_mixes(monkeypatch):
     for name, number in (("_DRAWN", 64), ("_MEASURED", 8), ("_DRAWS", 1), ("_ROUTES", 2)):
-        monkeypatch.setattr(sys.modules["samix.explain.explain"], name, number)
+        monkeypatch.setattr(import_module("samix.explain.explain"), name, number)
 
 
 @pytest.fixture
