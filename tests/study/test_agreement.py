@@ -15,7 +15,7 @@ from samix.errors import InputError
 from samix.study import Words, find, overall_verdict, primary_question, weigh
 from samix.study.overall import rank_correlation
 from samix.study.statistics.intervals import calibration_of
-from samix.study.wording import risks_of, sentence_of
+from samix.study.wording import said_once, sentence_of
 
 from .simulated import TASKS, simulate, study_costs, study_of
 from .whole import study
@@ -144,7 +144,9 @@ def test_other_questions_never_turn_into_a_recommendation() -> None:
     }
     joined = overall_verdict(verdicts, PRIMARY)
     assert joined.kind == verdicts[PRIMARY].kind == "not-proven"
-    assert sum("hint for the next study" in risk.en for risk in risks_of(joined.verdict)) == 2
+    assert (
+        sum("hint for the next study" in risk.en for risk in said_once(joined.verdict.risks)) == 2
+    )
     assert (
         "In self-supervised learning with 1,000 labelled photos" in sentence_of(joined.verdict).en
     )

@@ -13,7 +13,7 @@ import pytest
 from samix.errors import InputError
 from samix.study import PartScores, PolicyCost, Verdict, VerdictLimits, judge, weigh
 from samix.study.statistics.effects import reason
-from samix.study.wording import risks_of, say, sentence_of
+from samix.study.wording import said_once, say, sentence_of
 
 from .simulated import CLASSES, cells_of, costs, outcomes_of, scores_of, simulate
 
@@ -125,7 +125,7 @@ def test_do_not_adopt_where_one_class_is_harmed() -> None:
     verdict = kind_of(made(**shares))
     assert verdict.kind == "do-not-adopt"
     assert f"lowers the recall of '{CLASSES[0]}' by 10.0 points" in sentence_of(verdict).en
-    assert any("lowers the recall" in risk.en for risk in risks_of(verdict))
+    assert any("lowers the recall" in risk.en for risk in said_once(verdict.risks))
 
 
 def test_many_harmed_classes_are_counted_and_the_worst_is_named() -> None:
@@ -156,7 +156,7 @@ def test_a_dead_mixer_is_said_to_be_that() -> None:
     assert "was alive at the end of no training" in sentence_of(rival).en
     partly = kind_of(made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9), samix=2 / 3)
     assert partly.kind == "adopt"
-    assert [risk.en for risk in risks_of(partly)] == [
+    assert [risk.en for risk in said_once(partly.risks)] == [
         "The Mixer of samix was alive at the end in 67% of the seeds only."
     ]
 
@@ -169,7 +169,7 @@ def test_one_seed_is_never_enough() -> None:
     verdict = kind_of(scores)
     assert verdict.kind == "not-proven"
     assert "more seed" in sentence_of(verdict).en
-    assert any("One seed" in risk.en for risk in risks_of(verdict))
+    assert any("One seed" in risk.en for risk in said_once(verdict.risks))
 
 
 def test_not_proven_says_how_many_would_tell() -> None:

@@ -14,7 +14,6 @@ WIDTH = 420.0
 RADIUS = 5.2
 LINE = "#5a6570"
 GRID = "#e3e7eb"
-INK = "#1f2933"
 Anchor = Literal["start", "middle", "end"]
 Point = tuple[float, float]
 

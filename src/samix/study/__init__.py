@@ -1,4 +1,4 @@
-"""Statistics and verdict of a study: tables of finished cells in, numbers and words out."""
+"""A study: trainings of several policies, their statistics, and the verdict on learned mixing."""
 
 from samix.pages.words import Words
 from samix.study.findings import find

@@ -1,4 +1,4 @@
-"""From the trainings of a study to its findings, pictures and report."""
+"""The end of a study: findings, pictures and report, and the final model that follows from them."""
 
 from __future__ import annotations
 

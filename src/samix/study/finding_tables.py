@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ from samix.study.statistics.tables import PartScores, Question
 from samix.study.statistics.trained import FinishedCells, Scores
 
 Row = dict[str, Any]
+T = TypeVar("T")
 HOUR = 3600.0  # seconds
 ENERGY = ("price", "power", "currency")
 
@@ -32,16 +34,14 @@ ENERGY = ("price", "power", "currency")
 def curve_rows(by_cell: Scores, measure: str) -> list[Row]:
     """Return score over labels."""
     rows = []
-    for (mode, labels), policies in by_cell.items():
-        for policy, scores in policies.items():
-            score = score_of(scores, measure)
-            rows.append(
-                {
-                    "mode": mode, "policy": policy, "labels": labels, "score": score.estimate,
-                    "low": score.low, "high": score.high, "seeds": len(scores.seeds),
-                    "parts": len(scores.parts),
-                }
-            )  # fmt: skip
+    for where, scores in _each(by_cell):
+        score = score_of(scores, measure)
+        rows.append(
+            {
+                **where, "score": score.estimate, "low": score.low, "high": score.high,
+                "seeds": len(scores.seeds), "parts": len(scores.parts),
+            }
+        )  # fmt: skip
     return rows
 
 
@@ -79,12 +79,10 @@ def recall_rows(trained: FinishedCells, classes: Sequence[str]) -> list[Row]:
     """Return the recall of each class."""
     return [
         {
-            "mode": mode, "labels": labels, "policy": policy, "class": one.name,
-            "recall": one.recall.share, "low": one.recall.low, "high": one.recall.high,
-            "parts": one.recall.parts, "judgeable": one.judgeable,
+            **where, "class": one.name, "recall": one.recall.share, "low": one.recall.low,
+            "high": one.recall.high, "parts": one.recall.parts, "judgeable": one.judgeable,
         }
-        for (mode, labels), policies in trained.scores.items()
-        for policy, scores in policies.items()
+        for where, scores in _each(trained.scores)
         for one in recalls_of(scores, classes)
     ]  # fmt: skip
 
@@ -95,20 +93,17 @@ def inspection_rows(
     """Return escapes, overkill and costs at the threshold of validation, and notes where not."""
     rows: list[Row] = []
     notes: list[Reason] = []
-    for (mode, labels), policies in trained.test.items():
-        for policy, test in policies.items():
-            val = trained.val.get((mode, labels), {}).get(policy, test.iloc[:0])
-            lacking = next((kind for table in (test, val) if (kind := _lacks(table, good))), None)
-            if lacking is not None:
-                note = reason(f"note-no-{lacking}", mode=mode, labels=labels)
-                notes += [] if note in notes else [note]
-                continue
-            judged, chosen = (
-                part_probabilities(table, policy=policy, mode=mode, labels=labels, good=good)
-                for table in (test, val)
-            )
-            found = inspect(judged, best_thresholds(chosen, prices), prices)
-            rows.append({"mode": mode, "labels": labels, "policy": policy, **_rates(found)})
+    for where, test in _each(trained.test):
+        mode, labels, policy = where["mode"], where["labels"], where["policy"]
+        val = trained.val.get((mode, labels), {}).get(policy, test.iloc[:0])
+        lacking = next((kind for table in (test, val) if (kind := _lacks(table, good))), None)
+        if lacking is not None:
+            note = reason(f"note-no-{lacking}", mode=mode, labels=labels)
+            notes += [] if note in notes else [note]
+            continue
+        judged, chosen = (part_probabilities(table, **where, good=good) for table in (test, val))
+        found = inspect(judged, best_thresholds(chosen, prices), prices)
+        rows.append({**where, **_rates(found)})
     return rows, notes
 
 
@@ -139,21 +134,12 @@ def worth_of(
 def calibration_rows(trained: FinishedCells) -> list[Row]:
     """Return expected calibration errors with their bins."""
     rows = []
-    for (mode, labels), policies in trained.test.items():
-        for policy, table in policies.items():
-            found = calibration_of(table)
-            if found is None:
-                continue
-            bins = [
-                {"confidence": b.confidence, "accuracy": b.accuracy, "photos": b.photos}
-                for b in found.bins
-            ]
-            rows.append(
-                {
-                    "mode": mode, "labels": labels, "policy": policy, "error": found.error,
-                    "low": found.low, "high": found.high, "bins": bins,
-                }
-            )  # fmt: skip
+    for where, table in _each(trained.test):
+        found = calibration_of(table)
+        if found is not None:
+            bins = [asdict(one) for one in found.bins]
+            ends = {"error": found.error, "low": found.low, "high": found.high}
+            rows.append({**where, **ends, "bins": bins})
     return rows
 
 
@@ -211,6 +197,13 @@ def guard_rows(trained: FinishedCells) -> list[Row]:
         {"mode": str(mode), "policy": str(policy), "accepted": float(means.loc[mode, policy])}
         for mode, policy in means.index
     ]
+
+
+def _each(by_cell: Mapping[Question, Mapping[str, T]]) -> Iterator[tuple[Row, T]]:
+    """Yield what there is of each policy at each budget, with the names of its row."""
+    for (mode, labels), policies in by_cell.items():
+        for policy, one in policies.items():
+            yield {"mode": mode, "labels": labels, "policy": policy}, one
 
 
 def _rates(found: Inspection) -> Row:

@@ -1,4 +1,8 @@
-"""Everything that a study has found, as plain values for the report and the terminal."""
+"""Everything that a study has found, as plain values for the report and the terminal.
+
+:func:`answer` judges the tables and gives numbers; :func:`find` writes them down with their
+sentences, which :mod:`samix.study.wording` says.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from samix.errors import InputError
-from samix.pages.words import Words
 from samix.study.finding_tables import (
     ENERGY,
     Row,
@@ -53,168 +56,11 @@ from samix.study.statistics.trained import (
     scores_by,
 )
 from samix.study.verdict import Verdict, weigh
-from samix.study.wording import in_words, say, sentence_of
+from samix.study.wording import in_words, said_once, sentence_of
 
 WRONG = ("escape", "overkill", "defect_share")
-
-
-def find(
-    outcomes: pd.DataFrame,
-    cells: pd.DataFrame,
-    *,
-    good: Sequence[str] = (),
-    prices: Mapping[str, Any] | None = None,
-    plan: Mapping[str, Any] | None = None,
-    data: Mapping[str, Any] | None = None,
-    roles: Roles | None = None,
-    limits: VerdictLimits | None = None,
-) -> dict[str, Any]:
-    """Return the findings of a study: numbers, rows and sentences, ready for a JSON file.
-
-    Policies are judged on test parts alone; thresholds are chosen on validation parts. What did not
-    finish is left out and named; a comparison uses the seeds that both have.
-
-    Args:
-        outcomes: See :func:`samix.study.statistics.trained.gather`.
-        cells: See there.
-        good: Classes that are good parts; with them there are escape and overkill rates.
-        prices: ``escape``, ``overkill`` and ``defect_share`` of :class:`Prices`; ``price`` of the
-            machine for an hour with its ``currency``, and ``power`` in watts.
-        plan: As it was before training; ``primary`` (``mode``, ``labels``) and ``measure`` are
-            read, see :func:`samix.study.overall.primary_question` and
-            :func:`samix.study.statistics.trained.measure_of`.
-        data: ``name``, ``classes``, ``photos`` and ``parts`` (by train, val and test), where known.
-        roles: Which policy is what; None is the default of :class:`Roles`.
-        limits: What counts as much; None is the default of :class:`VerdictLimits`.
-
-    Raises:
-        InputError: A table is of another version or malformed, nothing finished, or an option names
-            what is not there.
-    """
-    plan, prices, data = dict(plan or {}), dict(prices or {}), dict(data or {})
-    wrong = _wrong_prices(prices)
-    found = answer(
-        outcomes, cells, plan=plan, data=data, good=good, roles=roles or Roles(), limits=limits
-    )  # fmt: skip
-    stray = [name for name in good if name not in found.classes]
-    if stray:
-        raise InputError(f"good: '{stray[0]}' is no class; expected of {', '.join(found.classes)}.")
-    inspected, unjudged = inspection_rows(found.trained, good, wrong) if good else ([], [])
-    guard = guard_rows(found.trained)
-    written = {
-        "version": VERSION,
-        "data": {**_described(found, data), "good": list(good)},
-        "plan": plan,
-        **_verdicts(found, guard),
-        "headline": headline(found),
-        **_tables(found),
-        "inspection": inspected,
-        "rarest": rarest_of(found),
-        "labels_worth": worth_rows(found),
-        "consistency": _consistency(found.agreement, found.roles),
-        "cost": cost_rows(found.trained, found.costs, found.roles, prices),
-        "cells": _cells(found),
-        "guard": {"accepted": guard} if guard else None,
-        "notes": [*notes_of(found, prices=good and not prices), *unjudged, *plan_notes(plan)],
-    }
-    found_words: dict[str, Any] = in_words(written)
-    return found_words
-
-
-def _wrong_prices(prices: Mapping[str, Any]) -> Prices:
-    unknown = [name for name in prices if name not in (*WRONG, *ENERGY)]
-    if unknown:
-        raise InputError(
-            f"prices has an unknown key '{unknown[0]}'; expected {', '.join((*WRONG, *ENERGY))}."
-        )
-    given = {name: prices[name] for name in WRONG if prices.get(name) is not None}
-    words = [name for name, value in given.items() if not isinstance(value, (int, float))]
-    if words:
-        raise InputError(f"prices: {words[0]} must be a number, got {given[words[0]]!r}.")
-    return Prices(**given)
-
-
-def _verdicts(found: Answers, guard: Sequence[Row]) -> Row:
-    main = found.overall.verdict
-    # what puts the whole study in doubt comes first
-    risks = (*training_risks(found), *main.risks, *recall_risks(found), *guard_risks(found, guard))
-    mode, labels = found.primary
-    return {
-        "verdict": {**_said(main), "mode": mode, "labels": labels, "risks": _once(risks)},
-        "verdicts": [
-            {**_said(one), "mode": mode, "labels": labels}
-            for (mode, labels), one in found.verdicts.items()
-        ],
-    }
-
-
-def _once(reasons: Sequence[Reason]) -> list[Words]:
-    return list(dict.fromkeys(say(one) for one in reasons))
-
-
-def _tables(found: Answers) -> Row:
-    curve = curve_rows(found.scores, found.measure)
-    return {
-        "curve": curve,
-        "policies": policy_rows(curve, found.gains, found.costs, found.roles),
-        "recalls": recall_rows(found.trained, found.classes),
-        "calibration": calibration_rows(found.trained),
-    }
-
-
-def _cells(found: Answers) -> Row:
-    trained = found.trained
-    return {
-        "planned": trained.count,
-        "finished": len(trained.cells),
-        "failed": [{"cell": name, "reason": why} for name, why in trained.failed.items()],
-        "missing": list(trained.missing),
-    }
-
-
-def _said(verdict: Verdict) -> Row:
-    return {
-        "kind": verdict.kind, "policy": verdict.policy, "sentence": sentence_of(verdict),
-        "numbers": dict(verdict.numbers), "risks": list(verdict.risks),
-    }  # fmt: skip
-
-
-def _described(answers: Answers, data: Row) -> Row:
-    trained = answers.trained
-    photos: dict[str, Any] = {"train": max(labels for _, labels in trained.planned)}
-    parts: dict[str, Any] = {"train": None}
-    for part, tables in (("val", trained.val), ("test", trained.test)):
-        table = next((t for of_policy in tables.values() for t in of_policy.values()), None)
-        one = None if table is None else table[table["seed"] == table["seed"].iloc[0]]
-        photos[part] = 0 if one is None else len(one)
-        parts[part] = 0 if one is None else int(one["group"].nunique())
-    return {
-        "name": data.get("name", ""), "classes": list(answers.classes),
-        "photos": data.get("photos", photos), "parts": data.get("parts", parts),
-        "measure": answers.measure,
-    }  # fmt: skip
-
-
-def _consistency(found: Consistency | None, roles: Roles) -> Row | None:
-    if found is None:
-        return None
-    rows = [
-        {
-            "policy": name, "supervised": one.points, "supervised_low": one.low,
-            "supervised_high": one.high,
-            "self_supervised": found.self_supervised[name].points,
-            "self_supervised_low": found.self_supervised[name].low,
-            "self_supervised_high": found.self_supervised[name].high,
-        }
-        for name, one in found.supervised.items()
-    ]  # fmt: skip
-    return {
-        "policies": rows, "correlation": found.correlation, "p": found.p,
-        "sentence": found.reason((roles.full, *roles.light)),
-    }  # fmt: skip
-
-
 Gains = Mapping[Question, Mapping[str, Effect]]
+ACCEPTED = 0.9  # share of mixes below which the guard's work is a risk to name
 
 
 @dataclass(frozen=True)
@@ -351,7 +197,156 @@ def _agreement(gains: Gains, primary: Question) -> Consistency | None:
     return consistency(gains[MODES[0], labels], gains[MODES[1], labels])
 
 
-ACCEPTED = 0.9  # share of mixes below which the guard's work is a risk to name
+def find(
+    outcomes: pd.DataFrame,
+    cells: pd.DataFrame,
+    *,
+    good: Sequence[str] = (),
+    prices: Mapping[str, Any] | None = None,
+    plan: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    roles: Roles | None = None,
+    limits: VerdictLimits | None = None,
+) -> dict[str, Any]:
+    """Return the findings of a study: numbers, rows and sentences, ready for a JSON file.
+
+    Policies are judged on test parts alone; thresholds are chosen on validation parts. What did not
+    finish is left out and named; a comparison uses the seeds that both have.
+
+    Args:
+        outcomes: See :func:`samix.study.statistics.trained.gather`.
+        cells: See there.
+        good: Classes that are good parts; with them there are escape and overkill rates.
+        prices: ``escape``, ``overkill`` and ``defect_share`` of :class:`Prices`; ``price`` of the
+            machine for an hour with its ``currency``, and ``power`` in watts.
+        plan: As it was before training; ``primary`` (``mode``, ``labels``) and ``measure`` are
+            read, see :func:`samix.study.overall.primary_question` and
+            :func:`samix.study.statistics.trained.measure_of`.
+        data: ``name``, ``classes``, ``photos`` and ``parts`` (by train, val and test), where known.
+        roles: Which policy is what; None is the default of :class:`Roles`.
+        limits: What counts as much; None is the default of :class:`VerdictLimits`.
+
+    Raises:
+        InputError: A table is of another version or malformed, nothing finished, or an option names
+            what is not there.
+    """
+    plan, prices, data = dict(plan or {}), dict(prices or {}), dict(data or {})
+    wrong = _wrong_prices(prices)
+    found = answer(
+        outcomes, cells, plan=plan, data=data, good=good, roles=roles or Roles(), limits=limits
+    )  # fmt: skip
+    stray = [name for name in good if name not in found.classes]
+    if stray:
+        raise InputError(f"good: '{stray[0]}' is no class; expected of {', '.join(found.classes)}.")
+    inspected, unjudged = inspection_rows(found.trained, good, wrong) if good else ([], [])
+    guard = guard_rows(found.trained)
+    written = {
+        "version": VERSION,
+        "data": {**_described(found, data), "good": list(good)},
+        "plan": plan,
+        **_verdicts(found, guard),
+        "headline": headline(found),
+        **_tables(found),
+        "inspection": inspected,
+        "rarest": rarest_of(found),
+        "labels_worth": worth_rows(found),
+        "consistency": _consistency(found.agreement, found.roles),
+        "cost": cost_rows(found.trained, found.costs, found.roles, prices),
+        "cells": _cells(found),
+        "guard": {"accepted": guard} if guard else None,
+        "notes": [*notes_of(found, prices=good and not prices), *unjudged, *plan_notes(plan)],
+    }
+    found_words: dict[str, Any] = in_words(written)
+    return found_words
+
+
+def _wrong_prices(prices: Mapping[str, Any]) -> Prices:
+    unknown = [name for name in prices if name not in (*WRONG, *ENERGY)]
+    if unknown:
+        raise InputError(
+            f"prices has an unknown key '{unknown[0]}'; expected {', '.join((*WRONG, *ENERGY))}."
+        )
+    given = {name: prices[name] for name in WRONG if prices.get(name) is not None}
+    words = [name for name, value in given.items() if not isinstance(value, (int, float))]
+    if words:
+        raise InputError(f"prices: {words[0]} must be a number, got {given[words[0]]!r}.")
+    return Prices(**given)
+
+
+def _verdicts(found: Answers, guard: Sequence[Row]) -> Row:
+    main = found.overall.verdict
+    # what puts the whole study in doubt comes first
+    risks = (*training_risks(found), *main.risks, *recall_risks(found), *guard_risks(found, guard))
+    mode, labels = found.primary
+    return {
+        "verdict": {**_said(main), "mode": mode, "labels": labels, "risks": said_once(risks)},
+        "verdicts": [
+            {**_said(one), "mode": mode, "labels": labels}
+            for (mode, labels), one in found.verdicts.items()
+        ],
+    }
+
+
+def _tables(found: Answers) -> Row:
+    curve = curve_rows(found.scores, found.measure)
+    return {
+        "curve": curve,
+        "policies": policy_rows(curve, found.gains, found.costs, found.roles),
+        "recalls": recall_rows(found.trained, found.classes),
+        "calibration": calibration_rows(found.trained),
+    }
+
+
+def _cells(found: Answers) -> Row:
+    trained = found.trained
+    return {
+        "planned": trained.count,
+        "finished": len(trained.cells),
+        "failed": [{"cell": name, "reason": why} for name, why in trained.failed.items()],
+        "missing": list(trained.missing),
+    }
+
+
+def _said(verdict: Verdict) -> Row:
+    return {
+        "kind": verdict.kind, "policy": verdict.policy, "sentence": sentence_of(verdict),
+        "numbers": dict(verdict.numbers), "risks": list(verdict.risks),
+    }  # fmt: skip
+
+
+def _described(answers: Answers, data: Row) -> Row:
+    trained = answers.trained
+    photos: dict[str, Any] = {"train": max(labels for _, labels in trained.planned)}
+    parts: dict[str, Any] = {"train": None}
+    for part, tables in (("val", trained.val), ("test", trained.test)):
+        table = next((t for of_policy in tables.values() for t in of_policy.values()), None)
+        one = None if table is None else table[table["seed"] == table["seed"].iloc[0]]
+        photos[part] = 0 if one is None else len(one)
+        parts[part] = 0 if one is None else int(one["group"].nunique())
+    return {
+        "name": data.get("name", ""), "classes": list(answers.classes),
+        "photos": data.get("photos", photos), "parts": data.get("parts", parts),
+        "measure": answers.measure,
+    }  # fmt: skip
+
+
+def _consistency(found: Consistency | None, roles: Roles) -> Row | None:
+    if found is None:
+        return None
+    rows = [
+        {
+            "policy": name, "supervised": one.points, "supervised_low": one.low,
+            "supervised_high": one.high,
+            "self_supervised": found.self_supervised[name].points,
+            "self_supervised_low": found.self_supervised[name].low,
+            "self_supervised_high": found.self_supervised[name].high,
+        }
+        for name, one in found.supervised.items()
+    ]  # fmt: skip
+    return {
+        "policies": rows, "correlation": found.correlation, "p": found.p,
+        "sentence": found.reason((roles.full, *roles.light)),
+    }  # fmt: skip
 
 
 def headline(found: Answers) -> Row:

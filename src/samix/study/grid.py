@@ -1,4 +1,8 @@
-"""The grid of a study: which trainings answer its questions, from what poc.yaml says."""
+"""The grid of a study: which trainings answer its questions, and how large a grid time allows.
+
+:func:`jobs_of` reads the trainings from what poc.yaml says; :func:`choose` finds the richest design
+that fits into the time, from what each policy took in a trial.
+"""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ def sentence_of(verdict: Verdict) -> Words:
     return paragraph(say(one) for one in verdict.reasons)
 
 
-def risks_of(verdict: Verdict) -> tuple[Words, ...]:
-    """Return what a reader of a verdict must know beside it."""
-    return tuple(dict.fromkeys(say(one) for one in verdict.risks))
+def said_once(reasons: Iterable[Reason]) -> list[Words]:
+    """Return reasons in words, each sentence once."""
+    return list(dict.fromkeys(say(one) for one in reasons))
 
 
 def in_words(value: Any) -> Any:

@@ -1,4 +1,8 @@
-"""Charts of the report with two axes of numbers: labels, cost, both modes, confidence."""
+"""Charts of the report.
+
+Two axes of numbers: labels, cost, both modes, confidence. One row a name: recall, escapes, balance
+of the classes.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +29,31 @@ from samix.pages.words import (
     times,
     word,
 )
-from samix.study.report.view import BASELINE, MODES, ReportView, Row, mode_words, question_words
+from samix.study.report.view import BASELINE, ReportView, Row, columns, question_words
+from samix.study.statistics.tables import MODES
+from samix.study.wording import mode_words
 
 _LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 400.0, 30.0, 300.0
 _BOTTOM = _HEIGHT - 46.0
 _APART = 2.4  # units between marks of policies with the same labels
 _SIDE_BY_SIDE = 11.0  # units between marks of policies that cost as much
 _LEAST_GAP = 34.0  # units between two names on an axis
+MOST = 16  # rows of a chart; the table behind it has all
+_DOTS_LEFT, _DOTS_RIGHT, _DOTS_TOP = 132.0, 400.0, 10.0
+_LETTERS = 15  # of a name beside the axis
+_BETWEEN, _EACH, _FOOT = 14.0, 11.0, 46.0  # units: between rows, of a mark, below the axis
+# parts of a split: their marks, dark to light, so that grey paper tells them apart
+_PARTS = {
+    "train": Style("#4d4d4d", "circle"),
+    "val": Style("#56B4E9", "diamond"),
+    "test": Style("#D55E00", "square"),
+}
 
 
 def curve_chart(view: ReportView) -> Chart:
     """Return the score over labels, one panel a mode, with bands where the eye should be."""
     rows = view.rows("curve")
-    header = [word("col-mode"), word("col-policy"), word("col-labels"), view.measure,
-              word("col-interval"), word("col-seeds"), word("col-parts")]  # fmt: skip
+    header = columns("mode", "policy", "labels", view.measure, "interval", "seeds", "parts")
     cells = [
         [mode_words(r["mode"]), r["policy"], count(r["labels"]), percent(r["score"]),
          span(r["low"], r["high"]), count(r["seeds"]), count(r["parts"])]
@@ -51,7 +66,7 @@ def curve_chart(view: ReportView) -> Chart:
         reading=word("curve-reading"),
         panels=[_curve_panel(view, mode) for mode in view.modes],
         legend=view.legend(list(names)),
-        data=_data(header, cells, 2, _strong(view, rows)),
+        data=_data(header, cells, 2, view.strong(rows)),
     )
 
 
@@ -72,7 +87,7 @@ def cost_chart(view: ReportView) -> Chart | None:
             continue
         panels.append(_cost_panel(view, rows, question_words(mode, labels)))
         names |= {str(r["policy"]) for r in rows}
-        strong += [len(cells) + at for at in _strong(view, rows)]
+        strong += [len(cells) + at for at in view.strong(rows)]
         cells += [
             [question_words(mode, labels), r["policy"], times(r["multiple"]), _gain(r),
              between(r["gain_low"], r["gain_high"], signed=True)]
@@ -80,8 +95,7 @@ def cost_chart(view: ReportView) -> Chart | None:
         ]  # fmt: skip
     if not panels:
         return None
-    header = [word("col-question"), word("col-policy"), word("col-time-multiple"),
-              word("col-gain"), word("col-interval")]  # fmt: skip
+    header = columns("question", "policy", "time-multiple", "gain", "interval")
     return Chart(
         key="cost", title=word("cost-title", measure=view.measure), reading=word("cost-reading"),
         panels=panels, legend=view.legend(list(names)), data=_data(header, cells, 2, strong),
@@ -121,12 +135,13 @@ def modes_chart(view: ReportView) -> Chart | None:
          between(r["self_supervised_low"], r["self_supervised_high"], signed=True)]
         for r in rows
     ]  # fmt: skip
-    header = [word("col-policy"), mode_words("supervised"), word("col-interval"),
-              mode_words("self-supervised"), word("col-interval")]  # fmt: skip
+    header = columns(
+        "policy", mode_words("supervised"), "interval", mode_words("self-supervised"), "interval"
+    )
     return Chart(
         key="modes", title=word("modes-title"), reading=word("modes-reading"), panels=[panel],
         legend=view.legend([str(r["policy"]) for r in rows]),
-        data=_data(header, cells, 1, _strong(view, rows)),
+        data=_data(header, cells, 1, view.strong(rows)),
     )  # fmt: skip
 
 
@@ -159,10 +174,118 @@ def calibration_chart(view: ReportView) -> Chart | None:
             [row["policy"], percent(b["confidence"]), percent(b["accuracy"]), count(b["photos"])]
             for b in row["bins"]
         ]
-    header = [word("col-policy"), word("col-confidence"), word("col-right"), word("col-photos")]
+    header = columns("policy", "confidence", "right", "photos")
     return Chart(
         key="calibration", title=word("calibration-title"), reading=word("calibration-reading"),
         panels=[panel], legend=view.legend([str(r["policy"]) for r in rows]),
+        data=_data(header, cells, 1, ()),
+    )  # fmt: skip
+
+
+def recall_chart(view: ReportView) -> Chart | None:
+    """Return the recall of each class, the rarest first; None where no class has test parts."""
+    rows = view.rows("recalls", mode=view.mode, labels=view.labels)
+    parts = {str(r["class"]): int(r["parts"]) for r in rows}
+    rarest = sorted((name for name in parts if parts[name]), key=lambda name: parts[name])
+    if not rarest:
+        return None
+    shown = []
+    for name in rarest[:MOST]:
+        dots = [
+            Dot(
+                100 * r["recall"],
+                _sure(view.styles[r["policy"]], bool(r["judgeable"])),
+                f"{r['policy']}, {name}: {percent(r['recall'])} ({span(r['low'], r['high'])})",
+                _hundred(r["low"]),
+                _hundred(r["high"]),
+            )
+            for r in rows
+            if r["class"] == name and r["policy"] in view.shown and known(r["recall"]) is not None
+        ]
+        shown.append((name, dots))
+    cells = [
+        [r["class"], r["policy"], count(r["parts"]), percent(r["recall"]),
+         span(r["low"], r["high"]), word("yes") if r["judgeable"] else word("no-too-few")]
+        for name in sorted(parts, key=lambda name: parts[name]) for r in rows if r["class"] == name
+    ]  # fmt: skip
+    header = columns("class", "policy", "test-parts", "recall", "interval", "judgeable")
+    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
+    more = word("chart-cut", shown=MOST, all=len(rarest)) if len(rarest) > MOST else NOTHING
+    return Chart(
+        key="recall",
+        title=word("recall-title", question=question_words(view.mode, view.labels)),
+        reading=word("recall-reading") + (" " if more else "") + more,
+        panels=[dot_panel(shown, word("axis-recall"), unit="", most=100.0)],
+        legend=view.legend([name for name in view.shown if any(r["policy"] == name for r in rows)]),
+        data=_data(header, cells, 2, strong),
+    )
+
+
+def inspection_chart(view: ReportView) -> Chart | None:
+    """Return escape and overkill rates of each policy; None where they are not known."""
+    rows = view.rows("inspection", mode=view.mode, labels=view.labels)
+    if not rows:
+        return None
+    panels = []
+    for kind in ("escape", "overkill"):
+        shown = [
+            (
+                str(r["policy"]),
+                [Dot(100 * r[kind], view.styles[r["policy"]],
+                     f"{r['policy']}: {percent(r[kind])}", _hundred(r[f"{kind}_low"]),
+                     _hundred(r[f"{kind}_high"]))],
+            )
+            for r in rows if known(r[kind]) is not None
+        ]  # fmt: skip
+        panels.append(dot_panel(shown, word(f"axis-{kind}"), title=word(kind), most=100.0))
+    everything = view.rows("inspection")
+    cells = [
+        [question_words(r["mode"], r["labels"]), r["policy"], percent(r["escape"]),
+         span(r["escape_low"], r["escape_high"]), percent(r["overkill"]),
+         span(r["overkill_low"], r["overkill_high"]), short(r["cost"]), short(r["threshold"])]
+        for r in everything
+    ]  # fmt: skip
+    header = [word("col-question"), word("col-policy"), word("escape"), word("col-interval"),
+              word("overkill"), word("col-interval"), word("col-expected-cost"),
+              word("col-threshold")]  # fmt: skip
+    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
+    return Chart(
+        key="inspection",
+        title=word("inspection-title", question=question_words(view.mode, view.labels)),
+        reading=word("inspection-reading"), panels=panels, legend=[],
+        data=_data(header, cells, 2, strong),
+    )  # fmt: skip
+
+
+def balance_chart(classes: Sequence[Row]) -> Chart | None:
+    """Return the photos of each class in each part, the rarest first; None without classes."""
+    if not classes:
+        return None
+    order = sorted(classes, key=lambda row: sum(row["photos"].values()))
+    shown = [
+        (
+            str(row["class"]),
+            [Dot(float(row["photos"].get(side, 0)), style,
+                 both(f"{row['class']}, ") + word(f"part-{side}") + f": {_of(row['photos'], side)}")
+             for side, style in _PARTS.items()],
+        )
+        for row in order[:MOST]
+    ]  # fmt: skip
+    cells: list[list[Text]] = [
+        [str(row["class"]), *(_of(row["photos"], side) for side in _PARTS),
+         *(_of(row["parts"], side) for side in _PARTS), number(100 * row["recall_within"], 0)]
+        for row in order
+    ]  # fmt: skip
+    header = [word("col-class")]
+    for what in ("photos", "parts"):
+        header += [word(f"col-{what}-in", part=word(f"part-{side}")) for side in _PARTS]
+    header.append(word("col-within"))
+    more = word("chart-cut", shown=MOST, all=len(order)) if len(order) > MOST else NOTHING
+    return Chart(
+        key="balance", title=word("balance-title"),
+        reading=word("balance-reading") + (" " if more else "") + more,
+        panels=[dot_panel(shown, word("axis-photos"), from_zero=True)],
+        legend=[(word(f"part-{side}"), style) for side, style in _PARTS.items()],
         data=_data(header, cells, 1, ()),
     )  # fmt: skip
 
@@ -310,28 +433,12 @@ def _dash(style: Style) -> str:
     return "6 4" if style.hollow else ""
 
 
-def _strong(view: ReportView, rows: Sequence[Row]) -> list[int]:
-    return [at for at, row in enumerate(rows) if row["policy"] == view.policy]
-
-
 def _data(
     header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
 ) -> Table:
     return Table(
         header, cells, title=word("data-behind"), words=range(left), strong=strong, folded=True
     )
-
-
-MOST = 16  # rows of a chart; the table behind it has all
-_DOTS_LEFT, _DOTS_RIGHT, _DOTS_TOP = 132.0, 400.0, 10.0
-_LETTERS = 15  # of a name beside the axis
-_BETWEEN, _EACH, _FOOT = 14.0, 11.0, 46.0  # units: between rows, of a mark, below the axis
-# parts of a split: their marks, dark to light, so that grey paper tells them apart
-_PARTS = {
-    "train": Style("#4d4d4d", "circle"),
-    "val": Style("#56B4E9", "diamond"),
-    "test": Style("#D55E00", "square"),
-}
 
 
 @dataclass(frozen=True)
@@ -402,115 +509,6 @@ def dot_panel(
     return panel
 
 
-def recall_chart(view: ReportView) -> Chart | None:
-    """Return the recall of each class, the rarest first; None where no class has test parts."""
-    rows = view.rows("recalls", mode=view.mode, labels=view.labels)
-    parts = {str(r["class"]): int(r["parts"]) for r in rows}
-    rarest = sorted((name for name in parts if parts[name]), key=lambda name: parts[name])
-    if not rarest:
-        return None
-    shown = []
-    for name in rarest[:MOST]:
-        dots = [
-            Dot(
-                100 * r["recall"],
-                _sure(view.styles[r["policy"]], bool(r["judgeable"])),
-                f"{r['policy']}, {name}: {percent(r['recall'])} ({span(r['low'], r['high'])})",
-                _hundred(r["low"]),
-                _hundred(r["high"]),
-            )
-            for r in rows
-            if r["class"] == name and r["policy"] in view.shown and known(r["recall"]) is not None
-        ]
-        shown.append((name, dots))
-    cells = [
-        [r["class"], r["policy"], count(r["parts"]), percent(r["recall"]),
-         span(r["low"], r["high"]), word("yes") if r["judgeable"] else word("no-too-few")]
-        for name in sorted(parts, key=lambda name: parts[name]) for r in rows if r["class"] == name
-    ]  # fmt: skip
-    header = [word("col-class"), word("col-policy"), word("col-test-parts"), word("col-recall"),
-              word("col-interval"), word("col-judgeable")]  # fmt: skip
-    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
-    more = word("chart-cut", shown=MOST, all=len(rarest)) if len(rarest) > MOST else NOTHING
-    return Chart(
-        key="recall",
-        title=word("recall-title", question=question_words(view.mode, view.labels)),
-        reading=word("recall-reading") + (" " if more else "") + more,
-        panels=[dot_panel(shown, word("axis-recall"), unit="", most=100.0)],
-        legend=view.legend([name for name in view.shown if any(r["policy"] == name for r in rows)]),
-        data=_dots_data(header, cells, 2, strong),
-    )
-
-
-def inspection_chart(view: ReportView) -> Chart | None:
-    """Return escape and overkill rates of each policy; None where they are not known."""
-    rows = view.rows("inspection", mode=view.mode, labels=view.labels)
-    if not rows:
-        return None
-    panels = []
-    for kind in ("escape", "overkill"):
-        shown = [
-            (
-                str(r["policy"]),
-                [Dot(100 * r[kind], view.styles[r["policy"]],
-                     f"{r['policy']}: {percent(r[kind])}", _hundred(r[f"{kind}_low"]),
-                     _hundred(r[f"{kind}_high"]))],
-            )
-            for r in rows if known(r[kind]) is not None
-        ]  # fmt: skip
-        panels.append(dot_panel(shown, word(f"axis-{kind}"), title=word(kind), most=100.0))
-    everything = view.rows("inspection")
-    cells = [
-        [question_words(r["mode"], r["labels"]), r["policy"], percent(r["escape"]),
-         span(r["escape_low"], r["escape_high"]), percent(r["overkill"]),
-         span(r["overkill_low"], r["overkill_high"]), short(r["cost"]), short(r["threshold"])]
-        for r in everything
-    ]  # fmt: skip
-    header = [word("col-question"), word("col-policy"), word("escape"), word("col-interval"),
-              word("overkill"), word("col-interval"), word("col-expected-cost"),
-              word("col-threshold")]  # fmt: skip
-    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
-    return Chart(
-        key="inspection",
-        title=word("inspection-title", question=question_words(view.mode, view.labels)),
-        reading=word("inspection-reading"), panels=panels, legend=[],
-        data=_dots_data(header, cells, 2, strong),
-    )  # fmt: skip
-
-
-def balance_chart(classes: Sequence[Row]) -> Chart | None:
-    """Return the photos of each class in each part, the rarest first; None without classes."""
-    if not classes:
-        return None
-    order = sorted(classes, key=lambda row: sum(row["photos"].values()))
-    shown = [
-        (
-            str(row["class"]),
-            [Dot(float(row["photos"].get(side, 0)), style,
-                 both(f"{row['class']}, ") + word(f"part-{side}") + f": {_of(row['photos'], side)}")
-             for side, style in _PARTS.items()],
-        )
-        for row in order[:MOST]
-    ]  # fmt: skip
-    cells: list[list[Text]] = [
-        [str(row["class"]), *(_of(row["photos"], side) for side in _PARTS),
-         *(_of(row["parts"], side) for side in _PARTS), number(100 * row["recall_within"], 0)]
-        for row in order
-    ]  # fmt: skip
-    header = [word("col-class")]
-    for what in ("photos", "parts"):
-        header += [word(f"col-{what}-in", part=word(f"part-{side}")) for side in _PARTS]
-    header.append(word("col-within"))
-    more = word("chart-cut", shown=MOST, all=len(order)) if len(order) > MOST else NOTHING
-    return Chart(
-        key="balance", title=word("balance-title"),
-        reading=word("balance-reading") + (" " if more else "") + more,
-        panels=[dot_panel(shown, word("axis-photos"), from_zero=True)],
-        legend=[(word(f"part-{side}"), style) for side, style in _PARTS.items()],
-        data=_dots_data(header, cells, 1, ()),
-    )  # fmt: skip
-
-
 def _sure(style: Style, judgeable: bool) -> Style:
     """Return a hollow mark for a class with too few parts."""
     return style if judgeable else Style(style.colour, style.shape, True)
@@ -523,11 +521,3 @@ def _hundred(share: Any) -> float | None:
 
 def _of(counts: Mapping[str, Any], side: str) -> str:
     return count(counts.get(side, 0))
-
-
-def _dots_data(
-    header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
-) -> Table:
-    return Table(
-        header, cells, title=word("data-behind"), words=range(left), strong=strong, folded=True
-    )

@@ -1,4 +1,4 @@
-"""Data health for the report of a PoC: what `samix check` finds, beside the split of the study."""
+"""Data health of a study: what `samix check` finds, beside the split of its trainings."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from samix.pages.parts import Part, Points, Section, Table
 from samix.pages.words import Text, Words, commas, count, number, word
 from samix.progress import Announce
 from samix.study.report.charts import balance_chart
+from samix.study.report.view import columns
 
 VERSION = 1
 PARTS = ("train", "val", "test")
@@ -241,7 +242,7 @@ def _groups(
         for at, group in enumerate(groups, start=1)
         for one in group
     ]
-    header = [word("col-group"), word("col-photo"), word("col-class"), word("col-part")]
+    header = columns("group", "photo", "class", "part")
     note = word("examples", shown=count(len(groups)), all=count(whole))
     return Table(header, cells, note, title=title, words=range(4), folded=True)
 
@@ -252,7 +253,7 @@ def _skipped_grid(health: Mapping[str, Any]) -> Table | None:
         return None
     cells = [[str(one["photo"]), str(one["reason"])] for one in found["photos"]]
     note = word("examples", shown=count(len(cells)), all=count(found["count"]))
-    header = [word("col-photo"), word("col-reason")]
+    header = columns("photo", "reason")
     return Table(
         header, cells, note, title=word("health-skipped-title"), words=range(2), folded=True
     )

@@ -43,7 +43,14 @@ from samix.study.report.tables import (
     policy_grids,
     verdict_grid,
 )
-from samix.study.report.view import ReportView, mode_words, question_words, view_of
+from samix.study.report.view import ReportView, columns, question_words, view_of
+from samix.study.wording import mode_words
+
+_METHOD = (
+    "method-split", "method-pairs", "method-interval", "method-holm", "method-free",
+    "method-verdict", "method-threshold",
+)  # fmt: skip
+_LIMITS = ("limit-data", "limit-machine", "limit-looks", "limit-wider")
 
 
 def write_poc_report(
@@ -85,13 +92,6 @@ def write_poc_report(
         language=cast("Language", lang),
         layout=Layout("samix.study.report", "report.html", script, {"first": first}),
     )
-
-
-_METHOD = (
-    "method-split", "method-pairs", "method-interval", "method-holm", "method-free",
-    "method-verdict", "method-threshold",
-)  # fmt: skip
-_LIMITS = ("limit-data", "limit-machine", "limit-looks", "limit-wider")
 
 
 def sections_of(
@@ -185,7 +185,7 @@ def _cells(view: ReportView) -> Section:
         [str(one["cell"]), word("cell-failed"), str(one["reason"])] for one in cells["failed"]
     ]
     rows += [[str(name), word("cell-missing"), ""] for name in cells["missing"]]
-    header = [word("col-cell"), word("col-status"), word("col-reason")]
+    header = columns("cell", "status", "reason")
     grids = [Table(header, rows, title=word("cells-title"), words=range(3))] if rows else []
     return Section(word("cells-section"), intro, grids, key="cells")
 
@@ -210,7 +210,7 @@ def _again(view: ReportView) -> Section:
         if settings:
             title = word(f"again-{key}")
             rows: list[list[Text]] = [[name, value] for name, value in settings]
-            header = [word("col-setting"), word("col-value")]
+            header = columns("setting", "value")
             parts.append(Table(header, rows, title=title, words=range(2), folded=True))
     return Section(word("again-section"), word("again-intro"), parts, key="again")
 

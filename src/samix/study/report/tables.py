@@ -25,7 +25,8 @@ from samix.pages.words import (
     word,
 )
 from samix.study.report.first_screen import verdict_name
-from samix.study.report.view import BASELINE, ReportView, Row, about, mode_words, question_words
+from samix.study.report.view import BASELINE, ReportView, Row, about, columns, question_words
+from samix.study.wording import mode_words
 
 _COMPARED = re.compile(r"^(?P<what>.+ - .+): (?P<kind>points|low|high|p)$")
 _SAID = {
@@ -49,23 +50,23 @@ def policy_grids(view: ReportView) -> list[Table]:
             rows = view.rows("policies", mode=mode, labels=labels)
             grids.append(
                 Table(
-                    [
-                        word("col-policy"),
+                    columns(
+                        "policy",
                         view.measure,
-                        word("col-interval"),
-                        word("col-gain"),
-                        word("col-interval"),
-                        word("col-p"),
-                        word("col-avoided"),
-                        word("col-time"),
-                        word("col-time-multiple"),
-                        word("col-alive"),
-                        word("col-seeds"),
-                    ],
+                        "interval",
+                        "gain",
+                        "interval",
+                        "p",
+                        "avoided",
+                        "time",
+                        "time-multiple",
+                        "alive",
+                        "seeds",
+                    ),
                     [_policy(row) for row in rows],
                     title=word("policies-of", question=question_words(mode, labels)),
                     words=range(1),
-                    strong=[at for at, row in enumerate(rows) if row["policy"] == view.policy],
+                    strong=view.strong(rows),
                     folded=(mode, labels) != (view.mode, view.labels),
                 )
             )
@@ -75,7 +76,7 @@ def policy_grids(view: ReportView) -> list[Table]:
 def about_grid(view: ReportView) -> Table:
     """Return what each policy is."""
     return Table(
-        [word("col-policy"), word("col-about")],
+        columns("policy", "about"),
         [[policy, about(policy)] for policy in view.policies],
         title=word("about-title"),
         words=range(2),
@@ -97,9 +98,8 @@ def efficiency_grid(view: ReportView) -> Table | None:
         ]
         for r in rows
     ]
-    header = [word("col-question"), word("col-policy"), word("col-equals"), word("col-interval"),
-              word("col-in-words")]  # fmt: skip
-    strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
+    header = columns("question", "policy", "equals", "interval", "in-words")
+    strong = view.strong(rows)
     return Table(
         header, cells, title=word("efficiency-title"), words=(0, 1, 4), strong=strong, folded=True
     )
@@ -119,9 +119,8 @@ def calibration_grid(view: ReportView) -> Table | None:
         ]
         for r in rows
     ]
-    header = [word("col-question"), word("col-policy"), word("col-calibration"),
-              word("col-interval")]  # fmt: skip
-    strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
+    header = columns("question", "policy", "calibration", "interval")
+    strong = view.strong(rows)
     return Table(
         header, cells, title=word("calibration-all"), words=range(2), strong=strong, folded=True
     )
@@ -144,9 +143,8 @@ def cost_grid(view: ReportView) -> Table:
     ]
     currency = str((view.study.get("prices") or {}).get("currency") or "")
     money = word("col-money-in", currency=currency) if currency else word("cost-money")
-    header = [word("col-mode"), word("col-policy"), word("col-time"), word("col-time-multiple"),
-              word("col-memory"), word("col-energy"), money]  # fmt: skip
-    strong = [at for at, r in enumerate(rows) if r["policy"] == view.policy]
+    header = columns("mode", "policy", "time", "time-multiple", "memory", "energy", money)
+    strong = view.strong(rows)
     return Table(header, cells, title=word("cost-all"), words=range(2), strong=strong)
 
 
@@ -162,7 +160,7 @@ def verdict_grid(view: ReportView) -> Table:
         for r in rows
     ]  # fmt: skip
     main = [at for at, r in enumerate(rows) if (r["mode"], r["labels"]) == (view.mode, view.labels)]
-    header = [word("col-question"), word("col-verdict"), word("col-in-words")]
+    header = columns("question", "verdict", "in-words")
     return Table(
         header,
         cells,
@@ -197,7 +195,7 @@ def numbers_grid(view: ReportView) -> Table | None:
     cells += rest
     if not cells:
         return None
-    header = [word("col-number"), word("col-value"), word("col-interval"), word("col-p")]
+    header = columns("number", "value", "interval", "p")
     return Table(header, cells, title=word("numbers-title"), words=range(1))
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from samix.errors import InputError
 from samix.pages.charts import LONG, Style, styles_of
 from samix.pages.words import Text, Words, word
+from samix.study.statistics.tables import MODES
+from samix.study.wording import mode_words
 
 BASELINE = "none"
 FULL = "samix"
-MODES = {"supervised": "mode-supervised", "self-supervised": "mode-self-supervised"}
 VERSION = 1
 _NEEDED = ("version", "data", "verdict", "headline", "curve", "policies", "cost", "cells", "notes")
 
@@ -98,7 +99,7 @@ class ReportView:
         return sorted(
             found,
             key=lambda row: (
-                list(MODES).index(row["mode"]), row.get("labels", 0),
+                MODES.index(row["mode"]), row.get("labels", 0),
                 self.policies.index(row["policy"]) if row["policy"] in self.policies else 99,
             ),
         )  # fmt: skip
@@ -111,9 +112,18 @@ class ReportView:
         """Return the label budgets of a mode that there are numbers of, ascending."""
         return sorted({int(row["labels"]) for row in self.findings["curve"] if row["mode"] == mode})
 
+    def strong(self, rows: Sequence[Row]) -> list[int]:
+        """Return which rows are those of the policy that the verdict is about."""
+        return [at for at, row in enumerate(rows) if row["policy"] == self.policy]
+
     def legend(self, names: Sequence[str]) -> list[tuple[Text, Style]]:
         """Return names with their styles, in the page's order."""
         return [(name, self.styles[name]) for name in self.policies if name in names]
+
+
+def columns(*names: str | Words) -> list[Text]:
+    """Return a header: words as they are, others by their name in the dictionary."""
+    return [word(f"col-{name}") if isinstance(name, str) else name for name in names]
 
 
 def view_of(findings: Mapping[str, Any], study: Mapping[str, Any]) -> ReportView:
@@ -132,11 +142,6 @@ def view_of(findings: Mapping[str, Any], study: Mapping[str, Any]) -> ReportView
     if missing:
         raise InputError(f"The findings have no '{missing[0]}'; run samix poc again.")
     return ReportView(findings, study)
-
-
-def mode_words(mode: str) -> Words:
-    """Return the name of a mode."""
-    return word(MODES[mode])
 
 
 def question_words(mode: str, labels: int) -> Words:

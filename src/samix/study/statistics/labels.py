@@ -172,9 +172,3 @@ def _blocks(places: Floats, means: Floats) -> Floats:
     fitted = IsotonicRegression().fit_transform(places, means)
     same = np.abs(fitted[:, None] - fitted[None, :]) < 1e-12
     return np.asarray(same / same.sum(axis=1, keepdims=True), dtype=np.float64)
-
-
-def rounded(labels: float) -> str:
-    """Write labels with three digits; more are not known."""
-    step = 10 ** max(math.floor(math.log10(max(labels, 1))) - 2, 0)
-    return f"{round(labels / step) * step:,}"
