@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,22 +99,6 @@ def test_export_of_a_run(run, capsys):
     assert all((a == b).all() for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert "| Licence | not stated |" in Path("taken/README.md").read_text()
     assert [path.name for path in Path().iterdir()] == ["taken"]
-
-
-def test_export_as_onnx(run):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    assert main(["mixer", "export", str(run), "--output", "taken", "--onnx"]) == 0
-    session = onnxruntime.InferenceSession("taken/model.onnx", providers=["CPUExecutionProvider"])
-    assert [given.name for given in session.get_inputs()] == ["images", "partner", "lam"]
-
-
-def test_onnx_without_its_packages(run, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    for words in (["export", str(run), "--output", "taken"], ["train", DEMO, *TINY]):
-        said = complaint(["mixer", *words, "--onnx"], capsys)
-        assert "'onnxscript'" in said
-        assert "samix[onnx]" in said
-    assert not list(Path().iterdir())
 
 
 def test_inspect_prints_the_card_and_draws(run, capsys):

@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.cli import main, mixer
+from samix.cli import main
+from samix.cli import predict as predict_command
 from samix.data import DemoOptions, write_demo
 from samix.data.depth import Depth
 from samix.data.reading import decode
 from samix.data.views import squeeze
 from samix.errors import InputError
-from samix.networks import classifier_onnx
+from samix.networks import onnx_export
 from samix.training.predict import PredictOptions, open_classifier, predict
 
 from .test_train import TINY, complaint, photos, somewhere_else  # noqa: F401
@@ -276,7 +277,7 @@ def test_an_onnx_file_that_differs_is_not_handed_out(here, monkeypatch, capsys):
             path.write_bytes(b"another network")
 
     monkeypatch.setattr("torch.onnx.export", lambda *given, **options: Program())
-    monkeypatch.setattr(classifier_onnx, "classifier_distance", lambda *given: float("nan"))
+    monkeypatch.setattr(onnx_export, "classifier_distance", lambda *given: float("nan"))
     assert main(["predict", "run", "parts", "--onnx", "m.onnx"]) == 1
     assert "differ by nan" in capsys.readouterr().err
     assert not list(Path().glob("m.onnx*"))
@@ -291,7 +292,7 @@ def test_an_onnx_file_that_differs_is_not_handed_out(here, monkeypatch, capsys):
 
 
 def test_a_missing_extra_is_named_before_any_work(here, monkeypatch, capsys):
-    monkeypatch.setattr(mixer, "_is_there", lambda name: name != "onnxruntime")
+    monkeypatch.setattr(predict_command, "_is_there", lambda name: name != "onnxruntime")
     said = complaint(["predict", "run", "parts", "--onnx", "m.onnx"], capsys)
     assert "'onnxruntime'" in said
     assert "pip install 'samix[onnx]'" in said

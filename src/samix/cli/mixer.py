@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
-import sys
 from collections.abc import Mapping
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +37,10 @@ if TYPE_CHECKING:
     from samix.training import TrainResult
 
 
-_ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 FOLDER = "mixer"
 """Where a run keeps its Mixer."""
 _PRESET = "mixer"
-_WRITING = ("licence", "onnx")
+_WRITING = ("licence",)
 _PAIRS = 4
 _SIZE = 128  # px, of the photos that are drawn
 _LAM = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -81,7 +78,7 @@ momentum average that it read (up to its tap, without classifier), as one folder
 _EXPORT_EXAMPLES = """\
 examples:
   samix mixer export runs/photos-samix --output my-mixer
-  samix mixer export runs/photos-moco-samix --output my-mixer --licence cc-by-4.0 --onnx
+  samix mixer export runs/photos-moco-samix --output my-mixer --licence cc-by-4.0
 """
 _INSPECT = """\
 Print the card of a pre-trained Mixer, check it, and draw what it does: masks and mixes of
@@ -116,29 +113,22 @@ def run_mixer_export(chosen: argparse.Namespace) -> int:
     """Write the Mixer of a run into a folder of its own.
 
     Returns:
-        0, or 1 when the ONNX file does not agree with torch.
+        0.
 
     Raises:
         InputError: No finished run with a Mixer, or the folder exists.
     """
     from rich.console import Console
 
-    from samix.networks.onnx_export import ONNX, OnnxMismatchError, write_onnx
     from samix.training.mixer_export import mixer_of_run, mixer_remarks
 
     given = vars(chosen)
-    check_onnx(given)
     output = result_folder(given, "mixer")
     mixer = mixer_of_run(given["run"], licence=given.get("licence"))
     partial = partial_of(output)
     try:
         mixer.save_pretrained(partial)
-        if given.get("onnx"):
-            write_onnx(mixer, partial / ONNX)
         partial.replace(output)
-    except OnnxMismatchError as error:
-        print(f"samix: {shown(str(error))}", file=sys.stderr)
-        return 1
     except OSError as error:
         raise InputError(
             f"--output '{output}' cannot be written ({error.strerror}); choose another folder"
@@ -152,38 +142,11 @@ def run_mixer_export(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def check_onnx(given: Mapping[str, Any]) -> None:
-    """Refuse --onnx before any work where its packages are missing.
-
-    Raises:
-        InputError: One is missing.
-    """
-    if not given.get("onnx"):
-        return
-    missing = next((name for name in _ONNX_PACKAGES if not _is_there(name)), None)
-    if missing is not None:
-        raise InputError(
-            f"--onnx needs the package '{missing}', which is not installed; run pip install "
-            "'samix[onnx]'"
-        )
-
-
 def say_where(console: Console, folder: Path) -> None:
     """Print where a Mixer lies, and what to do with it."""
-    from samix.networks.onnx_export import ONNX
-
     say(console, f"Mixer:            {folder}")
-    if (folder / ONNX).is_file():
-        say(console, f"As ONNX:          {folder / ONNX}")
     say(console, f"Look at it with:  samix mixer inspect {folder}")
     say(console, f"Use it with:      samix train DATA --policy {folder}")
-
-
-def _is_there(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ValueError:  # imported without a specification
-        return False
 
 
 def run_mixer_train(chosen: argparse.Namespace) -> int:
@@ -192,22 +155,16 @@ def run_mixer_train(chosen: argparse.Namespace) -> int:
     Returns:
         As :func:`samix.cli.running.run_or_resume`.
     """
-    from samix.networks.onnx_export import OnnxMismatchError
     from samix.training import pretrain
 
     given = {k: v for k, v in vars(chosen).items() if k != "action"}
     writing = {name: given.pop(name) for name in _WRITING if name in given}
-    check_onnx(writing)
     given |= {"command": "pretrain", **_named_data(given.pop("data", []))}
-    try:
-        return run_or_resume(
-            argparse.Namespace(**given),
-            lambda options, display: pretrain(config_from(options), display=display),
-            partial(_show, writing=writing),
-        )
-    except OnnxMismatchError as error:
-        print(f"samix: {shown(str(error))}", file=sys.stderr)
-        return 1
+    return run_or_resume(
+        argparse.Namespace(**given),
+        lambda options, display: pretrain(config_from(options), display=display),
+        partial(_show, writing=writing),
+    )
 
 
 def config_from(given: Mapping[str, Any]) -> PretrainConfig:
@@ -248,9 +205,8 @@ def _show(result: TrainResult, console: Console, *, writing: Mapping[str, Any]) 
 
 
 def _write(run: Path, folder: Path, writing: Mapping[str, Any], console: Console) -> None:
-    """Write the Mixer of a run, and as ONNX, each where it is not there yet."""
+    """Write the Mixer of a run where it is not there yet."""
     from samix.networks import is_pretrained_mixer
-    from samix.networks.onnx_export import ONNX, write_onnx
     from samix.training.mixer_export import mixer_of_run, mixer_remarks
 
     mixer = mixer_of_run(run, licence=writing.get("licence"))
@@ -260,8 +216,6 @@ def _write(run: Path, folder: Path, writing: Mapping[str, Any], console: Console
         partial.replace(folder)
     for remark in mixer_remarks(mixer):
         say(console, remark)
-    if writing.get("onnx") and not (folder / ONNX).is_file():
-        write_onnx(mixer, folder / ONNX)
 
 
 def run_mixer_list(chosen: argparse.Namespace) -> int:
@@ -563,8 +517,6 @@ def _add_export(actions: Any) -> None:
 def _add_writing(group: Any) -> None:
     """Add what is written beside the weights."""
     group.add_argument("--licence", help="licence for the card, e.g. apache-2.0", metavar="NAME")
-    onnx = "also write model.onnx (needs pip install 'samix[onnx]')"
-    group.add_argument("--onnx", help=onnx, action="store_true")
 
 
 def _add_inspect(actions: Any) -> None:

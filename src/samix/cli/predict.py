@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = ("probabilities", "skip_corrupt", "batch_size")
 _SHOWN_CLASSES = 20
+_ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _PREDICT = """\
 Say what is on photos: one row of a CSV file a photo, with path, class and confidence.
 
@@ -107,17 +109,38 @@ def _predict(
 
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what can be refused before anything is opened."""
-    from .mixer import check_onnx
-
     if not given["photos"] and "onnx" not in given:
         raise InputError(
             "PHOTOS are missing; name a folder of photos or files, or give --onnx FILE alone"
         )
     if not given["photos"] and "output" in given:
         raise InputError("--output is for what is said about photos; name them, or leave it out")
-    check_onnx(given)
+    _check_onnx(given)
     if "onnx" in given:
         _check_new(Path(given["onnx"]).expanduser(), "--onnx")
+
+
+def _check_onnx(given: Mapping[str, Any]) -> None:
+    """Refuse --onnx before any work where its packages are missing.
+
+    Raises:
+        InputError: One is missing.
+    """
+    if not given.get("onnx"):
+        return
+    missing = next((name for name in _ONNX_PACKAGES if not _is_there(name)), None)
+    if missing is not None:
+        raise InputError(
+            f"--onnx needs the package '{missing}', which is not installed; run pip install "
+            "'samix[onnx]'"
+        )
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # imported without a specification
+        return False
 
 
 def _check_new(path: Path, flag: str) -> None:
@@ -150,8 +173,7 @@ def _output(given: Mapping[str, Any], run: Path, name: str) -> Path:
 
 def _export(classifier: Classifier, path: Path) -> str | None:
     """Write the ONNX file; return what went wrong where it did not work."""
-    from samix.networks.classifier_onnx import write_classifier_onnx
-    from samix.networks.onnx_export import OnnxMismatchError
+    from samix.networks.onnx_export import OnnxMismatchError, write_classifier_onnx
 
     view = classifier.view
     try:
