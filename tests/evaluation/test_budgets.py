@@ -25,7 +25,7 @@ def test_words_are_shares_or_numbers_of_labels():
 
 @pytest.mark.parametrize("word", ["0", "-3", "0%", "-1%", "101%", "ten", "0.1", "1e2", "", "%"])
 def test_other_words_are_refused(word):
-    with pytest.raises(InputError, match="--labels"):
+    with pytest.raises(InputError, match="labels"):
         parse_budgets([word])
 
 

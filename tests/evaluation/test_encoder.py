@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_named(checkpoint, tmp_path):
     assert " tensors do not fit, such as conv1.weight: missing in the weights" in said
     assert "network: 1 of " in said
     assert "4 x 3 x 3 x 3" in refused(checkpoint, **{**MAKE, "stem": None})
-    assert "--backbone" in refused(checkpoint)
+    assert "backbone: expected" in refused(checkpoint)
     assert "resnet18" in refused(checkpoint, **{**MAKE, "backbone": "resnet81"})
     assert "wings" in refused(checkpoint, **{**MAKE, "model_kwargs": {"wings": 2}})
 
@@ -143,9 +143,9 @@ def test_folders_that_are_no_finished_run_are_refused(tmp_path):
     assert "not a run folder" in refused(tmp_path)
     (tmp_path / "config.yaml").touch()
     assert "not finished" in refused(tmp_path)
-    assert "--stem" in refused(tmp_path / "run", stem="small")
+    assert "stem: expected" in refused(tmp_path / "run", stem="small")
     (tmp_path / "run" / "model_average.safetensors").unlink()
-    assert "--average" in refused(tmp_path / "run", average=True)
+    assert "average=True" in refused(tmp_path / "run", average=True)
     shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "run" / "x.safetensors")
     assert "give the run folder" in refused(tmp_path / "run" / "x.safetensors")
     (tmp_path / "run" / "model.json").write_text('{"backbone": "resnet18"}')
@@ -155,8 +155,8 @@ def test_folders_that_are_no_finished_run_are_refused(tmp_path):
 def test_names_of_timm(monkeypatch):
     assert "'resnet18'" in refused("resnet81")
     assert "'resnet18." in refused("resnet18.zz9")
-    assert "--stem" in refused("resnet18.a1_in1k", stem="small")
-    assert "--average" in refused("resnet18.a1_in1k", average=True)
+    assert "stem: expected" in refused("resnet18.a1_in1k", stem="small")
+    assert "average=True" in refused("resnet18.a1_in1k", average=True)
 
     def offline(*_, **__):
         raise OSError("no route to host. Try again.\nmore")
@@ -189,4 +189,4 @@ def test_a_size_that_the_network_cannot_use_is_refused(tmp_path):
     save_file(model.state_dict(), tmp_path / "vit.safetensors")
     options = {"backbone": "vit_tiny_patch16_224", "model_kwargs": {"depth": 1, "embed_dim": 24}}
     assert open_encoder(tmp_path / "vit.safetensors", **options).image_size == 224
-    assert "--image-size" in refused(tmp_path / "vit.safetensors", **options, image_size=8)
+    assert "image_size" in refused(tmp_path / "vit.safetensors", **options, image_size=8)

@@ -107,12 +107,12 @@ def test_equal_photos_are_tuned_once(encoder, images, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"protocol": "lineer"}, ["--protocol", "'lineer'", "'linear'"]),
-        ({"part": "vla"}, ["--part", "'val'"]),
-        ({"protocol": "all", "part": "val"}, ["--part val", "knn"]),
-        ({"neighbours": 0}, ["--neighbours", "0"]),
-        ({"draws": -1}, ["--draws", "-1"]),
-        ({"seed": -1}, ["--seed", "-1"]),
+        ({"protocol": "lineer"}, ["protocol: expected", "'lineer'", "'linear'"]),
+        ({"part": "vla"}, ["part: expected", "'val'"]),
+        ({"protocol": "all", "part": "val"}, ["part=val", "knn"]),
+        ({"neighbours": 0}, ["neighbours: expected", "0"]),
+        ({"draws": -1}, ["draws: expected", "-1"]),
+        ({"seed": -1}, ["seed: expected", "-1"]),
     ],
 )
 def test_bad_options_are_refused(options, words):

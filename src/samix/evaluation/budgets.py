@@ -40,7 +40,9 @@ def parse_budgets(words: Sequence[str]) -> tuple[Budget, ...]:
     known = [(budget.share, budget.per_class) for budget in budgets]
     for number, budget in enumerate(budgets):
         if known[number] in known[:number]:
-            raise InputError(f"--labels names the budget {budget.text} twice; name it once")
+            raise InputError(
+                f"labels: expected each budget once, got {budget.text} twice; name it once"
+            )
     return budgets
 
 
@@ -49,14 +51,14 @@ def _parse(word: str) -> Budget:
     if re.fullmatch(r"[+-]?\d+(\.\d*)?%", text):
         percent = float(text[:-1])
         if not 0 < percent <= 100:
-            raise InputError(f"--labels {text} must be above 0% and at most 100%")
+            raise InputError(f"labels={text} must be above 0% and at most 100%")
         return Budget(text, share=percent / 100)
     if re.fullmatch(r"[+-]?\d+", text):
         if int(text) < 1:
-            raise InputError(f"--labels {text} must be at least 1 label of each class")
+            raise InputError(f"labels={text} must be at least 1 label of each class")
         return Budget(text, per_class=int(text))
     raise InputError(
-        f"--labels expects shares such as 10% or whole numbers of labels of each class such as 20, "
+        "labels: expected shares such as 10% or whole numbers of labels of each class such as 20, "
         f"got '{word}'"
     )
 

@@ -111,14 +111,14 @@ def open_encoder(
         InputError: The source cannot be used; the message says why and what to do.
     """
     if image_size is not None and image_size < _LEAST_SIZE:
-        raise InputError(f"--image-size must be at least {_LEAST_SIZE} px, got {image_size}")
+        raise InputError(f"image_size: expected at least {_LEAST_SIZE} px, got {image_size}")
     path = Path(source).expanduser()
     make = _Make(backbone or "", model_kwargs or {}, stem, image_size)
     if path.is_dir():
         _refuse(make, ("backbone", "model_kwargs", "stem", "image_size"), f"the run '{source}'")
         return _open_run(path, average)
     if average:
-        raise InputError(f"--average is for a run folder of samix, got '{source}'")
+        raise InputError(f"average=True is for a run folder of samix, got '{source}'")
     if path.is_file():
         return _open_file(path, make)
     if str(source).endswith(SUFFIXES):
@@ -167,7 +167,7 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -
         raise InputError(
             f"{origin} does not fit the network: {len(set(differing))} entries differ, such as "
             f"{name}: {_shape(shapes.get(name))} in the file, {_shape(wanted.get(name))} in the "
-            "network; check --backbone, --model-kwargs, --stem and --image-size"
+            "network; check backbone, model_kwargs, stem and image_size"
         )
     network.load_state_dict(found)
 
@@ -176,10 +176,7 @@ def _refuse(make: _Make, names: tuple[str, ...], what: str) -> None:
     """Refuse what the source says itself."""
     for name in names:
         if getattr(make, name):
-            raise InputError(
-                f"--{name.replace('_', '-')} does not go with {what}, which has its own; leave it "
-                "out"
-            )
+            raise InputError(f"{name}: expected none with {what}, which has its own; leave it out")
 
 
 def _open_run(path: Path, average: bool) -> Encoder:
@@ -198,7 +195,7 @@ def _open_run(path: Path, average: bool) -> Encoder:
     if not weights.is_file():
         raise InputError(
             f"the run '{path}' has no {weights.name}; "
-            + ("leave --average out" if average else "train it again")
+            + ("leave average=True out" if average else "train it again")
         )
     model = read_model(described)
     make = _Make(*(model[name] for name in ("backbone", "model_kwargs", "stem", "image_size")))
@@ -242,7 +239,7 @@ def _open_file(path: Path, make: _Make) -> Encoder:
         beside = path.parent / "model.json"
         run = f", or give the run folder '{path.parent}'" if beside.is_file() else ""
         raise InputError(
-            f"--backbone is missing: say which timm model the checkpoint '{path}' is of{run}"
+            f"backbone: expected the timm model that the checkpoint '{path}' is of, got none{run}"
         )
     network = _built(make)
     try:
@@ -285,7 +282,7 @@ def _built(make: _Make, *, pretrained: bool = False) -> nn.Module:
     except (RuntimeError, OSError) as error:
         raise InputError(
             f"backbone '{make.backbone}' cannot be created ({_first_line(error)}); check "
-            "--model-kwargs and --image-size"
+            "model_kwargs and image_size"
         ) from error
 
 
@@ -329,7 +326,7 @@ def _dimension(network: nn.Module, size: int) -> int:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise InputError(
             f"the network cannot use photos of {size} px ({_first_line(error)}); choose another "
-            "--image-size"
+            "image_size"
         ) from error
     if not isinstance(embedding, torch.Tensor) or embedding.ndim != 2:
         raise InputError(

@@ -84,18 +84,18 @@ class EvaluateOptions:
             if value not in known:
                 near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
                 raise InputError(
-                    f"unknown --{name} '{value}'; expected one of {', '.join(known)}; the nearest "
-                    f"is '{near}'"
+                    f"{name}: expected one of {', '.join(known)}, got '{value}'; the nearest is "
+                    f"'{near}'"
                 )
         for name in ("neighbours", "draws"):
             if getattr(self, name) < 1:
-                raise InputError(f"--{name} must be at least 1, got {getattr(self, name)}")
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.seed < 0:
-            raise InputError(f"--seed must be at least 0, got {self.seed}")
+            raise InputError(f"seed: expected at least 0, got {self.seed}")
         if self.part == "val" and self.protocol != "knn":
             raise InputError(
-                "--part val is for --protocol knn alone, since the linear probe chooses its "
-                f"strength on val, got --protocol {self.protocol}"
+                "part=val is for protocol=knn alone, since the linear probe chooses its "
+                f"strength on val, got protocol={self.protocol}"
             )
 
 

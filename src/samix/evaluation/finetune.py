@@ -58,16 +58,14 @@ class FinetuneOptions:
         for name, least in (("epochs", 1), ("least_steps", 1), ("batch_size", 2)):
             value = getattr(self, name)
             if value < least:
-                flag = name.replace("_", "-")
-                raise InputError(f"--{flag} must be at least {least}, got {value}")
+                raise InputError(f"{name}: expected at least {least}, got {value}")
         for name in ("lr", "head_lr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                flag = name.replace("_", "-")
-                raise InputError(f"--{flag} must be a number above 0, got {value}")
+                raise InputError(f"{name}: expected a number above 0, got {value}")
         if self.augmentation not in (*get_args(Augmentation), None):
             raise InputError(
-                f"--augmentation must be one of {', '.join(get_args(Augmentation))}, got "
+                f"augmentation: expected one of {', '.join(get_args(Augmentation))}, got "
                 f"'{self.augmentation}'"
             )
 

@@ -54,13 +54,13 @@ class ExplainOptions:
     def __post_init__(self) -> None:
         if self.part not in get_args(Part):
             raise InputError(
-                f"--part must be one of {', '.join(get_args(Part))}, got '{self.part}'"
+                f"part: expected one of {', '.join(get_args(Part))}, got '{self.part}'"
             )
         for name, most in (("photos", 20), ("pairs", 24)):
             if not 1 <= getattr(self, name) <= most:
-                raise InputError(f"--{name} must be in 1 to {most}, got {getattr(self, name)}")
+                raise InputError(f"{name}: expected 1 to {most}, got {getattr(self, name)}")
         if self.seed < 0:
-            raise InputError(f"--seed must be at least 0, got {self.seed}")
+            raise InputError(f"seed: expected at least 0, got {self.seed}")
 
 
 def explain(

@@ -67,7 +67,7 @@ class CostOptions:
         for name, least in (("steps", 2), ("warmup", 1), ("threads", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise InputError(f"--{name} must be at least {least}, got {value}")
+                raise InputError(f"{name}: expected at least {least}, got {value}")
 
     def names(self, device: str) -> tuple[str, ...]:
         """Return everything that is measured on a device, plain training first."""
@@ -103,7 +103,7 @@ def measure_cost(
     names = options.names(machine.device)
     unmeasured = why_unmeasured(machine.device) if options.memory is not False else None
     if unmeasured and options.memory:
-        raise InputError(f"--memory cannot be had: {unmeasured}; leave it out")
+        raise InputError(f"memory=True cannot be had: {unmeasured}; leave it out")
     workload = options.workload
     _refuse_unsafe(names, workload, machine)
     with _settled(options, machine):
@@ -281,7 +281,7 @@ def _notes(options: CostOptions, device: str, unmeasured: str | None, rows: Rows
         low, high = (rows[worst][f"time_ratio_{end}"] for end in ("low", "high"))
         notes.append(
             f"The times waver (quartiles of {worst}: {low:.2f} to {high:.2f}): something else "
-            "works on this machine, or more --steps are needed."
+            "works on this machine, or more steps are needed."
         )
     return notes
 

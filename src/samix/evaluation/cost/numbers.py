@@ -71,10 +71,10 @@ class RunPlan:
     def __post_init__(self) -> None:
         for name in ("images", "epochs"):
             if getattr(self, name) < 1:
-                raise InputError(f"--{name} must be at least 1, got {getattr(self, name)}")
-        for flag, value in (("--price", self.price), ("--power", self.watts)):
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name, value in (("price", self.price), ("power", self.watts)):
             if value is not None and not 0 <= value < math.inf:
-                raise InputError(f"{flag} must be a number of at least 0, got {value}")
+                raise InputError(f"{name}: expected a number of at least 0, got {value}")
 
 
 def ratio_over(seconds: Sequence[float], reference: Sequence[float]) -> Ratio:

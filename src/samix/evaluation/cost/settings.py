@@ -69,7 +69,7 @@ def parse_settings(words: Iterable[str], method: str) -> tuple[str, ...]:
     """
     names = [name.strip() for word in words for name in word.split(",") if name.strip()]
     if not names:
-        raise InputError(f"--settings must name one of {', '.join(known_settings(method))}")
+        raise InputError(f"settings: expected one of {', '.join(known_settings(method))}, got none")
     return tuple(dict.fromkeys(_parsed(name, method) for name in names))
 
 
@@ -79,8 +79,8 @@ def _parsed(text: str, method: str) -> str:
     known = known_settings(method)
     if name in RIVALS and name not in known:
         raise InputError(
-            f"setting '{name}' is for --method {' or '.join(RIVALS[name].methods)}, got --method "
-            f"{method}"
+            f"setting '{name}' is for method={' or '.join(RIVALS[name].methods)}, got "
+            f"method={method}"
         )
     if name not in known and not is_pretrained_mixer(name):
         longer = (one for one in known if one.startswith(f"{name}-"))
@@ -198,7 +198,7 @@ def _check_map(trained: Any, workload: Workload) -> None:
     height, width = tap_features(trained.encoder.eval(), image, place).shape[2:]
     if min(height, width) < 2:
         raise InputError(
-            f"--image-size {workload.image_size} is too small for {workload.backbone}: the Mixer "
+            f"image_size={workload.image_size} is too small for {workload.backbone}: the Mixer "
             f"reads a map of {height} x {width} there; choose a larger size"
-            f"{'' if workload.stem else ', or --stem small'}"
+            f"{'' if workload.stem else ', or stem=small'}"
         )

@@ -63,15 +63,14 @@ class Workload:
         ):
             value = getattr(self, name)
             if value < least:
-                flag = name.replace("_", "-")
-                raise InputError(f"--{flag} must be at least {least}{why}, got {value}")
+                raise InputError(f"{name}: expected at least {least}{why}, got {value}")
         if self.method not in METHODS:
             raise InputError(
-                f"--method must be one of {', '.join(METHODS)}, got '{self.method}'; the nearest "
+                f"method: expected one of {', '.join(METHODS)}, got '{self.method}'; the nearest "
                 f"is '{nearest(self.method, METHODS)}'"
             )
         if self.stem not in (None, "small"):
-            raise InputError(f"--stem must be 'small' or left out, got '{self.stem}'")
+            raise InputError(f"stem: expected 'small' or none, got '{self.stem}'")
 
     @property
     def supervised(self) -> bool:
@@ -233,8 +232,8 @@ def told(workload: Workload, what: str, *, stepping: bool = False) -> Iterator[N
 def out_of_memory(workload: Workload, what: str) -> InputError:
     """Return the complaint about memory that ran out."""
     return InputError(
-        f"memory ran out at {what} with --batch-size {workload.batch_size} and --image-size "
-        f"{workload.image_size}; choose a smaller batch"
+        f"memory ran out at {what} with batch_size={workload.batch_size} and "
+        f"image_size={workload.image_size}; choose a smaller batch"
     )
 
 
@@ -247,8 +246,8 @@ def _ran_out(error: BaseException) -> bool:
 def _unfit(workload: Workload, what: str, error: BaseException) -> InputError:
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     return InputError(
-        f"{what} does not work with {workload.backbone} at --image-size {workload.image_size} "
-        f"({reason}); choose another size, backbone or --model-kwargs"
+        f"{what} does not work with {workload.backbone} at image_size={workload.image_size} "
+        f"({reason}); choose another size, backbone or model_kwargs"
     )
 
 
