@@ -86,7 +86,7 @@ BAD = [
     (["--output", "photos"], ["photos", "exists"]),
     (["--output", "photos/good/part0_0.png/x"], ["part0_0.png/x", "cannot be written"]),
     (["--model-kwargs", "layers"], ["KEY=VALUE"]),
-    (["--backbone", "resnet50"], ["weights.pth", "does not fit"]),
+    (["--backbone", "resnet50"], ["weights.pth", "do not fit"]),
     (["--average"], ["--average", "run"]),
     (["--val-fraction", "2"], ["2"]),
 ]

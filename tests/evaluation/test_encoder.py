@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from samix.errors import InputError
 from samix.evaluation.encoder import open_encoder
 from samix.networks import MomentumEncoder, weights
+from samix.policies import create_policy
 from samix.training.run_folder import write_model
 
 from .conftest import MAKE, tiny_model
@@ -21,7 +22,7 @@ class Method:
     """What write_model asks of a method."""
 
     tap = None
-    policy = None
+    policy = create_policy("mixup")
 
     def __init__(self, classes: int) -> None:
         self.model = tiny_model(classes)
