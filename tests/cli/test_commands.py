@@ -85,3 +85,15 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: samix train")
     assert done.stdout.rstrip().endswith("False")
+
+
+def test_samix_alone_shows_help_and_a_slip_is_asked_about(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert "samix COMMAND --help" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["trian", "photos"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "there is no command 'trian'; did you mean 'samix train'?" in said

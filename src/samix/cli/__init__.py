@@ -10,7 +10,7 @@ from signal import Signals
 from typing import Any, NoReturn
 
 from samix._version import __version__
-from samix.errors import InputError
+from samix.errors import InputError, nearest
 from samix.shown import shown
 from samix.stopping import ENDING, exit_code, signal_of, stop_on_signals
 
@@ -50,6 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         one stopped it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        create_parser(()).print_help()
+        print("samix: a COMMAND is missing; see 'samix --help'", file=sys.stderr)
+        raise SystemExit(2)
+    if not words[0].startswith("-") and words[0] not in COMMANDS:
+        near = nearest(words[0], COMMANDS)
+        sentence = f"there is no command '{words[0]}'; did you mean 'samix {near}'?"
+        print(f"samix: {shown(sentence)} 'samix --help' lists all", file=sys.stderr)
+        raise SystemExit(2)
     parser = create_parser([word for word in words if word in COMMANDS][:1])
     chosen = parser.parse_args(words)
     names = _names(parser, chosen)

@@ -9,25 +9,23 @@ from __future__ import annotations
 import difflib
 import os
 import posixpath
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
 from samix.data.depth import Depth
-from samix.data.image_set import NO_LABEL, ImageSet, SplitName, natural_key, split_of
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName, in_order, split_of
+from samix.data.kinds import IMAGE_SUFFIXES, is_made, is_photo, missed, missed_words
 from samix.data.reading import check_limit, decode, header_is_wide
 from samix.errors import CorruptImageError, InputError
 from samix.files import MAX_MEGAPIXELS
 
-IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("bmp", "gif", "jp2", "jpe", "jpeg", "jpg", "pbm"),
-        *("pgm", "png", "ppm", "tif", "tiff", "webp"),
-    )
-)
+# Names of classes that say what was found; several products have them each.
+_VERDICTS = frozenset(("ok", "ng", "good", "bad", "normal", "defect", "defective", "pass", "fail"))
 
 
 @dataclass(frozen=True)
@@ -111,23 +109,29 @@ def open_folder(
         InputError: No photo at all, photos beside class folders, an empty class folder, splits
             beside class folders, or no class folders where labels are needed.
     """
-    prefix = "images" if has_mask_tree(root) else ""
+    masked = has_mask_tree(root)
+    prefix, notes = ("images", ()) if masked else _start(root, need_labels)
     top = root / prefix
     names = _folders(top)
+    others: Counter[str] = Counter()
     splits = _split_folders(top, names)
     if splits:
         found = [
             f
             for n in names
-            for f in _level(root, posixpath.join(prefix, n), splits[n], need_labels)
+            for f in _level(root, posixpath.join(prefix, n), splits[n], need_labels, others)
         ]
     else:
-        found = _level(root, prefix, None, need_labels)
+        if need_labels:
+            _check_reading(top, names)
+        found = _level(root, prefix, None, need_labels, others)
     if not found:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-        msg = f"folder '{root}' holds no image; put photos into it ({kinds})"
+        why = f"; {missed_words(others)}" if others else ""
+        msg = f"folder '{root}' holds no image{why}; put photos into it ({kinds})"
         raise InputError(msg)
-    classes = sorted({f.label for f in found if f.label is not None}, key=natural_key)
+    found = _one_spelling(found)
+    classes = in_order({f.label for f in found if f.label is not None})
     number = {label: i for i, label in enumerate(classes)}
     keys = tuple(f.key for f in found)
     reader = FolderReader(str(root), keys, max_megapixels)
@@ -140,7 +144,8 @@ def open_folder(
         given_group=(None,) * len(found),
         read=reader,
         encoded=reader.encoded,
-        read_mask=_masks(root, keys, max_megapixels) if prefix else None,
+        read_mask=_masks(root, keys, max_megapixels) if masked else None,
+        notes=(*notes, *((f"{missed_words(others)}.",) if others else ())),
     )
 
 
@@ -164,7 +169,8 @@ def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS)
     check_limit(max_megapixels)
     if not words:
         raise InputError("no photos were given; name a folder of photos, or files")
-    files = tuple(dict.fromkeys(file for word in words for file in _files_of(word)))
+    others: Counter[str] = Counter()
+    files = tuple(dict.fromkeys(file for word in words for file in _files_of(word, others)))
     return ImageSet(
         name=_set_name(Path(words[0]).resolve()) if len(words) == 1 else "photos",
         classes=(),
@@ -173,29 +179,39 @@ def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS)
         given_split=(None,) * len(files),
         given_group=(None,) * len(files),
         read=FolderReader("", files, max_megapixels),
+        notes=(f"{missed_words(others)}.",) if others else (),
     )
 
 
 def _folders(top: Path) -> list[str]:
-    names = [e.name for e in os.scandir(top) if e.is_dir() and not e.name.startswith(".")]
-    return sorted(names, key=natural_key)
+    """Return the folders in one folder, without those that are made or lead back up."""
+    here = os.path.realpath(top)
+    entries = (e for e in os.scandir(top) if e.is_dir() and not is_made(e.name))
+    return in_order(e.name for e in entries if not _leads_up(e.path, here))
 
 
 def _photos_here(top: Path) -> list[str]:
-    names = [e.name for e in os.scandir(top) if e.is_file() and _is_photo(e.name)]
-    return sorted(names, key=natural_key)
+    return in_order(e.name for e in os.scandir(top) if e.is_file() and is_photo(e.name))
 
 
-def _is_photo(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+def _leads_up(path: str, here: str) -> bool:
+    """Say whether a folder is a link to the folder that it is in, or to one above."""
+    real = os.path.realpath(path)
+    return os.path.islink(path) and f"{here}{os.sep}".startswith(real.rstrip(os.sep) + os.sep)
 
 
-def photos_below(top: Path, *, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:
+def photos_below(
+    top: Path,
+    *,
+    on_error: Callable[[OSError], None] | None = None,
+    others: Counter[str] | None = None,
+) -> Iterator[str]:
     """Yield the paths of all photos below one folder, relative to it, following links once.
 
     Args:
         top: The folder.
         on_error: Called with what is wrong with a folder that cannot be listed; None passes over.
+        others: Files that may be photos but are not read are counted in it, by suffix.
     """
     seen: set[str] = set()
     for folder, inner, files in os.walk(top, followlinks=True, onerror=on_error):
@@ -204,15 +220,92 @@ def photos_below(top: Path, *, on_error: Callable[[OSError], None] | None = None
             inner.clear()
             continue
         seen.add(real)
-        inner[:] = [name for name in inner if not name.startswith(".")]
+        inner[:] = [
+            name for name in inner
+            if not is_made(name) and not _leads_up(os.path.join(folder, name), real)
+        ]  # fmt: skip
         for name in files:
-            if _is_photo(name):
+            if is_photo(name):
                 yield Path(folder, name).relative_to(top).as_posix()
+            elif others is not None and (suffix := missed(name)) is not None:
+                others[suffix] += 1
 
 
 def has_mask_tree(root: Path) -> bool:
     """Say whether the folder is `images/` beside `masks/`, the common layout of defect photos."""
     return _folders(root) == ["images", "masks"] and not _photos_here(root)
+
+
+def _start(root: Path, need_labels: bool) -> tuple[str, tuple[str, ...]]:
+    """Return the folder below the root that the classes are in, and a note where it is not itself.
+
+    Raises:
+        InputError: It is a tree of boxes, not of classes.
+    """
+    names = _folders(root)
+    boxes = [name for name in names if name.lower() in ("labels", "annotations")]
+    if boxes and "images" in names and next(photos_below(root / boxes[0]), None) is None:
+        if need_labels:
+            raise InputError(
+                f"folder '{root}' holds 'images' beside '{boxes[0]}', the layout of boxes (YOLO, "
+                "COCO), which say where things are and not what a photo shows; put the photos into "
+                "one folder a class"
+            )
+        return "images", ()
+    if len(names) != 1 or _photos_here(root) or split_of(names[0]) is not None:
+        return "", ()
+    inner = root / names[0]
+    if len(_folders(inner)) < 2 or _photos_here(inner):
+        return "", ()
+    return names[0], (f"The classes are the folders of '{names[0]}', the only folder there is.",)
+
+
+def _check_reading(top: Path, names: Sequence[str]) -> None:
+    """Refuse folders whose classes may be on this level or on the next.
+
+    Raises:
+        InputError: They are.
+    """
+    inner = [set(_folders(top / name)) for name in names]
+    if len(names) < 2 or len(inner[0]) < 2 or any(one != inner[0] for one in inner):
+        return
+    if not _VERDICTS & {name.lower() for name in inner[0]}:
+        return
+    if any(_photos_here(top / name) for name in names):
+        return
+    outer, within = ", ".join(names[:3]), ", ".join(in_order(inner[0])[:3])
+    raise InputError(
+        f"folder '{top}' can be read in two ways: the classes are {outer}, or {within}, which each "
+        f"of these holds; give one of them ('{top / names[0]}'), or have one folder a class"
+    )
+
+
+def _one_spelling(found: list[_Found]) -> list[_Found]:
+    """Return photos whose classes have one name each, in Unicode's composed form without blanks.
+
+    Args:
+        found: The photos.
+
+    Raises:
+        InputError: Two classes differ in case or width alone.
+    """
+    names = {f.label: _composed(f.label) for f in found if f.label is not None}
+    alike: dict[str, str] = {}
+    for name in in_order(set(names.values())):
+        other = alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if other != name and len(name) > 1:
+            raise InputError(
+                f"classes '{other}' and '{name}' differ in case or width alone; give both folders "
+                "one name if they are one class, or names that tell them apart"
+            )
+    return [
+        f if f.label is None or names[f.label] == f.label else replace(f, label=names[f.label])
+        for f in found
+    ]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip() or name
 
 
 def _split_folders(top: Path, names: list[str]) -> dict[str, SplitName]:
@@ -233,10 +326,17 @@ def _split_folders(top: Path, names: list[str]) -> dict[str, SplitName]:
     raise InputError(msg)
 
 
-def _level(root: Path, prefix: str, split: SplitName | None, need_labels: bool) -> list[_Found]:
+def _level(
+    root: Path,
+    prefix: str,
+    split: SplitName | None,
+    need_labels: bool,
+    others: Counter[str],
+) -> list[_Found]:
     """List one level of class folders, or one flat folder where labels are not needed."""
     top = root / prefix
     names, loose = _folders(top), _photos_here(top)
+    others.update(filter(None, (missed(e.name) for e in os.scandir(top) if e.is_file())))
     if not names and loose and not need_labels:
         return [_Found(posixpath.join(prefix, name), None, split) for name in loose]
     if loose:
@@ -246,9 +346,12 @@ def _level(root: Path, prefix: str, split: SplitName | None, need_labels: bool) 
         raise InputError(msg)
     found: list[_Found] = []
     for name in names:
-        paths = sorted(photos_below(top / name), key=natural_key)
+        paths = in_order(photos_below(top / name, others=others))
         if not paths:
-            msg = f"class folder '{top / name}' holds no image; fill it or remove it"
+            here: Counter[str] = Counter()
+            list(photos_below(top / name, others=here))
+            why = f", but {missed_words(here)}; save them as PNG or JPEG" if here else ""
+            msg = f"class folder '{top / name}' holds no image{why or '; fill it or remove it'}"
             raise InputError(msg)
         found += [_Found(posixpath.join(prefix, name, path), name, split) for path in paths]
     return found
@@ -265,7 +368,7 @@ def _set_name(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _files_of(word: str) -> list[str]:
+def _files_of(word: str, others: Counter[str]) -> list[str]:
     """Return the photos that a folder or file stands for."""
     path = Path(word).expanduser()
     if not word or not path.exists():
@@ -276,12 +379,18 @@ def _files_of(word: str) -> list[str]:
         return [os.path.normpath(path)]
     try:
         top = path / "images" if has_mask_tree(path) else path
-        found = sorted(photos_below(top, on_error=_refuse), key=natural_key)
+        found = in_order(photos_below(top, on_error=_refuse, others=others))
     except PermissionError as error:
         raise InputError(f"'{error.filename}' may not be read; change its permissions") from error
     if not found:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise InputError(f"folder '{word}' holds no image; put photos into it ({kinds})")
+        if next(path.rglob("*.parquet"), None) is not None:
+            raise InputError(
+                f"folder '{word}' holds photos in parquet files, which are not read one by one "
+                "here; unpack them into files"
+            )
+        why = f"; {missed_words(others)}" if others else ""
+        raise InputError(f"folder '{word}' holds no image{why}; put photos into it ({kinds})")
     return [os.path.normpath(top / name) for name in found]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
@@ -49,6 +49,18 @@ _SPLIT_WORDS: dict[str, SplitName] = {
     "dev": "val",
     "test": "test",
     "testing": "test",
+}
+_FILLING = {
+    "set",
+    "dataset",
+    "data",
+    "image",
+    "images",
+    "imgs",
+    "img",
+    "photos",
+    "pictures",
+    "split",
 }
 
 
@@ -174,8 +186,18 @@ def _deepened(read: ReadPhoto, depth: Depth | None) -> ReadPhoto:
 
 
 def split_of(word: str) -> SplitName | None:
-    """Return the split that a folder or file name stands for, or None for any other word."""
-    return _SPLIT_WORDS.get(word.lower())
+    """Return the split that a folder or file name stands for, or None for any other word.
+
+    "train", "training_set", "train_images", "images-train" and "val2017" stand for one.
+    """
+    parts = [part for part in re.split(r"[^a-z]+", word.lower()) if part]
+    telling = [part for part in parts if part not in _FILLING]
+    return _SPLIT_WORDS.get(telling[0]) if len(telling) == 1 else None
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names in natural order; "1" and "01", which are one number, in a fixed one."""
+    return sorted(names, key=lambda name: (natural_key(name), name))
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

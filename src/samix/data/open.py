@@ -13,8 +13,9 @@ from PIL import Image
 
 from samix.data.demo import open_demo
 from samix.data.depth import Depth
-from samix.data.folder import name_like, open_folder
+from samix.data.folder import name_like, open_folder, photos_below
 from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
+from samix.data.kinds import is_made
 from samix.data.parquet import open_parquet
 from samix.data.reading import check_limit, too_deep, verify
 from samix.data.splits import Splits
@@ -134,13 +135,21 @@ def _on_disk(path: Path, need_labels: bool, max_megapixels: int) -> tuple[ImageS
             raise InputError(msg)
         root, tables = path.parent, [path]
     else:
-        root, tables = path, sorted(path.rglob("*.parquet"))
+        root, tables = path, visible_tables(path)
+        if tables and next(photos_below(path), None) is not None:
+            tables = []  # a table beside photos, such as one of their labels
     if tables:
         images = open_parquet(root, tables, max_megapixels=max_megapixels)
     else:
         images = open_folder(path, need_labels=need_labels, max_megapixels=max_megapixels)
         tables = [Path(root, key) for key in images.keys]
     return images, tables
+
+
+def visible_tables(path: Path) -> list[Path]:
+    """Return the parquet files below a folder, without hidden ones."""
+    found = (file for file in path.rglob("*.parquet") if file.is_file())
+    return sorted(f for f in found if not any(map(is_made, f.relative_to(path).parts)))
 
 
 def _missing(spec: str, path: Path) -> str:

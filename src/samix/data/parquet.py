@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from samix.data.depth import Depth
-from samix.data.image_set import NO_LABEL, ImageSet, SplitName, natural_key, split_of
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName, in_order, natural_key, split_of
 from samix.data.reading import decode
 from samix.errors import InputError
 from samix.files import MAX_MEGAPIXELS
@@ -279,7 +279,7 @@ def _numbered(
             raise InputError(msg)
         return classes, tuple(NO_LABEL if value is None else value for value in values)
     texts = [None if value in {None, NO_LABEL} else str(value) for value in values]
-    found = sorted({text for text in texts if text is not None}, key=natural_key)
+    found = in_order({text for text in texts if text is not None})
     number = {text: i for i, text in enumerate(found)}
     return tuple(found), tuple(NO_LABEL if t is None else number[t] for t in texts)
 

@@ -34,6 +34,7 @@ from samix.data.depth import (
     wide_kind,
 )
 from samix.data.image_set import ImageSet
+from samix.data.kinds import reads_heic
 from samix.data.upright import PAGES, has_pages, turned
 from samix.errors import CorruptImageError, InputError, LargeImageError, UnreadableImageError
 from samix.files import MAX_MEGAPIXELS, write_text
@@ -181,6 +182,7 @@ def strips(
 
 
 def _open(source: bytes | str | os.PathLike[str]) -> Image.Image:
+    reads_heic()  # in each process anew
     with _own_limit():
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 

@@ -1,0 +1,162 @@
+"""Folders as people have them: names, suffixes, links, and what lies beside the photos."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samix.data import open_images
+from samix.data.folder import open_unsorted
+from samix.data.image_set import in_order, split_of
+from samix.data.kinds import IMAGE_SUFFIXES, reads_heic
+from samix.errors import InputError
+
+Make = Callable[..., Path]
+NO_PICTURES = {".bufr", ".emf", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".wmf"}
+PROGRAMS = {".eps", ".ps"}  # ghostscript runs them
+
+
+def test_all_that_pillow_reads_by_itself_is_a_photo() -> None:
+    Image.init()
+    known = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    heic = {".heic", ".heif", ".hif", ".heics", ".heifs"}
+    assert known - heic - NO_PICTURES - PROGRAMS <= IMAGE_SUFFIXES
+    assert not IMAGE_SUFFIXES & (NO_PICTURES | PROGRAMS)
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "avif", "mpo", "tga", "pnm", "j2k", "qoi", "JFIF"])
+def test_a_photo_of_each_suffix_is_read(suffix: str, tmp_path: Path) -> None:
+    pixels = np.full((16, 16, 3), (200, 40, 90), np.uint8)
+    kind = {"jfif": "JPEG", "pnm": "PPM", "j2k": "JPEG2000"}.get(suffix.lower(), suffix.upper())
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", kind)
+    images = open_images(tmp_path, need_labels=False)
+    assert np.abs(np.asarray(images.read(0)).astype(int) - pixels).max() < 8
+    assert len(open_unsorted([str(tmp_path)])) == 1
+
+
+def test_what_is_not_read_is_counted_and_named(make_folder: Make) -> None:
+    root = make_folder({"a": 2, "b": 2})
+    for name in ("a/x.heic", "a/y.HEIC", "b/z.raw", "b/unnamed", "b/notes.txt", ".hidden.raw"):
+        (root / name).write_bytes(b"x")
+    if reads_heic():
+        pytest.skip("HEIC is read here")
+    wanted = "4 files are not read (.heic 2, .raw 1, no suffix 1); HEIC is read after pip install"
+    for images in (open_images(root), open_unsorted([str(root)])):
+        assert len(images) == 4
+        assert wanted in images.notes[0]
+    for path in (root / "b").glob("*.png"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"b' holds no image, but 2 files are not read \(.raw 1"):
+        open_images(root)
+
+
+@pytest.mark.parametrize(
+    ("word", "split"),
+    [
+        ("training_set", "train"), ("train_images", "train"), ("Images-Train", "train"),
+        ("val2017", "val"), ("test-set", "test"), ("validation data", "val"),
+        ("trained", None), ("test train", None), ("images", None), ("strain", None),
+    ],
+)  # fmt: skip
+def test_splits_under_other_names(word: str, split: str | None) -> None:
+    assert split_of(word) == split
+
+
+def test_split_folders_under_other_names(make_folder: Make) -> None:
+    root = make_folder({f"{s}/{c}": 2 for s in ("training_set", "test_set") for c in "ab"})
+    images = open_images(root)
+    assert images.classes == ("a", "b")
+    assert set(images.given_split) == {"train", "test"}
+
+
+def test_one_folder_too_many_is_gone_through_and_told(make_folder: Make) -> None:
+    images = open_images(make_folder({"steel/ok": 2, "steel/ng": 2}))
+    assert images.classes == ("ng", "ok")
+    assert images.keys[0] == "steel/ng/part0_shot0.png"
+    assert "The classes are the folders of 'steel'" in images.notes[0]
+    parts = {f"set/{side}/{name}": 2 for side in ("train", "val") for name in "ab"}
+    images = open_images(make_folder(parts, "parts"))
+    assert images.classes == ("a", "b")
+    assert set(images.given_split) == {"train", "val"}
+
+
+def test_one_folder_too_high_is_refused_with_both_readings(make_folder: Make) -> None:
+    root = make_folder({f"{product}/{c}": 2 for product in ("steel", "wood") for c in ("ok", "ng")})
+    with pytest.raises(InputError, match=r"two ways: the classes are steel, wood, or ng, ok"):
+        open_images(root)
+    dated = make_folder({f"{c}/{d}": 2 for c in ("ok", "ng") for d in ("may", "june")}, "dated")
+    assert open_images(dated).classes == ("ng", "ok")
+
+
+@pytest.mark.parametrize("beside", ["labels", "annotations"])
+def test_a_tree_of_boxes_is_explained(beside: str, make_folder: Make) -> None:
+    root = make_folder({"images/train": 2, "images/val": 2})
+    (root / beside).mkdir()
+    (root / beside / "a.txt").write_text("0 0.5 0.5 1 1")
+    with pytest.raises(InputError, match=r"the layout of boxes \(YOLO, COCO\)"):
+        open_images(root)
+    assert len(open_images(root, need_labels=False)) == 4
+
+
+def test_one_class_in_two_ways_of_writing_accents(make_folder: Make) -> None:
+    one, other = (unicodedata.normalize(form, "für é") for form in ("NFC", "NFD"))
+    assert one != other
+    root = make_folder({f"train/{one}": 2, f"val/{other}": 2, "train/b": 2, "val/b ": 2})
+    images = open_images(root)
+    assert images.classes == ("b", one)
+    assert [images.targets.count(i) for i in range(2)] == [4, 4]
+
+
+@pytest.mark.parametrize("names", [("OK", "ok"), ("ng", "\uff4e\uff47")])
+def test_classes_that_differ_in_case_or_width_alone_are_refused(
+    names: tuple[str, str], make_folder: Make
+) -> None:
+    root = make_folder({f"train/{names[0]}": 2, f"val/{names[1]}": 2, "train/b": 2, "val/b": 2})
+    with pytest.raises(InputError, match="differ in case or width alone"):
+        open_images(root)
+    assert open_images(make_folder({"A": 2, "a": 2}, "letters")).classes == ("A", "a")
+
+
+def test_the_order_of_classes_does_not_depend_on_the_hash_seed() -> None:
+    code = "from samix.data.image_set import in_order; print(in_order({'1', '01', '001', '2'}))"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in range(3)
+    }  # fmt: skip
+    assert found == {"['001', '01', '1', '2']\n"}
+    assert in_order(["b", "a10", "a2"]) == ["a2", "a10", "b"]
+
+
+def test_thumbnails_of_machines_and_links_upwards_are_passed_over(make_folder: Make) -> None:
+    root = make_folder({"a": 2, "a/@eaDir/x.png": 1, "b": 2, "__MACOSX/a": 1, "#recycle": 1})
+    (root / "b" / "up").symlink_to(root)
+    (root / "c").symlink_to(root)
+    images = open_images(root)
+    assert images.classes == ("a", "b")
+    assert len(images) == 4
+    assert len(open_unsorted([str(root)])) == 4
+
+
+def test_a_table_beside_photos_does_not_take_over(make_folder: Make) -> None:
+    root = make_folder({"a": 2, "b": 2})
+    (root / "labels.parquet").write_bytes(b"x")
+    assert open_images(root).classes == ("a", "b")
+    only = make_folder({"x": 0}, "only")
+    (only / ".cache").mkdir()
+    (only / ".cache" / "x.parquet").write_bytes(b"x")
+    with pytest.raises(InputError, match="holds no image"):
+        open_images(only)
+    (only / "x.parquet").write_bytes(b"x")
+    with pytest.raises(InputError, match="holds photos in parquet files"):
+        open_unsorted([str(only)])
