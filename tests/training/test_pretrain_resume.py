@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from samix.cli import main
 from samix.training import PretrainConfig, open_run, pretrain, read_config, resume
 from samix.training.callbacks import load_method
 from samix.training.prepare import prepare
@@ -23,11 +22,6 @@ _WORDS = (
     "queue_size=64 --model-kwargs layers=[1,1,1,1] channels=[8,8,8,8] drop_path_rate=0.2 "
     "--device cpu"
 )
-
-
-def command(output: Path, *words: str) -> list[str]:
-    own = [*_WORDS.split(), "--output", str(output), *words]
-    return [sys.executable, "-m", "samix", "pretrain", *own]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -47,16 +41,15 @@ def test_broken_and_resumed_with_any_number_of_workers(
 
 
 @pytest.mark.slow
-def test_command_line_pretrains_in_two_processes(tmp_path: Path) -> None:
+def test_command_line_pretrains_in_two_processes(tmp_path: Path, capfd: Any) -> None:
+    """Files 1 and 2 are looked at, to which the processes that are started write as well."""
     output = tmp_path / "run"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command(output, "--epochs", "2", "--devices", "2", "--stem", "small"), check=False,
-        capture_output=True, text=True, env=environment, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert done.stdout.count("epoch 2/2") == 1
+    words = [*_WORDS.split(), "--epochs", "2", "--devices", "2", "--stem", "small"]
+    code = main(["pretrain", *words, "--output", str(output)])
+    said, complaint = capfd.readouterr()
+    assert code == 0, complaint
+    assert complaint == ""
+    assert said.count("epoch 2/2") == 1
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["cost"]["processes"] == 2
     # what two processes measured together is what one measures with the same weights

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from samix.cli import main
 from samix.errors import InputError
 from samix.training import train
 
@@ -38,21 +36,19 @@ def test_two_processes_equal_one_with_the_whole_batch(tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_command_line_trains_samix_in_two_processes(tmp_path):
+def test_command_line_trains_samix_in_two_processes(tmp_path, capfd):
+    """Files 1 and 2 are looked at, to which the processes that are started write as well."""
     output = tmp_path / "run"
     words = f"""
-        -m samix train demo:photos_per_class=20,size=16 --image-size 16 --batch-size 24 --epochs 2
+        train demo:photos_per_class=20,size=16 --image-size 16 --batch-size 24 --epochs 2
         --model-kwargs layers=[1,1,1,1] channels=[8,8,8,8] --devices 2 --device cpu
         --output {output}
     """.split()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=environment, timeout=300,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert done.stdout.count("epoch 2/2") == 1
+    code = main(words)
+    said, complaint = capfd.readouterr()
+    assert code == 0, complaint
+    assert complaint == ""
+    assert said.count("epoch 2/2") == 1
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["cost"]["processes"] == 2
     assert set(metrics["test"]) == {"encoder", "average"}

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
 
+from samix.cli import main
 from samix.training import Silent, read_config, resume, train
 from samix.training.run_folder import open_run
 
@@ -65,11 +68,11 @@ def assert_same_run(one: Path, other: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("undisturbed") / "run"
-    process = start(output)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert "top-1" in out
-    assert err == ""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        assert main(["train", *_WORDS.split(), "--output", str(output), "--workers", "0"]) == 0
+    assert "top-1" in out.getvalue()
+    assert err.getvalue() == ""
     return output
 
 
