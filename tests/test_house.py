@@ -16,7 +16,7 @@ import house
 
 SHORT: set[str] = set()
 PREFIXES: set[str] = set()
-NAMES = {"Source"}
+NAMES: set[str] = set()
 
 
 def test_no_file_is_too_long() -> None:

@@ -38,7 +38,7 @@ from samix.progress import Display, Progress
 from samix.training.run_folder import AVERAGE, MIXER, WEIGHTS
 from samix.training.warm_start import (
     ARCHITECTURE,
-    Source,
+    RunSource,
     data_of,
     joined,
     open_source,
@@ -154,7 +154,7 @@ class RunNetwork:
         return look(MomentumEncoder(self.network), images, target, wanted=needs)
 
 
-def open_network(path: str | Path) -> tuple[RunNetwork, Source]:
+def open_network(path: str | Path) -> tuple[RunNetwork, RunSource]:
     """Open a finished run of `samix train` or `samix pretrain`.
 
     Returns:
@@ -199,13 +199,13 @@ def open_network(path: str | Path) -> tuple[RunNetwork, Source]:
     ), source
 
 
-def _network(source: Source, classes: int) -> nn.Module:
+def _network(source: RunSource, classes: int) -> nn.Module:
     """Return the run's network with fresh weights; the global random state stays as it is."""
     weights = source.run.path / WEIGHTS
     return create_described(source.model, num_classes=classes, weights=weights).eval()
 
 
-def _mixing(source: Source) -> tuple[Policy, nn.Module | None, Tap | None]:
+def _mixing(source: RunSource) -> tuple[Policy, nn.Module | None, Tap | None]:
     """Return the run's policy, and what it reads."""
     made = source.model.get("mixer")
     if made is None:
@@ -226,7 +226,7 @@ def _mixing(source: Source) -> tuple[Policy, nn.Module | None, Tap | None]:
     return policy, average.requires_grad_(False), Tap(made["tap"], made["channels"])
 
 
-def _check(network: nn.Module, source: Source) -> None:
+def _check(network: nn.Module, source: RunSource) -> None:
     """Refuse a network that cannot be asked for features and embedding separately."""
     if not (hasattr(network, "forward_features") and hasattr(network, "forward_head")):
         raise InputError(
@@ -295,7 +295,7 @@ class RunPhotos:
 
 def open_photos(
     subject: RunNetwork,
-    source: Source,
+    source: RunSource,
     *,
     data: str | None = None,
     root: str | None = None,
@@ -346,7 +346,7 @@ def open_photos(
 
 
 def _own_images(
-    source: Source, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
+    source: RunSource, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
 ) -> ImageSet:
     """Open what the run learned from, or say that it has moved."""
     moved = [

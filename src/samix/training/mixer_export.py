@@ -21,7 +21,7 @@ from samix.plain_json import read_json
 from .config import PretrainConfig
 from .run_folder import AVERAGE, MIXER
 from .task import LEAST_CORRELATION, LEAST_DEVIATION
-from .warm_start import ARCHITECTURE, Source, data_of, open_source, root_of
+from .warm_start import ARCHITECTURE, RunSource, data_of, open_source, root_of
 
 _METHODS = {"moco": "MoCo v2", "simclr": "SimCLR", "byol": "BYOL", "mocov3": "MoCo v3"}
 _SHOWN_OF_LIFE = ("mask_deviation", "exchange_correlation", "partner_change")
@@ -74,7 +74,7 @@ def mixer_remarks(mixer: PretrainedMixer) -> tuple[str, ...]:
     return tuple(mixer.record.get("remarks", ()))
 
 
-def _metrics(source: Source) -> dict[str, Any]:
+def _metrics(source: RunSource) -> dict[str, Any]:
     """Return what metrics.json holds.
 
     Raises:
@@ -93,7 +93,7 @@ def _metrics(source: Source) -> dict[str, Any]:
     return metrics
 
 
-def _record(source: Source, metrics: dict[str, Any]) -> dict[str, Any]:
+def _record(source: RunSource, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return how the Mixer was trained, in words and plain values."""
     config, life = source.config, metrics["mixer"]["at_end"]
     epochs, steps = metrics["epochs"]["done"], metrics["cost"]["steps"]
@@ -117,7 +117,7 @@ def _record(source: Source, metrics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _data(source: Source) -> Iterator[str]:
+def _data(source: RunSource) -> Iterator[str]:
     """Yield what was learned from, one sentence a set; paths of the machine are left out."""
     rows = read_table(source.run.splits, ("path", "split"))
     named = data_of(source.config)
@@ -139,7 +139,7 @@ def _name(data: str) -> str:
     return f"{path.parent.name}/{path.name}" if path.is_file() else path.name
 
 
-def _size(source: Source) -> str:
+def _size(source: RunSource) -> str:
     """Return the size of what was looked at, where it is not that of the photos."""
     config = source.config
     if not isinstance(config, PretrainConfig) or config.view_size in (None, config.image_size):
@@ -147,13 +147,13 @@ def _size(source: Source) -> str:
     return f", views of {config.view_size} px"
 
 
-def _labels(source: Source) -> str:
+def _labels(source: RunSource) -> str:
     if isinstance(source.config, PretrainConfig):
         return "none"
     return f"of all photos learned from ({source.model['num_classes']} classes)"
 
 
-def _objective(source: Source) -> str:
+def _objective(source: RunSource) -> str:
     config = source.config
     if not isinstance(config, PretrainConfig):
         return f"SAMix, supervised: local + {config.eta:g} * global term"
@@ -164,7 +164,7 @@ def _objective(source: Source) -> str:
     return f"SAMix-{'C' if grouped else 'I'} on {_METHODS[config.method]}: {terms}"
 
 
-def _remarks(source: Source, metrics: dict[str, Any]) -> Iterator[str]:
+def _remarks(source: RunSource, metrics: dict[str, Any]) -> Iterator[str]:
     if not metrics["mixer"]["alive_at_end"]:
         yield (
             "It is not alive: its masks vary by less than "

@@ -36,7 +36,7 @@ from .self_supervised import self_supervised_task
 from .supervised import supervised_task
 from .task import Method, Task
 from .warm_start import (
-    Source,
+    RunSource,
     Starts,
     freeze,
     joined,
@@ -180,7 +180,7 @@ def split_sources(
     sources: Sequence[tuple[str, ImageSet]],
     config: RunConfig,
     announce: Announce | None = None,
-    init: Source | None = None,
+    init: RunSource | None = None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Split the photos of a new run, each set by itself; see :func:`split`."""
     parts = [split(images, config, announce, init) for _, images in sources]
@@ -196,7 +196,7 @@ def split(
     images: ImageSet,
     config: RunConfig,
     announce: Announce | None = None,
-    init: Source | None = None,
+    init: RunSource | None = None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Split the photos of a new run, and keep what may be learned from.
 
@@ -239,7 +239,7 @@ def _labelled_split(
     config: TrainConfig,
     options: dict[str, Any],
     given: Splits | None,
-    source: Source | None,
+    source: RunSource | None,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Return the parts with the labels that may be used, and sentences for the user."""
     there = None if source is None else source_splits(source, config, images)

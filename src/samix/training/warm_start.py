@@ -47,7 +47,7 @@ Config = TypeVar("Config", bound=RunConfig)
 
 
 @dataclass(frozen=True)
-class Source:
+class RunSource:
     """A run that another one starts from.
 
     Attributes:
@@ -72,7 +72,7 @@ class Source:
         return read_weights(self.run.path / file)
 
 
-def open_source(path: str | Path, flag: str) -> Source:
+def open_source(path: str | Path, flag: str) -> RunSource:
     """Open a finished run to start from.
 
     Args:
@@ -95,10 +95,10 @@ def open_source(path: str | Path, flag: str) -> Source:
         )
     model = read_model(described)
     run = open_run(path)
-    return Source(run, flag, read_config(run), model)
+    return RunSource(run, flag, read_config(run), model)
 
 
-def settings_of(source: Source) -> dict[str, Any]:
+def settings_of(source: RunSource) -> dict[str, Any]:
     """Return the settings of the network that a run starting from this one must share."""
     return {name: source.model[name] for name in ARCHITECTURE}
 
@@ -112,8 +112,8 @@ class Starts:
         mixer: The run whose Mixer is taken.
     """
 
-    init: Source | None = None
-    mixer: Source | None = None
+    init: RunSource | None = None
+    mixer: RunSource | None = None
 
 
 def open_starts(config: RunConfig) -> Starts:
@@ -211,7 +211,7 @@ def freeze(method: Method, config: RunConfig) -> None:
         method.policy.requires_grad_(False).eval()
 
 
-def check_architecture(source: Source, config: RunConfig) -> None:
+def check_architecture(source: RunSource, config: RunConfig) -> None:
     """Refuse a run whose network is of another make.
 
     Raises:
@@ -227,7 +227,7 @@ def check_architecture(source: Source, config: RunConfig) -> None:
             )
 
 
-def load_encoder(source: Source, encoder: nn.Module) -> None:
+def load_encoder(source: RunSource, encoder: nn.Module) -> None:
     """Load the weights of a run's network; the classifier keeps its own.
 
     Raises:
@@ -247,7 +247,7 @@ def load_encoder(source: Source, encoder: nn.Module) -> None:
     encoder.load_state_dict({**own, **taken})
 
 
-def source_splits(source: Source, config: RunConfig, images: ImageSet) -> Splits | None:
+def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Splits | None:
     """Return the splits of the run that the encoder comes from, where it had the same photos.
 
     Photos whose labels that run did not use are in train again.
@@ -279,7 +279,7 @@ def source_splits(source: Source, config: RunConfig, images: ImageSet) -> Splits
     return splits
 
 
-def overlap_note(source: Source, config: RunConfig, images: ImageSet, splits: Splits) -> str:
+def overlap_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
     """Return a sentence on how many test photos the other run has learned from, by their paths."""
     rows = read_table(source.run.splits, ("path", "split"))
     learned = [row["path"] for row in rows if row["split"] == "train"]
@@ -313,7 +313,7 @@ def mixer_notes(
     return tuple(notes)
 
 
-def look_notes(source: Source) -> tuple[str, ...]:
+def look_notes(source: RunSource) -> tuple[str, ...]:
     """Return what to tell about how the encoder that a run starts from has seen photos."""
     if not source.model.get("standardise"):
         return ()
@@ -323,7 +323,7 @@ def look_notes(source: Source) -> tuple[str, ...]:
     )
 
 
-def _same_photos(source: Source, images: ImageSet) -> bool:
+def _same_photos(source: RunSource, images: ImageSet) -> bool:
     rows = read_table(source.run.splits, ("path",))
     return {row["path"] for row in rows} == set(images.keys)
 
@@ -343,7 +343,7 @@ def _names_a_run(policy: str) -> bool:
     return Path(policy).expanduser().exists() or "/" in policy
 
 
-def _with_mixer(config: Config, source: Source) -> Config:
+def _with_mixer(config: Config, source: RunSource) -> Config:
     """Return the configuration with policy, options and tap of the run's Mixer."""
     mixer = source.model.get("mixer")
     if mixer is None:
@@ -373,7 +373,7 @@ def _with_mixer(config: Config, source: Source) -> Config:
     )
 
 
-def load_mixer(source: Source, method: Method) -> None:
+def load_mixer(source: RunSource, method: Method) -> None:
     """Load the weights of a run's Mixer.
 
     Raises:
