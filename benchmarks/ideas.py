@@ -111,7 +111,7 @@ def confident(method: Method, *, candidates: int) -> None:
 def alpha_by_stage(method: Method, *, first: float, last: float) -> None:
     """Alpha moves in a straight line over the run."""
     policy: Any = method.policy
-    own, steps = policy.plan, method.options.steps or 1
+    own, steps = policy.plan, method.counter.planned or 1
 
     def plan(images: Tensor, **arguments: Any) -> MixPlan:
         policy.alpha = first + (last - first) * min(method.counter.steps / steps, 1.0)

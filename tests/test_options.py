@@ -64,6 +64,7 @@ def test_runs_choose_what_methods_let_choose() -> None:
     [
         ("lr: expected a number, got 0", "--lr: expected a number, got 0"),
         ("data: expected a folder", "DATA: expected a folder"),
+        ("poc.yaml: data: expected a text", "poc.yaml: data: expected a text"),
         ("leave batch_size out", "leave --batch-size out"),
         ("take precision=32 (or lr=0.1)", "take --precision 32 (or --lr 0.1)"),
         ("beside pretrained=True, got 'x'", "beside --pretrained, got 'x'"),

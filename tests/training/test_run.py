@@ -113,11 +113,12 @@ def test_choices_about_mixes_reach_the_method(tiny, tiny_pretrain):
     chosen = {"pairing": "same", "label": "lam", "decoupled": 0.1, "mix_epochs": 1.5}
     made = prepare(resolve(tiny(epochs=2, policy="cutmix", **chosen)))
     options, batches = made.task.method.options, len(made.task.batches)
+    counter = made.task.method.counter
     assert (options.pairing, options.label, options.decoupled) == ("same", "lam", 0.1)
-    assert options.mix_batches == round(1.5 * batches)
-    assert options.steps == 2 * batches
+    assert counter.mix_batches == round(1.5 * batches)
+    assert counter.planned == 2 * batches
     made = prepare(resolve(tiny_pretrain(epochs=2, policy="cutmix", mix_epochs=1)))
-    assert made.task.method.options.mix_batches == len(made.task.batches)
+    assert made.task.method.counter.mix_batches == len(made.task.batches)
     with pytest.raises(InputError, match="pairing: expected the default with policy 'co-mixup'"):
         prepare(resolve(tiny(policy="co-mixup", pairing="same")))
 

@@ -168,8 +168,9 @@ def flag_of(name: str) -> str:
 def flagged(message: str, names: Collection[str]) -> str:
     """Return a message with the names of arguments as the command line writes them.
 
-    A name counts before ``: expected``, before a value (``policy=RUN``, ``pretrained=True``), and
-    anywhere if it has an underscore (``batch_size``) or stands in backticks.
+    A name counts at the beginning of ``lr: expected``, before a value (``policy=RUN``,
+    ``pretrained=True``), and anywhere if it has an underscore (``batch_size``) or stands in
+    backticks.
 
     Args:
         message: What the library says.
@@ -178,7 +179,8 @@ def flagged(message: str, names: Collection[str]) -> str:
 
     def written(found: re.Match[str]) -> str:
         name, value, colon = found["name"], found["value"], found["colon"] or ""
-        if name not in names or not (value or colon or "_" in name or found["tick"]):
+        first = colon and found.start() == 0
+        if name not in names or not (value or first or "_" in name or found["tick"]):
             return found[0].replace("`", "")
         flag = "DATA" if name == "data" else flag_of(name)
         plain = {None: flag, "True": flag, "False": f"--no-{flag[2:]}"}
