@@ -120,5 +120,4 @@ def _frame(axes: Axes, guess: float, highest: float, part: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylabel(f"accuracy on {part}", fontsize=9)
     axes.tick_params(labelsize=8.5)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)

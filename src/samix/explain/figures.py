@@ -136,8 +136,7 @@ def _dots(axes: Axes, study: MapStudy, *, size: float, legend: bool, faint: bool
         for part in axes.collections:
             part.set_label("_")
     axes.tick_params(labelsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _route_table(routes: Sequence[Route]) -> Table:
@@ -293,8 +292,7 @@ def _canvas() -> tuple[Canvas, Axes]:
     FigureCanvasAgg(canvas)
     axes = canvas.subplots()
     axes.tick_params(labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     return canvas, axes
 
 

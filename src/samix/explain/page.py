@@ -486,8 +486,7 @@ def draw_split(path: str | Path, found: Confidence) -> None:
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
     axes.set_xlabel("share of the original in the label", fontsize=10)
     axes.set_ylabel("share that the network gives it", fontsize=10)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     save(canvas, path)
 
 

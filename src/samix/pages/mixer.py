@@ -100,8 +100,7 @@ def _draw_area(axes: Axes, looks: Looks) -> None:
     axes.set_ylabel("area of the mask", fontsize=9)
     axes.tick_params(labelsize=8.5)
     axes.legend(fontsize=8.5, frameon=False, loc="upper left")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _named(what: str, name: str) -> str:

@@ -128,8 +128,7 @@ def _draw(axes: Axes, panel: _Panel, colours: Sequence[str]) -> None:
     axes.set_title(panel.title, fontsize=9.5)
     axes.tick_params(labelsize=9)
     axes.tick_params(axis="y", length=0)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _cost_of(run: Mapping[str, Any], currency: str) -> str:
