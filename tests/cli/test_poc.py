@@ -54,7 +54,7 @@ WORDS = [
 def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
     poc = tmp_path / "poc"
     prices = ["--price", "2", "--currency", "EUR", "--power", "100"]
-    assert main(["poc", *WORDS, "--output", str(poc), "--workers", "1", *prices]) == 0
+    assert main(["poc", *WORDS, "--output", str(poc), *prices]) == 0
     said = capsys.readouterr().out
     assert "Main question: accuracy of supervised learning with" in said
     assert "[10/10] supervised" in said
@@ -92,14 +92,12 @@ def test_interrupted_and_resumed(tmp_path):
     poc = tmp_path / "poc"
     study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=4)
     words = [sys.executable, "-m", "samix", "poc", "--resume", "--output", str(poc)]
-    one = ["--workers", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    strikes = ((os.kill, signal.SIGTERM, one), (os.killpg, signal.SIGINT, []))
-    for send, number, more in strikes:
+    for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
         before = len(list(poc.glob("cells/*/*/cell.json")))
         process = subprocess.Popen(
-            [*words, *more], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, start_new_session=True,
+            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + 200
         while len(list(poc.glob("cells/*/*/cell.json"))) == before:
@@ -113,7 +111,7 @@ def test_interrupted_and_resumed(tmp_path):
         assert complaint == f"samix: interrupted by {signal.Signals(number).name}\n"
         assert before < len(list(poc.glob("cells/*/*/cell.json"))) < 8
     assert read_study(poc) == study
-    assert main(["poc", "--resume", "--output", str(poc), "--lang", "en", *one]) == 0
+    assert main(["poc", "--resume", "--output", str(poc), "--lang", "en"]) == 0
     assert len(list(poc.glob("cells/*/*/cell.json"))) == 8
 
 
