@@ -68,6 +68,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("undisturbed") / "run"
+    torch.set_num_threads(1)  # as in the processes that it is compared with
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         assert main(["train", *_WORDS.split(), "--output", str(output), "--workers", "0"]) == 0
