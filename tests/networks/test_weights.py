@@ -59,7 +59,7 @@ def test_files_of_all_kinds_are_read(kind: str, trained: nn.Module, tmp_path: Pa
     assert torch.equal(network.fc.weight, head)
     assert loaded.by == ("order" if kind == "other names" else "name")
     assert loaded.fresh == ("fc.weight", "fc.bias")
-    assert "fresh values stay in fc.weight, fc.bias" in loaded.sentence
+    assert "so fresh here: fc.weight, fc.bias" in loaded.sentence
 
 
 def test_a_classifier_of_as_many_classes_is_taken_and_one_too_many_named(
@@ -71,7 +71,7 @@ def test_a_classifier_of_as_many_classes_is_taken_and_one_too_many_named(
     assert torch.equal(whole.fc.weight, trained.fc.weight)
     loaded = load_weights(fresh(classes=0), tmp_path / "w.pth")
     assert loaded.left_out == ("fc.weight", "fc.bias")
-    assert "left out of the weights: fc.weight, fc.bias" in loaded.sentence
+    assert "not needed here: fc.weight, fc.bias" in loaded.sentence
 
 
 def test_a_small_stem_keeps_its_own_first_layer(trained: nn.Module, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from samix.errors import InputError
 from samix.files import write_text
 from samix.shown import shown
 from samix.stopping import exit_code
-from samix.training.config import TrainConfig, whole_path
+from samix.training.config import FROZEN, TrainConfig, whole_path
 
 from .options import flagged, key_values, read_guard
 
@@ -105,13 +105,14 @@ def options_over_preset(
     if "data" not in given:
         raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
     options = {**(inherited or {}), **parsed(given)}
+    if "weights" in options and (told := backbone_of(options["weights"])) is not None:
+        options.setdefault("backbone", told)
+    if options.get("policy") == FROZEN:  # presets are about training
+        return {**options, "preset": None}
     name = options.get("preset") or (demo if _is_demo(options["data"]) else None)
     preset = load_preset(name, command) if name else {}
     if "weights" in options:
         preset.pop("pretrained", None)
-        named = backbone_of(options["weights"])
-        if named is not None:
-            options.setdefault("backbone", named)
     # settings for another model, policy, method or size than the preset's are left out
     for chosen, settings in (
         ("backbone", "model_kwargs"), ("policy", "policy_options"), ("method", "method_options"),
@@ -206,7 +207,8 @@ def print_summary(result: TrainResult, console: Console) -> None:
     if result.status == "interrupted":
         say(console, f"Interrupted. Go on with: samix train --resume --output {result.run.path}")
     if metrics is not None:
-        say(console, f"Mixes to look at: {result.run.mixes}")
+        if metrics["epochs"]["planned"]:
+            say(console, f"Mixes to look at: {result.run.mixes}")
         if metrics["guard"] is not None:
             say(console, f"Guard by classes: {result.run.guard}")
         say(console, f"All numbers:      {result.run.metrics}")
@@ -220,7 +222,8 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     part = "val" if metrics["test"] is None else "test"
     chosen, shown = metrics["checkpoint"], metrics[part]
     photos = next(iter(shown.values()))["photos"]
-    where = f"{photos} photos, weights of epoch {chosen['epoch']}, chosen on val"
+    weights = f"weights of epoch {chosen['epoch']}" if metrics["epochs"]["planned"] else "the head"
+    where = f"{photos} photos, {weights}, chosen on val"
     say(console, f"{part.capitalize()}: {where}")
     if part == "val":
         say(console, _NO_TEST)
@@ -258,6 +261,12 @@ def cost_line(metrics: dict[str, Any]) -> str:
     from samix.training.progress import clock
 
     cost, epochs = metrics["cost"], metrics["epochs"]
+    if not epochs["planned"]:
+        return (
+            f"{cost['features_computed']} features in {clock(cost['feature_seconds'])} (the others "
+            f"were known), the head in {clock(cost['head_seconds'])}, all in "
+            f"{clock(cost['seconds'])} on {cost['device']}."
+        )
     return (
         f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "
         f"{cost['images_per_second']:,.0f} images/s on {cost['device']}."

@@ -35,6 +35,7 @@ from samix.networks import (
 from samix.networks.described import create_described, described_mixer
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
 from samix.progress import Display, Progress
+from samix.training.config import FROZEN
 from samix.training.run_folder import AVERAGE, MIXER, WEIGHTS
 from samix.training.warm_start import (
     ARCHITECTURE,
@@ -210,6 +211,8 @@ def _mixing(source: RunSource) -> tuple[Policy, nn.Module | None, Tap | None]:
     made = source.model.get("mixer")
     if made is None:
         name, options = source.config.policy, dict(source.config.policy_options)
+        if name == FROZEN:
+            name = "none"
         if name in RIVALS:
             options = {**RIVALS[name].policy_options, **options}
             name = RIVALS[name].policy

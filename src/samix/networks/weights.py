@@ -82,10 +82,15 @@ class LoadedWeights:
         """Return one sentence on what was taken and what did not fit."""
         how = "" if self.by == "name" else ", matched by their order"
         parts = [f"{self.taken} tensors of {self.origin} are the start{how}"]
-        if self.fresh:
-            parts.append(f"fresh values stay in {_some(self.fresh)}")
-        if self.left_out:
-            parts.append(f"left out of the weights: {_some(self.left_out)}")
+        both = tuple(name for name in self.fresh if name in self.left_out)
+        fresh = tuple(name for name in self.fresh if name not in both)
+        left = tuple(name for name in self.left_out if name not in both)
+        if both:
+            parts.append(f"of another shape there, so fresh here: {_some(both)}")
+        if fresh:
+            parts.append(f"missing there, so fresh here: {_some(fresh)}")
+        if left:
+            parts.append(f"not needed here: {_some(left)}")
         return "; ".join(parts) + "."
 
 

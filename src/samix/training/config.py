@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Optimizer = Literal["sgd", "adamw"]
 Precision = Literal["32", "bf16", "16", "auto"]
 _PRETRAINED_LR = 0.1  # of the default: weights that are good already are changed slowly
+FROZEN = "frozen"
+"""The policy of a run that trains no network, only a linear head on a trained encoder."""
 _LR_BATCH = 256  # photos for which the default learning rate of pre-training holds
 
 
@@ -236,7 +238,7 @@ class TrainConfig(RunConfig, SupervisedOptions):
     command: ClassVar[str] = "train"
     default_batch_size: ClassVar[int] = 100
     rates: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 1e-3}
-    rates_also: ClassVar[str] = "; a tenth of it with pretrained=True or init=RUN"
+    rates_also: ClassVar[str] = "; a tenth of it with pretrained, weights or init"
     decays: ClassVar[Mapping[str, float]] = {"sgd": 5e-4, "adamw": 0.05}
 
     labels_per_class: int | None = option(

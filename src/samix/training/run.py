@@ -27,8 +27,9 @@ from .callbacks import (
     load_method,
     read_checkpoint,
 )
-from .config import PretrainConfig, RunConfig, TrainConfig
+from .config import FROZEN, PretrainConfig, RunConfig, TrainConfig
 from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
+from .frozen import resume_frozen, train_frozen
 from .machine import AUTOCAST
 from .prepare import Prepared, prepare, resolve
 from .progress import (
@@ -85,6 +86,9 @@ def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult
         TrainingDivergedError: The loss was no finite number any more.
         WorkerDiedError: A process that worked for the run died.
     """
+    if config.policy == FROZEN:
+        run, metrics = train_frozen(config, _display(display))
+        return TrainResult(run, "finished", metrics)
     return _begin(config, _display(display))
 
 
@@ -146,6 +150,8 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
     if (metrics := _finished(run)) is not None:
         display.say(f"Run '{run.path}' is finished already; these are its results.")
         return TrainResult(run, "finished", metrics)
+    if isinstance(config, TrainConfig) and config.policy == FROZEN:
+        return TrainResult(run, "finished", resume_frozen(config, run, display))
     check_launch(config)
     check_names(config)
     check_links(run.path)

@@ -1,0 +1,210 @@
+"""Features of a frozen encoder: computed once for each photo, and kept on disk.
+
+A feature is found again by the content of its photo, the weights of the encoder and how the photo
+is put into it. A photo that has changed is another photo, and its feature is computed anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from samix.data import ImageSet, View
+from samix.data.reading import cache_folder, threaded
+from samix.files import whole_file
+from samix.networks import in_format, settle_format
+from samix.progress import Announce
+
+from .embeddings import Machine
+
+_PHOTOS = 128  # that are read at once
+_BATCH = 32  # images that the network sees at once
+_READ = 8  # photos that a thread reads at once
+_SHARD = 1024  # features that a file of the cache begins with being written
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of photos by a frozen encoder.
+
+    Attributes:
+        plain: (N,D) float32 of the photos as they are.
+        flipped: (M,D) float32 of the photos that were asked for mirrored.
+        computed: How many of the N + M were computed; the others were in the cache.
+    """
+
+    plain: Tensor
+    flipped: Tensor
+    computed: int
+
+
+class FrozenEncoder:
+    """A timm classifier whose features before its last layer are read, and nothing is changed.
+
+    Args:
+        network: The classifier, with trained weights, on the machine's device; put into eval mode.
+        view: How photos become its input.
+        machine: Device and precision.
+    """
+
+    def __init__(self, network: nn.Module, view: View, machine: Machine) -> None:
+        self.network = network.eval()
+        self.view = view
+        self.machine = machine
+        self.memory_format = settle_format(network)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the (B,D) float32 features of (B,3,S,S) normalised images, on the CPU."""
+        at = in_format(images.to(self.machine.device), self.memory_format)
+        with self.machine.precision():
+            last = self.network.forward_features(at)  # type: ignore[operator]
+            found = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]
+        return cast("Tensor", found).float().cpu()
+
+    def checksum(self, leave_out: tuple[str, ...]) -> str:
+        """Return what tells the features apart from those of other weights, sizes and precisions.
+
+        Args:
+            leave_out: Beginnings of the names of weights that features do not depend on.
+        """
+        digest = hashlib.sha256(f"{self.view!r} {self.machine.autocast}".encode())
+        for name, value in sorted(self.network.state_dict().items()):
+            if not name.startswith(leave_out):
+                digest.update(name.encode())
+                digest.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+
+def frozen_features(
+    encoder: FrozenEncoder,
+    images: ImageSet,
+    plain: Sequence[int],
+    flipped: Sequence[int] = (),
+    *,
+    leave_out: tuple[str, ...] = (),
+    cache: Path | None = None,
+    announce: Announce | None = None,
+) -> Features:
+    """Return the features of photos, from the cache where they are known.
+
+    Args:
+        encoder: What computes them.
+        images: The photos.
+        plain: Positions of the photos that are wanted as they are.
+        flipped: Positions of those that are wanted mirrored.
+        leave_out: As for :meth:`FrozenEncoder.checksum`: the classifier.
+        cache: Folder of the cache; None takes ``features`` in the user's cache folder.
+        announce: Called during the work.
+
+    Raises:
+        UnreadableImageError: A photo cannot be read.
+    """
+    top = cache_folder() / "features" if cache is None else cache
+    folder = top / encoder.checksum(leave_out)
+    at = sorted({*plain, *flipped})
+    content = dict(zip(at, _contents(images, at, encoder.view), strict=True))
+    wanted = [(i, False) for i in plain] + [(i, True) for i in flipped]
+    names = [_name(content[i], flip) for i, flip in wanted]
+    found = _known(folder, set(names))
+    missing = sorted({pair for pair, name in zip(wanted, names, strict=True) if name not in found})
+    fresh: dict[bytes, Tensor] = {}
+    for number, (i, flip, feature) in enumerate(_computed(encoder, images, missing)):
+        fresh[_name(content[i], flip)] = feature
+        if announce is not None and not (number + 1) % _BATCH:
+            announce("features of photos", number + 1, len(missing))
+        if len(fresh) == _SHARD:
+            _keep(folder, fresh)
+            found |= fresh
+            fresh = {}
+    _keep(folder, fresh)
+    found |= fresh
+    rows = [found[name] for name in names]
+    width = len(rows[0]) if rows else 0
+    whole = torch.stack(rows) if rows else torch.zeros(0, width)
+    return Features(whole[: len(plain)], whole[len(plain) :], len(missing))
+
+
+def _contents(images: ImageSet, at: Sequence[int], view: View) -> Iterator[bytes]:
+    """Yield the checksum of each photo as it is stored, or of its pixels where it is not."""
+
+    def one(number: int) -> bytes:
+        index = at[number]
+        stored = b"" if images.encoded is None else images.encoded(index)
+        if not stored:
+            stored = view.load(images.read_for(index, view.load_size)).numpy().tobytes()
+        return hashlib.sha256(stored + repr(images.depth).encode()).digest()
+
+    yield from threaded(one, len(at))
+
+
+def _name(content: bytes, flip: bool) -> bytes:
+    return hashlib.sha256(content + b"mirrored").digest() if flip else content
+
+
+def _computed(
+    encoder: FrozenEncoder, images: ImageSet, wanted: Sequence[tuple[int, bool]]
+) -> Iterator[tuple[int, bool, Tensor]]:
+    """Yield position, whether it is mirrored, and the (D,) feature of each photo that is wanted."""
+    view = encoder.view
+    for start in range(0, len(wanted), _PHOTOS):
+        part = wanted[start : start + _PHOTOS]
+        at = sorted({i for i, _ in part})
+        photos = dict(zip(at, _stored(images, at, view), strict=True))
+        for begin in range(0, len(part), _BATCH):
+            some = part[begin : begin + _BATCH]
+            stored = torch.stack([photos[i].flip(2) if flip else photos[i] for i, flip in some])
+            found = encoder(view(stored, np.zeros(len(some), dtype=np.uint64)))
+            for (i, flip), feature in zip(some, found, strict=True):
+                yield i, flip, feature
+
+
+def _stored(images: ImageSet, at: Sequence[int], view: View) -> list[Tensor]:
+    """Return the photos at some positions as the view stores them."""
+
+    def one(number: int) -> Tensor:
+        return view.load(images.read_for(at[number], view.load_size))
+
+    return list(threaded(one, len(at), chunk=_READ))
+
+
+def _known(folder: Path, wanted: set[bytes]) -> dict[bytes, Tensor]:
+    """Return the wanted features that the cache has; a damaged file of it is as none."""
+    found: dict[bytes, Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with (
+            contextlib.suppress(SafetensorError, OSError, KeyError),
+            safe_open(file, framework="pt") as opened,
+        ):
+            names = [row.tobytes() for row in opened.get_tensor("photo").numpy()]
+            rows = [(n, name) for n, name in enumerate(names) if name in wanted]
+            if rows:
+                features = opened.get_tensor("features")
+                found |= {name: features[n] for n, name in rows}
+    return found
+
+
+def _keep(folder: Path, features: Mapping[bytes, Tensor]) -> None:
+    """Write features into a new file of the cache; without one they are computed again."""
+    if not features:
+        return
+    photo = torch.from_numpy(np.frombuffer(b"".join(features), dtype=np.uint8).copy())
+    name = hashlib.sha256(photo.numpy().tobytes()).hexdigest()[:32]
+    tensors = {
+        "photo": photo.view(len(features), -1),
+        "features": torch.stack([*features.values()]),
+    }
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / f"{name}.safetensors") as partial:
+            save_file(tensors, partial)

@@ -1,0 +1,334 @@
+"""Runs of the frozen rival: a trained encoder that stays as it is, and a linear head on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+
+from samix.data import ImageSet, Splits, View, eval_view, read_splits, write_splits
+from samix.errors import InputError
+from samix.evaluation import Machine, evaluate_classifiers
+from samix.evaluation.features import FrozenEncoder, frozen_features
+from samix.evaluation.frozen import FrozenHead, check_head, fit_frozen, put_head
+from samix.evaluation.linear import Labelled
+from samix.networks import (
+    EMBEDDED,
+    classifier_names,
+    create_backbone,
+    is_embedded,
+    weights_at_hand,
+)
+from samix.policies import create_policy
+from samix.progress import Display, named
+
+from .config import FROZEN, TrainConfig
+from .machine import AUTOCAST
+from .prepare import resolve, split_sources
+from .run_folder import (
+    PREDICTIONS,
+    RunFolder,
+    created_run,
+    free_output,
+    only_run,
+    read_notes,
+    write_config,
+    write_json,
+    write_model,
+    write_predictions,
+)
+from .warm_start import adopt, joined, load_encoder, load_named, open_source, open_sources
+
+_PARTS = ("train", "val", "test")
+_RULE = "lowest cross-entropy on val, averaged over classes"
+_NEED_GRADIENTS = (
+    "policy_options", "guard", "mix_epochs", "clean_branch", "freeze_mixer", "mixer_from",
+    "pairing", "label", "decoupled", "momentum_average", "label_smoothing", "balance",
+    "augmentation",
+)  # fmt: skip
+_CHECKED = 8  # photos on which the exported network is compared with the head
+
+
+@dataclass(frozen=True)
+class FrozenResult:
+    """A classifier whose encoder was not trained.
+
+    Attributes:
+        network: The timm model, in eval mode, with the head as its classifier.
+        head: The head, and what it was chosen from.
+        logits: By part, (N,K) of the photos of each part but train, in their order.
+        computed: Features that were computed; the others were in the cache.
+        seconds: Time in seconds of "features" and of "head".
+        view: How photos become the network's input.
+    """
+
+    network: nn.Module
+    head: FrozenHead
+    logits: Mapping[str, Tensor]
+    computed: int
+    seconds: Mapping[str, float]
+    view: View
+
+
+def fit_frozen_classifier(
+    config: TrainConfig, images: ImageSet, splits: Splits, display: Display
+) -> FrozenResult:
+    """Fit the frozen rival on the train part, and choose it on val; test photos are only looked at.
+
+    Args:
+        config: From :func:`frozen_config`, with its device resolved.
+        images: All photos.
+        splits: Their parts.
+        display: Where to show progress.
+
+    Raises:
+        InputError: The encoder or its weights cannot be had, or do not end in a linear layer.
+    """
+    network, said = _encoder(config, len(images.classes))
+    for sentence in said:
+        display.say(sentence)
+    wanted = cast("Any", timm).data.resolve_model_data_config(network)
+    view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
+    encoder = FrozenEncoder(
+        network.to(config.device), view, Machine(config.device, AUTOCAST[config.precision])
+    )
+    begin = time.monotonic()
+    at = {part: getattr(splits, part) for part in _PARTS}
+    names = tuple(f"{name}." for name in classifier_names(network))
+    try:
+        found = frozen_features(
+            encoder, images, [i for part in _PARTS for i in at[part]], at["train"],
+            leave_out=names, announce=display.work,
+        )  # fmt: skip
+    except (RuntimeError, AttributeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"image_size: {config.image_size} px do not suit {config.backbone} ({reason})"
+        ) from error
+    middle = time.monotonic()
+    features = dict(
+        zip(_PARTS, torch.split(found.plain, [len(at[part]) for part in _PARTS]), strict=True)
+    )
+    labelled = {
+        part: Labelled(features[part], torch.tensor([images.targets[i] for i in at[part]]))
+        for part in ("train", "val")
+    }
+    try:
+        head = fit_frozen(
+            labelled["train"], labelled["val"], len(images.classes), flipped=found.flipped
+        )
+        put_head(network, head)
+        some = at["val"][:_CHECKED]
+        photos = torch.stack([view.load(images.read_for(i, view.load_size)) for i in some])
+        shown = view(photos, np.zeros(len(photos), dtype=np.uint64))
+        _check(encoder, head, shown, features["val"][:_CHECKED])
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    logits = {part: head.logits(features[part]) for part in ("test", "val") if at[part]}
+    seconds = {"features": middle - begin, "head": time.monotonic() - middle}
+    return FrozenResult(network, head, logits, found.computed, seconds, view)
+
+
+def frozen_config(config: TrainConfig) -> TrainConfig:
+    """Return the configuration of a frozen run: with weights, and nothing that needs gradients.
+
+    Where no weights are named the embedded ones of :data:`samix.networks.EMBEDDED` are taken.
+
+    Raises:
+        InputError: An option needs gradients, or there are no weights.
+    """
+    plain = {field.name: field for field in fields(TrainConfig)}
+    for name in _NEED_GRADIENTS:
+        default = {} if plain[name].default is MISSING else plain[name].default
+        if (value := getattr(config, name)) != default:
+            raise InputError(
+                f"{name}: expected nothing beside policy '{FROZEN}', which trains no network and "
+                f"mixes nothing, got {value!r:.80}; leave it out, or take another policy"
+            )
+    if config.processes > 1:
+        raise InputError(
+            f"devices: expected 1 with policy '{FROZEN}', whose features one process computes, got "
+            f"{config.processes}"
+        )
+    if config.weights is None and config.init is None and not config.pretrained:
+        if config.backbone not in (plain["backbone"].default, EMBEDDED):
+            raise InputError(
+                f"weights: expected some for backbone '{config.backbone}' with policy '{FROZEN}', "
+                "since an encoder with random weights that is not trained knows nothing; give "
+                f"weights, init or pretrained, or leave the backbone out ({weights_at_hand()})"
+            )
+        if not is_embedded(EMBEDDED):
+            raise InputError(f"weights: expected some with policy '{FROZEN}'; {weights_at_hand()}")
+        config = replace(config, backbone=EMBEDDED, weights=EMBEDDED)
+    if config.stem is not None and config.init is None:
+        raise InputError(
+            f"stem: expected None with policy '{FROZEN}', since fresh first layers stay random, "
+            f"got '{config.stem}'; leave it out"
+        )
+    return replace(adopt(replace(config, policy="none")), policy=FROZEN)
+
+
+def train_frozen(config: TrainConfig, display: Display) -> tuple[RunFolder, dict[str, Any]]:
+    """Run the frozen rival from its configuration to its metrics.
+
+    Args:
+        config: What to do; nothing in it needs to be resolved.
+        display: Where to show progress.
+
+    Returns:
+        The run folder, and what metrics.json holds.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+    """
+    config = resolve(frozen_config(config))
+    path = free_output(config)
+    begin = time.monotonic()
+    sources = open_sources(config, progress=named(display.work, "checking photos"))
+    images = joined(sources)
+    splits, notes = split_sources(sources, config, display.work)
+    with created_run(path) as run:
+        write_splits(run.splits, images, splits)
+        write_config(run, config, images.classes, notes)
+        return run, _work(config, images, splits, notes, run, display=display, begin=begin)
+
+
+def resume_frozen(config: TrainConfig, run: RunFolder, display: Display) -> dict[str, Any]:
+    """Do the rest of a frozen run that was stopped; the features that it computed are kept.
+
+    Args:
+        config: As the run recorded it.
+        run: Its folder.
+        display: Where to show progress.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        InputError: Its photos or weights are not there any more.
+    """
+    config = resolve(frozen_config(config))
+    begin = time.monotonic()
+    images = joined(open_sources(config, progress=named(display.work, "checking photos")))
+    with only_run(run):
+        splits = read_splits(run.splits, images)
+        return _work(config, images, splits, read_notes(run), run, display=display, begin=begin)
+
+
+def _work(
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    notes: tuple[str, ...],
+    run: RunFolder,
+    *,
+    display: Display,
+    begin: float,
+) -> dict[str, Any]:
+    """Fit the head, and write all files of the run; return what metrics.json holds."""
+    display.rest()
+    for sentence in (_opening(config, images, splits, run), *notes):
+        display.say(sentence)
+    result = fit_frozen_classifier(config, images, splits, display)
+    metrics = _metrics(config, images, splits, result, notes, begin)
+    said = {part: logits.double().softmax(1) for part, logits in result.logits.items()}
+    write_predictions(run.path / PREDICTIONS, images, splits, said)
+    export = SimpleNamespace(
+        policy=create_policy("none"), tap=None, average=None, export=lambda: result.network
+    )
+    write_model(
+        run, cast("Any", export), config,
+        classes=images.classes, mean=result.view.mean, std=result.view.std, depth=images.depth,
+    )  # fmt: skip
+    write_json(run.metrics, metrics)
+    display.rest()
+    return metrics
+
+
+def _encoder(config: TrainConfig, classes: int) -> tuple[nn.Module, list[str]]:
+    """Return the classifier with trained weights, and sentences about them."""
+    said = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        try:
+            network = create_backbone(
+                config.backbone,
+                num_classes=classes,
+                stem=config.stem,
+                image_size=config.image_size,
+                pretrained=config.pretrained,
+                model_kwargs=config.model_kwargs,
+            )
+        except (ValueError, TypeError, RuntimeError, OSError) as error:
+            raise InputError(str(error)) from error
+    if config.init is not None:
+        load_encoder(open_source(config.init, "--init"), network)
+    elif config.weights is not None:
+        said.append(load_named(network, config).sentence)
+    return network.requires_grad_(False).eval(), said
+
+
+def _check(encoder: FrozenEncoder, head: FrozenHead, images: Tensor, features: Tensor) -> None:
+    """Refuse a network that is not the head on its features."""
+    with torch.no_grad(), encoder.machine.precision():
+        logits = encoder.network(images.to(encoder.machine.device)).float().cpu()
+    check_head(logits, head.logits(features))
+
+
+def _opening(config: TrainConfig, images: ImageSet, splits: Splits, run: RunFolder) -> str:
+    """Return what is about to happen, in one line."""
+    start = config.init or config.weights or "its published weights"
+    return (
+        f"{images.name}: {len(splits.train)} photos to train, {len(splits.val)} val, "
+        f"{len(splits.test)} test, {len(images.classes)} classes; {config.backbone} frozen with "
+        f"the weights '{start}' at {config.image_size} px on {config.device}, and a linear head; "
+        f"no training steps; writing to '{run.path}'"
+    )
+
+
+def _metrics(
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    result: FrozenResult,
+    notes: tuple[str, ...],
+    begin: float,
+) -> dict[str, Any]:
+    """Return what metrics.json holds, as of any run, and what was chosen of the head."""
+    judged: dict[str, Any] = {"test": None}
+    for part, logits in result.logits.items():
+        target = torch.tensor([images.targets[i] for i in getattr(splits, part)])
+        found = evaluate_classifiers({"encoder": nn.Identity()}, [(logits, target)], images.classes)
+        judged[part] = {"encoder": found["encoder"].to_dict()}
+    photos = sum(len(getattr(splits, part)) for part in _PARTS)
+    seconds = time.monotonic() - begin
+    return {
+        "status": "finished",
+        **judged,
+        "checkpoint": {"epoch": 0, "chosen_by": _RULE},
+        "head": result.head.record(),
+        "epochs": {"done": 0, "planned": 0},
+        "photos": {part: len(getattr(splits, part)) for part in _PARTS},
+        "mixer": None,
+        "guard": None,
+        "cost": {
+            "seconds": seconds,
+            "train_seconds": sum(result.seconds.values()),
+            "feature_seconds": result.seconds["features"],
+            "head_seconds": result.seconds["head"],
+            "features_computed": result.computed,
+            "test_seconds": 0.0,
+            "images_per_second": photos / max(result.seconds["features"], 1e-9),
+            "steps": 0,
+            "device": config.device,
+            "processes": 1,
+        },
+        "notes": list(notes),
+    }
