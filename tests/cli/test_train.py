@@ -71,6 +71,7 @@ BAD_OPTIONS = [
     (["--lr", "-0.1"], ["--lr", "-0.1"]),
     (["--lr", "nan"], ["--lr", "nan"]),
     (["--batch-size", "0"], ["--batch-size", "0"]),
+    (["--batch-size", "1"], ["--batch-size 1", "batch norm", "at least 2"]),
     (["--batch-size", "999"], ["--batch-size", "999", "12"]),
     (["--image-size", "8", "--backbone", "resnet18", "--tap", "4"], ["--image-size 8", "1 x 1"]),
     (["--image-size", "4"], ["4"]),

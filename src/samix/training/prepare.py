@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import timm
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from samix.data import (
     ImageSet,
@@ -155,6 +156,7 @@ def prepare(
     config, fitted = _fit(config, len(splits.train))
     method = create_run_method(config, images.classes)
     check_queue(config, method)
+    _check_norms(config, method)
     started = start(method, config, starts) if fresh else ()
     freeze(method, config)
     task = _task(config, images, splits, method, rank, announce)
@@ -337,6 +339,21 @@ def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:
         replace(config, batch_size=fitting, shrink_batch=False),
         (note,) if fitting != size else (),
     )
+
+
+def _check_norms(config: RunConfig, method: Method) -> None:
+    """Refuse batches of one photo for a network whose batch norms need two.
+
+    Raises:
+        InputError: They are that small.
+    """
+    size = (config.batch_size or config.default_batch_size) // config.processes
+    if size < 2 and any(isinstance(m, _BatchNorm) for m in method.encoder.modules()):
+        raise InputError(
+            f"--batch-size {config.batch_size} gives each process one photo at a time, of which "
+            "batch norm has no statistics; choose at least 2 a process, or a --backbone without "
+            "batch norm"
+        )
 
 
 def _looks(config: RunConfig, task: Task) -> int:
