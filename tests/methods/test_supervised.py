@@ -87,7 +87,7 @@ def test_gradients_never_cross(monkeypatch: pytest.MonkeyPatch) -> None:
     for with_mixer in (True, False):
         trial = copy.deepcopy(method)
         if not with_mixer:  # its loss, not the Mixer itself
-            monkeypatch.setattr("samix.methods.supervised.learns", lambda policy: False)
+            monkeypatch.setattr(type(trial.policy), "learns", False)
         trial(images, target).loss.backward()
         gradients[with_mixer] = {
             name: parameter.grad
@@ -281,7 +281,7 @@ def test_bf16_autocast() -> None:
     ("options", "message"),
     [
         ({"polcy": "samix"}, "polcy: unknown option of method 'supervised'.*nearest is 'policy'"),
-        ({"eta": -1.0}, "eta: expected a number of at least 0, got -1.0"),
+        ({"eta": -1.0}, "eta: expected at least 0, got -1.0"),
         ({"steps": 0}, "steps: expected a number of at least 1, got 0"),
         ({"label_smoothing": 1.0}, "label_smoothing: expected"),
         ({"momentum_average": False}, "momentum_average: expected None or True"),

@@ -47,7 +47,7 @@ def evidence_for(policy: Policy, batch: int, size: tuple[int, int] = (8, 8)) -> 
 def plan_of(policy: Policy, images: Tensor, seed: int = 0) -> MixPlan:
     if policy.traits.sources == "history":  # what it mixed before: images 100, 101 and so on
         past = torch.arange(100.0, 100 + len(images)).view(-1, 1, 1, 1).expand_as(images)
-        policy.after(past, torch.eye(len(images)).flip(0))
+        policy.after(past, torch.eye(len(images), max(len(images), 2)).flip(0))
     return policy.plan(
         images,
         target=torch.arange(len(images)),
@@ -178,7 +178,7 @@ def test_contract(name: str, batch: int) -> None:
     for values in (plan.lam, plan.weight, plan.mask):
         assert values.min() >= 0
         assert values.max() <= 1
-    soft = mix_targets(torch.arange(batch), plan, batch)
+    soft = mix_targets(torch.arange(batch), plan, max(batch, 2))
     if policy.traits.rows_sum_to_one:
         assert plan.partner_weight is None
         assert torch.allclose(soft.sum(1), torch.ones(batch), atol=1e-6)

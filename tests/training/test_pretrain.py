@@ -205,9 +205,9 @@ def test_a_class_that_is_too_small_does_not_stop(tiny_pretrain: Make, tmp_path: 
 def test_bad_input_is_refused_before_the_run_folder(tiny_pretrain: Make, tmp_path: Path) -> None:
     few = str(flat(tmp_path / "few", count=6))
     for changes, message in (
-        ({"batch_size": 80}, "--batch-size 80 is larger than the 72"),
+        ({"batch_size": 80}, "batch_size=80 is larger than the 72"),
         ({"batch_size": 65}, "65 is larger than the queue of 64"),
-        ({"batch_size": 2, "devices": 2}, "at least 2 for each process"),
+        ({"batch_size": 2, "devices": 2}, "at least 2 for each of 2 process"),
         ({"method": "moka"}, "nearest is 'moco'"),
         ({"method_options": {"queue": 3}}, "queue_size"),
         ({"method_options": {"backbone": "x"}}, "backbone"),
@@ -215,10 +215,10 @@ def test_bad_input_is_refused_before_the_run_folder(tiny_pretrain: Make, tmp_pat
         ({"method_options": {"temperature": 0}}, "temperature"),
         ({"policy": "sdmp", "method": "byol"}, "sdmp"),
         ({"policy": "none", "clean_branch": True}, "clean_branch"),
-        ({"image_size": 8, "stem": None}, "--image-size 8 is too small"),
-        ({"image_size": 64, "stem": None, "view_size": 8}, "--view-size 8 is too small"),
+        ({"image_size": 8, "stem": None}, "image_size 8 is too small"),
+        ({"image_size": 64, "stem": None, "view_size": 8}, "view_size 8 is too small"),
         ({"data": few, "batch_size": 2}, "too few"),
-        ({"freeze_mixer": True}, "--freeze-mixer"),
+        ({"freeze_mixer": True}, "freeze_mixer"),
         ({"policy": "runs/nothing"}, "not a run folder"),
     ):
         with pytest.raises(InputError, match=message):

@@ -234,8 +234,9 @@ def percent(share: float) -> str:
 def _label(photos: ShownPhotos, plan: MixPlan, number: int) -> tuple[tuple[str, float], ...]:
     """Return the classes of a soft label with their shares; photos without label by their place."""
     if bool((photos.target >= 0).all()):
-        soft = mix_targets(photos.target, plan, len(photos.classes))[number].tolist()
-        shares = list(zip(photos.classes, soft, strict=True))
+        classes = max(len(photos.classes), 2)  # photos of one class alone are shown, too
+        soft = mix_targets(photos.target, plan, classes)[number].tolist()
+        shares = list(zip(photos.classes, soft, strict=False))
     else:
         names = ("original", "partner")
         shares = list(zip(names, plan.shares[number].tolist(), strict=True))

@@ -91,7 +91,7 @@ def open_source(path: str | Path, flag: str) -> RunSource:
     described = folder.path / MODEL
     if not described.is_file():
         raise InputError(
-            f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with `resume`"
+            f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with --resume"
         )
     model = read_model(described)
     run = open_run(path)
