@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,9 +16,10 @@ from torch import Tensor, nn
 from samix import networks
 from samix.data.depth import Depth
 from samix.data.views import Channels
-from samix.errors import InputError
+from samix.errors import InputError, nearest
 from samix.networks import SUFFIXES, Standardised, classifier_names, create_backbone, put_weights
 from samix.networks.described import create_described
+from samix.networks.weights import first_line
 
 from .model_file import read_model
 
@@ -204,7 +204,7 @@ def _open_run(path: Path, average: bool) -> Encoder:
     try:
         network = create_described(model, num_classes=0, weights=weights).eval()
     except ValueError as error:
-        raise InputError(_first_line(error)) from error
+        raise InputError(first_line(error)) from error
     load_weights(network, read_weights(weights), f"'{weights}'")
     splits = path / "splits.csv"
     encoder = _encoder(
@@ -256,10 +256,9 @@ def _open_timm(name: str, make: _Make) -> Encoder:
     """Open a timm model with its published weights."""
     if not timm.is_model(name):
         names = [*timm.list_models(), *timm.list_pretrained()]
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         raise InputError(
             f"there is no run folder, checkpoint file or timm model '{name}'; the nearest timm "
-            f"model is '{near[0]}'"
+            f"model is '{nearest(name, names)}'"
         )
     if not timm.is_model_pretrained(name):
         tagged = timm.list_pretrained(f"{name.partition('.')[0]}*")
@@ -278,10 +277,10 @@ def _built(make: _Make, *, pretrained: bool = False) -> nn.Module:
     try:
         return make.build(pretrained=pretrained)
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(_first_line(error) if not pretrained else str(error)) from error
+        raise InputError(first_line(error) if not pretrained else str(error)) from error
     except (RuntimeError, OSError) as error:
         raise InputError(
-            f"backbone '{make.backbone}' cannot be created ({_first_line(error)}); check "
+            f"backbone '{make.backbone}' cannot be created ({first_line(error)}); check "
             "model_kwargs and image_size"
         ) from error
 
@@ -325,7 +324,7 @@ def _dimension(network: nn.Module, size: int) -> int:
         embedding = network(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise InputError(
-            f"the network cannot use photos of {size} px ({_first_line(error)}); choose another "
+            f"the network cannot use photos of {size} px ({first_line(error)}); choose another "
             "image_size"
         ) from error
     if not isinstance(embedding, torch.Tensor) or embedding.ndim != 2:
@@ -338,10 +337,6 @@ def _dimension(network: nn.Module, size: int) -> int:
 def _channels(values: Any) -> Channels:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,7 @@ import torch
 
 from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together
 from samix.data.splits import read_table
-from samix.errors import InputError
+from samix.errors import InputError, nearest
 from samix.progress import Announce, Display, Silent
 
 from .budgets import (
@@ -82,10 +81,9 @@ class EvaluateOptions:
         ):
             value = getattr(self, name)
             if value not in known:
-                near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
                 raise InputError(
                     f"{name}: expected one of {', '.join(known)}, got '{value}'; the nearest is "
-                    f"'{near}'"
+                    f"'{nearest(value, known)}'"
                 )
         for name in ("neighbours", "draws"):
             if getattr(self, name) < 1:

@@ -6,7 +6,6 @@ A tap is the place inside the network whose feature map the Mixer reads. timm na
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .weights import load_weights, published
+from .weights import load_weights, nearest, published
 
 _PROBE_SIZE = 64  # pixels; large enough for five stages of stride 2
 
@@ -258,9 +257,9 @@ def _create_timm(
 ) -> nn.Module:
     """Create a timm model by name."""
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=1, cutoff=0.0)
+        near = nearest(name, timm.list_models())
         raise ValueError(
-            f"backbone: expected the name of a timm model, got {name!r}; the nearest is {near[0]!r}"
+            f"backbone: expected the name of a timm model, got {name!r}; the nearest is {near!r}"
         )
     options = {"num_classes": num_classes, **model_kwargs}
     if pretrained:

@@ -6,7 +6,6 @@ A folder holds one. The package brings some with it; others come from a path or 
 from __future__ import annotations
 
 import copy
-import difflib
 import hashlib
 import json
 import re
@@ -49,6 +48,7 @@ from .mixer_card import (
     probe_masks,
     read_configuration,
 )
+from .weights import nearest
 
 FORMAT = 2
 """Version of the folder; another one is refused."""
@@ -335,10 +335,9 @@ def open_mixer(source: str | Path | None = None) -> PretrainedMixer:
             )
         return PretrainedMixer.from_pretrained(str(folder))
     if not is_repository(name):
-        near = difflib.get_close_matches(name, built_in, n=1, cutoff=0.0)
         raise ValueError(
             f"mixer: expected one of {', '.join(built_in)}, a folder, or the owner/name of a "
-            f"repository, got '{name}'; the nearest is '{near[0]}'"
+            f"repository, got '{name}'; the nearest is '{nearest(name, built_in)}'"
         )
     try:
         return PretrainedMixer.from_pretrained(name)

@@ -16,7 +16,7 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -349,10 +349,9 @@ def _of_timm(name: str, backbone: str | None) -> dict[str, Tensor]:
     hub = name.startswith("hf-hub:")
     if not hub and not timm.is_model(name):
         known = [*timm.list_models(), *timm.list_pretrained()]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
         raise ValueError(
             f"weights: expected a file, or the name of a timm model or of weights of torchvision, "
-            f"got '{name}'; the nearest timm model is '{near[0]}'"
+            f"got '{name}'; the nearest timm model is '{nearest(name, known)}'"
         )
     if not hub and backbone is not None and backbone.partition(".")[0] != name.partition(".")[0]:
         raise ValueError(
@@ -385,8 +384,13 @@ def published(name: str, **options: Any) -> nn.Module:
     try:
         model = timm.create_model(name, pretrained=True, **options)
     except OSError as error:
-        raise ValueError(_unreachable(name, _first_line(error))) from error
+        raise ValueError(_unreachable(name, first_line(error))) from error
     return model
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that looks most like the given one; there is at least one."""
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def embedded_state() -> dict[str, Tensor]:
@@ -449,7 +453,7 @@ def _of_torchvision(name: str) -> dict[str, Tensor]:
     try:
         return dict(chosen.get_state_dict(progress=False, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:
-        raise ValueError(_unreachable(name, _first_line(error))) from error
+        raise ValueError(_unreachable(name, first_line(error))) from error
 
 
 def _may_be_fetched(name: str) -> bool:
@@ -500,5 +504,6 @@ def _shape(tensor: Tensor) -> str:
     return " x ".join(map(str, tensor.shape)) or "a number"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first sentence of what an error says, its type where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]

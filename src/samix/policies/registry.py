@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from samix.networks import is_pretrained_mixer, is_repository
+from samix.networks.weights import nearest
 
 from .policy import CARDS, POLICIES, Policy, PolicyCard, Traits
 
@@ -99,11 +99,6 @@ def check_options(options: Iterable[str], known: Iterable[str], owner: str) -> N
                 f"{option}: unknown option of {owner}, expected one of {', '.join(known) or '-'}; "
                 f"{hint}"
             )
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that looks most like the given one."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 @dataclass(frozen=True)
