@@ -38,7 +38,7 @@ from samix.data import open_images
 from samix.mixing import MixPlan, blend, draw_index
 from samix.networks import PretrainedMixer, Tap, tap_features
 from samix.networks.backbone import standardised
-from samix.networks.pretrained_mixer import WEIGHTS
+from samix.networks.frozen_mixer import WEIGHTS
 from samix.objectives import eta_balanced_loss, exchange_correlation, within_mask_deviation
 from samix.policies import MIXER_OPTIONS
 

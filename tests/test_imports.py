@@ -20,9 +20,9 @@ BASE = {  # import only each other
 }  # fmt: skip
 ALLOWED = {
     "mixing": set(),
-    "networks": {"plain_json"},
+    "networks": {"plain_json", "errors"},
     "objectives": set(),
-    "policies": {"mixing", "networks", "objectives"},
+    "policies": {"mixing", "networks", "objectives", "errors"},
     "guard": {"mixing"},
     "checking": {"mixing", "policies", "data", *BASE},
     "methods": {"mixing", "networks", "objectives", "policies", "guard", "options"},
@@ -107,6 +107,40 @@ method(torch.randn(2, 3, 16, 16), torch.tensor([0, 1])).loss.backward()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_policy_without_a_network_of_its_own_imports_torch_alone() -> None:
+    """The start of a training script: timm and torchvision take longer than torch itself."""
+    code = """
+import sys, torch
+known = set(sys.modules)
+import samix
+learned = {"samix", "automix", "adautomix", "samix-p"}
+policies = [samix.create_policy(name) for name in samix.POLICIES if name not in learned]
+images, target = torch.randn(4, 3, 16, 16), torch.arange(4)
+samix.BatchMix("cutmix", num_classes=4)(images, target)
+plan = samix.create_policy("mixup").plan(images)
+samix.blend(images, plan), samix.mix_targets(target, plan, 4)
+new = {name.split(".")[0] for name in set(sys.modules) - known}
+print(sorted(new - set(sys.stdlib_module_names)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['samix']"
+
+
+def test_help_imports_no_torch() -> None:
+    """In one process: a parser with the options of every command."""
+    code = """
+import sys
+from samix.cli import create_parser
+create_parser().format_help()
+heavy = ("torch", "timm", "torchvision", "numpy", "PIL", "pandas", "lightning", "matplotlib")
+print([name for name in heavy if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
 
 
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}

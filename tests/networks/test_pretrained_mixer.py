@@ -141,7 +141,7 @@ def test_it_goes_to_the_hub_and_comes_from_it(
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
     monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", fetch)
-    module = sys.modules["samix.networks.pretrained_mixer"]  # a function has the same name
+    module = sys.modules["samix.networks.frozen_mixer"]
     monkeypatch.setattr(module, "hf_hub_download", fetch)
     frozen = PretrainedMixer.from_pretrained(str(folder))
     frozen.push_to_hub("owner/name")

@@ -17,7 +17,7 @@ from samix.errors import InputError
 from samix.evaluation import open_encoder
 from samix.explain import open_network
 from samix.networks import Mixer, built_in_mixers, create_backbone, open_mixer
-from samix.networks.pretrained_mixer import PretrainedMixer
+from samix.networks.frozen_mixer import PretrainedMixer
 from samix.training import TrainConfig, open_run, read_config
 from samix.training.mixer_export import mixer_of_run
 from samix.training.predict import open_classifier

@@ -250,8 +250,8 @@ def run_mixer_list(chosen: argparse.Namespace) -> int:
 def _print_mixer(name: str, folder: Path) -> None:
     """Print what the folder says about a Mixer; its weights are not opened."""
     from samix.networks import read_configuration
+    from samix.networks.frozen_mixer import WEIGHTS
     from samix.networks.mixer_card import check_configuration
-    from samix.networks.pretrained_mixer import WEIGHTS
 
     config = read_configuration(folder)
     record: dict[str, Any] = config.get("record") or {}

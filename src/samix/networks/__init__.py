@@ -1,4 +1,11 @@
-"""Where parameters live: backbones and their tap, the Mixer, the momentum encoder."""
+"""Where parameters live: backbones and their tap, the Mixer, the momentum encoder.
+
+What imports timm, torchvision or huggingface_hub is imported when it is asked for: a hand-made
+policy needs none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .backbone import (
     FeatureClassifier,
@@ -34,7 +41,13 @@ from .hooks import (
     watched_embedding,
 )
 from .mixer import Mixer, MixerOptions, lam_polynomial, logit_with_mean, pair_attention
-from .mixer_card import TOLERANCE, card_facts, read_configuration
+from .mixer_card import (
+    TOLERANCE,
+    card_facts,
+    is_pretrained_mixer,
+    is_repository,
+    read_configuration,
+)
 from .momentum import (
     MomentumEncoder,
     Statistics,
@@ -42,30 +55,30 @@ from .momentum import (
     momentum_decay,
     update_average,
 )
-from .pretrained_mixer import (
-    DEFAULT_MIXER,
-    PretrainedMixer,
-    built_in_mixers,
-    is_pretrained_mixer,
-    is_repository,
-    open_mixer,
-    pretrained_mixer,
-)
 from .queue import Clusters, KeyQueue, spherical_k_means
-from .weights import (
-    DAMAGED,
-    EMBEDDED,
-    SUFFIXES,
-    LoadedWeights,
-    backbone_of,
-    classifier_names,
-    find_weights,
-    is_embedded,
-    load_weights,
-    put_weights,
-    read_weights,
-    weights_at_hand,
-)
+
+if TYPE_CHECKING:
+    from .frozen_mixer import (
+        DEFAULT_MIXER,
+        PretrainedMixer,
+        built_in_mixers,
+        open_mixer,
+        pretrained_mixer,
+    )
+    from .weights import (
+        DAMAGED,
+        EMBEDDED,
+        SUFFIXES,
+        LoadedWeights,
+        backbone_of,
+        classifier_names,
+        find_weights,
+        is_embedded,
+        load_weights,
+        put_weights,
+        read_weights,
+        weights_at_hand,
+    )
 
 __all__ = [
     "DAMAGED",
@@ -133,3 +146,16 @@ __all__ = [
     "watched_embedding",
     "weights_at_hand",
 ]
+
+_LATE = ("frozen_mixer", "weights")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name that needs other packages when it is asked for."""
+    if name in __all__:
+        for part in _LATE:
+            module = import_module(f".{part}", __name__)
+            if hasattr(module, name):
+                globals()[name] = value = getattr(module, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .weights import load_weights, nearest, published
+from samix.errors import nearest
 
 _PROBE_SIZE = 64  # pixels; large enough for five stages of stride 2
 
@@ -96,7 +95,7 @@ def create_backbone(
             )
         model = _as_classifier(backbone, num_classes, image_size)
         if weights is not None:
-            load_weights(model, weights)
+            _load(model, weights)
     else:
         if num_classes is None:
             raise ValueError("num_classes: expected a number with the name of a timm model")
@@ -107,7 +106,7 @@ def create_backbone(
             )
         model = _create_timm(backbone, num_classes, pretrained, model_kwargs or {})
         if weights is not None:
-            load_weights(model, weights, backbone=backbone)
+            _load(model, weights, backbone)
         if stem is None and image_size is not None and hasattr(model, "set_input_size"):
             cast("Any", model).set_input_size(img_size=(image_size, image_size))
     return small_stem(model, image_size=image_size or 32) if stem == "small" else model
@@ -252,10 +251,20 @@ def _as_classifier(module: nn.Module, num_classes: int | None, image_size: int |
     return FeatureClassifier(module, num_classes=num_classes, image_size=image_size)
 
 
+def _load(model: nn.Module, weights: str | Path, backbone: str | None = None) -> None:
+    from .weights import load_weights  # noqa: PLC0415 - timm and torchvision take two seconds
+
+    load_weights(model, weights, backbone=backbone)
+
+
 def _create_timm(
     name: str, num_classes: int, pretrained: bool, model_kwargs: Mapping[str, Any]
 ) -> nn.Module:
     """Create a timm model by name."""
+    import timm  # noqa: PLC0415 - takes two seconds, and most policies need no network
+
+    from .weights import published  # noqa: PLC0415
+
     if not timm.is_model(name):
         near = nearest(name, timm.list_models())
         raise ValueError(

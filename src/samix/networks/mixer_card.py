@@ -8,6 +8,7 @@ by a formula, so that they need no file and no random generator.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from samix.plain_json import read_json
 from .described import check_image_size, check_model_name, check_model_options
 
 _UNKNOWN = "not stated"
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 _CARD = """\
 # A pre-trained Mixer for samix
@@ -193,6 +195,16 @@ CONFIG = "config.json"
 _MOST_PIXELS = 1024  # of the side in which a Mixer looks at images
 _MOST_CHANNELS = 2**17
 _ASKED = {"encoder", "mixer", "tap"}  # what tells such a file from others of this name
+
+
+def is_pretrained_mixer(folder: str | Path) -> bool:
+    """Say whether a folder holds a pre-trained Mixer."""
+    return bool(read_configuration(folder))
+
+
+def is_repository(name: str) -> bool:
+    """Say whether a name can be that of a repository on the Hugging Face hub."""
+    return _REPOSITORY.fullmatch(name) is not None
 
 
 def read_configuration(folder: str | Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ error that says what differs: no part of a network stays random unseen.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import importlib.util
 import pickle
@@ -16,7 +15,7 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,8 @@ import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from samix.errors import nearest
 
 EMBEDDED = "tf_efficientnet_lite0"
 """The timm model whose ImageNet weights come in a package, so that nothing is downloaded."""
@@ -386,11 +387,6 @@ def published(name: str, **options: Any) -> nn.Module:
     except OSError as error:
         raise ValueError(_unreachable(name, first_line(error))) from error
     return model
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that looks most like the given one; there is at least one."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def embedded_state() -> dict[str, Tensor]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from samix.mixing import Evidence, MixPlan, draw_lam
-from samix.networks import Mixer, MixerOptions, PretrainedMixer, open_mixer
+from samix.networks import Mixer, MixerOptions
 from samix.objectives import Candidates, eta_balanced_loss, global_loss
 
 from .policy import Policy, PolicyCard, Traits, check_alpha, pair_features, register
+
+if TYPE_CHECKING:
+    from samix.networks import PretrainedMixer
 
 _ADVERSARY = 0.3  # weight of the harder mix against its likeness with the sources
 _AUTOMIX = MixerOptions(form="attention", value="linear", lam_curve=None, upsample="nearest")
@@ -278,6 +281,8 @@ class PretrainedPolicy(Policy):
 def samix_p(
     mixer: str | Path | None = None, alpha: float = 1.0, p: float = 1.0
 ) -> PretrainedPolicy:
+    from samix.networks import open_mixer  # noqa: PLC0415 - needs timm and huggingface_hub
+
     return PretrainedPolicy(open_mixer(mixer), alpha=alpha, p=p)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from samix.errors import nearest
 from samix.networks import is_pretrained_mixer, is_repository
-from samix.networks.weights import nearest
 
 from .policy import CARDS, POLICIES, Policy, PolicyCard, Traits
 

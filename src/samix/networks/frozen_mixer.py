@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -25,6 +24,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from samix.errors import nearest
 
 from .backbone import (
     Tap,
@@ -43,12 +44,13 @@ from .mixer_card import (
     card_text,
     check_configuration,
     distance,
+    is_pretrained_mixer,
+    is_repository,
     licence_of,
     made_with,
     probe_masks,
     read_configuration,
 )
-from .weights import nearest
 
 FORMAT = 2
 """Version of the folder; another one is refused."""
@@ -299,7 +301,6 @@ def checksum(file: Path) -> str:
 DEFAULT_MIXER = "natural"
 """The built-in Mixer that is taken where none is named."""
 _PACKAGE = "samix.mixers"
-_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def built_in_mixers() -> dict[str, Path]:
@@ -347,16 +348,6 @@ def open_mixer(source: str | Path | None = None) -> PretrainedMixer:
             f"'{name}' is no folder of a pre-trained Mixer, and no such repository can be fetched "
             f"({reason})"
         ) from error
-
-
-def is_pretrained_mixer(folder: str | Path) -> bool:
-    """Say whether a folder holds a Mixer of this kind."""
-    return bool(read_configuration(folder))
-
-
-def is_repository(name: str) -> bool:
-    """Say whether a name can be that of a repository on the Hugging Face hub."""
-    return _REPOSITORY.fullmatch(name) is not None
 
 
 def pretrained_mixer(
