@@ -341,6 +341,40 @@ def test_at_lam_one_the_mix_is_the_unmixed_image() -> None:
     assert step.loss.item() == pytest.approx(plain.item(), abs=1e-6)
 
 
+def test_extended_positives_lie_on_the_line_through_both_keys() -> None:
+    method = make(extended_positives=True, cross_view=True)
+    query, key = method._look(*batch())
+    assert query.key is not None
+    assert key.key is not None
+    keys = method._momentum_keys(query, key)
+    weight = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 1.0])
+    found = keys.extended(query.key, weight)
+    for row in range(6):
+        share = weight[row].item()
+        own = unit(share * key.key[row : row + 1] + (1 - share) * query.key[row : row + 1])[0]
+        seen = unit(share * query.key[row : row + 1] + (1 - share) * key.key[row : row + 1])[0]
+        torch.testing.assert_close(found.own[row], own)
+        torch.testing.assert_close(found.all[row], own)
+        assert found.other_view is not None
+        torch.testing.assert_close(found.other_view[row], seen)
+    assert torch.equal(keys.all, key.key), "the keys of the encoder stay"
+
+
+@pytest.mark.parametrize("name", ["moco", "simclr"])
+def test_extended_positives_change_what_the_mixer_learns_and_nothing_else(name: str) -> None:
+    plain, extended = make(name, seed=3), make(name, seed=3, extended_positives=True)
+    steps = [method(batch()) for method in (plain, extended)]
+    assert steps[0].terms["encoder"].item() == pytest.approx(steps[1].terms["encoder"].item())
+    assert steps[0].terms["mixer"].item() != pytest.approx(steps[1].terms["mixer"].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mocov3", "byol"])
+def test_extended_positives_serve_both_directions(name: str) -> None:
+    step = make(name, extended_positives=True)(batch())
+    assert step.loss.isfinite()
+    step.loss.backward()
+
+
 def test_clusters_replace_instances_once_the_queue_is_full() -> None:
     method = make(mixer_candidates="clusters", clusters=3, cluster_every=2, queue_size=12)
     views = batch()
@@ -491,6 +525,8 @@ def test_bad_options() -> None:
         make(queue_size=0)
     with pytest.raises(ValueError, match="cross_view: expected False where mixes are compared"):
         make(policy="sdmp", cross_view=True)
+    with pytest.raises(ValueError, match="extended_positives: expected False with policy 'mixup'"):
+        make(policy="mixup", extended_positives=True)
     with pytest.raises(ValueError, match="expected 'instances' with policy 'cutmix'"):
         make(policy="cutmix", mixer_candidates="clusters")
     with pytest.raises(ValueError, match="'i-mix' is for self-supervised methods"):

@@ -88,6 +88,26 @@ class Keys:
         """Return the (B,P) keys of the partners, never of the very view that is mixed in."""
         return (self.own if self.other_view is None else self.other_view)[index]
 
+    def extended(self, other: Tensor, weight: Tensor) -> Keys:
+        """Return keys whose positives lie on the line through the keys of both views.
+
+        ``k = unit(weight * own + (1 - weight) * other)``: between the two views for a weight below
+        1, beyond one's own for a weight above 1. With partners of the other view theirs lie on the
+        same line, from the other end. Source: feature transformation, arXiv 2108.02982, as in the
+        public implementation of SAMix.
+
+        Args:
+            other: (B,P) unit norm, keys of the other view of the same images.
+            weight: (B,) in [0, 2].
+        """
+        share = weight.unsqueeze(1).to(other.dtype)
+        own = unit(torch.lerp(other, self.own, share))
+        everything = self.all.clone()
+        everything[self.first : self.first + len(own)] = own
+        seen = self.other_view
+        seen = None if seen is None else unit(torch.lerp(self.own, seen, share))
+        return replace(self, own=own, all=everything, other_view=seen)
+
     def head(self, count: int) -> Keys:
         """Return the keys for queries of the first ``count`` images; all stay candidates."""
         other = None if self.other_view is None else self.other_view[:count]

@@ -131,3 +131,6 @@ class SelfSupervisedOptions(MixOptions):
         "what the Mixer's mixes are told apart from: instances (SAMix-I), or clusters of keys "
         "(SAMix-C)",
     )
+    extended_positives: bool = option(
+        False, "the Mixer's positives lie between or beyond the keys of both views of a photo"
+    )

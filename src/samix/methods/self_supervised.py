@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from samix.guard import Guard, GuardRecord
-from samix.mixing import MixPlan, blend
+from samix.mixing import MixPlan, blend, draw_lam
 from samix.networks import (
     Clusters,
     KeyQueue,
@@ -333,12 +333,13 @@ class SelfSupervisedMethod(nn.Module):
 
     def _look(self, first: Tensor, second: Tensor, *, features: bool = True) -> tuple[Seen, Seen]:
         """Return what the momentum encoder says of both views: no more than is needed."""
-        both = self.contrast.symmetric or self.options.cross_view
+        crossed = self.contrast.symmetric or self.options.cross_view
+        both = crossed or self.options.extended_positives
         looked = features and (bool(self.policy.traits.needs) or reads_features(self.guard))
         keyed = self.contrast.momentum_keys or bool(self.policy.traits.needs)
         return (
             self._see(first, features=looked, key=keyed and both),
-            self._see(second, features=looked and both, key=keyed),
+            self._see(second, features=looked and crossed, key=keyed),
         )
 
     @torch.no_grad()
@@ -387,6 +388,13 @@ class SelfSupervisedMethod(nn.Module):
         queue = None if kept is None else kept.keys.clone()
         return Keys(key.key, everything, first, other, queue, gather)
 
+    def _extended(self, query: Seen, keys: Keys, generator: torch.Generator) -> Keys:
+        """Return keys that lie between or beyond those of both views, by 2 Beta(2, 2)."""
+        if query.key is None:
+            raise RuntimeError("average: expected keys of both views, got those of one")
+        weight = 2.0 * draw_lam(len(keys.own), 2.0, generator=generator, device=keys.own.device)
+        return keys.extended(query.key, weight)
+
     def _judge(self, mixed: Tensor, keys: Keys, index: Tensor) -> Candidates:
         """Return what the momentum encoder compares a mix with, for the Mixer."""
         query, contrast = unit(self._averaged(mixed)), self.contrast
@@ -406,6 +414,8 @@ class SelfSupervisedMethod(nn.Module):
             return query.images.new_zeros(()), {}
         if keys is None or self.cost.mixer_turn(self.counter.steps - 1) is None:
             return untouched(self.policy), {}
+        if options.extended_positives:
+            keys = self._extended(query, keys, generator)
         part = self.cost.mixer_part(len(query.images))
         query, key, keys = query.head(part), key.head(part), keys.head(part)
         known = self._evidence(query, key)
@@ -499,6 +509,11 @@ def check_fit(
         raise ValueError(
             f"mixer_candidates: expected 'instances' with policy {policy.name!r}, which has no "
             "Mixer to train, got 'clusters'"
+        )
+    if options.extended_positives and not policy.traits.learned:
+        raise ValueError(
+            f"extended_positives: expected False with policy {policy.name!r}, which has no Mixer "
+            "to train, got True"
         )
     if options.cross_view and not contrast.momentum_keys:
         raise ValueError(
