@@ -17,6 +17,7 @@ from samix.data import open_images
 from samix.data.folder import open_unsorted
 from samix.data.image_set import in_order, split_of
 from samix.data.kinds import IMAGE_SUFFIXES, reads_heic
+from samix.data.packed import open_unlabelled
 from samix.errors import InputError
 
 Make = Callable[..., Path]
@@ -101,7 +102,7 @@ def test_a_tree_of_boxes_is_explained(beside: str, make_folder: Make) -> None:
     root = make_folder({"images/train": 2, "images/val": 2})
     (root / beside).mkdir()
     (root / beside / "a.txt").write_text("0 0.5 0.5 1 1")
-    with pytest.raises(InputError, match=r"the layout of boxes \(YOLO, COCO\)"):
+    with pytest.raises(InputError, match=r"the layout of boxes \(YOLO, COCO, VOC\)"):
         open_images(root)
     assert len(open_images(root, need_labels=False)) == 4
 
@@ -158,5 +159,5 @@ def test_a_table_beside_photos_does_not_take_over(make_folder: Make) -> None:
     with pytest.raises(InputError, match="holds no image"):
         open_images(only)
     (only / "x.parquet").write_bytes(b"x")
-    with pytest.raises(InputError, match="holds photos in parquet files"):
-        open_unsorted([str(only)])
+    with pytest.raises(InputError, match="not a readable parquet file"):
+        open_unlabelled([str(only)])

@@ -53,7 +53,8 @@ def test_groups_from_a_table(make_set: MakeSet, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("path,part\na,b\n", "lacks the column 'group'"),
-        ("", "lacks the column 'path'"),
+        ("", "is empty; expected a path"),
+        ("group\n1\n", "lacks the column 'path'"),
         (f"path,group\n{KEYS[0]},1\n", f"no group for 3 photos, the first is '{KEYS[1]}'"),
         (f"path,group\n{KEYS[0]},1\n{KEYS[0]},2\n", "two groups for photo"),
         ("path,group\n" + "".join(f"{key},same\n" for key in KEYS), "all 4 photos into one"),

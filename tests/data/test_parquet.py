@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from samix.data import open_images
+from samix.data.packed import open_unlabelled
 from samix.errors import InputError
 
 pa = pytest.importorskip("pyarrow")
@@ -219,3 +220,124 @@ def test_a_large_photo_in_a_table_is_refused(tmp_path: Path) -> None:
     assert len(open_images(tmp_path)) == 2
     with pytest.raises(InputError, match=r"photo 'a.parquet#0' has 1500 x 1000 px"):
         open_images(tmp_path, max_megapixels=1)
+
+
+def test_the_split_comes_from_the_folder_too(tmp_path: Path, encoded: Encoded) -> None:
+    for folder in ("default/train", "default/test", "default/partial-validation"):
+        write(tmp_path / folder / "0000.parquet", [encoded(0), encoded(1)], [0, 1], ["a", "b"])
+    found = open_images(tmp_path)
+    folders = [key.split("/")[1] for key in found.keys]
+    given = dict(zip(folders, found.given_split, strict=True))
+    assert given == {"train": "train", "test": "test", "partial-validation": "val"}
+    write(tmp_path / "x" / "train_test.parquet", [encoded(0), encoded(1)], [0, 1], ["a", "b"])
+    assert open_images(tmp_path / "x").given_split == (None, None)
+
+
+def test_several_configurations_are_not_joined(tmp_path: Path, encoded: Encoded) -> None:
+    for folder in ("cropped", "full"):
+        write(tmp_path / folder / "train-0.parquet", [encoded(0), encoded(1)], [0, 1], ["a", "b"])
+    with pytest.raises(InputError, match=r"several configurations of a set \(cropped, full\), ea"):
+        open_images(tmp_path)
+    assert len(open_images(tmp_path / "full")) == 2
+    months = tmp_path / "months"
+    for folder in ("may", "june"):
+        write(months / folder / "0.parquet", [encoded(0), encoded(1)], [0, 1], ["a", "b"])
+    assert open_images(months).notes == ("The files of 2 folders are read as one set.",)
+
+
+def columns(path: Path, label: Any = (0, 1), **photos: Sequence[bytes]) -> Path:
+    table = {name: pa.array(list(values), pa.binary()) for name, values in photos.items()}
+    pq.write_table(pa.table({**table, "label": list(label)}), path)
+    return path
+
+
+def test_masks_ids_and_hashes_are_no_photos(tmp_path: Path, encoded: Encoded) -> None:
+    hashes, masks = [b"0123456789abcdef"] * 2, [encoded(90), encoded(91)]
+    photos = [encoded(0), encoded(1)]
+    for number, name in enumerate(("image", "picture", "scan")):
+        given = {"image_hash": hashes, "id": hashes, "mask": masks, "raw": hashes, name: photos}
+        images = open_images(columns(tmp_path / f"{number}.parquet", **given))
+        assert images.encoded is not None
+        assert [images.encoded(i) for i in range(2)] == photos
+    with pytest.raises(InputError, match=r"photos in several columns \(front, side\); call"):
+        open_images(columns(tmp_path / "x.parquet", front=photos, side=masks))
+    with pytest.raises(InputError, match="no column of encoded photos, only mask, label"):
+        open_images(columns(tmp_path / "y.parquet", mask=masks))
+
+
+def test_label_columns(tmp_path: Path, encoded: Encoded) -> None:
+    names = {"names": ["cat", "dog"], "_type": "ClassLabel"}
+    given = {"label": ["x", "y"], "kind": [0, 1], "other": [1, 1], "who": ["a", "b"]}
+    table = pa.table({"image": pa.array([encoded(0), encoded(1)], pa.binary()), **given})
+
+    def saved(**features: Any) -> Path:
+        info = {"huggingface": json.dumps({"info": {"features": features}})}
+        pq.write_table(table.replace_schema_metadata(info), tmp_path / "x.parquet")
+        return tmp_path / "x.parquet"
+
+    assert open_images(saved(kind=names)).classes == ("cat", "dog")
+    assert open_images(saved()).classes == ("x", "y")
+    assert open_images(saved(kind=names), label_column="who").classes == ("a", "b")
+    with pytest.raises(InputError, match=r"several columns of classes \(kind, other\); name one"):
+        open_images(saved(kind=names, other=names))
+    with pytest.raises(InputError, match=r"label_column: expected a column of '.*, got 'none'"):
+        open_images(saved(), label_column="none")
+    pq.write_table(table.select(["image", "who"]), tmp_path / "y.parquet")
+    with pytest.raises(InputError, match=r"no column of classes, only image, who; name theirs"):
+        open_images(tmp_path / "y.parquet")
+    assert open_images(tmp_path / "y.parquet", label_column="who").classes == ("a", "b")
+
+
+def test_labels_of_other_forms(tmp_path: Path, encoded: Encoded) -> None:
+    photos = [encoded(i) for i in range(4)]
+    for label, wanted in (
+        ([1.0, 2.0, None, float("nan")], ["1", "2", None, None]),
+        ([True, False, True, None], ["True", "False", "True", None]),
+        (["ok", "ng ", "", "ok"], ["ok", "ng", None, "ok"]),
+        ([-1, 5, 7, 5], [None, "5", "7", "5"]),
+    ):
+        images = open_images(columns(tmp_path / "x.parquet", label, image=photos))
+        found = [None if t < 0 else images.classes[t] for t in images.targets]
+        assert found == wanted
+
+
+def test_labels_of_two_forms_are_one_sentence(tmp_path: Path, encoded: Encoded) -> None:
+    columns(tmp_path / "a.parquet", image=[encoded(0), encoded(1)])
+    columns(tmp_path / "b.parquet", ["x", "y"], image=[encoded(0), encoded(1)])
+    with pytest.raises(InputError, match=r"two forms \('a.parquet' has numbers in 'label', 'b.par"):
+        open_images(tmp_path)
+
+
+def test_paths_without_bytes_are_opened_or_explained(tmp_path: Path, encoded: Encoded) -> None:
+    (tmp_path / "set/photos").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(encoded(9))
+    (tmp_path / "set/photos/1.png").write_bytes(encoded(1))
+    photos = [{"bytes": encoded(0), "path": "0.png"}, {"bytes": None, "path": "photos/1.png"}]
+    table = pa.table({"image": photos, "label": [0, 1]})
+    pq.write_table(table, tmp_path / "set/x.parquet")
+    # the photo beside them is one, and the file has two: the file counts
+    images = open_images(tmp_path / "set")
+    assert images.encoded is not None
+    assert [images.encoded(i) for i in range(2)] == [encoded(0), encoded(1)]
+    assert images.notes == ("1 photos beside the Parquet files are not read.",)
+    for path in ("gone.png", "../secret.png", str(tmp_path / "secret.png")):
+        photos[1]["path"] = path
+        pq.write_table(pa.table({"image": photos, "label": [0, 1]}), tmp_path / "set/x.parquet")
+        with pytest.raises(InputError, match=rf"x.parquet#1' has no bytes, only the path '{path}'"):
+            open_images(tmp_path / "set/x.parquet")
+    only = pa.table({"image": ["0.png", "1.png"], "label": [0, 1]})
+    pq.write_table(only, tmp_path / "paths.parquet")
+    with pytest.raises(InputError, match=r"holds paths of photos \(column 'image'\), no photos"):
+        open_images(tmp_path / "paths.parquet")
+
+
+def test_a_folder_of_parquet_is_judged_as_it_is_learned_from(
+    tmp_path: Path, encoded: Encoded
+) -> None:
+    write(tmp_path / "train.parquet", [encoded(0), encoded(1)], [0, 1], ["cat", "dog"])
+    images = open_unlabelled([str(tmp_path)])
+    assert images.keys == (f"{tmp_path}/train.parquet#0", f"{tmp_path}/train.parquet#1")
+    assert images.classes == ()
+    assert np.array_equal(np.asarray(images.read(1)), np.asarray(open_images(tmp_path).read(1)))
+    with pytest.raises(InputError, match="holds packed photos, which are judged alone"):
+        open_unlabelled([str(tmp_path), str(tmp_path / "train.parquet")])

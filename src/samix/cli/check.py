@@ -8,11 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samix.files import MAX_MEGAPIXELS
 from samix.training.config import TrainConfig
 
 from .options import add_command, add_fields
-from .running import cell, create_folder, how_to_repeat, result_folder, say
+from .running import cell, create_folder, how_to_repeat, photo_options, result_folder, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,10 +96,8 @@ def _look(given: Mapping[str, Any], display: Terminal) -> Check:
         images = open_images(
             given["data"],
             need_labels=False,
-            max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
             skip_corrupt=True,
-            root=given.get("data_root"),
-            download=given.get("download", False),
+            **photo_options(given),
             progress=lambda done, total: display.work("checking photos", done, total),
             left_out=lambda key, reason: corrupt.append((key, reason)),
         )
@@ -129,14 +126,16 @@ def add_check(commands: Any, about: str) -> None:
     data = parser.add_argument_group("data")
     words = "folder, parquet folder, timm name, or 'demo'"
     data.add_argument("data", help=words, metavar="DATA")
-    add_fields(data, TrainConfig, "data_root", "download", "max_megapixels")
+    add_fields(
+        data, TrainConfig, "data_root", "download", "max_megapixels", "labels", "label_column"
+    )
     add_fields(
         data,
         TrainConfig,
         "group_by",
         group_by="which photos show one part: a regular expression that finds the "
         "group in a photo's path, "
-        "or a CSV file with columns path, group (near-duplicates)",
+        "or a table with columns path, group (near-duplicates)",
     )
     group = parser.add_argument_group("output")
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")

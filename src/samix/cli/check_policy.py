@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
-from samix.files import MAX_MEGAPIXELS
 from samix.training.config import TrainConfig
 
-from .options import add_command, add_fields, key_values
-from .running import how_to_repeat, say, say_lines
+from .options import PHOTOS, add_command, add_fields, key_values
+from .running import how_to_repeat, photo_options, say, say_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,10 +169,7 @@ def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
     return open_images(
         given.get("data", "demo"),
         need_labels=False,
-        max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
-        skip_corrupt=given.get("skip_corrupt", False),
-        root=given.get("data_root"),
-        download=given.get("download", False),
+        **photo_options(given),
         progress=lambda done, total: display.work("checking photos", done, total),
     )
 
@@ -229,7 +225,7 @@ def add_check_policy(commands: Any, about: str) -> None:
         "image_size",
         image_size="side in pixels that the transform will see (that of the photos, at most 224)",
     )
-    add_fields(data, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    add_fields(data, TrainConfig, *PHOTOS)
     output = parser.add_argument_group("output")
     output.add_argument("--json", help="also write what was found to this file", metavar="FILE")
 

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 from samix.errors import InputError
 from samix.training.config import TrainConfig
 
-from .options import add_command, add_fields, key_values
-from .running import cell, chosen_machine, create_folder, how_to_repeat, result_folder, say
+from .options import PHOTOS, add_command, add_fields, key_values, with_table
+from .running import (
+    cell,
+    chosen_machine,
+    create_folder,
+    how_to_repeat,
+    photo_options,
+    result_folder,
+    say,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,10 +30,6 @@ if TYPE_CHECKING:
 
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
-_DATA = {
-    "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
-    "max_megapixels": "max_megapixels",
-}  # fmt: skip
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
 _EVALUATE = """\
 Measure how good the features of an image encoder are, with few labels and with all.
@@ -68,6 +72,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
     from samix.training.run_folder import write_json
 
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
+    given = with_table(given, "budgets")
     options = options_from(given)
     machine = chosen_machine(given)
     output = result_folder(given, f"evaluate-{Path(given['source']).resolve().name or 'encoder'}")
@@ -77,7 +82,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
         encoder = _encoder(given)
         images = open_images(
             given["data"],
-            **{to: given[name] for name, to in _DATA.items() if name in given},
+            **photo_options(given),
             depth=encoder.depth,
             progress=lambda done, total: display.work("checking photos", done, total),
         )
@@ -113,8 +118,8 @@ def options_from(given: Mapping[str, Any]) -> EvaluateOptions:
     tuning = {f.name for f in fields(FinetuneOptions)}
     own = {f.name for f in fields(EvaluateOptions)}
     values: dict[str, Any] = {name: v for name, v in given.items() if name in own}
-    if "labels" in given:
-        values["budgets"] = parse_budgets(given["labels"])
+    if "budgets" in given:
+        values["budgets"] = parse_budgets(given["budgets"])
     finetune = FinetuneOptions(**{name: v for name, v in given.items() if name in tuning})
     return EvaluateOptions(**values, finetune=finetune)
 
@@ -267,14 +272,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="DATA",
     )
-    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    add_fields(group, TrainConfig, *(name for name in PHOTOS if name != "labels"))
     add_fields(
         group,
         TrainConfig,
         "group_by",
         group_by="which photos stay on one side of every split: a regular expression "
         "over the path, or a "
-        "CSV file with columns path, group (not used where the run brings its splits)",
+        "table with columns path, group (not used where the run brings its splits)",
     )
     add_fields(group, TrainConfig, "duplicates", "val_fraction", "test_fraction")
 
@@ -290,9 +295,9 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
         "--labels",
         help="label budgets of linear probe and fine-tuning: '10%%' is a share of the "
         "labels, '20' is "
-        "20 labels of each class (1%% 5%% 10%% 25%%)",
+        "20 labels of each class (1%% 5%% 10%% 25%%); or a table of the labels",
         nargs="+",
-        metavar="BUDGET",
+        metavar="BUDGET|TABLE",
     )
     group.add_argument(
         "--draws", help="draws of the labels at each budget (3)", type=int, metavar="N"

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from samix.training.config import TrainConfig
 
-from .options import add_command, add_fields
-from .running import chosen_machine, create_folder, how_to_repeat, result_folder, say
+from .options import PHOTOS, add_command, add_fields
+from .running import (
+    chosen_machine,
+    create_folder,
+    how_to_repeat,
+    photo_options,
+    result_folder,
+    say,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,10 +27,6 @@ if TYPE_CHECKING:
     from samix.explain.results import Explanation
 
 
-_DATA = {
-    "data": "data", "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
-    "max_megapixels": "max_megapixels",
-}  # fmt: skip
 _SHOWN = ("part", "photos", "pairs", "seed")
 _PACKAGES = ("torch", "timm", "captum", "scikit-learn")
 _EXPLAIN = """\
@@ -71,7 +74,8 @@ def run_explain(chosen: argparse.Namespace) -> int:
         photos = open_photos(
             subject,
             source,
-            **{to: given[name] for name, to in _DATA.items() if name in given},
+            data=given.get("data"),
+            **photo_options(given),
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)
@@ -181,7 +185,7 @@ def add_explain(commands: Any, about: str) -> None:
     group.add_argument(
         "--data", help="where the run's photos are (where they were)", metavar="DATA"
     )
-    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    add_fields(group, TrainConfig, *PHOTOS)
     part = "part of the run's photos that is explained: test, val or train (test)"
     group.add_argument("--part", help=part, metavar="PART")
     group = parser.add_argument_group("what is shown")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
-from samix.files import MAX_MEGAPIXELS, partial_of
+from samix.files import partial_of
 from samix.options import from_plain
 from samix.shown import shown
 from samix.training.config import PretrainConfig, TrainConfig, whole_path
@@ -22,6 +22,7 @@ from .running import (
     cost_line,
     mixer_line,
     options_over_preset,
+    photo_options,
     result_folder,
     run_or_resume,
     say,
@@ -398,7 +399,7 @@ def _photos(given: Mapping[str, Any], console: Console) -> ImageSet:
         return open_images(
             given.get("data", _DEMO),
             need_labels=False,
-            max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
+            **photo_options(given),
             progress=lambda done, total: display.work("checking photos", done, total),
         )
     finally:

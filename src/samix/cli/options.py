@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,14 @@ DEFAULT_GUARD = "default"
 """What --guard means where no file is named."""
 GROUPS = ("data", "method", "network", "mixing", "training", "machine")
 """Titles of the groups of a run's options, in the order of its help."""
+PHOTOS = ("data_root", "download", "skip_corrupt", "max_megapixels", "labels", "label_column")
+"""Fields that say how photos are opened."""
 _PAIRS: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "KEY=VALUE"}
 _NAME = re.compile(
     r"(?:^|(?<=[\s(]))(?P<tick>`?)(?P<name>[a-z][a-z_]*)(?P=tick)"
     r"(?:=(?P<value>[^\s,;)]+)|(?P<colon>:(?= expected)))?(?!\w)"
 )
+_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 _NUMBERS = {"int": (int, "N"), "float": (float, "X")}
 
 
@@ -214,6 +217,34 @@ def _pair(word: str, flag: str) -> tuple[str, Any]:
         raise InputError(
             f"{flag} {name} has a value that cannot be read: '{value}' ({error})"
         ) from error
+
+
+def with_table(given: Mapping[str, Any], budgets: str) -> dict[str, Any]:
+    """Return options with the label budgets and the table of labels apart, both after --labels.
+
+    Args:
+        given: Options by name, only those that were given.
+        budgets: Name that the budgets get.
+
+    Raises:
+        InputError: There are two tables.
+    """
+    words = [part for word in given.get("labels", ()) for part in str(word).split(",") if part]
+    files = [word for word in words if _is_table(word)]
+    if len(files) > 1:
+        raise InputError(f"--labels expects one table of labels, got {', '.join(files)}")
+    others = [word for word in words if word not in files]
+    rest = {name: value for name, value in given.items() if name != "labels"}
+    if others:
+        rest[budgets] = others
+    if files:
+        rest["labels"] = files[0]
+    return rest
+
+
+def _is_table(word: str) -> bool:
+    number = word.rstrip("%").replace(".", "", 1).isdecimal()
+    return not number and (Path(word).suffix in _TABLES or Path(word).expanduser().is_file())
 
 
 def read_guard(word: str) -> dict[str, Any]:

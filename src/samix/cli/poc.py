@@ -16,7 +16,15 @@ from samix.errors import InputError
 from samix.files import sweep
 from samix.training.config import RunConfig, TrainConfig
 
-from .options import add_command, add_fields, key_values, names_of, read_guard
+from .options import (
+    PHOTOS,
+    add_command,
+    add_fields,
+    key_values,
+    names_of,
+    read_guard,
+    with_table,
+)
 from .poc_tables import print_ended, print_plan, print_verdict
 from .running import create_folder, how_to_repeat, machine_words, result_folder, say
 
@@ -33,8 +41,7 @@ _BUDGET, _DEMO_BUDGET = "2h", "9m"
 _KEPT_SEEDS = 2  # that are trained whatever the time
 _LATE = 0.97  # of the budget; then no further seed begins a training
 _PHOTOS = (
-    "data_root", "download", "skip_corrupt", "max_megapixels", "group_by", "duplicates", "splits",
-    "val_fraction", "test_fraction",
+    *PHOTOS, "group_by", "duplicates", "splits", "val_fraction", "test_fraction",
 )  # fmt: skip
 _NETWORK = (
     "backbone", "model_kwargs", "pretrained", "stem", "tap", "image_size", "batch_size", "lr",
@@ -121,6 +128,7 @@ def _wish(given: Mapping[str, Any]) -> Wish:
 
     if "data" not in given:
         raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
+    given = with_table(given, "fractions")
     data = given["data"]
     demo = data == "demo" or data.startswith("demo:")
     network = {name: given[name] for name in _NETWORK if name in given}
@@ -132,7 +140,7 @@ def _wish(given: Mapping[str, Any]) -> Wish:
         data=data,
         policies=tuple(_words(given, "policies", POLICY_NAMES)),
         modes=tuple(_words(given, "modes", MODES)),
-        fractions=tuple(_percent(word) for word in _words(given, "labels", ())) or FRACTIONS,
+        fractions=tuple(_percent(word) for word in _words(given, "fractions", ())) or FRACTIONS,
         seeds=given.get("seeds"),
         budget=duration(given.get("budget", _DEMO_BUDGET if demo else _BUDGET)),
         good=tuple(_words(given, "good", ())),
@@ -389,7 +397,7 @@ def add_poc(commands: Any, about: str) -> None:
     add_fields(
         photos,
         RunConfig,
-        *names_of(RunConfig, "data"),
+        *(name for name in names_of(RunConfig, "data") if name != "labels"),
         image_size=f"side in pixels that the network sees ({size})",
     )
     _add_worth(parser)
@@ -431,9 +439,10 @@ def _add_grid(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--labels",
-        help="label budgets in %% of the training photos (5 10 25 100)",
+        help="label budgets in %% of the training photos (5 10 25 100); or a table of the labels, "
+        "with the path and the label of each photo",
         nargs="+",
-        metavar="X",
+        metavar="X|TABLE",
     )
     group.add_argument(
         "--seeds", help="trainings of each kind (3, or up to 5 that fit)", type=int, metavar="N"

@@ -31,8 +31,8 @@ _PREDICT = """\
 Say what is on photos: one row of a CSV file a photo, with path, class and confidence.
 
 RUN is the folder of a finished 'samix train'; only its model.json and its .safetensors are
-read. PHOTOS are a folder, searched at any depth, or files; labels and the names of
-subfolders are not looked at.
+read. PHOTOS are a folder, searched at any depth, or files, or a folder of Parquet or WebDataset
+files; labels and the names of subfolders are not looked at.
 
 The confidence is the softmax of the class as the network gives it, not the chance that it
 is right: how far the two are apart on the run's own test photos is 'ece' in its
@@ -78,14 +78,14 @@ def _predict(
     classifier: Classifier, given: Mapping[str, Any], options: PredictOptions, console: Console
 ) -> None:
     """Judge the photos, and print what came of it."""
-    from samix.data.folder import open_unsorted
+    from samix.data.packed import open_unlabelled
     from samix.data.reading import deepened
     from samix.training import Terminal
     from samix.training.predict import predict
 
     machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
     limit = given.get("max_megapixels", MAX_MEGAPIXELS)
-    images = open_unsorted(given["photos"], max_megapixels=limit)
+    images = open_unlabelled(given["photos"], max_megapixels=limit)
     images = deepened(images, classifier.depth)
     output = _output(given, classifier.path, images.name)
     display = Terminal(console)

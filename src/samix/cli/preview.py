@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
-from samix.files import MAX_MEGAPIXELS
 from samix.training.config import TrainConfig
 
-from .options import DEFAULT_GUARD, add_command, add_fields, key_values, read_guard
-from .running import cell, create_folder, how_to_repeat, result_folder, say, say_lines
+from .options import DEFAULT_GUARD, PHOTOS, add_command, add_fields, key_values, read_guard
+from .running import (
+    cell,
+    create_folder,
+    how_to_repeat,
+    photo_options,
+    result_folder,
+    say,
+    say_lines,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -159,10 +166,7 @@ def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
         images = open_images(
             given["data"],
             need_labels=False,
-            max_megapixels=given.get("max_megapixels", MAX_MEGAPIXELS),
-            skip_corrupt=given.get("skip_corrupt", False),
-            root=given.get("data_root"),
-            download=given.get("download", False),
+            **photo_options(given),
             progress=lambda done, total: display.work("checking photos", done, total),
         )
     finally:
@@ -312,4 +316,4 @@ def _add_photos(group: Any) -> None:
         help="outlines of the defects (where masks are given)",
         action=argparse.BooleanOptionalAction,
     )
-    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    add_fields(group, TrainConfig, *PHOTOS)

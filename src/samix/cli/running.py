@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 _MACHINE = ("device", "workers")  # may differ when a run is resumed
-_PATHS = ("data", "init", "splits", "weights")  # are recorded as absolute ones
+_PATHS = ("data", "init", "labels", "splits", "weights")  # are recorded as absolute ones
 _POLICY_FLAGS = ("alpha", "p")
 _PAIRS = ("model_kwargs", "policy_options", "method_options")
 _SHOWN_CLASSES = 12
@@ -43,6 +43,10 @@ _NO_TEST = (
     "photos chose its epoch, so that they flatter it a little."
 )
 _COMPUTES = ("device", "precision")
+_DATA = {
+    "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
+    "max_megapixels": "max_megapixels", "labels": "labels", "label_column": "label_column",
+}  # fmt: skip
 
 
 def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
@@ -309,6 +313,15 @@ def cell(text: str) -> Text:
     from rich.text import Text
 
     return Text(shown(text))
+
+
+def photo_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how photos are opened, as arguments of :func:`samix.data.open_images`.
+
+    Args:
+        given: Options by name, only those that were given.
+    """
+    return {to: given[name] for name, to in _DATA.items() if name in given}
 
 
 def chosen_machine(given: Mapping[str, Any]) -> Machine:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from samix.errors import InputError
 from samix.training.config import TrainConfig
 
-from .options import add_command, add_fields
-from .running import say
+from .options import PHOTOS, add_command, add_fields
+from .running import photo_options, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +35,6 @@ _ADDRESS = (
     "The address is the key to the page: whoever has it sees what you see, so keep it to yourself. "
     "Ctrl-C ends the page."
 )
-_DATA = {
-    "data_root": "root", "download": "download", "skip_corrupt": "skip_corrupt",
-    "max_megapixels": "max_megapixels",
-}  # fmt: skip
 _UI = """\
 A page in your browser: drop in two photos, move lam, choose policies, and see mask, mix,
 label and what the guard says side by side.
@@ -163,7 +159,7 @@ def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet:
         return open_images(
             given["data"],
             need_labels=False,
-            **{to: given[name] for name, to in _DATA.items() if name in given},
+            **photo_options(given),
             progress=lambda done, total: display.work("checking photos", done, total),
         )
     finally:
@@ -240,7 +236,7 @@ def add_ui(commands: Any, about: str) -> None:
     group = parser.add_argument_group("what")
     data = "photos to choose from: folder, parquet folder, timm name, or 'demo'"
     group.add_argument("--data", help=data, metavar="DATA")
-    add_fields(group, TrainConfig, "data_root", "download", "skip_corrupt", "max_megapixels")
+    add_fields(group, TrainConfig, *PHOTOS)
     policy = "a further policy: folder of a run or of a pre-trained Mixer; may be repeated"
     group.add_argument("--policy", help=policy, action="append", metavar="RUN")
     group.add_argument("--poc", help="folder of a samix poc, whose report is shown", metavar="POC")

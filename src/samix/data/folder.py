@@ -9,21 +9,23 @@ from __future__ import annotations
 import difflib
 import os
 import posixpath
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from samix.data.depth import Depth
-from samix.data.image_set import NO_LABEL, ImageSet, SplitName, in_order, split_of
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName, class_numbers, in_order, split_of
 from samix.data.kinds import IMAGE_SUFFIXES, is_made, is_photo, missed, missed_words
 from samix.data.reading import check_limit, decode, header_is_wide
 from samix.errors import CorruptImageError, InputError
 from samix.files import MAX_MEGAPIXELS
 
+# Folders of boxes beside photos (YOLO, COCO, VOC), and what the folder of those photos is called.
+_BOXES = frozenset(("labels", "annotations"))
+_PHOTOS = frozenset(("images", "jpegimages", "imgs", "img", "imagesets"))
 # Names of classes that say what was found; several products have them each.
 _VERDICTS = frozenset(("ok", "ng", "good", "bad", "normal", "defect", "defective", "pass", "fail"))
 
@@ -110,10 +112,14 @@ def open_folder(
             beside class folders, or no class folders where labels are needed.
     """
     masked = has_mask_tree(root)
-    prefix, notes = ("images", ()) if masked else _start(root, need_labels)
+    prefix, notes = ("images", ()) if masked else _start(root)
     top = root / prefix
-    names = _folders(top)
     others: Counter[str] = Counter()
+    if (boxed := _boxes(root, need_labels)) is not None:
+        prefix, names = boxed
+        top = root / prefix
+    else:
+        names = _folders(top)
     splits = _split_folders(top, names)
     if splits:
         found = [
@@ -126,20 +132,67 @@ def open_folder(
             _check_reading(top, names)
         found = _level(root, prefix, None, need_labels, others)
     if not found:
-        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-        why = f"; {missed_words(others)}" if others else ""
-        msg = f"folder '{root}' holds no image{why}; put photos into it ({kinds})"
-        raise InputError(msg)
-    found = _one_spelling(found)
-    classes = in_order({f.label for f in found if f.label is not None})
-    number = {label: i for i, label in enumerate(classes)}
+        raise InputError(_empty(root, others))
+    return _set_of(root, found, others, notes, masked, max_megapixels)
+
+
+def open_listed(root: Path, *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet:
+    """List the photos below a folder without labels, whatever its folders are called.
+
+    Photos below folders such as `train` and `val` are in these parts. Masks in `masks/` beside
+    `images/` are no photos.
+
+    Args:
+        root: An existing folder.
+        max_megapixels: Larger photos are not read.
+
+    Raises:
+        InputError: It holds no photo.
+    """
+    masked = has_mask_tree(root)
+    top = root / "images" if masked else root
+    others: Counter[str] = Counter()
+    keys = [
+        path.relative_to(root).as_posix()
+        for path in map(top.joinpath, photos_below(top, others=others))
+    ]
+    if not keys:
+        raise InputError(_empty(root, others))
+    found = [_Found(key, None, _split_above(key)) for key in in_order(keys)]
+    if not any(f.split == "train" for f in found):
+        found = [_Found(f.key, None, None) for f in found]
+    return _set_of(root, found, others, (), masked, max_megapixels)
+
+
+def _split_above(key: str) -> SplitName | None:
+    """Return the part that the folders above a photo name, the nearest one first."""
+    above = reversed(key.split("/")[:-1])
+    return next((split for name in above if (split := split_of(name)) is not None), None)
+
+
+def _empty(root: Path, others: Counter[str]) -> str:
+    kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+    why = f"; {missed_words(others)}" if others else ""
+    return f"folder '{root}' holds no image{why}; put photos into it ({kinds})"
+
+
+def _set_of(
+    root: Path,
+    found: Sequence[_Found],
+    others: Counter[str],
+    notes: tuple[str, ...],
+    masked: bool,
+    max_megapixels: int,
+) -> ImageSet:
+    """Return the set of the photos that were found."""
+    classes, targets = class_numbers([f.label for f in found])
     keys = tuple(f.key for f in found)
     reader = FolderReader(str(root), keys, max_megapixels)
     return ImageSet(
         name=root.resolve().name,
-        classes=tuple(classes),
+        classes=classes,
         keys=keys,
-        targets=tuple(NO_LABEL if f.label is None else number[f.label] for f in found),
+        targets=targets,
         given_split=tuple(f.split for f in found),
         given_group=(None,) * len(found),
         read=reader,
@@ -150,7 +203,7 @@ def open_folder(
 
 
 def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet:
-    """List photos without labels, without opening them.
+    """List photos that are files without labels, without opening them.
 
     A folder is searched at any depth, in natural order of the paths; its subfolders mean nothing.
     Hidden files and files that are no images are passed over, and so are the masks in `masks/`
@@ -236,28 +289,50 @@ def has_mask_tree(root: Path) -> bool:
     return _folders(root) == ["images", "masks"] and not _photos_here(root)
 
 
-def _start(root: Path, need_labels: bool) -> tuple[str, tuple[str, ...]]:
-    """Return the folder below the root that the classes are in, and a note where it is not itself.
-
-    Raises:
-        InputError: It is a tree of boxes, not of classes.
-    """
+def _start(root: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the folder below the root that the classes are in, and a note if it is not itself."""
     names = _folders(root)
-    boxes = [name for name in names if name.lower() in ("labels", "annotations")]
-    if boxes and "images" in names and next(photos_below(root / boxes[0]), None) is None:
-        if need_labels:
-            raise InputError(
-                f"folder '{root}' holds 'images' beside '{boxes[0]}', the layout of boxes (YOLO, "
-                "COCO), which say where things are and not what a photo shows; put the photos into "
-                "one folder a class"
-            )
-        return "images", ()
     if len(names) != 1 or _photos_here(root) or split_of(names[0]) is not None:
         return "", ()
     inner = root / names[0]
     if len(_folders(inner)) < 2 or _photos_here(inner):
         return "", ()
     return names[0], (f"The classes are the folders of '{names[0]}', the only folder there is.",)
+
+
+def _boxes(root: Path, need_labels: bool) -> tuple[str, list[str]] | None:
+    """Return where the photos of a tree of boxes are, and their folders; None of any other tree.
+
+    Raises:
+        InputError: It is one, and labels are needed.
+    """
+    names = _folders(root)
+    box = _box_among(root, names)
+    inner = {name: _folders(root / name) for name in names if split_of(name) is not None}
+    if box is None:
+        found = (_box_among(root / name, within) for name, within in inner.items())
+        box = next((name for name in found if name is not None), None)
+    if box is None:
+        return None
+    if need_labels:
+        raise InputError(
+            f"folder '{root}' holds '{box}' beside photos, the layout of boxes (YOLO, COCO, VOC), "
+            "which say where things are and not what a photo shows; put the photos into one folder "
+            "a class, or name their classes in a table with `labels`"
+        )
+    if "images" in names:
+        return "images", _folders(root / "images")
+    return "", [name for name in names if name != box]
+
+
+def _box_among(top: Path, names: Sequence[str]) -> str | None:
+    """Return the folder of boxes beside folders of photos, or None where there is none."""
+    boxes = [name for name in names if name.lower() in _BOXES]
+    others = [name for name in names if name not in boxes]
+    if not boxes or not others or next(photos_below(top / boxes[0]), None) is not None:
+        return None
+    photos = all(name.lower() in _PHOTOS or split_of(name) is not None for name in others)
+    return boxes[0] if photos else None
 
 
 def _check_reading(top: Path, names: Sequence[str]) -> None:
@@ -278,34 +353,6 @@ def _check_reading(top: Path, names: Sequence[str]) -> None:
         f"folder '{top}' can be read in two ways: the classes are {outer}, or {within}, which each "
         f"of these holds; give one of them ('{top / names[0]}'), or have one folder a class"
     )
-
-
-def _one_spelling(found: list[_Found]) -> list[_Found]:
-    """Return photos whose classes have one name each, in Unicode's composed form without blanks.
-
-    Args:
-        found: The photos.
-
-    Raises:
-        InputError: Two classes differ in case or width alone.
-    """
-    names = {f.label: _composed(f.label) for f in found if f.label is not None}
-    alike: dict[str, str] = {}
-    for name in in_order(set(names.values())):
-        other = alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
-        if other != name and len(name) > 1:
-            raise InputError(
-                f"classes '{other}' and '{name}' differ in case or width alone; give both folders "
-                "one name if they are one class, or names that tell them apart"
-            )
-    return [
-        f if f.label is None or names[f.label] == f.label else replace(f, label=names[f.label])
-        for f in found
-    ]
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip() or name
 
 
 def _split_folders(top: Path, names: list[str]) -> dict[str, SplitName]:
@@ -337,10 +384,16 @@ def _level(
     top = root / prefix
     names, loose = _folders(top), _photos_here(top)
     others.update(filter(None, (missed(e.name) for e in os.scandir(top) if e.is_file())))
+    if not need_labels and _box_among(top, names) is not None:
+        inner = in_order(photos_below(top))
+        return [_Found(posixpath.join(prefix, path), None, split) for path in inner]
     if not names and loose and not need_labels:
         return [_Found(posixpath.join(prefix, name), None, split) for name in loose]
     if loose:
-        remedy = "move them into class folders, one folder a class"
+        remedy = (
+            "move them into class folders, one folder a class, or name their classes in a table "
+            "with `labels`"
+        )
         beside = " beside the class folders" if names else " and no class folder"
         msg = f"folder '{top}' holds {len(loose)} loose images{beside} ('{loose[0]}'); {remedy}"
         raise InputError(msg)
@@ -383,14 +436,7 @@ def _files_of(word: str, others: Counter[str]) -> list[str]:
     except PermissionError as error:
         raise InputError(f"'{error.filename}' may not be read; change its permissions") from error
     if not found:
-        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-        if next(path.rglob("*.parquet"), None) is not None:
-            raise InputError(
-                f"folder '{word}' holds photos in parquet files, which are not read one by one "
-                "here; unpack them into files"
-            )
-        why = f"; {missed_words(others)}" if others else ""
-        raise InputError(f"folder '{word}' holds no image{why}; put photos into it ({kinds})")
+        raise InputError(_empty(path, others))
     return [os.path.normpath(top / name) for name in found]
 
 

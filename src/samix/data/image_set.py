@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
@@ -10,6 +11,7 @@ from typing import Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 from PIL import Image
 
 from samix.data.depth import Depth
+from samix.errors import InputError
 
 SplitName = Literal["train", "val", "test"]
 ReadPhoto = Callable[[int], Image.Image]
@@ -61,6 +63,7 @@ _FILLING = {
     "photos",
     "pictures",
     "split",
+    "partial",
 }
 
 
@@ -193,6 +196,38 @@ def split_of(word: str) -> SplitName | None:
     parts = [part for part in re.split(r"[^a-z]+", word.lower()) if part]
     telling = [part for part in parts if part not in _FILLING]
     return _SPLIT_WORDS.get(telling[0]) if len(telling) == 1 else None
+
+
+def class_numbers(
+    labels: Sequence[str | None],
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names of the classes in natural order, and one position a photo.
+
+    A class has one name, in Unicode's composed form without blanks around it.
+
+    Args:
+        labels: One a photo; None where there is none.
+
+    Raises:
+        InputError: Two classes differ in case or width alone.
+    """
+    names = {label: _composed(label) for label in labels if label is not None}
+    classes = in_order(set(names.values()))
+    alike: dict[str, str] = {}
+    for name in classes:
+        other = alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if other != name and len(name) > 1:
+            raise InputError(
+                f"classes '{other}' and '{name}' differ in case or width alone; give both one "
+                "name if they are one class, or names that tell them apart"
+            )
+    number = {name: i for i, name in enumerate(classes)}
+    targets = (NO_LABEL if label is None else number[names[label]] for label in labels)
+    return tuple(classes), tuple(targets)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip() or name
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -39,7 +39,7 @@ _BESIDE = frozenset(
             "lock",
         ),
         *("log", "md", "md5", "npy", "npz", "parquet", "pdf", "pkl", "py", "rst", "sha256", "toml"),
-        *("tsv", "txt", "xls", "xlsx", "xml", "xmp", "yaml", "yml"),
+        *("tar", "tsv", "txt", "xls", "xlsx", "xml", "xmp", "yaml", "yml"),
     )
 )
 # Folders that machines make beside photos: thumbnails of a Synology, bins, what a Mac packs along.

@@ -13,12 +13,12 @@ from PIL import Image
 
 from samix.data.demo import open_demo
 from samix.data.depth import Depth
-from samix.data.folder import name_like, open_folder, photos_below
+from samix.data.folder import name_like, open_folder, open_listed
 from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
-from samix.data.kinds import is_made
-from samix.data.parquet import open_parquet
+from samix.data.packed import hint_for, open_packed, packed_below
 from samix.data.reading import check_limit, too_deep, verify
 from samix.data.splits import Splits
+from samix.data.tables import with_labels
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.errors import InputError
 from samix.files import MAX_MEGAPIXELS
@@ -27,6 +27,7 @@ from samix.progress import Progress
 LeftOut = Callable[[str, str], None]
 PrefixedSet = tuple[str, ImageSet]
 """A set and the prefix of its keys, such as the path of its folder."""
+_BESIDE = (".csv", ".tsv", ".jsonl", ".parquet")  # tables that are looked at without being named
 _NAMED = 3  # how many unreadable photos a message names
 
 
@@ -41,14 +42,16 @@ def open_images(
     progress: Progress | None = None,
     left_out: LeftOut | None = None,
     depth: Depth | None = None,
+    labels: str | Path | None = None,
+    label_column: str | None = None,
 ) -> ImageSet:
     """Open an image set and verify that every photo can be read.
 
     Args:
         spec: "demo" or "demo:photos_per_class=60,size=64" (a folder of that name is "./demo"); a
             folder of class folders, with or without train, val and test; a folder of parquet files
-            (or one such file) in Hugging Face layout; a timm name such as "torch/cifar10" or
-            "hfds/owner/name".
+            in Hugging Face layout, or of tar files of WebDataset (or one such file); a timm name
+            such as "torch/cifar10" or "hfds/owner/name".
         need_labels: Refuse a set without labels or with one class only. Without it a flat folder
             of photos is understood.
         skip_corrupt: Leave out photos that cannot be read (`ImageSet.skipped` names them), not
@@ -61,6 +64,9 @@ def open_images(
         left_out: Called with key and reason of each photo that is left out.
         depth: What is white in photos of more than 8 bits, as a run learned from them; None finds
             it in these photos.
+        labels: A table (CSV, JSON lines or Parquet) with the path and the label of each photo,
+            which then lie below the folder in any way.
+        label_column: Its column of labels, or that of the parquet files; None finds it.
 
     Returns:
         The image set.
@@ -70,7 +76,8 @@ def open_images(
     """
     check_limit(max_megapixels)
     folder = None if root is None else Path(root)
-    images, files = _find(spec, need_labels, folder, download, max_megapixels)
+    source = _Source(need_labels, max_megapixels, labels, label_column)
+    images, files = source.find(spec, folder, download)
     if files is not None:
         files = list(files)
         limit = max_megapixels
@@ -95,7 +102,10 @@ def check_labels(images: ImageSet) -> None:
         InputError: There are no labels, or only one class.
     """
     if not images.classes:
-        msg = f"image set '{images.name}' has no labels; put the photos into one folder a class"
+        msg = (
+            f"image set '{images.name}' has no labels; put the photos into one folder a class, or "
+            "name their classes in a table with `labels`"
+        )
         raise InputError(msg)
     if len(images.classes) == 1:
         msg = (
@@ -105,51 +115,124 @@ def check_labels(images: ImageSet) -> None:
         raise InputError(msg)
 
 
-def _find(
-    spec: str | Path, need_labels: bool, root: Path | None, download: bool, max_megapixels: int
-) -> tuple[ImageSet, Iterable[Path] | None]:
-    """Return the unverified set and the files behind it, or None where nothing can be corrupt."""
-    name = "" if isinstance(spec, Path) else spec.strip()
-    if name == "demo" or name.startswith("demo:"):
-        return open_demo(name), None
-    if not name and isinstance(spec, str):
-        msg = "the name of the image set is empty; give a folder, a timm data set name or 'demo'"
-        raise InputError(msg)
-    path = Path(spec).expanduser()
-    if not path.exists():
-        if name.partition("/")[0] in PREFIXES:
-            limit = max_megapixels
-            return open_timm(name, root=root, download=download, max_megapixels=limit), ()
-        raise InputError(_missing(str(spec), path))
-    try:
-        return _on_disk(path, need_labels, max_megapixels)
-    except PermissionError as error:
-        msg = f"'{error.filename}' may not be read; change its permissions"
-        raise InputError(msg) from error
+@dataclass(frozen=True)
+class _Source:
+    """Finds the photos and the labels that a name stands for.
 
+    Attributes:
+        need_labels: Refuse what has none.
+        max_megapixels: Larger photos are not read.
+        labels: A table of labels, or None.
+        label_column: Its column of labels, or that of packed photos; None finds it.
+    """
 
-def _on_disk(path: Path, need_labels: bool, max_megapixels: int) -> tuple[ImageSet, Iterable[Path]]:
-    if path.is_file():
-        if path.suffix != ".parquet":
-            msg = f"'{path}' is a file; give the folder that holds the photos"
+    need_labels: bool
+    max_megapixels: int
+    labels: str | Path | None
+    label_column: str | None
+
+    def find(
+        self, spec: str | Path, root: Path | None, download: bool
+    ) -> tuple[ImageSet, Iterable[Path] | None]:
+        """Return the unverified set and its files, or None where nothing can be corrupt."""
+        name = "" if isinstance(spec, Path) else spec.strip()
+        if name == "demo" or name.startswith("demo:"):
+            return self._labelled(open_demo(name)), None
+        if not name and isinstance(spec, str):
+            msg = (
+                "the name of the image set is empty; give a folder, a timm data set name or 'demo'"
+            )
             raise InputError(msg)
-        root, tables = path.parent, [path]
-    else:
-        root, tables = path, visible_tables(path)
-        if tables and next(photos_below(path), None) is not None:
-            tables = []  # a table beside photos, such as one of their labels
-    if tables:
-        images = open_parquet(root, tables, max_megapixels=max_megapixels)
-    else:
-        images = open_folder(path, need_labels=need_labels, max_megapixels=max_megapixels)
-        tables = [Path(root, key) for key in images.keys]
-    return images, tables
+        path = Path(spec).expanduser()
+        if not path.exists():
+            if name.partition("/")[0] in PREFIXES:
+                limit = self.max_megapixels
+                images = open_timm(name, root=root, download=download, max_megapixels=limit)
+                return self._labelled(images), ()
+            raise InputError(_missing(str(spec), path))
+        try:
+            return self._on_disk(path)
+        except PermissionError as error:
+            msg = f"'{error.filename}' may not be read; change its permissions"
+            raise InputError(msg) from error
+
+    def _on_disk(self, path: Path) -> tuple[ImageSet, Iterable[Path]]:
+        packed, note = packed_below(path)
+        if packed:
+            root = path.parent if path.is_file() else path
+            limit = self.max_megapixels
+            images = open_packed(
+                root, packed, need_labels=self.need_labels and self.labels is None,
+                label_column=None if self.labels else self.label_column, max_megapixels=limit,
+            )  # fmt: skip
+            return self._labelled(replace(images, notes=(*images.notes, *note))), packed
+        if path.is_file():
+            raise InputError(hint_for(path))
+        images = self._folder(path)
+        images = replace(images, notes=(*images.notes, *note))
+        return images, [Path(path, key) for key in images.keys]
+
+    def _folder(self, path: Path) -> ImageSet:
+        """List the photos of a folder, with labels from a table beside them where it needs one."""
+        limit = self.max_megapixels
+        if self.labels is not None:
+            return self._labelled(open_listed(path, max_megapixels=limit))
+        try:
+            images = self._class_folders(path)
+        except InputError as error:
+            if (found := self._beside(path, f"{error}")) is None:
+                raise
+            return found
+        if len(images.classes) > 1 or not len(images):
+            return images
+        return self._beside(path, "") or images
+
+    def _class_folders(self, path: Path) -> ImageSet:
+        if self.label_column is not None:
+            raise InputError(
+                f"label_column: expected None, as DATA '{path}' is a folder of photos without a "
+                f"table, got '{self.label_column}'; give the table, too, with `labels`"
+            )
+        limit = self.max_megapixels
+        return open_folder(path, need_labels=self.need_labels, max_megapixels=limit)
+
+    def _beside(self, path: Path, refused: str) -> ImageSet | None:
+        """Return the photos with the labels of the one table beside them that fits, or None.
+
+        Raises:
+            InputError: Several fit; or none, and the folder was refused as it is.
+        """
+        found: list[tuple[Path, ImageSet]] = []
+        why = ""
+        for table in _label_tables(path):
+            listed = open_listed(path, max_megapixels=self.max_megapixels)
+            try:
+                images = with_labels(listed, table, self.label_column)
+            except InputError as error:
+                why = f"{refused}; '{table.name}' beside them does not say their labels: {error}"
+                continue
+            if len(images.classes) > 1 and images.targets.count(NO_LABEL) * 2 < len(images):
+                found.append((table, images))
+        if len(found) > 1:
+            one, other = (table.name for table, _ in found[:2])
+            raise InputError(
+                f"folder '{path}' can be read in two ways: '{one}' and '{other}' both have labels "
+                "of its photos; give one of them with `labels`"
+            )
+        if not found and refused and why:
+            raise InputError(why)
+        return found[0][1] if found else None
+
+    def _labelled(self, images: ImageSet) -> ImageSet:
+        if self.labels is None:
+            return images
+        return with_labels(images, self.labels, self.label_column)
 
 
-def visible_tables(path: Path) -> list[Path]:
-    """Return the parquet files below a folder, without hidden ones."""
-    found = (file for file in path.rglob("*.parquet") if file.is_file())
-    return sorted(f for f in found if not any(map(is_made, f.relative_to(path).parts)))
+def _label_tables(path: Path) -> list[Path]:
+    """Return the tables in a folder that may name the labels of the photos in it."""
+    found = (one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
+    return sorted(one for one in found if one.suffix.lower() in _BESIDE)
 
 
 def _missing(spec: str, path: Path) -> str:

@@ -5,11 +5,12 @@ Row groups are unpacked one at a time, a few rows after the other, so that memor
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,12 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from samix.data.columns import PhotoColumn, as_labels, class_names, label_column, photo_column
 from samix.data.depth import Depth
-from samix.data.image_set import NO_LABEL, ImageSet, SplitName, in_order, natural_key, split_of
+from samix.data.image_set import (
+    NO_LABEL,
+    ImageSet,
+    SplitName,
+    class_numbers,
+    natural_key,
+    split_of,
+)
 from samix.data.reading import decode
-from samix.errors import InputError
-from samix.files import MAX_MEGAPIXELS
-from samix.plain_json import parse_json
+from samix.errors import CorruptImageError, InputError
+from samix.files import MAX_MEGAPIXELS, within
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +44,6 @@ MOST_ROWS = 2**24  # of all files of a set; ImageNet-21k has 14 million photos
 # files is read by row groups, of which few stay in memory.
 _UNPACKED = 2
 _SMALL_SET = 2**28  # bytes that any set may unpack to
-_LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 _DEPTH = 32  # levels of lists and structs in one column
 _ROWS = 1024  # that are unpacked at once, where their values are small
 _PIECES = 8  # into which the limit is divided at least
@@ -53,7 +60,7 @@ class ParquetReader:
         starts: Position of the first photo of each file.
         groups: File and number of each row group.
         group_starts: Position of the first photo of each row group.
-        column: Path of the column of photos.
+        column: Where each file has its photos.
         kept: Row groups in memory.
         max_megapixels: Larger photos are not read.
         depth: What is white in photos of more than 8 bits.
@@ -64,7 +71,7 @@ class ParquetReader:
     starts: tuple[int, ...]
     groups: tuple[tuple[int, int], ...]
     group_starts: tuple[int, ...]
-    column: str
+    column: PhotoColumn
     kept: GroupCache = field(compare=False)
     max_megapixels: int = MAX_MEGAPIXELS
     depth: Depth | None = None
@@ -75,49 +82,81 @@ class ParquetReader:
 
     def reduced(self, index: int, side: int | None = None) -> Image.Image:
         """Return the photo at a position for a copy of a side in px; None is in full."""
-        at = bisect_right(self.starts, index) - 1
-        key = f"{self.files[at]}#{index - self.starts[at]}"
-        limit = self.max_megapixels
+        key, limit = self._key(index), self.max_megapixels
         return decode(self.encoded(index), key, side=side, max_megapixels=limit, depth=self.depth)
 
     def encoded(self, index: int) -> bytes:
         """Return the encoded photo at a position; empty where there is none."""
-        at = bisect_right(self.group_starts, index) - 1
-        data: Any = self._group(at)[index - self.group_starts[at]].as_py()
-        if isinstance(data, dict):
-            data = data["bytes"]
+        data = self._value(index, self.column.encoded)
+        if data is None and self.column.path is not None:
+            name = self._value(index, self.column.path)
+            return b"" if name is None else self._beside(index, str(name))
         return b"" if data is None else bytes(data)
+
+    def _value(self, index: int, column: str) -> Any:
+        """Return a value of a column of photos."""
+        at = bisect_right(self.group_starts, index) - 1
+        value: Any = self._group(at, column)[index - self.group_starts[at]].as_py()
+        return value[column.rpartition(".")[2]] if isinstance(value, dict) else value
+
+    def _beside(self, index: int, name: str) -> bytes:
+        """Return the file that a row names instead of its bytes.
+
+        Raises:
+            CorruptImageError: It is not there, or not below the root.
+        """
+        root = Path(self.root)
+        here = Path(self.files[bisect_right(self.starts, index) - 1]).parent
+        for path in (name, str(here / name)):
+            with contextlib.suppress(OSError, ValueError):
+                return within(root, path.replace("\\", "/")).read_bytes()
+        raise CorruptImageError(
+            f"photo '{self._key(index)}' has no bytes, only the path '{name}', which is no file "
+            f"below '{root}'; put the photos there, or write their bytes into the file"
+        )
+
+    def _key(self, index: int) -> str:
+        at = bisect_right(self.starts, index) - 1
+        return f"{self.files[at]}#{index - self.starts[at]}"
 
     def keep(self) -> None:
         """Read row groups into memory until it is full, so that forked workers share them."""
         for at in range(len(self.groups)):
-            self._group(at)
+            self._group(at, self.column.encoded)
             if self.kept.full:
                 return
 
-    def _group(self, at: int) -> pa.ChunkedArray:
+    def _group(self, at: int, column: str) -> pa.ChunkedArray:
         number, group = self.groups[at]
         path = Path(self.root, self.files[number])
-        unpack = partial(unpack_group, path, self.column, group, self.kept.limit)
-        return self.kept.get(at, unpack)
+        unpack = partial(unpack_group, path, column, group, self.kept.limit)
+        return self.kept.get((at, column), unpack)
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """The label column of one file: classes by name, None where numbers have no names."""
+    """The label column of one file: its name and kind, and classes by name or None."""
 
+    column: str
+    kind: str
     classes: tuple[str, ...] | None
     values: list[Any]
 
 
 def open_parquet(
-    root: Path, files: list[Path], *, max_megapixels: int = MAX_MEGAPIXELS
+    root: Path,
+    files: list[Path],
+    *,
+    need_labels: bool = False,
+    label_column: str | None = None,
+    max_megapixels: int = MAX_MEGAPIXELS,
 ) -> ImageSet:
     """List the photos of parquet files.
 
     The photo column is a struct with `bytes` (or plain binary), the label column holds positions
     whose class names stand in the file's metadata, or class names. The split comes from the file
-    name: `train-00000-of-00001.parquet`.
+    name (`train-00000-of-00001.parquet`), or from a folder above it. A photo whose bytes are
+    missing is the file that its `path` names below the root.
 
     Photos stay in memory as they are encoded, up to twice the size of the files and up to
     MEMORY_LIMIT. What unpacks to more is read by row groups, each of which must fit.
@@ -125,48 +164,115 @@ def open_parquet(
     Args:
         root: The folder that keys are relative to.
         files: The parquet files below it.
+        need_labels: Refuse files without a column of labels.
+        label_column: Column of the labels; None finds it.
         max_megapixels: Larger photos are not read.
 
     Returns:
         The photos in the order of files and rows.
 
     Raises:
-        InputError: A file is unreadable or too large, has no photo column, or the files disagree
-            about their classes.
+        InputError: A file is unreadable or too large, has no photo column, or the files are of
+            several sets.
     """
     ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
     limit = _memory_for(sum(file.stat().st_size for file in ordered))
     names = tuple(file.relative_to(root).as_posix() for file in ordered)
+    notes = check_configurations(root, names)
     metadata = [read_metadata(file) for file in ordered]
     counts = [one.num_rows for one in metadata]
     if sum(counts) > MOST_ROWS:
         msg = f"parquet files in '{root}' hold {sum(counts)} rows, expected at most {MOST_ROWS}"
         raise InputError(f"{msg}; give the folder of fewer files")
     schemas = [one.schema.to_arrow_schema() for one in metadata]
-    found = [_photo_column(file, one) for file, one in zip(ordered, schemas, strict=True)]
-    column = found[0]
-    other = next((name for name in found if name != column), None)
-    if other is not None:
-        msg = f"parquet files in '{root}' have photos in '{column}' and in '{other}'"
-        raise InputError(f"{msg}; give the folder of one set")
+    column = _one_photo_column(root, ordered, schemas)
     labels = [
-        _labels(file, schema, one, limit)
+        _labels(file, schema, one, limit, label_column)
         for file, schema, one in zip(ordered, schemas, metadata, strict=True)
     ]
-    classes, targets = _numbered(root, labels, counts)
+    if need_labels and not any(labels):
+        raise InputError(
+            f"'{ordered[0]}' has no column of classes, only {', '.join(schemas[0].names)}; name "
+            "theirs with `label_column`"
+        )
+    classes, targets = _numbered(root, ordered, labels, counts)
     reader = _reader(root, names, metadata, column, GroupCache(limit), max_megapixels)
-    if sum(_packed(one, column) for one in metadata) <= limit:
+    if sum(_packed(one, column.encoded) for one in metadata) <= limit:
         reader.keep()
+    splits = [file_split(name) for name in names]
     return ImageSet(
         name=root.resolve().name,
         classes=classes,
         keys=tuple(f"{n}#{row}" for n, c in zip(names, counts, strict=True) for row in range(c)),
         targets=targets,
-        given_split=tuple(s for n, c in zip(names, counts, strict=True) for s in [_split(n)] * c),
+        given_split=tuple(s for one, c in zip(splits, counts, strict=True) for s in [one] * c),
         given_group=(None,) * sum(counts),
         read=reader,
         encoded=reader.encoded,
+        notes=notes,
     )
+
+
+def _one_photo_column(root: Path, files: list[Path], schemas: list[pa.Schema]) -> PhotoColumn:
+    """Return the column of photos, which is the same in all files.
+
+    Raises:
+        InputError: It is not.
+    """
+    found = [photo_column(file, one) for file, one in zip(files, schemas, strict=True)]
+    other = next((one for one in found if one != found[0]), None)
+    if other is not None:
+        raise InputError(
+            f"parquet files in '{root}' have photos in '{found[0].encoded}' and in "
+            f"'{other.encoded}'; give the folder of one set"
+        )
+    return found[0]
+
+
+def file_split(name: str) -> SplitName | None:
+    """Return the split that a file is of, by its name or by the nearest folder that tells.
+
+    Args:
+        name: Path below the root, such as `data/train-00000-of-00001.parquet`.
+    """
+    *folders, last = name.split("/")
+    words = re.split(r"[^A-Za-z]+", last.rpartition(".")[0])
+    found = {split for word in words if (split := split_of(word)) is not None}
+    if len(found) == 1:
+        return found.pop()
+    above = (split_of(folder) for folder in reversed(folders))
+    return next((split for split in above if split is not None), None)
+
+
+def check_configurations(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Refuse the files of several configurations of a set, which show the same photos otherwise.
+
+    Args:
+        root: The folder.
+        names: Paths of the files below it.
+
+    Returns:
+        A note where files of several folders are read as one set.
+
+    Raises:
+        InputError: Several folders have a part of the same name.
+    """
+    splits: dict[str, set[SplitName]] = {}
+    for name in names:
+        folders = [f for f in name.split("/")[:-1] if split_of(f) is None and f.lower() != "data"]
+        splits.setdefault("/".join(folders), set()).update(filter(None, [file_split(name)]))
+    if len(splits) < 2:
+        return ()
+    several = sorted(splits)
+    twice = [one for one in several if any(splits[one] & splits[o] for o in several if o != one)]
+    if twice:
+        first = root / twice[-1]
+        raise InputError(
+            f"folder '{root}' holds several configurations of a set "
+            f"({', '.join(one or '.' for one in twice[:3])}), each with its own "
+            f"{min(splits[twice[-1]])} part; give the folder of one, such as '{first}'"
+        )
+    return (f"The files of {len(several)} folders are read as one set.",)
 
 
 def _memory_for(size: int) -> int:
@@ -181,7 +287,7 @@ def _reader(
     root: Path,
     names: tuple[str, ...],
     metadata: list[pq.FileMetaData],
-    column: str,
+    column: PhotoColumn,
     kept: GroupCache,
     max_megapixels: int,
 ) -> ParquetReader:
@@ -201,93 +307,60 @@ def _reader(
     )
 
 
-def _features(schema: pa.Schema) -> dict[str, Any]:
-    """Return what the Hugging Face metadata says about each column, or nothing."""
-    raw = (schema.metadata or {}).get(b"huggingface")
-    try:
-        features = parse_json(raw)["info"]["features"] if raw else {}
-    except (ValueError, KeyError, TypeError):
-        return {}  # the columns say what they are, too
-    return features if isinstance(features, dict) else {}
-
-
-def _photo_column(file: Path, schema: pa.Schema) -> str:
-    """Return the path of the column that holds encoded photos."""
-    for one in schema:
-        kind = one.type
-        inner = kind.get_field_index("bytes") if str(kind).startswith("struct") else -1
-        if inner >= 0 and _is_binary(kind.field(inner).type):
-            return f"{one.name}.bytes"
-        if _is_binary(kind):
-            return str(one.name)
-    columns = ", ".join(schema.names)
-    msg = (
-        f"'{file}' has no column of encoded photos, only {columns}; expected a struct with "
-        "'bytes', as Hugging Face writes images"
-    )
-    raise InputError(msg)
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return str(kind) in {"binary", "large_binary"}
-
-
-def _labels(file: Path, schema: pa.Schema, metadata: pq.FileMetaData, limit: int) -> _Labels | None:
+def _labels(
+    file: Path, schema: pa.Schema, metadata: pq.FileMetaData, limit: int, wanted: str | None
+) -> _Labels | None:
     """Read the label column of one file, or None where it has none."""
-    import pyarrow as pa  # noqa: PLC0415 - only image sets in parquet need it
-
-    features = _features(schema)
-    named = [
-        n for n, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"
-    ]
-    name = next((n for n in (*_LABEL_COLUMNS, *named) if n in schema.names), None)
+    name = label_column(file, schema, wanted)
     if name is None:
         return None
-    kind = schema.field(name).type
-    if pa.types.is_nested(kind):
-        msg = f"column '{name}' of '{file}' holds {kind}, expected one number or name a photo"
-        raise InputError(f"{msg}; write such a column, or name this one otherwise")
     values: list[Any] = []
     texts: dict[Any, Any] = {}  # a name that comes again is one object
     for group in range(metadata.num_row_groups):
         for part in unpack_group(file, name, group, limit).chunks:
             values += (texts.setdefault(value, value) for value in part.to_pylist())
-    names = features.get(name, {}).get("names") if name in named else None
-    if isinstance(names, dict):
-        names = [names[position] for position in sorted(names, key=int)]
-    return _Labels(None if names is None else tuple(names), values)
+    kind = _form(schema.field(name).type)
+    return _Labels(name, kind, class_names(schema, name), values)
+
+
+def _form(kind: pa.DataType) -> str:
+    """Return what a column of labels holds, in a word; nothing where all are missing."""
+    number = str(kind).startswith(("int", "uint", "float", "double", "half", "bool"))
+    return "numbers" if number else "" if str(kind) == "null" else "names"
 
 
 def _numbered(
-    root: Path, labels: list[_Labels | None], counts: list[int]
+    root: Path, files: list[Path], labels: list[_Labels | None], counts: list[int]
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Turn the labels of all files into class names and one position a photo."""
-    known = [label for label in labels if label is not None]
+    known = [label for label in labels if label is not None and label.kind]
     if len({label.classes for label in known}) > 1:
         msg = f"parquet files in '{root}' disagree about their classes; give the folder of one set"
         raise InputError(msg)
+    if len({(label.column, label.kind) for label in known}) > 1:
+        told = [
+            f"'{file.name}' has {label.kind} in '{label.column}'"
+            for file, label in zip(files, labels, strict=True)
+            if label is not None and label.kind
+        ]
+        other = next(one for one in told if one.split(" has ")[1] != told[0].split(" has ")[1])
+        raise InputError(
+            f"parquet files in '{root}' have their labels in two forms ({told[0]}, {other}); give "
+            "the folder of one set, or write one form"
+        )
     values = [
         value
         for label, count in zip(labels, counts, strict=True)
         for value in ([None] * count if label is None else label.values)
     ]
     classes = known[0].classes if known else ()
-    if classes is not None:
-        outside = next((v for v in values if v is not None and not -1 <= v < len(classes)), None)
-        if outside is not None:
-            msg = f"label {outside} in '{root}' has no name among {len(classes)} classes"
-            raise InputError(msg)
-        return classes, tuple(NO_LABEL if value is None else value for value in values)
-    texts = [None if value in {None, NO_LABEL} else str(value) for value in values]
-    found = in_order({text for text in texts if text is not None})
-    number = {text: i for i, text in enumerate(found)}
-    return tuple(found), tuple(NO_LABEL if t is None else number[t] for t in texts)
-
-
-def _split(name: str) -> SplitName | None:
-    """Return the split in a file name such as `train-00000-of-00001.parquet`."""
-    words = re.split(r"[^A-Za-z]+", Path(name).name.removesuffix(".parquet"))
-    return next((split for word in words if (split := split_of(word)) is not None), None)
+    if classes is None:
+        return class_numbers(as_labels(values, f"column '{known[0].column}' in '{root}'"))
+    outside = next((v for v in values if v is not None and not -1 <= v < len(classes)), None)
+    if outside is not None:
+        msg = f"label {outside} in '{root}' has no name among {len(classes)} classes"
+        raise InputError(msg)
+    return classes, tuple(NO_LABEL if value is None else value for value in values)
 
 
 class GroupCache:
@@ -306,14 +379,14 @@ class GroupCache:
         self.limit = limit
         self.full = False
         self._held = 0
-        self._groups: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, str], pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[GroupCache], tuple[int]]:
         return GroupCache, (self.limit,)
 
-    def get(self, key: int, unpack: Callable[[], pa.ChunkedArray]) -> pa.ChunkedArray:
-        """Return the row group of a number, unpacked where it is not in memory."""
+    def get(self, key: tuple[int, str], unpack: Callable[[], pa.ChunkedArray]) -> pa.ChunkedArray:
+        """Return the column of a row group, unpacked where it is not in memory."""
         with self._lock:
             if key in self._groups:
                 self._groups.move_to_end(key)

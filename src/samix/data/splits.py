@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName
+from samix.data.tables import TABLES, column_by_photo, open_table
 from samix.errors import InputError
 from samix.files import whole_file
 from samix.shown import NameWriter, name_of
@@ -219,7 +221,7 @@ def find_groups(images: ImageSet, group_by: str | None) -> tuple[str | None, ...
     Args:
         images: The photos.
         group_by: A regular expression that is searched in each key (its first bracket, or all that
-            it matched, is the group), or the path of a CSV file with the columns path and group;
+            it matched, is the group), or the path of a table with the columns path and group;
             None for what the data itself says.
 
     Returns:
@@ -231,8 +233,9 @@ def find_groups(images: ImageSet, group_by: str | None) -> tuple[str | None, ...
     """
     if group_by is None:
         return images.given_group
-    from_file = group_by.lower().endswith(".csv")
-    groups = _from_csv(images, Path(group_by)) if from_file else _from_pattern(images, group_by)
+    end = os.path.splitext(group_by.lower())[1]
+    from_file = end == ".csv" or (end in TABLES and os.path.isfile(group_by))
+    groups = _from_table(images, Path(group_by)) if from_file else _from_pattern(images, group_by)
     if len(set(groups)) == 1:
         msg = (
             f"--group-by '{group_by}' puts all {len(groups)} photos into one group "
@@ -328,7 +331,7 @@ def read_splits(path: str | Path, images: ImageSet) -> Splits:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read a CSV file that must have some columns, with names as :mod:`samix.shown` has them.
+    """Read a CSV file that samix wrote, with names as :mod:`samix.shown` has them.
 
     Raises:
         InputError: The file is missing, not text, or lacks a column.
@@ -432,18 +435,19 @@ def _from_pattern(images: ImageSet, pattern: str) -> tuple[str, ...]:
     return tuple(groups)
 
 
-def _from_csv(images: ImageSet, path: Path) -> tuple[str, ...]:
-    rows = read_table(path, ("path", "group"))
-    groups: dict[str, str] = {}
-    for row in rows:
-        if groups.setdefault(row["path"], row["group"]) != row["group"]:
-            msg = f"'{path}' names two groups for photo '{row['path']}'; keep one"
-            raise InputError(msg)
-    missing = [key for key in images.keys if not groups.get(key)]
-    if missing:
+def _from_table(images: ImageSet, path: Path) -> tuple[str, ...]:
+    table = open_table(path)
+    column = table.named("group")
+    if column is None:
+        msg = f"'{path}' lacks the column 'group', it has {', '.join(table.columns)}"
+        raise InputError(f"{msg}; expected one of paths and one of groups")
+    groups, _ = column_by_photo(images, table, column, what="group")
+    found = tuple(group for group in groups if group is not None)
+    if len(found) < len(groups):
+        missing = [key for key, group in zip(images.keys, groups, strict=True) if group is None]
         msg = f"'{path}' names no group for {len(missing)} photos, the first is '{missing[0]}'"
         raise InputError(msg)
-    return tuple(groups[key] for key in images.keys)
+    return found
 
 
 def _first_groups(

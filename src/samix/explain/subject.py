@@ -35,7 +35,7 @@ from samix.networks import (
 from samix.networks.described import create_described, described_mixer
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
 from samix.progress import Display, Progress
-from samix.training.config import FROZEN
+from samix.training.config import FROZEN, RunConfig
 from samix.training.run_folder import AVERAGE, MIXER, WEIGHTS
 from samix.training.warm_start import (
     ARCHITECTURE,
@@ -305,6 +305,8 @@ def open_photos(
     download: bool = False,
     skip_corrupt: bool = False,
     max_megapixels: int | None = None,
+    labels: str | None = None,
+    label_column: str | None = None,
     progress: Progress | None = None,
 ) -> RunPhotos:
     """Open the photos of a run, each in the part that the run had it in.
@@ -317,15 +319,20 @@ def open_photos(
         download: Let timm names fetch data.
         skip_corrupt: Leave out photos that cannot be read.
         max_megapixels: Photos of more million pixels are not read; None takes that of the run.
+        labels: Table of the labels; None takes that of the run.
+        label_column: Its column of labels; None takes that of the run.
         progress: Called with (done, total) while photos are verified.
 
     Raises:
         InputError: The data is not there, is not that of the run, or has other classes.
     """
     config = source.config
+    config = replace(
+        config, labels=labels or config.labels, label_column=label_column or config.label_column
+    )
     limit = config.max_megapixels if max_megapixels is None else max_megapixels
     if data is None:
-        images = _own_images(source, skip_corrupt or config.skip_corrupt, limit, progress)
+        images = _own_images(config, skip_corrupt or config.skip_corrupt, limit, progress)
     elif len(data_of(config)) > 1:
         raise InputError(
             f"the run '{source.run.path}' learned from {len(data_of(config))} sets of photos, "
@@ -339,6 +346,8 @@ def open_photos(
             max_megapixels=limit,
             root=root or config.data_root,
             download=download,
+            labels=config.labels,
+            label_column=config.label_column,
             progress=progress,
         )
     classes, targets = _classes(subject, images)
@@ -349,17 +358,15 @@ def open_photos(
 
 
 def _own_images(
-    source: RunSource, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
+    config: RunConfig, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
 ) -> ImageSet:
     """Open what the run learned from, or say that it has moved."""
-    moved = [
-        data for data in data_of(source.config) if Path(data).is_absolute() and not _there(data)
-    ]
+    moved = [data for data in data_of(config) if Path(data).is_absolute() and not _there(data)]
     if moved:
         raise InputError(
             f"the photos of the run are no longer at '{moved[0]}'; say where they are with --data"
         )
-    config = replace(source.config, skip_corrupt=skip_corrupt, max_megapixels=max_megapixels)
+    config = replace(config, skip_corrupt=skip_corrupt, max_megapixels=max_megapixels)
     return joined(open_sources(config, progress=progress))
 
 

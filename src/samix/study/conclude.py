@@ -56,6 +56,8 @@ def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, 
         skip_corrupt=train.get("skip_corrupt", False),
         max_megapixels=train.get("max_megapixels", MAX_MEGAPIXELS),
         root=train.get("data_root"),
+        labels=train.get("labels"),
+        label_column=train.get("label_column"),
     )
     return images, read_splits(folder.splits, images)
 

@@ -60,6 +60,8 @@ FRACTIONS = (0.05, 0.1, 0.25, 1.0)
 LEAST_LABELS = 3  # of the smallest class at a budget
 SKEWED = 3.0  # times as many training photos of the largest class as of the smallest
 _BALANCE = 0.5  # of skewed classes
+_LABELS = ("labels", "label_column")
+_OPENED = ("data", "data_root", "skip_corrupt", "max_megapixels", *_LABELS)
 _SMALL = 100  # px: photos below this median side are looked at with a small network input
 _CPU_SIZE = 96  # px of larger photos: on a CPU, more training is worth more than more pixels
 _LOOKED = 200  # photos whose size is read
@@ -185,6 +187,8 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
         max_megapixels=config.max_megapixels,
         root=config.data_root,
         download=config.download,
+        labels=config.labels,
+        label_column=config.label_column,
         progress=lambda done, total: announce("checking photos", done, total),
     )
     stray = [name for name in wish.good if name not in images.classes]
@@ -239,8 +243,9 @@ def _train_settings(
     chosen: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the settings of supervised training, those that were chosen before the others."""
-    names = ("data", "data_root", "skip_corrupt", "max_megapixels", "duplicates")
+    names = (*_OPENED, "duplicates")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names}
+    settings = {n: v for n, v in settings.items() if v is not None or n not in _LABELS}
     small = _median_side(images) < _SMALL
     if device == "cpu":
         settings |= {"model_kwargs": dict(_SMALL_NET), "image_size": 32 if small else _CPU_SIZE}
@@ -263,7 +268,7 @@ def _train_settings(
 def _pretrain_settings(train: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of self-supervised training on the same network."""
     kept = (
-        "data", "data_root", "skip_corrupt", "max_megapixels", "duplicates", "model_kwargs",
+        *_OPENED, "duplicates", "model_kwargs",
         "image_size", "backbone", "stem", "cost", "device", "guard", "pretrained", "tap",
     )  # fmt: skip
     settings = {name: train[name] for name in kept if name in train}

@@ -75,12 +75,26 @@ class RunConfig(MixOptions):
         "largest photo that is read, in millions of pixels; each takes 4 to 8 MB",
         group="data",
     )
+    labels: str | None = option(
+        None,
+        "table with the path and the label of each photo below DATA: CSV, JSON lines or Parquet",
+        group="data",
+        metavar="TABLE",
+        shown="folders say the classes",
+    )
+    label_column: str | None = option(
+        None,
+        "column of the labels, in that table or in Parquet files",
+        group="data",
+        metavar="NAME",
+        shown="found",
+    )
     group_by: str | None = option(
         None,
         "which photos belong together and stay on one side of every split: a regular expression "
-        "that finds the group in a photo's path, or a CSV file with columns path, group",
+        "that finds the group in a photo's path, or a table with columns path, group",
         group="data",
-        metavar="REGEX|CSV",
+        metavar="REGEX|TABLE",
     )
     duplicates: DuplicateUse = option(
         "group",
@@ -331,6 +345,11 @@ class PretrainConfig(RunConfig):
     def __post_init__(self) -> None:
         object.__setattr__(self, "more_data", tuple(self.more_data))  # a list in config.yaml
         super().__post_init__()
+        if self.more_data and self.labels is not None:
+            raise InputError(
+                "labels: expected None for several sets of photos, whose classes are not looked "
+                f"at, got '{self.labels}'; leave it out"
+            )
         if self.view_size is not None and self.view_size > self.image_size:
             raise InputError(
                 f"view_size: expected at most image_size ({self.image_size}), as views are cut "

@@ -96,6 +96,7 @@ def resolve(config: Config) -> Config:
     config = replace(
         config,
         data=whole_path(config.data),
+        labels=None if config.labels is None else whole_path(config.labels),
         splits=None if config.splits is None else str(Path(config.splits).expanduser().resolve()),
         device=device,
         precision=choose_precision(config, device),

@@ -425,6 +425,8 @@ def open_sources(
         "max_megapixels": config.max_megapixels,
         "root": config.data_root,
         "download": config.download,
+        "labels": config.labels,
+        "label_column": config.label_column,
     }
 
     labelled = isinstance(config, TrainConfig)

@@ -1,0 +1,149 @@
+"""Photos that are packed into files: which files below a folder hold them, and how they open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from samix.data.columns import photo_column
+from samix.data.folder import open_unsorted, photos_below
+from samix.data.image_set import NO_LABEL, ImageSet
+from samix.data.kinds import is_made
+from samix.data.parquet import open_parquet, read_metadata
+from samix.data.webdataset import open_tars
+from samix.errors import InputError
+from samix.files import MAX_MEGAPIXELS
+
+PACKED = (".parquet", ".tar")
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_TABLES = (".csv", ".tsv", ".jsonl", ".txt")
+
+
+def packed_below(path: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the files that hold the photos of a folder, or a file that does.
+
+    Parquet files without photos are tables of something else. Where photos lie beside those with
+    photos, the larger part counts.
+
+    Args:
+        path: A folder or a file.
+
+    Returns:
+        Parquet or tar files, none where the photos are files themselves; and a note where others
+        are passed over.
+
+    Raises:
+        InputError: There are photos in Parquet and in tar files.
+    """
+    if path.is_file():
+        return ([path] if path.suffix.lower() in PACKED else []), ()
+    found = {suffix: _visible(path, suffix) for suffix in PACKED}
+    tables, tars = found.values()
+    if not tables and not tars:
+        return [], ()
+    rows = [_rows(file) for file in tables]
+    loose = sum(1 for _ in islice(photos_below(path), 1 + sum(rows)))
+    held = [file for file, count in zip(tables, rows, strict=True) if count]
+    if held and tars:
+        raise InputError(
+            f"folder '{path}' holds photos in Parquet files ('{held[0].name}') and tar files "
+            f"('{tars[0].name}'); give the folder of one kind"
+        )
+    if tars:
+        return (tars, ()) if not loose else ([], _passed(tars, "tar"))
+    if not loose:
+        return held or tables, ()
+    if sum(rows) > loose:
+        return held, (f"{loose:,} photos beside the Parquet files are not read.",)
+    return [], _passed(held, "Parquet")
+
+
+def _passed(files: Sequence[Path], kind: str) -> tuple[str, ...]:
+    if not files:
+        return ()
+    return (f"{kind} files beside the photos are not read, such as '{files[0].name}'.",)
+
+
+def _visible(path: Path, suffix: str) -> list[Path]:
+    """Return the files of a suffix below a folder, without hidden ones."""
+    found = (file for file in path.rglob(f"*{suffix}") if file.is_file())
+    return sorted(f for f in found if not any(map(is_made, f.relative_to(path).parts)))
+
+
+def _rows(file: Path) -> int:
+    """Return how many photos a Parquet file holds, 0 where it is none or holds something else."""
+    try:
+        metadata = read_metadata(file)
+        photo_column(file, metadata.schema.to_arrow_schema())
+    except InputError:
+        return 0
+    return int(metadata.num_rows)
+
+
+def open_packed(
+    root: Path,
+    files: list[Path],
+    *,
+    need_labels: bool = False,
+    label_column: str | None = None,
+    max_megapixels: int = MAX_MEGAPIXELS,
+) -> ImageSet:
+    """List the photos of Parquet or tar files.
+
+    Args:
+        root: The folder that keys are relative to.
+        files: From :func:`packed_below`.
+        need_labels: Refuse files without labels.
+        label_column: What says the class; None finds it.
+        max_megapixels: Larger photos are not read.
+    """
+    opening = open_tars if files[0].suffix.lower() == ".tar" else open_parquet
+    return opening(
+        root, files, need_labels=need_labels, label_column=label_column,
+        max_megapixels=max_megapixels,
+    )  # fmt: skip
+
+
+def open_unlabelled(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet:
+    """List photos without looking at labels, in files or packed, without opening them.
+
+    Args:
+        words: Folders and files, see :func:`samix.data.folder.open_unsorted`; or one folder or
+            file of Parquet or tar, whose keys have its path before them.
+        max_megapixels: Larger photos are not read.
+
+    Raises:
+        InputError: Nothing was given, something is not there, or packed photos beside others.
+    """
+    paths = [Path(word).expanduser() for word in words]
+    packed = {path: packed_below(path) for path in paths if path.exists()}
+    held = next((path for path, (files, _) in packed.items() if files), None)
+    if held is None:
+        images = open_unsorted(words, max_megapixels=max_megapixels)
+        passed = (note for _, found in packed.values() for note in found)
+        return replace(images, notes=(*images.notes, *passed))
+    if len(words) > 1:
+        raise InputError(f"'{held}' holds packed photos, which are judged alone; give it alone")
+    root = held.parent if held.is_file() else held
+    files, notes = packed[held]
+    images = open_packed(root, files, max_megapixels=max_megapixels)
+    return replace(
+        images, keys=tuple(os.path.normpath(root / key) for key in images.keys), classes=(),
+        targets=(NO_LABEL,) * len(images), notes=(*images.notes, *notes),
+    )  # fmt: skip
+
+
+def hint_for(path: Path) -> str:
+    """Return a sentence about a file that is no set of photos, and what to give instead."""
+    suffix = path.suffix.lower()
+    if suffix in _TABLES:
+        return (
+            f"'{path}' is a table; give the folder of the photos as DATA, and this file as the "
+            "table of their labels with `labels`"
+        )
+    if suffix in _ARCHIVES:
+        return f"'{path}' is packed; unpack it, and give the folder that holds the photos"
+    return f"'{path}' is a file; give the folder that holds the photos"

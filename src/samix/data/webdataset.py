@@ -1,0 +1,225 @@
+"""Image sets in tar files of samples, as WebDataset has them: `0001.jpg` beside `0001.cls`.
+
+The files are looked through once; photos are then read from their places in them.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from samix.data.columns import LABEL_COLUMNS, as_labels
+from samix.data.depth import Depth
+from samix.data.image_set import ImageSet, class_numbers, natural_key
+from samix.data.kinds import IMAGE_SUFFIXES
+from samix.data.parquet import MOST_ROWS, check_configurations, file_split
+from samix.data.reading import decode
+from samix.errors import CorruptImageError, InputError
+from samix.files import MAX_MEGAPIXELS
+from samix.plain_json import parse_json
+
+_MOST_LABEL = 2**20  # bytes of a file that says the class
+_FIRST = ("jpg", "jpeg", "webp", "png")  # the photo, where a sample has several pictures
+_TEXTS = ("cls", "txt")  # files that hold one label
+_LABEL_FILES = (*_TEXTS, "json")
+
+
+@dataclass(frozen=True)
+class TarReader:
+    """Reads photos of several tar files by position.
+
+    Attributes:
+        root: The folder that files are relative to.
+        files: The files.
+        starts: Position of the first photo of each file.
+        places: Where each photo begins in its file, and how many bytes it has.
+        keys: Name of each photo.
+        max_megapixels: Larger photos are not read.
+        depth: What is white in photos of more than 8 bits.
+    """
+
+    root: str
+    files: tuple[str, ...]
+    starts: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
+    keys: tuple[str, ...]
+    max_megapixels: int = MAX_MEGAPIXELS
+    depth: Depth | None = None
+
+    def __call__(self, index: int) -> Image.Image:
+        """Return the photo at a position."""
+        return self.reduced(index)
+
+    def reduced(self, index: int, side: int | None = None) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px; None is in full."""
+        key, limit = self.keys[index], self.max_megapixels
+        return decode(self.encoded(index), key, side=side, max_megapixels=limit, depth=self.depth)
+
+    def encoded(self, index: int) -> bytes:
+        """Return the encoded photo at a position."""
+        path = Path(self.root, self.files[bisect_right(self.starts, index) - 1])
+        start, size = self.places[index]
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                return file.read(size)
+        except OSError as error:
+            msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
+            raise CorruptImageError(msg) from error
+
+
+@dataclass
+class _Sample:
+    """What one sample of a tar file has: places of its pictures by suffix, and its label files."""
+
+    photos: dict[str, tuple[int, int]] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+def open_tars(
+    root: Path,
+    files: Sequence[Path],
+    *,
+    need_labels: bool = False,
+    label_column: str | None = None,
+    max_megapixels: int = MAX_MEGAPIXELS,
+) -> ImageSet:
+    """List the photos of tar files of samples.
+
+    Files of a sample have one name up to the first dot. Its class is in `.cls`, otherwise in
+    `.json` under a name such as "label"; a `.txt` is mostly a caption, and must be named.
+
+    Args:
+        root: The folder that keys are relative to.
+        files: The tar files below it, which are not compressed.
+        need_labels: Refuse files without classes.
+        label_column: "cls", "txt", or the name in `.json`; None finds it.
+        max_megapixels: Larger photos are not read.
+
+    Returns:
+        The photos in the order of files and samples.
+
+    Raises:
+        InputError: A file cannot be read, or holds no photo, or no classes where they are needed.
+    """
+    ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
+    names = tuple(file.relative_to(root).as_posix() for file in ordered)
+    notes = check_configurations(root, names)
+    found = [_samples(file) for file in ordered]
+    counts = [len(samples) for samples in found]
+    samples = [
+        (name, *one) for name, part in zip(names, found, strict=True) for one in part.items()
+    ]
+    if not samples:
+        raise InputError(f"'{ordered[0]}' holds no photo; expected files such as 0001.jpg in it")
+    wanted = _label_file([sample for *_, sample in samples], label_column, ordered[0])
+    if wanted is None and need_labels:
+        raise InputError(
+            f"'{ordered[0]}' says no classes: its samples have no .cls, and no 'label' in .json; "
+            "name what does with `label_column`, or unpack it into one folder a class"
+        )
+    photos = [_photo(sample) for *_, sample in samples]
+    keys = tuple(f"{n}#{key}.{end}" for (n, key, _), (end, _) in zip(samples, photos, strict=True))
+    labels = [None if wanted is None else _label(sample, wanted) for *_, sample in samples]
+    nested = next((i for i, label in enumerate(labels) if isinstance(label, list | dict)), None)
+    if nested is not None:
+        raise InputError(
+            f"'{wanted}' of '{keys[nested]}' holds several values, expected one number or name a "
+            "photo; name another one with `label_column`"
+        )
+    classes, targets = class_numbers(as_labels(labels, f"'{wanted}' in '{root}'"))
+    starts = tuple(accumulate(counts, initial=0))[:-1]
+    places = tuple(place for _, place in photos)
+    reader = TarReader(str(root), names, starts, places, keys, max_megapixels)
+    splits = [file_split(name) for name in names]
+    return ImageSet(
+        name=root.resolve().name,
+        classes=classes,
+        keys=keys,
+        targets=targets,
+        given_split=tuple(s for one, c in zip(splits, counts, strict=True) for s in [one] * c),
+        given_group=(None,) * len(keys),
+        read=reader,
+        encoded=reader.encoded,
+        notes=notes,
+    )
+
+
+def _samples(path: Path) -> dict[str, _Sample]:
+    """Return the samples of a tar file that have a photo, by their names."""
+    samples: dict[str, _Sample] = {}
+    size = path.stat().st_size
+    with _readable(path), tarfile.open(path, "r:") as opened:
+        for number, member in enumerate(opened):
+            if number >= MOST_ROWS:
+                raise InputError(f"'{path}' has too many files, expected at most {MOST_ROWS}")
+            folder, _, last = member.name.rpartition("/")
+            name, _, end = last.partition(".")
+            if not member.isreg() or member.issparse() or not name or not end:
+                continue
+            if member.offset_data + member.size > size:
+                raise InputError(f"'{path}' ends within '{member.name}'; fetch it again")
+            sample = samples.setdefault(f"{folder}/{name}" if folder else name, _Sample())
+            end = end.lower()
+            if f".{end}" in IMAGE_SUFFIXES:
+                sample.photos[end] = (member.offset_data, member.size)
+            elif end in _LABEL_FILES and member.size <= _MOST_LABEL:
+                held = opened.extractfile(member)
+                sample.labels[end] = b"" if held is None else held.read()
+    return {name: sample for name, sample in samples.items() if sample.photos}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError) as error:
+        with path.open("rb") as file:
+            packed = file.read(4).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zX", b"\x28\xb5\x2f\xfd"))
+        why = "it is compressed; unpack it once" if packed else f"{error}; fetch it again"
+        raise InputError(f"'{path}' is not a readable tar file ({why})") from error
+
+
+def _photo(sample: _Sample) -> tuple[str, tuple[int, int]]:
+    """Return the suffix and the place of the photo of a sample."""
+    end = next((end for end in _FIRST if end in sample.photos), next(iter(sample.photos)))
+    return end, sample.photos[end]
+
+
+def _label_file(samples: Sequence[_Sample], wanted: str | None, file: Path) -> str | None:
+    """Return what says the class: "cls", "txt" or a name in .json; None where nothing does."""
+    ends = {end for sample in samples for end in sample.labels}
+    first = next((sample for sample in samples if "json" in sample.labels), None)
+    known = [] if first is None else list(_json(first))
+    if wanted is not None:
+        if wanted in known or wanted in ends.intersection(_TEXTS):
+            return wanted
+        there = ", ".join((*sorted(ends.intersection(_TEXTS)), *known)) or "nothing"
+        raise InputError(
+            f"label_column: expected what says the class in '{file}' ({there}), got '{wanted}'"
+        )
+    if "cls" in ends:
+        return "cls"
+    return next((name for name in LABEL_COLUMNS if name in known), None)
+
+
+def _label(sample: _Sample, wanted: str) -> Any:
+    if wanted in _TEXTS:
+        return sample.labels.get(wanted, b"").decode("utf-8", "replace").strip()
+    return _json(sample).get(wanted)
+
+
+def _json(sample: _Sample) -> dict[str, Any]:
+    try:
+        found = parse_json(sample.labels.get("json", b"{}"))
+    except ValueError:
+        return {}  # its photo has no label then
+    return found if isinstance(found, dict) else {}
