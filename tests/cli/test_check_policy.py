@@ -28,6 +28,15 @@ class Shaky:
     def __init__(self, lam):
         raise ValueError("lam is\\nno number")
 
+class Made:
+    def __call__(self, images, target):
+        return right(images, target)
+
+def published(x, y, lam=0.5):
+    '''As the code published with mixup returns it.'''
+    return lam * x + (1 - lam) * x.roll(1, 0), y, y.roll(1, 0), lam
+
+made = Made()
 number = 3
 """
 
@@ -67,6 +76,13 @@ def test_a_transform_of_ones_own_that_holds_and_one_that_fails(here, capsys):
     assert "exchanged" in text
     record = json.loads((here / "found.json").read_text())
     assert record["checks"]["shares"]["verdict"] == "fail"
+
+
+def test_the_form_of_published_code_and_options_of_a_function(here, capsys):
+    assert run("mine:published", *SMALL, "--policy-options", "lam=0.25") == 0
+    text = capsys.readouterr().out
+    assert "mine published, with photos of demo" in text
+    assert "every mix has the same share of its original, 0.250" in text
 
 
 def test_transforms_of_other_libraries(here, capsys):
@@ -111,7 +127,8 @@ def test_a_flat_folder_without_labels(here, capsys):
         (["broken:there"], "'broken' cannot be imported (SyntaxError: "),
         (["mine:rihgt"], "has no 'rihgt'; the nearest is 'right'"),
         (["mine:number"], "is of type int and cannot be called"),
-        (["mine:right", "--policy-options", "a=1"], "is no class, so that it takes none"),
+        (["mine:right", "--policy-options", "a=1"], "got an unexpected keyword argument 'a'"),
+        (["mine:made", "--policy-options", "a=1"], "is made already, so that it takes none"),
         (["mine:Shaky", "--policy-options", "lam=1"], "lam=1: lam is no number"),
         (["mine:Shaky"], "missing 1 required positional argument"),
         (

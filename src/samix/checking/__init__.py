@@ -5,8 +5,10 @@ pixel of a mix is made, and with the user's photos.
 """
 
 from .check import check_policy, check_with
+from .libraries import is_library_mix
+from .opening import policy_of
 from .results import CheckResult, PolicyCheck
-from .subject import policy_of, stand_in_evidence
+from .subject import stand_in_evidence
 from .timing import MixTime, mix_time
 from .trials import Photos, cut_batches, demo_photos
 
@@ -19,6 +21,7 @@ __all__ = [
     "check_with",
     "cut_batches",
     "demo_photos",
+    "is_library_mix",
     "mix_time",
     "policy_of",
     "stand_in_evidence",

@@ -13,6 +13,7 @@ from samix.errors import InputError
 from samix.policies import Policy
 from samix.progress import Announce, Silent
 
+from .opening import open_subject
 from .results import CheckResult, PolicyCheck, passed_if, skipped
 from .statements import (
     check_partners,
@@ -25,7 +26,7 @@ from .statements import (
     found_smoothing,
     without_smoothing,
 )
-from .subject import Subject, mix, open_subject, seeded
+from .subject import Subject, mix, seeded
 from .trials import (
     Photos,
     Trial,
@@ -219,12 +220,14 @@ def _own_shares(trials: Sequence[Trial], soft: Tensor, smoothing: float, target:
 
 def _draw_note(own: Tensor) -> str:
     """Return whether shares (R,B) are drawn for each sample or each batch."""
-    mixed = own[(own < 1 - 1e-3).any(1)]
-    if not len(mixed):
+    own = own[(own < 1 - 1e-3).any(1)]
+    if not len(own):
         return "no sample was mixed."
-    if float(mixed.max() - mixed.min()) < 1e-3:
-        return f"every mix has the same share of its original, {float(mixed.mean()):.3f}."
-    alike = ((mixed.amax(1) - mixed.amin(1)) < 1e-3).float().mean() > 0.9
+    if float(own.max() - own.min()) < 1e-3:
+        return f"every mix has the same share of its original, {float(own.mean()):.3f}."
+    clean = own >= 1 - 1e-3  # left so, or its own partner
+    highest, least = own.masked_fill(clean, -1.0).amax(1), own.masked_fill(clean, 2.0).amin(1)
+    alike = ((highest - least) < 1e-3).float().mean() > 0.9
     return f"one lam is drawn for each {'batch' if alike else 'sample'}."
 
 

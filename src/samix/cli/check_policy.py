@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import shutil
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +42,10 @@ NAME is one of:
   cutmix, fmix ...      a policy; 'samix policies' lists them
   a folder              a pre-trained Mixer
   module:name           a transform of another library or your own, called as
-                        (images, target) -> (images, soft target); a class is made with
-                        the values of --policy-options
+                        (images, target) -> (images, soft target); a class is made, and a
+                        function called, with the values of --policy-options. Mixes of kornia,
+                        timm, MONAI, keras, composer, fastai and albumentations are called in
+                        the form of their library
 
 DATA is what 'samix train' takes: a folder of class folders, a flat folder, parquet files,
 a timm name, or 'demo' (the default). A few photos are read.
@@ -54,6 +58,7 @@ examples:
   samix check-policy samix-p photos/ --image-size 224
   samix check-policy torchvision.transforms.v2:CutMix --policy-options num_classes=6
   samix check-policy timm.data:Mixup --policy-options num_classes=6 mode=elem --in-place
+  samix check-policy composer.functional:mixup_batch --policy-options alpha=0.4
   samix check-policy mymixes:my_cutmix photos/ --json check.json
 """
 
@@ -240,7 +245,7 @@ def open_named(name: str, options: Mapping[str, Any]) -> Policy | Callable[..., 
     Raises:
         InputError: There is no such thing, or it does not take these options.
     """
-    from samix.checking import policy_of
+    from samix.checking import is_library_mix, policy_of
 
     if ":" not in name or Path(name).exists():
         return policy_of(name, **options)
@@ -255,16 +260,25 @@ def open_named(name: str, options: Mapping[str, Any]) -> Policy | Callable[..., 
                 f"{name} cannot be made with --policy-options "
                 f"{' '.join(f'{k}={v}' for k, v in options.items()) or '(none)'}: {reason}"
             ) from error
-    if options:
-        raise InputError(
-            f"--policy-options {next(iter(options))}: {name} is no class, so that it takes none; "
-            "leave it out, or give the class"
-        )
-    if not callable(found):
+    if not callable(found) and not is_library_mix(found):
         raise InputError(
             f"{name} is of type {type(found).__name__} and cannot be called as (images, target)"
         )
-    return found  # type: ignore[no-any-return]
+    return partial(found, **_of_function(found, options, name)) if options else found
+
+
+def _of_function(found: Any, options: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the options of a function; refuse what it does not take, and any of an object."""
+    if not inspect.isroutine(found):
+        raise InputError(
+            f"--policy-options {next(iter(options))}: {name} is made already, so that it takes "
+            "none; leave it out, or give the class"
+        )
+    try:
+        inspect.signature(found).bind(None, None, **options)
+    except TypeError as error:
+        raise InputError(f"--policy-options of {name}: {error}") from error
+    return options
 
 
 def _module(module: str, name: str) -> Any:
