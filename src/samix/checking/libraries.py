@@ -277,7 +277,7 @@ def _monai_keys(own: Any) -> tuple[Any, Any]:
             f"{list(keys)}; give for instance keys=['image', 'label'], and to CutMixd "
             "keys=['image'] and label_keys=['label']"
         )
-    return keys or (None, None)  # type: ignore[return-value]
+    return keys or (None, None)
 
 
 def _refused(call: Callable[[], object]) -> bool:
@@ -314,7 +314,8 @@ def _tensor(array: Any) -> Tensor:
     """Return an array of any backend as a tensor."""
     if not isinstance(array, Tensor):
         array = torch.from_numpy(array.numpy() if hasattr(array, "numpy") else array.__array__())
-    return array.detach().cpu()
+    found: Tensor = array.detach().cpu()
+    return found
 
 
 # ---- composer
