@@ -107,6 +107,66 @@ def test_a_tree_of_boxes_is_explained(beside: str, make_folder: Make) -> None:
     assert len(open_images(root, need_labels=False)) == 4
 
 
+@pytest.mark.parametrize(
+    ("photos", "box"),
+    [
+        ({"train/images": 2, "valid/images": 2}, "train/labels"),
+        ({"train2017": 2, "val2017": 2}, "annotations"),
+        ({"JPEGImages": 4}, "Annotations"),
+    ],
+)
+def test_other_trees_of_boxes(photos: dict[str, int], box: str, make_folder: Make) -> None:
+    root = make_folder(photos)
+    (root / box).mkdir()
+    (root / box / "a.txt").write_text("0 0.5 0.5 1 1")
+    with pytest.raises(InputError, match="beside photos, the layout of boxes"):
+        open_images(root)
+    images = open_images(root, need_labels=False)
+    assert len(images) == 4
+    assert images.classes == ()
+    parts = {"train": 2, "val": 2} if len(photos) == 2 else {None: 4}
+    assert {part: images.given_split.count(part) for part in parts} == parts
+    table = root / "classes.csv"
+    table.write_text(
+        "\n".join(["path,label", *(f"{k},{i % 2}" for i, k in enumerate(images.keys))])
+    )
+    assert open_images(root, labels=table).targets == (0, 1, 0, 1)
+
+
+def test_class_folders_beside_an_empty_one_are_no_boxes(make_folder: Make) -> None:
+    root = make_folder({"ok": 2, "ng": 2})
+    (root / "labels").mkdir()
+    with pytest.raises(InputError, match=r"class folder '.*labels' holds no image; fill it or rem"):
+        open_images(root)
+
+
+@pytest.mark.parametrize("turn", [None, 1, 3, 6, 8])
+def test_heic_is_read_as_jpeg_is(turn: int | None, tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif", reason="HEIC is read with pillow-heif: samix[heic]")
+    assert reads_heic()
+    pixels = np.zeros((32, 64, 3), np.uint8)
+    pixels[:16, :32], pixels[16:, 32:] = (250, 10, 10), (10, 10, 250)
+    exif = Image.Exif()
+    if turn is not None:
+        exif[0x0112] = turn
+    for name, kind in (("a.heic", "HEIF"), ("b.jpg", "JPEG"), ("c.HIF", "HEIF")):
+        Image.fromarray(pixels).save(tmp_path / name, kind, exif=exif.tobytes(), quality=95)
+    images = open_images(tmp_path, need_labels=False)
+    assert images.keys == ("a.heic", "b.jpg", "c.HIF")
+    heic, jpeg, _ = (np.asarray(images.read(i)).astype(int) for i in range(3))
+    assert heic.shape == jpeg.shape == ((64, 32, 3) if turn in (6, 8) else (32, 64, 3))
+    assert np.abs(heic - jpeg).mean() < 4
+    assert len(open_unsorted([str(tmp_path)])) == 3
+
+
+def test_a_broken_heic_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif", reason="HEIC is read with pillow-heif: samix[heic]")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "a.heic", "HEIF")
+    (tmp_path / "b.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:150])
+    with pytest.raises(InputError, match=r"1 of 2 photos cannot be used: photo 'b.heic'"):
+        open_images(tmp_path, need_labels=False)
+
+
 def test_one_class_in_two_ways_of_writing_accents(make_folder: Make) -> None:
     one, other = (unicodedata.normalize(form, "für é") for form in ("NFC", "NFD"))
     assert one != other

@@ -319,7 +319,7 @@ def test_paths_without_bytes_are_opened_or_explained(tmp_path: Path, encoded: En
     images = open_images(tmp_path / "set")
     assert images.encoded is not None
     assert [images.encoded(i) for i in range(2)] == [encoded(0), encoded(1)]
-    assert images.notes == ("1 photos beside the Parquet files are not read.",)
+    assert images.notes == ("Photos beside the Parquet files (1) are not read.",)
     for path in ("gone.png", "../secret.png", str(tmp_path / "secret.png")):
         photos[1]["path"] = path
         pq.write_table(pa.table({"image": photos, "label": [0, 1]}), tmp_path / "set/x.parquet")
@@ -341,3 +341,20 @@ def test_a_folder_of_parquet_is_judged_as_it_is_learned_from(
     assert np.array_equal(np.asarray(images.read(1)), np.asarray(open_images(tmp_path).read(1)))
     with pytest.raises(InputError, match="holds packed photos, which are judged alone"):
         open_unlabelled([str(tmp_path), str(tmp_path / "train.parquet")])
+
+
+def test_a_file_of_another_kind_is_named_and_a_broken_one_refused(
+    tmp_path: Path, encoded: Encoded
+) -> None:
+    write(tmp_path / "train.parquet", [encoded(0), encoded(1)], [0, 1], ["cat", "dog"])
+    pq.write_table(pa.table({"price": [0.5]}), tmp_path / "prices.parquet")
+    images = open_images(tmp_path)
+    assert len(images) == 2
+    assert images.notes == ("Parquet files without photos are not read, such as 'prices.parquet'.",)
+    (tmp_path / "train-2.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(InputError, match=r"train-2.parquet' is not a readable parquet file"):
+        open_images(tmp_path)
+    # other columns than those of photos and labels may differ
+    more = pa.table({"image": [{"bytes": encoded(2), "path": "x", "height": 8}], "label": [1]})
+    pq.write_table(more, tmp_path / "train-2.parquet")
+    assert len(open_images(tmp_path / "train-2.parquet", need_labels=False)) == 1

@@ -121,6 +121,18 @@ def photo_column(file: Path, schema: pa.Schema) -> PhotoColumn:
     )
 
 
+def may_hold_photos(schema: pa.Schema) -> bool:
+    """Say whether a Parquet file has a column of bytes that may be photos."""
+    return bool(_photo_columns(schema))
+
+
+def _photo_columns(schema: pa.Schema) -> list[PhotoColumn]:
+    """Return the columns of bytes that may be photos, those that are images by the metadata."""
+    found = [column for one in schema if (column := _packed(one)) is not None]
+    typed = [column for column in found if _is_type(schema, column.name, "Image")]
+    return [column for column in typed or found if not _NO_PHOTO & _words(column.name)]
+
+
 def _words(name: str) -> set[str]:
     return set(re.split(r"[^a-z0-9]+", name.lower()))
 

@@ -113,13 +113,11 @@ def open_folder(
     """
     masked = has_mask_tree(root)
     prefix, notes = ("images", ()) if masked else _start(root)
+    if _is_of_boxes(root, need_labels):
+        return open_listed(root, max_megapixels=max_megapixels)
     top = root / prefix
+    names = _folders(top)
     others: Counter[str] = Counter()
-    if (boxed := _boxes(root, need_labels)) is not None:
-        prefix, names = boxed
-        top = root / prefix
-    else:
-        names = _folders(top)
     splits = _split_folders(top, names)
     if splits:
         found = [
@@ -300,8 +298,8 @@ def _start(root: Path) -> tuple[str, tuple[str, ...]]:
     return names[0], (f"The classes are the folders of '{names[0]}', the only folder there is.",)
 
 
-def _boxes(root: Path, need_labels: bool) -> tuple[str, list[str]] | None:
-    """Return where the photos of a tree of boxes are, and their folders; None of any other tree.
+def _is_of_boxes(root: Path, need_labels: bool) -> bool:
+    """Say whether a folder is a tree of boxes, whose photos have no class.
 
     Raises:
         InputError: It is one, and labels are needed.
@@ -312,17 +310,13 @@ def _boxes(root: Path, need_labels: bool) -> tuple[str, list[str]] | None:
     if box is None:
         found = (_box_among(root / name, within) for name, within in inner.items())
         box = next((name for name in found if name is not None), None)
-    if box is None:
-        return None
-    if need_labels:
+    if box is not None and need_labels:
         raise InputError(
             f"folder '{root}' holds '{box}' beside photos, the layout of boxes (YOLO, COCO, VOC), "
             "which say where things are and not what a photo shows; put the photos into one folder "
             "a class, or name their classes in a table with `labels`"
         )
-    if "images" in names:
-        return "images", _folders(root / "images")
-    return "", [name for name in names if name != box]
+    return box is not None
 
 
 def _box_among(top: Path, names: Sequence[str]) -> str | None:
@@ -384,9 +378,6 @@ def _level(
     top = root / prefix
     names, loose = _folders(top), _photos_here(top)
     others.update(filter(None, (missed(e.name) for e in os.scandir(top) if e.is_file())))
-    if not need_labels and _box_among(top, names) is not None:
-        inner = in_order(photos_below(top))
-        return [_Found(posixpath.join(prefix, path), None, split) for path in inner]
     if not names and loose and not need_labels:
         return [_Found(posixpath.join(prefix, name), None, split) for name in loose]
     if loose:

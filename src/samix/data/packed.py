@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from samix.data.columns import photo_column
+from samix.data.columns import may_hold_photos
 from samix.data.folder import open_unsorted, photos_below
 from samix.data.image_set import NO_LABEL, ImageSet
 from samix.data.kinds import is_made
@@ -45,26 +45,30 @@ def packed_below(path: Path) -> tuple[list[Path], tuple[str, ...]]:
     if not tables and not tars:
         return [], ()
     rows = [_rows(file) for file in tables]
-    loose = sum(1 for _ in islice(photos_below(path), 1 + sum(rows)))
-    held = [file for file, count in zip(tables, rows, strict=True) if count]
+    known = sum(filter(None, rows))
+    loose = sum(1 for _ in islice(photos_below(path), 1 + known))
+    if tables and not loose and not known:
+        rows = [None] * len(tables)  # the first says what is wrong with it
+    held = [file for file, count in zip(tables, rows, strict=True) if count != 0]
     if held and tars:
         raise InputError(
             f"folder '{path}' holds photos in Parquet files ('{held[0].name}') and tar files "
             f"('{tars[0].name}'); give the folder of one kind"
         )
     if tars:
-        return (tars, ()) if not loose else ([], _passed(tars, "tar"))
-    if not loose:
-        return held or tables, ()
-    if sum(rows) > loose:
-        return held, (f"{loose:,} photos beside the Parquet files are not read.",)
-    return [], _passed(held, "Parquet")
+        return (tars, ()) if not loose else ([], _passed(tars, "tar files beside the photos"))
+    if known < loose:
+        full = [file for file, count in zip(tables, rows, strict=True) if count]
+        return [], _passed(full, "Parquet files beside the photos")
+    others = [file for file in tables if file not in held]
+    notes = _passed(others, "Parquet files without photos")
+    if loose:
+        notes = (*notes, f"Photos beside the Parquet files ({loose:,}) are not read.")
+    return held, notes
 
 
-def _passed(files: Sequence[Path], kind: str) -> tuple[str, ...]:
-    if not files:
-        return ()
-    return (f"{kind} files beside the photos are not read, such as '{files[0].name}'.",)
+def _passed(files: Sequence[Path], what: str) -> tuple[str, ...]:
+    return (f"{what} are not read, such as '{files[0].name}'.",) if files else ()
 
 
 def _visible(path: Path, suffix: str) -> list[Path]:
@@ -73,14 +77,13 @@ def _visible(path: Path, suffix: str) -> list[Path]:
     return sorted(f for f in found if not any(map(is_made, f.relative_to(path).parts)))
 
 
-def _rows(file: Path) -> int:
-    """Return how many photos a Parquet file holds, 0 where it is none or holds something else."""
+def _rows(file: Path) -> int | None:
+    """Return how many photos a Parquet file holds, 0 where others; None where it is unreadable."""
     try:
         metadata = read_metadata(file)
-        photo_column(file, metadata.schema.to_arrow_schema())
     except InputError:
-        return 0
-    return int(metadata.num_rows)
+        return None
+    return int(metadata.num_rows) if may_hold_photos(metadata.schema.to_arrow_schema()) else 0
 
 
 def open_packed(

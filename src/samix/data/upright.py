@@ -26,7 +26,7 @@ _TURNS = {
 }
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 # Formats with several pages or frames; a phone's MPO has its previews as further pages.
-_PAGED = ("GIF", "TIFF", "WEBP", "PNG", "AVIF")
+_PAGED = ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "HEIF")
 
 
 def turned(photo: Image.Image, opened: Image.Image) -> Image.Image:
