@@ -1,6 +1,6 @@
 """What mkdocs is told beyond mkdocs.yml: pages made of the repository, the reference, and links.
 
-README, changes, measurements and examples become pages without a copy of them in docs/. Links to
+Changes, measurements and examples become pages without a copy of them in docs/. Links to
 files that are no page of the site become text.
 """
 
@@ -19,14 +19,13 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
-    "README.md": "index.md",
-    "README.ja.md": "ja.md",
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "benchmarks/results/README.md": "measurements.md",
     "examples": "examples/index.md",
 }
+FRONT = {"README.md": "index.md", "README.ja.md": "ja/index.md"}  # the site has its own front
 PACKAGES = (
     "samix",
     "samix.mixing",
@@ -41,7 +40,7 @@ PACKAGES = (
     "samix.study",
 )
 CARDS = "policies/*.md"
-_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def examples() -> list[Path]:
@@ -161,11 +160,12 @@ def relinked(text: str, page: str) -> str:
     """
     known = sources()
     origin = {v: k for k, v in known.items()}.get(page, f"docs/{page}")
+    known = {**known, **FRONT}
     if page == PAGES["examples"]:
         origin = "examples/index.md"
 
     def replaced(found: re.Match[str]) -> str:
-        shown, target, place = found[1], found[2], found[3] or ""
+        picture, shown, target, place = found[1], found[2], found[3], found[4] or ""
         if ":" in target:
             return found[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
@@ -175,8 +175,10 @@ def relinked(text: str, page: str) -> str:
         elif path != inside and ((ROOT / path).is_file() or inside in made_pages()):
             new = inside
         else:
-            return shown
-        return f"[{shown}]({posixpath.relpath(new, posixpath.dirname(page) or '.')}{place})"
+            return found[0] if picture else shown
+        return (
+            f"{picture}[{shown}]({posixpath.relpath(new, posixpath.dirname(page) or '.')}{place})"
+        )
 
     parts = re.split(r"(^```.*?^```)", text, flags=re.DOTALL | re.MULTILINE)
     return "".join(part if part.startswith("```") else _LINK.sub(replaced, part) for part in parts)

@@ -1,25 +1,24 @@
 """Photos with several labels each, or none: targets of 0 and 1 are mixed as a weighted sum.
 
-A class that is on both photos stays at 1, one that is on a single photo gets the share of this
-photo, whatever is on neither stays at 0. The loss is binary cross-entropy, which takes such targets
-as they are. (The other way, a union that keeps every label at 1, says that a thing is there of
-which a CutMix may show a corner.) Run it with ``python examples/multi_label.py``; it makes its own
-photos and takes seconds.
+A label of both photos stays at 1, a label of one photo gets the share of this photo. The loss is
+binary cross-entropy, which takes such targets as they are. (A union, which keeps every label at 1,
+would say that a thing is there of which a CutMix may show a corner.)
+
+python examples/multi_label.py
 """
 
-from __future__ import annotations
-
-import timm
 import torch
+from photos import CLASSES as LABELS
+from photos import make_network
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 import samix
 
-LABELS, EPOCHS, BATCH = 3, 6, 32
+EPOCHS, BATCH = 12, 32
 
 
-def make_images(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def make_photos(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return noise with a bright square for each label that is 1, in the label's colour."""
     target = (torch.rand(count, LABELS, generator=generator) < 0.5).float()
     images = 0.3 * torch.randn(count, 3, 32, 32, generator=generator)
@@ -31,35 +30,25 @@ def make_images(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]
 
 
 def main(policy: str = "mixup") -> float:
-    """Train, and return the share of labels that are right on photos that were not seen."""
+    """Train, and return the fraction of labels that are right on new photos."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    images, target = make_images(512, generator)
+    images, target = make_photos(512, generator)
     mix = samix.BatchMix(policy)  # no number of classes: targets are rows already
-
-    both = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    _, soft = mix(images[:2], both)
-    assert torch.allclose(soft[:, 0], torch.ones(2))  # on both photos
-    assert torch.all(soft[:, 2] == 0)  # on neither
-
-    model = timm.create_model(
-        "resnet18", num_classes=LABELS, layers=(1, 1, 1, 1), channels=(8, 16, 16, 16)
-    )
+    model = make_network(LABELS)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     for epoch in range(EPOCHS):
         for chosen in torch.randperm(len(images), generator=generator).split(BATCH):
-            mixed, soft = mix(images[chosen], target[chosen])
-            loss = binary_cross_entropy_with_logits(model(mixed), soft)
+            mixed, soft_target = mix(images[chosen], target[chosen])
+            loss = binary_cross_entropy_with_logits(model(mixed), soft_target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         print(f"epoch {epoch + 1}: loss {loss.item():.3f}")
 
-    unseen, wanted = make_images(128, generator)
-    model.eval()
-    with torch.no_grad():
-        right = float(((model(unseen) > 0) == wanted.bool()).float().mean())
-    print(f"labels that are right: {right:.2f}")
+    images, target = make_photos(128, generator)
+    right = float(((model.eval()(images) > 0) == target.bool()).float().mean())
+    print(f"{right:.0%} of the labels of new photos are right; guessing gives 50%")
     return right
 
 

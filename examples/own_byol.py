@@ -1,85 +1,59 @@
-"""SAMix in a BYOL loop of one's own, with a network that is not from timm.
+"""SAMix in a BYOL of one's own, on a backbone of one's own: a regression has no candidates.
 
-Run it with ``python examples/own_byol.py``; it makes its own images and takes seconds.
+python examples/own_byol.py
 """
-
-from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from photos import make_views, neighbours, tell
+from torch import nn
 
 import samix
 from samix.objectives import mixed_regression, pair_candidates
 
-STEPS, BATCH, TEMPERATURE = 12, 32, 0.2
+STEPS, BATCH, TEMPERATURE = 60, 32, 0.2
 
 
-class Backbone(nn.Module):
-    """A small network that gives a feature map on its way to an embedding."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU())
-        self.second = nn.Sequential(nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU())
-
-    def features(self, images: Tensor) -> Tensor:
-        """Return what the Mixer reads: (B,16,h,w)."""
-        return self.first(images)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (B,32) embeddings."""
-        return self.second(self.features(images)).mean((2, 3))
+def own_backbone() -> nn.Module:
+    """Return a small network: its first part gives a feature map, the whole an embedding."""
+    first = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU())
+    second = nn.Sequential(nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU())
+    return nn.Sequential(first, second, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def head(inputs: int, outputs: int) -> nn.Module:
-    """Return a projector or predictor."""
-    layers = (nn.Linear(inputs, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, outputs))
-    return nn.Sequential(*layers)
+def head(inputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 16))
 
 
-def make_views(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return two noisy views of a batch of random patterns; a real loop has a loader here."""
-    patterns = F.interpolate(torch.randn(BATCH, 3, 4, 4, generator=generator), 32)
-    noise = torch.randn(2, BATCH, 3, 32, 32, generator=generator)
-    return patterns + 0.3 * noise[0], patterns + 0.3 * noise[1]
-
-
-def main() -> None:
-    """Train for a few steps."""
+def main() -> float:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    online = nn.Sequential(Backbone(), head(32, 16))
-    predictor = head(16, 16)
-    target = samix.MomentumEncoder(online)
+    online, predictor = nn.Sequential(own_backbone(), head(32)), head(16)
+    momentum = samix.MomentumEncoder(online)
     policy = samix.create_policy("samix", channels=16)  # samix: the Mixer
-
-    trained = nn.ModuleList([online, predictor, policy])
-    optimizer = torch.optim.SGD(trained.parameters(), lr=0.05, momentum=0.9)
+    before = neighbours(online[0])
+    optimizer = torch.optim.SGD(nn.ModuleList([online, predictor, policy]).parameters(), lr=0.05)
     for step in range(STEPS):
-        losses = []
-        views = make_views(generator)
-        for query_view, key_view in (views, views[::-1]):
+        loss = torch.zeros(())
+        views = make_views(BATCH, seed=step)
+        for view, other in (views, views[::-1]):
             with torch.no_grad():
-                key = F.normalize(target(key_view), dim=1)
-                evidence = samix.Evidence(target.module[0].features(query_view))
-
+                key = F.normalize(momentum(other), dim=1)
+                evidence = samix.Evidence(momentum.module[0][0](view))
             # samix: the encoder regresses from its mix to both keys
-            plan = policy.plan(query_view, evidence=evidence, generator=generator).detach()
-            prediction = F.normalize(predictor(online(samix.blend(query_view, plan))), dim=1)
-            losses.append(mixed_regression(prediction, key, key[plan.index], plan.lam))
-
-            # samix: the Mixer learns from another mix, by the local term under the target
-            plan = policy.plan(query_view, evidence=evidence, generator=generator)
-            query = F.normalize(target(samix.blend(query_view, plan)), dim=1)
-            candidates = pair_candidates(query, key, key[plan.index], TEMPERATURE)
-            losses.append(samix.local_loss(*candidates, plan.lam))
-
-        torch.stack(losses).sum().backward()
+            plan = policy.plan(view, evidence=evidence, generator=generator).detach()
+            query = F.normalize(predictor(online(samix.blend(view, plan))), dim=1)
+            loss = loss + mixed_regression(query, key, key[plan.index], plan.lam)
+            # samix: the Mixer learns from another mix, by the local term
+            plan = policy.plan(view, evidence=evidence, generator=generator)
+            query = F.normalize(momentum(samix.blend(view, plan)), dim=1)
+            pairs = pair_candidates(query, key, key[plan.index], TEMPERATURE)
+            loss = loss + samix.local_loss(*pairs, plan.lam)
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        target.update(online, samix.momentum_decay(step, STEPS))
-        print(f"step {step + 1}: encoder {losses[0].item():.3f}, mixer {losses[1].item():.3f}")
+        momentum.update(online, samix.momentum_decay(step, STEPS))
+    return tell(before, online[0], STEPS)
 
 
 if __name__ == "__main__":

@@ -1,92 +1,60 @@
-"""SAMix inside a LightningModule of one's own.
+"""SAMix inside a LightningModule of your own.
 
-A method of samix is a plain module: it becomes an attribute, gives the loss, and wants to be told
-when a step is done. Mixing by hand-made rules alone needs ``samix.BatchMix`` and two lines. Run it
-with ``python examples/own_lightning_module.py``; it makes its own photos and takes seconds.
+A method of samix is a plain module: an attribute that gives the loss. For a hand-made rule,
+``samix.BatchMix`` in ``training_step`` is enough.
+
+python examples/own_lightning_module.py
 """
 
-from __future__ import annotations
-
 import logging
+import sys
+import warnings
 
 import lightning.pytorch as pl
 import torch
+from photos import CLASSES, SMALL, accuracy, make_photos
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import samix
 
-CLASSES, EPOCHS, BATCH = 3, 5, 32
+EPOCHS, BATCH = 5, 32
+QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 
 
 class Learner(pl.LightningModule):
     """A classifier that learns from mixes of the Mixer."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, policy: str = "samix") -> None:
         super().__init__()
-        self.method = samix.create_method(
-            "supervised",
-            backbone="resnet18",
-            num_classes=CLASSES,
-            policy="samix",  # or "cutmix", ...
-            steps=steps,
-            model_kwargs={"layers": (1, 1, 1, 1), "channels": (8, 16, 16, 16)},
-        )
+        options = {"num_classes": CLASSES, "policy": policy, "steps": steps, "model_kwargs": SMALL}
+        self.method = samix.create_method("supervised", backbone="resnet18", **options)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """Mix, and return the loss of the encoder and of the Mixer."""
-        step = self.method(*batch)
-        self.log_dict(step.terms, on_step=False, on_epoch=True)
-        return step.loss
+        """Return the loss of the encoder and of the Mixer."""
+        return self.method(*batch).loss
 
     def optimizer_step(self, *given: object, **named: object) -> None:
         """Move the momentum encoder on after each optimiser step, not after each batch."""
         super().optimizer_step(*given, **named)
         self.method.update_momentum()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Judge the plain timm model that would be taken away."""
-        images, target = batch
-        right = (self.method.export()(images).argmax(1) == target).float().mean()
-        self.log("accuracy", right)
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser of encoder and Mixer."""
         return torch.optim.SGD(self.method.parameter_groups(lr=0.1), momentum=0.9)
 
 
-def make_images(count: int, seed: int) -> TensorDataset:
-    """Return noise with one bright square; the square's colour is the class."""
-    generator = torch.Generator().manual_seed(seed)
-    target = torch.randint(0, CLASSES, (count,), generator=generator)
-    images = 0.3 * torch.randn(count, 3, 32, 32, generator=generator)
-    for image, colour in zip(images, target, strict=True):
-        top, left = torch.randint(0, 22, (2,), generator=generator).tolist()
-        image[colour, top : top + 10, left : left + 10] += 1.5
-    return TensorDataset(images, target)
-
-
-def main() -> float:
-    """Train, and return the accuracy on photos that were not seen."""
+def main(devices: int = 1, precision: str = "32-true", accumulate: int = 1) -> float:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
     pl.seed_everything(0, verbose=False)
-    train = DataLoader(make_images(256, seed=0), batch_size=BATCH, shuffle=True)
-    unseen = DataLoader(make_images(96, seed=1), batch_size=96)
-    learner = Learner(steps=EPOCHS * len(train))
-    trainer = pl.Trainer(
-        max_epochs=EPOCHS,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(learner, train, unseen)
-    found = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    print(", ".join(f"{name} {value:.3f}" for name, value in found.items()))
-    return found["accuracy"]
+    loader = DataLoader(TensorDataset(*make_photos(384)), batch_size=BATCH, shuffle=True)
+    learner = Learner(EPOCHS * len(loader) // devices // accumulate)
+    parallel = {"accelerator": "cpu", "devices": devices, "precision": precision}
+    trainer = pl.Trainer(max_epochs=EPOCHS, accumulate_grad_batches=accumulate, **parallel, **QUIET)
+    trainer.fit(learner, loader)
+    return accuracy(learner.method.export())
 
 
 if __name__ == "__main__":
-    main()
+    main(*(int(word) for word in sys.argv[1:]))

@@ -19,6 +19,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 BATCH, CLASSES = 32, 3
 
 
+@pytest.fixture(autouse=True)
+def _beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples import the file with their photos, as a program does that lies beside it."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
 def example(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None
@@ -107,9 +113,8 @@ def test_the_trainer_of_hugging_face(accumulate: int, tmp_path: Path) -> None:
         disable_tqdm=True,
     )
     trainer = example("hf_trainer").MixTrainer(
-        model=model, args=arguments, train_dataset=Labelled()
+        samix.BatchMix("none", CLASSES), model=model, args=arguments, train_dataset=Labelled()
     )
-    trainer.mix = samix.BatchMix("none", CLASSES)
     trainer.train()
     images, target = photos()[:BATCH]
     whole = Wrapped()

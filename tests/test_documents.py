@@ -15,8 +15,6 @@ PAGES = [
     ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-NEEDED = {"hf_trainer.py": "transformers"}  # an example of an extra that is not for development
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -54,14 +52,23 @@ def test_commands_are_those_of_the_parser(page: Path) -> None:
                 parser.parse_args(words[1:])
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
-def test_examples_run(example: Path) -> None:
-    assert len(example.read_text().splitlines()) < 100
-    needed = NEEDED.get(example.name)
-    if needed is not None:
-        pytest.importorskip(needed, reason=f"{example.name} needs '{needed}', which is not here")
-    space = {"__name__": "__main__", "__file__": str(example)}
-    exec(compile(example.read_text(), str(example), "exec"), space)
+def test_the_readme_is_short_and_says_what_a_reader_comes_for() -> None:
+    for name in ("README.md", "README.ja.md"):
+        text = (ROOT / name).read_text()
+        assert len(text.splitlines()) <= 120
+        for wanted in ("git clone", "make demo", "make test", "BatchMix", "samix poc", "LICENSE"):
+            assert wanted in text, (name, wanted)
+    assert (ROOT / "docs/images/strip.png").stat().st_size < 300_000
+
+
+def test_the_readmes_tell_the_same_figures() -> None:
+    """Both measure tables have as many rows, with the same numbers in each."""
+    rows = []
+    for name, heading in (("README.md", "## What we measured"), ("README.ja.md", "## 測定結果")):
+        section = (ROOT / name).read_text().split(heading)[1].split("\n## ")[0]
+        lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+        rows.append([sorted(re.findall(r"\d+\.\d+|\d+(?= ?%)", line)) for line in lines])
+    assert rows[0] == rows[1]
 
 
 def test_every_tracked_file_speaks_of_the_project_alone() -> None:
