@@ -38,12 +38,12 @@ def draw_photos(folder: Path) -> str:
     return str(folder)
 
 
-def main(folder: Path, epochs: int = 8) -> dict[str, float]:
+def main(folder: Path, epochs: int = 10) -> dict[str, float]:
     """Return the test accuracy from random weights, and from what was learned without labels."""
     logging.getLogger("lightning").setLevel(logging.ERROR)
     data = draw_photos(folder / "photos")
-    learn = {"data": data, "batch_size": 32, "duplicates": "ignore", **NETWORK}
-    run = pretrain(PretrainConfig(epochs=4 * epochs, output=str(folder / "encoder"), **learn)).run
+    learn = {"data": data, "batch_size": 16, "duplicates": "ignore", **NETWORK}
+    run = pretrain(PretrainConfig(epochs=epochs, output=str(folder / "encoder"), **learn)).run
     found = {}
     for name, start in (("random weights", {}), ("the encoder", {"init": str(run.path)})):
         few = {"labels_per_class": 4, "epochs": epochs, "policy": "mixup", **start}
