@@ -38,7 +38,7 @@ def draw_photos(folder: Path) -> str:
     return str(folder)
 
 
-def main(folder: Path, epochs: int = 10) -> dict[str, float]:
+def main(folder: Path, epochs: int = 12) -> dict[str, float]:
     """Return the test accuracy from random weights, and from what was learned without labels."""
     logging.getLogger("lightning").setLevel(logging.ERROR)
     data = draw_photos(folder / "photos")
@@ -46,7 +46,7 @@ def main(folder: Path, epochs: int = 10) -> dict[str, float]:
     run = pretrain(PretrainConfig(epochs=epochs, output=str(folder / "encoder"), **learn)).run
     found = {}
     for name, start in (("random weights", {}), ("the encoder", {"init": str(run.path)})):
-        few = {"labels_per_class": 4, "epochs": epochs, "policy": "mixup", **start}
+        few = {"labels_per_class": 4, "epochs": epochs, "lr": 0.05, "policy": "none", **start}
         config = TrainConfig(output=str(folder / name.replace(" ", "-")), **few, **learn)
         found[name] = train(config).metrics["test"]["encoder"]["top1"]
     for name, top1 in found.items():

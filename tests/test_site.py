@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import posixpath
 import re
 import sys
@@ -155,3 +156,26 @@ def test_the_reference_holds_every_public_name():
 def test_a_module_is_not_described_in_the_place_of_a_function_of_its_name():
     assert "\n::: samix.mixing.blend.blend\n" in MADE["reference/samix.mixing.md"]
     assert "\n::: samix.mixing.blend\n" not in MADE["reference/samix.mixing.md"]
+
+
+def described() -> dict[str, str]:
+    """The docstrings of the reference: of every public name, and of the methods of classes."""
+    found = {}
+    for package in hooks.PACKAGES[1:]:
+        module, names = hooks.offered(package)
+        for name in names:
+            value = getattr(module, name)
+            found[f"{package}.{name}"] = inspect.getdoc(value) or ""
+            for inner, method in vars(value).items() if inspect.isclass(value) else ():
+                if inspect.isfunction(method) and not inner.startswith("_"):
+                    found[f"{package}.{name}.{inner}"] = inspect.getdoc(method) or ""
+    return found
+
+
+def test_the_reference_says_what_is_raised_and_when():
+    """Not "It cannot.", which a reader of the reference cannot know the subject of."""
+    for name, text in described().items():
+        for raised in re.findall(r"Raises:\n((?:    .*\n?)+)", text):
+            for said in re.findall(r"^    \w+: (.*(?:\n {8}.*)*)", raised, re.MULTILINE):
+                assert len(said) > 15, (name, said)
+                assert not re.match(r"(It|They|There) ", said), (name, said)

@@ -60,7 +60,7 @@ def policy_of(name: str, **options: Any) -> Policy:
         **options: Of the policy.
 
     Raises:
-        InputError: There is no such policy, or it has no such option.
+        InputError: The name is not that of a policy, or the policy has no such option.
     """
     try:
         if "channels" in policy_options(name):

@@ -167,7 +167,7 @@ def stand_in_evidence(images: Tensor, needs: Sequence[str]) -> Evidence | None:
         needs: Fields of :class:`samix.Evidence`.
 
     Raises:
-        InputError: There is no stand-in for one of them.
+        InputError: A need has no stand-in.
     """
     if not needs:
         return None

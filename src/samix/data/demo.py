@@ -86,7 +86,7 @@ def open_demo(spec: str = "demo") -> ImageSet:
         The photos; keys such as "crack/part0012_view1.png", the part as given group.
 
     Raises:
-        InputError: Unknown option, or a value that is no number or too small.
+        InputError: An option is unknown, or its value is no number or too small.
     """
     options = _options(spec)
     count = len(DEMO_CLASSES) * options.photos_per_class

@@ -99,7 +99,7 @@ def check_labels(images: ImageSet) -> None:
     """Refuse an image set that a classifier cannot learn from.
 
     Raises:
-        InputError: There are no labels, or only one class.
+        InputError: The photos have no labels, or all have the same one.
     """
     if not images.classes:
         msg = (

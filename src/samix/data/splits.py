@@ -255,7 +255,7 @@ def check_splits(images: ImageSet, splits: Splits) -> None:
     """Refuse parts that lack a class or share a group.
 
     Raises:
-        InputError: They do; the message names the class or the group.
+        InputError: A part lacks a class, or two parts share a group; the message names it.
     """
     side_of: dict[str, SplitName] = {}
     total = Counter(images.targets)

@@ -148,7 +148,7 @@ def two_views(
         std: Standard deviation of the channels, that of ImageNet by default.
 
     Raises:
-        InputError: Unknown recipe, a size below 8, or views larger than the photos.
+        InputError: The recipe is unknown, the size is below 8, or views are larger than the photos.
     """
     if recipe not in get_args(RecipeName):
         known = ", ".join(get_args(RecipeName))

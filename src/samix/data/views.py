@@ -102,7 +102,7 @@ def train_view(
         The view.
 
     Raises:
-        InputError: Unknown augmentation or a size below 8.
+        InputError: The augmentation is unknown, or the size is below 8.
     """
     small = image_size <= SMALL
     chosen = augmentation or ("light" if small else "standard")
@@ -133,7 +133,7 @@ def eval_view(
         std: Standard deviation of the channels, that of ImageNet by default.
 
     Raises:
-        InputError: A size below 8.
+        InputError: The size is below 8.
     """
     check_size(image_size)
     return View(image_size, image_size, "none", False, mean, std)

@@ -105,7 +105,7 @@ def evaluate_classifiers(
         The metrics of each network.
 
     Raises:
-        ValueError: There is no photo to judge.
+        ValueError: The loader gives no photo to evaluate on.
     """
     device = torch.device(device)
     meters = {name: _Meters(len(classes)).to(device) for name in networks}

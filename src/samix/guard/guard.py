@@ -343,9 +343,9 @@ def create_guard(
         classes: Names of the classes, in the order of their numbers.
 
     Raises:
-        ValueError: Unknown option or class (with the nearest), a value outside its range, or pair
-            rules that contradict each other.
-        TypeError: A value of another kind.
+        ValueError: An option or class is unknown (the nearest is named), a value is outside
+            its range, or pair rules contradict each other.
+        TypeError: A value is of another kind.
     """
     if not isinstance(options, GuardOptions):
         options = guard_options(options or {})

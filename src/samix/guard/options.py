@@ -105,7 +105,7 @@ def guard_options(values: Mapping[str, Any]) -> GuardOptions:
     """Return options from plain values, such as those of a YAML file.
 
     Raises:
-        ValueError: Unknown name (with the nearest), or a value outside its range.
+        ValueError: A name is unknown (the nearest is named), or a value is outside its range.
         TypeError: A value of another kind.
     """
     if not isinstance(values, Mapping):
@@ -163,7 +163,7 @@ def pair_table(pairs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Te
         (K,K) float32: ``table[a, b]`` is the largest share of class b in a mix with class a.
 
     Raises:
-        ValueError: Unknown class (with the nearest), a share outside [0, 1), or rules that
+        ValueError: A class is unknown (the nearest is named), a share is outside [0, 1), or rules
             contradict each other.
         TypeError: A rule of none of these forms.
     """

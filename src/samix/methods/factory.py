@@ -361,7 +361,7 @@ def create_method(name: str, **options: Any) -> SupervisedMethod | SelfSupervise
             :func:`create_moco`, :func:`create_simclr`, :func:`create_byol`, :func:`create_mocov3`.
 
     Raises:
-        ValueError: Unknown name or option, or a value outside its range.
+        ValueError: A name or option is unknown, or a value is outside its range.
         ModuleNotFoundError: A self-supervised method without the extra ``samix[ssl]``.
     """
     if name not in METHODS:

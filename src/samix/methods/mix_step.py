@@ -456,8 +456,8 @@ def check_views(views: Sequence[Tensor]) -> Views:
         views: What a loader gave.
 
     Raises:
-        TypeError: Not a sequence of tensors, or not of floating point.
-        ValueError: Not two, not (B,3,H,W) of one shape, or a batch of 1.
+        TypeError: The views are no sequence of tensors of floating point.
+        ValueError: The views are not two of one shape (B,3,H,W), or the batch has one photo.
     """
     if isinstance(views, Tensor):
         raise TypeError(

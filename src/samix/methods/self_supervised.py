@@ -289,7 +289,7 @@ class SelfSupervisedMethod(nn.Module):
             average: The momentum average instead of the trained encoder.
 
         Raises:
-            ValueError: There is no average.
+            ValueError: The average is asked for, and the method keeps none.
         """
         chosen = self.average_encoder() if average else self.encoder
         if chosen is None:

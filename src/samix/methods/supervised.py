@@ -326,7 +326,7 @@ class SupervisedMethod(nn.Module):
             head: The last layer that mixes are judged by ("shared"), or that of clean images.
 
         Raises:
-            ValueError: There is no average, or no such head.
+            ValueError: The average or head that is asked for is not kept by this method.
         """
         if average and self.average is None:
             raise ValueError(

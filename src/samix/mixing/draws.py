@@ -190,7 +190,7 @@ def draw_partners(
         clean, see :func:`samix.mixing.keep_clean`. Never a sample itself, unless B = 1.
 
     Raises:
-        ValueError: Unknown pairing, or a target that is no class numbers.
+        ValueError: The pairing is unknown, or the target holds no class numbers.
     """
     check_pairing(pairing)
     if target.ndim != 1 or target.is_floating_point():

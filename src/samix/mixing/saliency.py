@@ -229,7 +229,7 @@ def visible_share(region: Tensor, mask: Tensor) -> Tensor:
         (B,) float32 in [0, 1]; NaN where the region is empty.
 
     Raises:
-        ValueError: Shapes differ.
+        ValueError: Regions and masks have different shapes.
     """
     if region.shape != mask.shape:
         raise ValueError(

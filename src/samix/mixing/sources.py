@@ -283,7 +283,7 @@ class EarlierBatch(Source):
         """Return the images of the earlier batch.
 
         Raises:
-            ValueError: They are not of the form of this one.
+            ValueError: The images have another shape than those of the earlier batch.
         """
         if self.images.shape[1:] != images.shape[1:]:
             raise ValueError(
@@ -303,7 +303,7 @@ class EarlierBatch(Source):
         """Return the labels of the earlier batch.
 
         Raises:
-            ValueError: They have another number of classes.
+            ValueError: The labels have another number of classes than those of the earlier batch.
         """
         if self.target.shape[1] != soft.shape[1]:
             raise ValueError(
@@ -334,7 +334,7 @@ def choose_source(source: Source, other: Source, chosen: Tensor) -> Source:
     """Return another source where (B,) bool chosen, and the first one elsewhere.
 
     Raises:
-        ValueError: They are of two kinds, of which neither reads in place.
+        ValueError: The two sources are of different kinds, and neither reads in place.
     """
     kinds = {type(source), type(other)} - {InPlace}
     if not kinds:

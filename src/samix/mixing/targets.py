@@ -43,7 +43,8 @@ def mix_targets(
 
     Raises:
         TypeError: The target's dtype fits neither form.
-        ValueError: Shapes do not fit, or ``num_classes`` is missing or contradicts the target.
+        ValueError: The target does not fit the plan, or ``num_classes`` is missing or
+            contradicts the target.
     """
     check_smoothing(label_smoothing)
     target = as_target(target)
@@ -68,8 +69,8 @@ def as_target(target: Any, num_classes: int | None = None) -> Tensor:
         num_classes: Number of classes K where it is known; class numbers must lie below it.
 
     Raises:
-        TypeError: It holds no numbers.
-        ValueError: It has another shape, a class is out of range, or whole numbers in rows are
+        TypeError: The target holds something else than numbers.
+        ValueError: The shape is another one, a class is out of range, or whole numbers in rows are
             neither 0 nor 1.
     """
     found = target if isinstance(target, Tensor) else _from_numbers(target)
@@ -228,8 +229,8 @@ def mix_dense(
 
     Raises:
         TypeError: Integers were expected in (B,H,W).
-        ValueError: Shapes do not fit, a class is out of range, or ``num_classes`` is missing or
-            contradicts the target.
+        ValueError: The maps do not fit the plan, a class is out of range, or ``num_classes`` is
+            missing or contradicts the target.
     """
     if target.ndim not in (3, 4) or len(target) != len(plan):
         raise ValueError(

@@ -83,7 +83,7 @@ def create_backbone(
         A module from (B,3,H,W) to (B,K) logits.
 
     Raises:
-        ValueError: Unknown name, or options that do not go together.
+        ValueError: The name is unknown, or options do not go together.
     """
     if stem not in (None, "small"):
         raise ValueError(f"stem: expected 'small' or None, got {stem!r}")
@@ -223,7 +223,7 @@ def feature_info(model: nn.Module) -> list[dict[str, Any]]:
     """Return timm's list of the places where features can be read.
 
     Raises:
-        ValueError: The model has none.
+        ValueError: The model does not say where its features can be read.
     """
     info = getattr(model, "feature_info", None)
     if info is None or not hasattr(model, "forward_intermediates"):

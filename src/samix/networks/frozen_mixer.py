@@ -218,7 +218,7 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
             **options: As huggingface_hub takes them, such as ``revision``.
 
         Raises:
-            ValueError: There is none, or it cannot be used.
+            ValueError: The source holds no Mixer, or one that cannot be used here.
         """
         source = str(pretrained_model_name_or_path)
         if Path(source).is_dir() and not read_configuration(source):
@@ -320,7 +320,7 @@ def open_mixer(source: str | Path | None = None) -> PretrainedMixer:
             package.
 
     Raises:
-        ValueError: There is none of this name; or it is damaged, of another version, or no Mixer;
+        ValueError: No Mixer has this name; or its file is damaged, of another version, or no Mixer;
             or the repository cannot be fetched.
     """
     name = str(DEFAULT_MIXER if source is None else source)

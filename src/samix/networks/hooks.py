@@ -109,7 +109,7 @@ def last_attention(model: nn.Module) -> LastAttention:
     """Return where a model's attention to its patches can be read.
 
     Raises:
-        ValueError: It is no vision transformer in which every token looks at every other.
+        ValueError: The model is no vision transformer in which every token attends to every other.
     """
     blocks = getattr(model, "blocks", None)
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)

@@ -56,7 +56,7 @@ class KeyQueue(nn.Module):
             keys: (N,P) unit norm, N at most Q.
 
         Raises:
-            ValueError: More keys than fit.
+            ValueError: The batch has more keys than the queue can hold.
         """
         if len(keys) > len(self):
             raise ValueError(

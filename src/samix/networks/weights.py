@@ -133,7 +133,7 @@ def find_weights(
         backbone: Name of the timm model that they are for; None accepts any.
 
     Raises:
-        ValueError: There are none, or they are of another network.
+        ValueError: No weights are found, or they belong to another network.
     """
     name, path = str(weights), Path(weights).expanduser()
     if path.is_dir():
@@ -190,7 +190,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         path: A .safetensors file or one of torch.save.
 
     Raises:
-        ValueError: It cannot be read, or holds no state dict.
+        ValueError: The file cannot be read, or holds no state dict.
     """
     try:
         if path.suffix == ".safetensors":
@@ -227,7 +227,7 @@ def put_weights(
         small_stem: As for :func:`load_weights`.
 
     Raises:
-        ValueError: They are of another network; the message says what differs.
+        ValueError: The weights belong to another network; the message says what differs.
     """
     own = network.state_dict()
     heads = tuple(f"{name}." for name in classifier_names(network))

@@ -279,7 +279,7 @@ class BatchMix:
             state: From :meth:`state_dict`.
 
         Raises:
-            ValueError: It is no such state.
+            ValueError: The state is not one that :meth:`state_dict` gave.
         """
         if set(state) != {"seed", "step"}:
             raise ValueError(f"state: expected seed and step, got {', '.join(map(str, state))}")

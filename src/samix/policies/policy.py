@@ -268,7 +268,7 @@ def register(name: str, card: PolicyCard) -> Callable[[Make], Make]:
         card: What there is to say about it.
 
     Raises:
-        ValueError: The name is taken.
+        ValueError: Another policy has this name already.
     """
     if name in POLICIES:
         raise ValueError(f"name: expected one that no policy has yet, got {name!r}")
@@ -321,7 +321,7 @@ def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
         index: (B,) int64, partner of each sample.
 
     Raises:
-        ValueError: There are no features.
+        ValueError: The evidence holds no features.
     """
     if evidence.features is None:
         raise ValueError("evidence: expected the features of the images, got none")

@@ -88,7 +88,7 @@ class RecursivePolicy(Policy):
             soft_target: (B,K) their labels.
 
         Raises:
-            ValueError: There is not one label for each image.
+            ValueError: The number of labels differs from the number of images.
         """
         if soft_target.ndim != 2 or len(soft_target) != len(mixed):
             raise ValueError(

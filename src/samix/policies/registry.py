@@ -56,7 +56,7 @@ def create_policy(name: str, **options: Any) -> Policy:
         **options: Arguments of the function behind it, for instance ``alpha`` and ``p``.
 
     Raises:
-        ValueError: Unknown name, unknown option, or a value outside its range.
+        ValueError: The name or an option is unknown, or a value is outside its range.
     """
     make = policy_factory(name)
     check_options(options, policy_options(name), f"policy {name!r}")
@@ -67,8 +67,8 @@ def policy_factory(name: str) -> Callable[..., Policy]:
     """Return the function that makes a policy: one of :data:`POLICIES`, or of a path.
 
     Raises:
-        ValueError: Unknown name.
-        TypeError: No name at all.
+        ValueError: No policy has this name.
+        TypeError: The name is no text.
     """
     if not isinstance(name, str):
         raise TypeError(

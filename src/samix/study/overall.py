@@ -65,7 +65,7 @@ def primary_question(
         asked: `primary` of the plan, with `mode`, `labels` or both; None is the default.
 
     Raises:
-        InputError: It was not planned, or nothing was.
+        InputError: The study has no such question, or none at all.
     """
     asked = asked or {}
     unknown = [name for name in asked if name not in ("mode", "labels")]

@@ -92,7 +92,7 @@ class Workload:
         """Whether samix runs the network in channels-last on the CPU; a fresh one is looked at.
 
         Raises:
-            InputError: It cannot be created.
+            InputError: The network cannot be created.
         """
         with torch.random.fork_rng(devices=[]), told(self, "the network"):
             return fast_format(self.create_backbone()) is torch.channels_last

@@ -98,7 +98,7 @@ def part_probabilities(
         good: Names of the classes that are good parts.
 
     Raises:
-        InputError: No probabilities, one out of range, or seeds that were tested on different
+        InputError: Probabilities are missing or out of range, or seeds were tested on different
             parts.
     """
     if not good:
@@ -126,7 +126,7 @@ def best_thresholds(validation: PartProbabilities, prices: Prices) -> dict[int, 
     lets the fewest escape. 0 rejects every part; a value above 1 passes every part.
 
     Raises:
-        InputError: There are no defective or no good parts to choose by.
+        InputError: The parts to choose by are all good or all defective.
     """
     if validation.defective.all() or not validation.defective.any():
         kind = "good" if validation.defective.all() else "defective"
