@@ -43,7 +43,7 @@ def main(folder: Path, epochs: int = 12) -> dict[str, float]:
     logging.getLogger("lightning").setLevel(logging.ERROR)
     data = draw_photos(folder / "photos")
     learn = {"data": data, "batch_size": 16, "duplicates": "ignore", **NETWORK}
-    run = pretrain(PretrainConfig(epochs=epochs, output=str(folder / "encoder"), **learn)).run
+    run = pretrain(PretrainConfig(epochs=2 * epochs, output=str(folder / "encoder"), **learn)).run
     found = {}
     for name, start in (("random weights", {}), ("the encoder", {"init": str(run.path)})):
         few = {"labels_per_class": 4, "epochs": epochs, "lr": 0.05, "policy": "none", **start}
