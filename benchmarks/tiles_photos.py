@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,11 @@ def load_tiles(folder: Path, size: int) -> Tiles:
         torch.stack(regions),
         target,
         found.classes,
-        _parts(found.keys, found.targets),
+        part_of_each(found.keys, found.targets),
     )
 
 
-def _parts(keys: tuple[str, ...], targets: tuple[int, ...]) -> Tensor:
+def part_of_each(keys: Sequence[str], targets: Sequence[int]) -> Tensor:
     """Return the part of each photo: one part is photographed under rising exposure numbers."""
     named = [re.search(r"exp(\d+)_num_(\d+)", key) for key in keys]
     places = [(int(m[1]), int(m[2])) for m in named if m is not None]

@@ -38,6 +38,8 @@ _PATHS = ("data", "init", "labels", "splits", "weights")  # are recorded as abso
 _POLICY_FLAGS = ("alpha", "p")
 _PAIRS = ("model_kwargs", "policy_options", "method_options")
 _SHOWN_CLASSES = 12
+TUNE = "tune"
+"""The preset of training that begins with trained weights."""
 _NO_TEST = (
     "A final model has no test figure of its own: it has learned from the test photos. The val "
     "photos chose its epoch, so that they flatter it a little."
@@ -104,7 +106,6 @@ def options_over_preset(
         InputError: An option cannot be used.
     """
     from samix.networks import backbone_of
-    from samix.presets import load_preset
 
     if "data" not in given:
         raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
@@ -114,21 +115,55 @@ def options_over_preset(
     if options.get("policy") == FROZEN:  # presets are about training
         return {**options, "preset": None}
     name = options.get("preset") or (demo if _is_demo(options["data"]) else None)
-    preset = load_preset(name, command) if name else {}
+    if name is None and command == "train" and _has_trained_start(options):
+        name = TUNE
+    preset = _fitting(name, command, options) if name else {}
+    for key in _PAIRS:
+        if key in options and key not in (inherited or {}):
+            options[key] = {**preset.get(key, {}), **options[key]}
+    shrink = "batch_size" not in options
+    return {**preset, **options, "preset": name, "shrink_batch": shrink}
+
+
+def _fitting(name: str, command: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a preset without those that mean nothing beside what was given."""
+    from samix.presets import load_preset
+
+    preset = load_preset(name, command)
     if "weights" in options:
         preset.pop("pretrained", None)
-    # settings for another model, policy, method or size than the preset's are left out
+    if options.get("pretrained") or "weights" in options:
+        preset.pop("weights", None)
+        if name == TUNE:
+            preset.pop("backbone", None)
+    # settings for another model, policy, method, size or length than the preset's are left out
+    if "image_size" in options:
+        preset.pop("fit_size", None)
+    if "epochs" in options:
+        preset.pop("steps", None)
     for chosen, settings in (
         ("backbone", "model_kwargs"), ("policy", "policy_options"), ("method", "method_options"),
         ("image_size", "view_size"),
     ):  # fmt: skip
         if options.get(chosen, preset.get(chosen)) != preset.get(chosen):
             preset.pop(settings, None)
-    for key in _PAIRS:
-        if key in options and key not in (inherited or {}):
-            options[key] = {**preset.get(key, {}), **options[key]}
-    shrink = "batch_size" not in options
-    return {**preset, **options, "preset": name, "shrink_batch": shrink}
+    return preset
+
+
+def _has_trained_start(options: Mapping[str, Any]) -> bool:
+    """Say whether training begins with trained weights: those that are named, or those at hand."""
+    from samix.networks import EMBEDDED, is_embedded, is_pretrained_mixer
+    from samix.policies import POLICIES
+
+    if "init" in options or options.get("pretrained") is False:
+        return False
+    if options.get("pretrained") or "weights" in options:
+        return True
+    policy = options.get("policy", "none")
+    if policy not in POLICIES and not is_pretrained_mixer(policy):  # a run, of another network
+        return False
+    plain = not any(name in options for name in ("stem", "model_kwargs"))
+    return plain and options.get("backbone", EMBEDDED) == EMBEDDED and is_embedded(EMBEDDED)
 
 
 def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,6 +280,8 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     console.print(table)
     say(console, _recall_line(shown["encoder"]["recall"]))
     say(console, cost_line(metrics))
+    if "probe" in metrics:
+        say(console, probe_line(metrics))
     if metrics["guard"] is not None:
         say(console, guard_line(metrics["guard"]))
     if metrics["mixer"] is not None:
@@ -275,6 +312,18 @@ def cost_line(metrics: dict[str, Any]) -> str:
         f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "
         f"{cost['images_per_second']:,.0f} images/s on {cost['device']}."
     )
+
+
+def probe_line(metrics: dict[str, Any]) -> str:
+    """Return whether learning all weights was worth it, beside the frozen network with its head."""
+    before, after = metrics["probe"]["val"], metrics["val"]["encoder"]
+    numbers = (
+        f"balanced accuracy on val {before['balanced_accuracy']:.1%} for the linear head on the "
+        f"network as it was, {after['balanced_accuracy']:.1%} after learning all weights"
+    )
+    if metrics["probe"]["better_on_val"]:
+        return f"Learning all weights DID NOT PAY: {numbers}. Take --policy frozen."
+    return f"All weights were learned: {numbers}."
 
 
 def mixer_line(mixer: dict[str, Any]) -> str:

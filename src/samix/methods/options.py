@@ -119,6 +119,19 @@ class SupervisedOptions(MixOptions):
     label_smoothing: float = option(
         0.0, "share spread over all classes", group="mixing", least=0, below=1
     )
+    teacher: Literal["average", "frozen"] = option(
+        "average",
+        "who judges what the Mixer makes: the average of the network, or the network as it began "
+        "(frozen), for one that begins trained",
+        group="mixing",
+        metavar="WHICH",
+    )
+    norms: Literal["adapted", "frozen"] = option(
+        "adapted",
+        "statistics of the network's batch norms: adapted to each batch, or frozen as they began",
+        group="network",
+        metavar="WHICH",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

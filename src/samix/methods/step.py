@@ -118,6 +118,7 @@ def parameter_groups(
     weight_decay: float | None = None,
     mixer_lr: float | None = None,
     mixer_weight_decay: float = 0.0,
+    scales: Mapping[nn.Parameter, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the groups of an encoder and a Mixer; groups without parameters are left out.
 
@@ -130,6 +131,8 @@ def parameter_groups(
         weight_decay: For weights of two or more dimensions; None leaves it to the optimiser.
         mixer_lr: Learning rate of the Mixer; None takes ``lr``.
         mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
+        scales: Share of ``lr`` by parameter of the encoder; None is 1 for all. Parameters of one
+            share are one group.
 
     Raises:
         ValueError: The weight decay of the Mixer is below 0.
@@ -142,20 +145,17 @@ def parameter_groups(
         if (mixer is not None)
         else []
     )
-    groups: list[dict[str, Any]] = [
-        {
-            "name": "weights",
-            "params": [parameter for parameter in trained if parameter.ndim >= 2],
-            "lr": lr,
-            "weight_decay": weight_decay,
-        },
-        {
-            "name": "biases",
-            "params": [parameter for parameter in trained if parameter.ndim < 2],
-            "lr": lr,
-            "weight_decay": 0.0,
-        },
-    ]
+    groups: list[dict[str, Any]] = []
+    for scale in sorted({1.0 if scales is None else scales.get(p, 1.0) for p in trained}):
+        some = [p for p in trained if scales is None or scales.get(p, 1.0) == scale]
+        word = "" if scale == 1.0 else f" at {scale:.3g}"
+        wide_ones, flat_ones = [p for p in some if p.ndim >= 2], [p for p in some if p.ndim < 2]
+        rates = {"lr": lr * scale}
+        decay = {} if weight_decay is None else {"weight_decay": weight_decay}
+        groups += [
+            {"name": f"weights{word}", "params": wide_ones, **rates, **decay},
+            {"name": f"biases{word}", "params": flat_ones, **rates, "weight_decay": 0.0},
+        ]
     rate = lr if mixer_lr is None else mixer_lr
     # one group where nothing decays, so that most runs have one row for the Mixer in their logs
     wide = [p for p in mixing if p.ndim >= 2] if mixer_weight_decay else []
@@ -169,8 +169,6 @@ def parameter_groups(
             "weight_decay": 0.0,
         },
     ]
-    if weight_decay is None:
-        del groups[0]["weight_decay"]
     return [group for group in groups if group["params"]]
 
 

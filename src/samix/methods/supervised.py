@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from samix.guard import Guard, GuardRecord
 from samix.mixing import (
@@ -26,6 +27,7 @@ from samix.networks import (
     features_and_logits,
     find_tap,
     in_format,
+    layer_scales,
     momentum_decay,
     second_head,
     settle_format,
@@ -124,6 +126,19 @@ class SupervisedMethod(nn.Module):
         self.counter = counter or StepCounter(0)
         self.num_classes = _outputs(encoder)
 
+    def train(self, mode: bool = True) -> SupervisedMethod:
+        """Set the mode; frozen batch norms keep to their statistics."""
+        super().train(mode)
+        self._settle_norms()
+        return self
+
+    def _settle_norms(self) -> None:
+        """Let batch norms of the encoder use what they began with, where that is asked for."""
+        if self.options.norms == "frozen":
+            for part in self.encoder.modules():
+                if isinstance(part, _BatchNorm):
+                    part.training = False
+
     def forward(self, images: Tensor, target: Tensor) -> StepOutput:
         """Return the loss of one step.
 
@@ -132,6 +147,7 @@ class SupervisedMethod(nn.Module):
             target: (B,) or (B,1) classes; a tensor, list or numpy array.
         """
         check_images(images)
+        self._settle_norms()  # who judges the encoder puts all of it back into training mode
         target = as_target(target, self.num_classes).to(images.device)
         if target.ndim != 1 or target.is_floating_point():
             raise ValueError(
@@ -265,7 +281,9 @@ class SupervisedMethod(nn.Module):
     def update_momentum(self) -> None:
         """Move the momentum average after an optimiser step; does nothing where there is none."""
         if self.average is not None:
-            decay = momentum_decay(self.counter.updates, self.counter.planned)
+            decay = 1.0
+            if self.options.teacher == "average":
+                decay = momentum_decay(self.counter.updates, self.counter.planned)
             self.average.update(self.encoder, decay)
             if self.clean_head is not None and self.average_head is not None:
                 update_average(self.average_head, self.clean_head, decay)
@@ -278,6 +296,7 @@ class SupervisedMethod(nn.Module):
         weight_decay: float | None = None,
         mixer_lr: float | None = None,
         mixer_weight_decay: float = 0.0,
+        layer_decay: float = 1.0,
     ) -> list[dict[str, Any]]:
         """Return groups for an optimiser: encoder (with and without weight decay) and Mixer.
 
@@ -287,6 +306,8 @@ class SupervisedMethod(nn.Module):
                 the optimiser. Biases and norms have none.
             mixer_lr: Learning rate of the Mixer; None takes ``lr``.
             mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
+            layer_decay: Learning rate of a layer of the encoder as a share of that of the next
+                one, in (0, 1]; the classifier has ``lr``.
         """
         heads = [] if self.clean_head is None else [self.clean_head]
         return parameter_groups(
@@ -296,6 +317,7 @@ class SupervisedMethod(nn.Module):
             weight_decay=weight_decay,
             mixer_lr=mixer_lr,
             mixer_weight_decay=mixer_weight_decay,
+            scales=layer_scales(self.encoder, layer_decay) if layer_decay < 1.0 else None,
         )
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from samix.errors import nearest
 
 _PROBE_SIZE = 64  # pixels; large enough for five stages of stride 2
+_LEAST_SCALE = 0.01  # of the learning rate, for the layers nearest to the image
 
 
 class FeatureClassifier(nn.Module):
@@ -110,6 +111,32 @@ def create_backbone(
         if stem is None and image_size is not None and hasattr(model, "set_input_size"):
             cast("Any", model).set_input_size(img_size=(image_size, image_size))
     return small_stem(model, image_size=image_size or 32) if stem == "small" else model
+
+
+def layer_scales(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
+    """Return the share of the learning rate for each parameter: less the nearer to the image.
+
+    Args:
+        network: A timm model; in another module the layers before the classifier are one.
+        decay: Share of a layer's rate that the layer before it has, in (0, 1]. What counts as a
+            layer is what timm says; a share below 1/100 is 1/100.
+
+    Raises:
+        ValueError: The decay is outside its range.
+    """
+    if not 0 < decay <= 1:
+        raise ValueError(f"layer_decay: expected a number in (0, 1], got {decay}")
+    from timm.optim import param_groups_layer_decay  # noqa: PLC0415 - takes two seconds
+
+    from .weights import classifier_names  # noqa: PLC0415
+
+    heads = tuple(f"{name}." for name in classifier_names(network))
+    if not hasattr(network, "group_matcher"):
+        return {p: decay for n, p in network.named_parameters() if not n.startswith(heads)}
+    groups = param_groups_layer_decay(
+        network, layer_decay=decay, min_scale=_LEAST_SCALE, weight_decay_exclude_1d=False
+    )
+    return {p: float(group["lr_scale"]) for group in groups for p in group["params"]}
 
 
 def find_tap(model: nn.Module, tap: int | None = None) -> Tap:

@@ -108,8 +108,7 @@ class MomentumEncoder(nn.Module):
         self.module = copy.deepcopy(encoder).requires_grad_(False).eval()
         self.memory_format = settle_format(self.module)
         self.statistics = statistics
-        fresh = any(_is_fresh(norm) for norm in _norms(self.module))
-        self._left = 1.0 if fresh and statistics == "auto" else 0.0  # of fresh statistics
+        self._left = self._fresh()  # share of fresh statistics
 
     @property
     def uses_batch(self) -> bool:
@@ -138,6 +137,16 @@ class MomentumEncoder(nn.Module):
         if self._left > 0.0:
             own = max((_fresh_share(norm) for norm in _norms(encoder)), default=0.0)
             self._left = decay * self._left + (1.0 - decay) * own
+
+    def begin_as(self, encoder: nn.Module) -> None:
+        """Become a copy of the encoder again, whose weights have come from elsewhere."""
+        update_average(self.module, encoder, 0.0)
+        self._left = self._fresh()
+
+    def _fresh(self) -> float:
+        """Return 1 where statistics are fresh and the batch at hand may stand for them."""
+        fresh = any(_is_fresh(norm) for norm in _norms(self.module))
+        return 1.0 if fresh and self.statistics == "auto" else 0.0
 
     def get_extra_state(self) -> Tensor:
         """Return for the state dict how much of fresh statistics is left."""

@@ -143,6 +143,13 @@ class RunConfig(MixOptions):
         least=0,
     )
     epochs: int = option(100, "passes over the photos", group="training", least=1, most=10**7)
+    steps: int | None = option(
+        None,
+        "steps instead of `epochs`, to the next full pass",
+        group="training",
+        least=1,
+        most=10**9,
+    )
     batch_size: int | None = option(
         None,
         "photos per step, all processes",
@@ -152,6 +159,7 @@ class RunConfig(MixOptions):
         most=2**24,
     )
     shrink_batch: bool = False
+    fit_size: bool = False  # image_size may be made to suit photos and machine
     optimizer: Optimizer = option("sgd", "sgd or adamw", group="training", metavar="NAME")
     lr: float | None = option(None, "learning rate", group="training", shown=_rates, above=0)
     mixer_lr: float | None = option(
@@ -282,6 +290,20 @@ class TrainConfig(RunConfig, SupervisedOptions):
         group="network",
         metavar="RUN",
     )
+    probe: bool = option(
+        False,
+        "let the classifier begin as the best linear head on the trained network as it is, then "
+        "learn all weights",
+        group="network",
+    )
+    layer_decay: float = option(
+        1.0,
+        "learning rate of a layer as a share of that of the next one, so that early layers of a "
+        "trained network change little",
+        group="training",
+        above=0,
+        most=1,
+    )
     final: bool = option(
         False,
         "learn from the test photos too: the model then has no test figure of its own",
@@ -296,11 +318,20 @@ class TrainConfig(RunConfig, SupervisedOptions):
                 f"init: expected None beside {other}, as both say where the weights come from, "
                 f"got '{self.init}'; leave one out"
             )
+        if self.probe and not self.has_weights:
+            raise InputError(
+                "probe: expected False for a network with random weights, which a linear head "
+                "learns nothing from, got True; give weights, pretrained or init"
+            )
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the network begins with trained weights."""
+        return self.pretrained or self.weights is not None or self.init is not None
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given; the batch does not matter."""
-        trained = self.pretrained or self.init is not None or self.weights is not None
-        return self.rates[self.optimizer] * (_PRETRAINED_LR if trained else 1.0)
+        return self.rates[self.optimizer] * (_PRETRAINED_LR if self.has_weights else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, fields, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
-import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from samix.data import ImageSet, Splits, View, eval_view, read_splits, write_splits
+from samix.data import ImageSet, Splits, read_splits, write_splits
 from samix.errors import InputError
-from samix.evaluation import Machine, evaluate_classifiers
-from samix.evaluation.features import FrozenEncoder, frozen_features
-from samix.evaluation.frozen import FrozenHead, check_head, fit_frozen, put_head
-from samix.evaluation.linear import Labelled
 from samix.networks import (
     EMBEDDED,
-    classifier_names,
     create_backbone,
     is_embedded,
     weights_at_hand,
@@ -30,8 +22,8 @@ from samix.policies import create_policy
 from samix.progress import Display, named
 
 from .config import FROZEN, TrainConfig
-from .machine import AUTOCAST
 from .prepare import resolve, split_sources
+from .probe import PARTS, FrozenResult, fit_head, judge
 from .run_folder import (
     PREDICTIONS,
     RunFolder,
@@ -46,35 +38,12 @@ from .run_folder import (
 )
 from .warm_start import adopt, joined, load_encoder, load_named, open_source, open_sources
 
-_PARTS = ("train", "val", "test")
 _RULE = "lowest cross-entropy on val, averaged over classes"
 _NEED_GRADIENTS = (
     "policy_options", "guard", "mix_epochs", "clean_branch", "freeze_mixer", "mixer_from",
     "pairing", "label", "decoupled", "momentum_average", "label_smoothing", "balance",
-    "augmentation",
+    "augmentation", "probe", "steps", "layer_decay", "norms", "teacher",
 )  # fmt: skip
-_CHECKED = 8  # photos on which the exported network is compared with the head
-
-
-@dataclass(frozen=True)
-class FrozenResult:
-    """A classifier whose encoder was not trained.
-
-    Attributes:
-        network: The timm model, in eval mode, with the head as its classifier.
-        head: The head, and what it was chosen from.
-        logits: By part, (N,K) of the photos of each part but train, in their order.
-        computed: Features that were computed; the others were in the cache.
-        seconds: Time in seconds of "features" and of "head".
-        view: How photos become the network's input.
-    """
-
-    network: nn.Module
-    head: FrozenHead
-    logits: Mapping[str, Tensor]
-    computed: int
-    seconds: Mapping[str, float]
-    view: View
 
 
 def fit_frozen_classifier(
@@ -94,46 +63,7 @@ def fit_frozen_classifier(
     network, said = _encoder(config, len(images.classes))
     for sentence in said:
         display.say(sentence)
-    wanted = cast("Any", timm).data.resolve_model_data_config(network)
-    view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
-    encoder = FrozenEncoder(
-        network.to(config.device), view, Machine(config.device, AUTOCAST[config.precision])
-    )
-    begin = time.monotonic()
-    at = {part: getattr(splits, part) for part in _PARTS}
-    names = tuple(f"{name}." for name in classifier_names(network))
-    try:
-        found = frozen_features(
-            encoder, images, [i for part in _PARTS for i in at[part]], at["train"],
-            leave_out=names, announce=display.work,
-        )  # fmt: skip
-    except (RuntimeError, AttributeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"image_size: {config.image_size} px do not suit {config.backbone} ({reason})"
-        ) from error
-    middle = time.monotonic()
-    features = dict(
-        zip(_PARTS, torch.split(found.plain, [len(at[part]) for part in _PARTS]), strict=True)
-    )
-    labelled = {
-        part: Labelled(features[part], torch.tensor([images.targets[i] for i in at[part]]))
-        for part in ("train", "val")
-    }
-    try:
-        head = fit_frozen(
-            labelled["train"], labelled["val"], len(images.classes), flipped=found.flipped
-        )
-        put_head(network, head)
-        some = at["val"][:_CHECKED]
-        photos = torch.stack([view.load(images.read_for(i, view.load_size)) for i in some])
-        shown = view(photos, np.zeros(len(photos), dtype=np.uint64))
-        _check(encoder, head, shown, features["val"][:_CHECKED])
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    logits = {part: head.logits(features[part]) for part in ("test", "val") if at[part]}
-    seconds = {"features": middle - begin, "head": time.monotonic() - middle}
-    return FrozenResult(network, head, logits, found.computed, seconds, view)
+    return fit_head(network, config, images, splits, announce=display.work)
 
 
 def frozen_config(config: TrainConfig) -> TrainConfig:
@@ -275,13 +205,6 @@ def _encoder(config: TrainConfig, classes: int) -> tuple[nn.Module, list[str]]:
     return network.requires_grad_(False).eval(), said
 
 
-def _check(encoder: FrozenEncoder, head: FrozenHead, images: Tensor, features: Tensor) -> None:
-    """Refuse a network that is not the head on its features."""
-    with torch.no_grad(), encoder.machine.precision():
-        logits = encoder.network(images.to(encoder.machine.device)).float().cpu()
-    check_head(logits, head.logits(features))
-
-
 def _opening(config: TrainConfig, images: ImageSet, splits: Splits, run: RunFolder) -> str:
     """Return what is about to happen, in one line."""
     start = config.init or config.weights or "its published weights"
@@ -304,10 +227,8 @@ def _metrics(
     """Return what metrics.json holds, as of any run, and what was chosen of the head."""
     judged: dict[str, Any] = {"test": None}
     for part, logits in result.logits.items():
-        target = torch.tensor([images.targets[i] for i in getattr(splits, part)])
-        found = evaluate_classifiers({"encoder": nn.Identity()}, [(logits, target)], images.classes)
-        judged[part] = {"encoder": found["encoder"].to_dict()}
-    photos = sum(len(getattr(splits, part)) for part in _PARTS)
+        judged[part] = {"encoder": judge(logits, images, getattr(splits, part))}
+    photos = sum(len(getattr(splits, part)) for part in PARTS)
     seconds = time.monotonic() - begin
     return {
         "status": "finished",
@@ -315,7 +236,7 @@ def _metrics(
         "checkpoint": {"epoch": 0, "chosen_by": _RULE},
         "head": result.head.record(),
         "epochs": {"done": 0, "planned": 0},
-        "photos": {part: len(getattr(splits, part)) for part in _PARTS},
+        "photos": {part: len(getattr(splits, part)) for part in PARTS},
         "mixer": None,
         "guard": None,
         "cost": {

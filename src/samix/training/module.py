@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from samix.mixing import step_generator
 
-from .config import RunConfig
+from .config import RunConfig, TrainConfig
 from .progress import TrainingDivergedError
 from .task import Task
 
@@ -141,6 +141,7 @@ class MethodModule(pl.LightningModule):
             weight_decay=config.weight_decay or 0.0,
             mixer_lr=config.mixer_lr,
             mixer_weight_decay=config.mixer_weight_decay,
+            **({"layer_decay": config.layer_decay} if isinstance(config, TrainConfig) else {}),
         )
         optimizer = create_optimizer(groups, config)
         schedule = create_schedule(optimizer, config, self.steps)

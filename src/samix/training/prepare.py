@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,6 +32,7 @@ from samix.progress import Announce, named
 from .building import check_queue, create_run_method, fit_queue, process_notes
 from .config import PretrainConfig, RunConfig, TrainConfig, whole_path
 from .machine import choose_device, choose_precision, emulation_notes
+from .probe import begin_with_head, fitted_size
 from .run_folder import RunFolder
 from .self_supervised import self_supervised_task
 from .supervised import supervised_task
@@ -51,6 +52,7 @@ from .warm_start import (
 )
 
 _LEAST_LOOKS = 20  # at validation in a run
+_LEAST_LOOKS_OF_A_PROBE = 5
 
 Config = TypeVar("Config", bound=RunConfig)
 
@@ -66,6 +68,7 @@ class Prepared:
         task: What this kind of run does, with its method and its batches.
         steps: Planned optimiser steps.
         notes: Sentences for the user.
+        probe: What the classifier began as, where it began as a linear head just now.
     """
 
     config: RunConfig
@@ -74,6 +77,7 @@ class Prepared:
     task: Task
     steps: int
     notes: tuple[str, ...]
+    probe: Mapping[str, Any] | None = None
 
     @property
     def method(self) -> Method:
@@ -154,15 +158,21 @@ def prepare(
         splits, notes = split_sources(sources, config, announce, starts.init)
     else:
         splits, notes = read_splits(run.splits, images), ()
-    config, fitted = _fit(config, len(splits.train))
+    config, fitted = _fit(fitted_size(config, images), len(splits.train))
     method = create_run_method(config, images.classes)
     check_queue(config, method)
     _check_norms(config, method)
     started = start(method, config, starts) if fresh else ()
+    probe = None
+    if fresh and isinstance(config, TrainConfig) and isinstance(method, SupervisedMethod):
+        probe = begin_with_head(method, config, images, splits, announce) if config.probe else None
     freeze(method, config)
     task = _task(config, images, splits, method, rank, announce)
+    passes = math.ceil(len(task.batches) / config.accumulate)  # steps of one
+    if config.steps is not None:
+        config = replace(config, epochs=math.ceil(config.steps / passes))
     config = replace(config, validate_every=_looks(config, task))
-    steps = math.ceil(len(task.batches) / config.accumulate) * config.epochs
+    steps = passes * config.epochs
     mixed = None if config.mix_epochs is None else round(config.mix_epochs * len(task.batches))
     method.counter.plan(steps, mixed)
     notes = (
@@ -176,7 +186,7 @@ def prepare(
         *emulation_notes(config),
         *task.notes,
     )
-    return Prepared(config, images, splits, task, steps, notes)
+    return Prepared(config, images, splits, task, steps, notes, probe)
 
 
 def split_sources(
@@ -365,7 +375,10 @@ def _looks(config: RunConfig, task: Task) -> int:
     """
     if config.validate_every is not None:
         return config.validate_every
-    return max(1, min(math.ceil(task.look_cost), config.epochs // _LEAST_LOOKS))
+    least = _LEAST_LOOKS
+    if isinstance(config, TrainConfig) and config.probe:  # few steps from a good start
+        least = _LEAST_LOOKS_OF_A_PROBE
+    return max(1, min(math.ceil(task.look_cost * _LEAST_LOOKS / least), config.epochs // least))
 
 
 def _skipped_note(images: ImageSet) -> tuple[str, ...]:

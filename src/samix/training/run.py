@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from samix.data import write_splits
 from samix.errors import InputError
 from samix.files import check_links
+from samix.methods import SupervisedMethod
 from samix.mixing import step_generator
 from samix.pages.mixes import draw_mixes
 from samix.plain_json import read_json
@@ -32,6 +33,7 @@ from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
 from .frozen import resume_frozen, train_frozen
 from .machine import AUTOCAST
 from .prepare import Prepared, prepare, resolve
+from .probe import expected_seconds
 from .progress import (
     TrainingDivergedError,
     TrainingInterrupted,
@@ -170,6 +172,8 @@ def _display(wanted: Display | None) -> Display:
 def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
     """Train what is left to train, then judge."""
     display.rest()
+    if prepared.probe is not None and (outer_rank() or 0) == 0:
+        write_json(run.probe, prepared.probe)
     display.say(_opening(prepared, run))
     for note in prepared.notes:
         display.say(note)
@@ -207,8 +211,29 @@ def _opening(prepared: Prepared, run: RunFolder) -> str:
     return (
         f"{prepared.images.name}: {len(splits.train)} photos to train, {len(splits.val)} val, "
         f"{len(splits.test)} test{prepared.task.about}; {config.backbone} ({parameters:.1f} M "
-        f"weights) with {' and '.join(config.name_parts)} on {config.device}; writing to "
-        f"'{run.path}'"
+        f"weights) {_start(prepared)} with {' and '.join(config.name_parts)} on {config.device}"
+        f"{_length(prepared)}; writing to '{run.path}'"
+    )
+
+
+def _start(prepared: Prepared) -> str:
+    """Return where the weights come from, in some words."""
+    config = prepared.config
+    begun = config.init if isinstance(config, TrainConfig) else None
+    if begun is None and config.weights is None and not config.pretrained:
+        return "from random weights"
+    return f"from '{begun or config.weights or 'its published weights'}'"
+
+
+def _length(prepared: Prepared) -> str:
+    """Return size, steps and expected time of a run that began with a linear head, in words."""
+    config, method = prepared.config, prepared.method
+    if prepared.probe is None or not isinstance(method, SupervisedMethod):
+        return ""
+    minutes = expected_seconds(method, config, prepared.steps) / 60
+    return (
+        f", {config.image_size} px, {prepared.steps} steps of {config.batch_size} photos after a "
+        f"linear probe, about {max(1.0, minutes):.0f} min"
     )
 
 
@@ -288,6 +313,7 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
             "val": len(splits.val),
             "test": len(splits.test),
         },
+        **_probed(run, judged),
         "mixer": life_summary(rows, prepared.steps) if has_mixer(rows) else None,
         "guard": guard_summary(prepared.method.guard, last),
         "cost": _cost(rows, prepared, time.monotonic() - begin),
@@ -300,6 +326,15 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
     write_json(run.metrics, metrics)
     display.rest()
     return metrics
+
+
+def _probed(run: RunFolder, judged: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the classifier began as, and whether learning all weights was worth it on val."""
+    if not run.probe.is_file():
+        return {}
+    probe = read_json(run.probe)
+    before, after = (p["balanced_accuracy"] for p in (probe["val"], judged["val"]["encoder"]))
+    return {"probe": {**probe, "better_on_val": before > after}}
 
 
 def _cost(rows: Sequence[Row], prepared: Prepared, judging: float) -> dict[str, Any]:

@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def probe(self) -> Path:
+        """What the classifier began as, where it began as a linear head."""
+        return self.path / "probe.json"
+
+    @property
     def mixes(self) -> Path:
         """Picture of eight pairs."""
         return self.path / "mixes.png"

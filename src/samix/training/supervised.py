@@ -161,7 +161,7 @@ class SupervisedTask:
     def _networks(self) -> dict[str, torch.nn.Module]:
         """Return the classifiers: the encoder and, where there is one, its average."""
         networks: dict[str, torch.nn.Module] = {"encoder": self.method.encoder}
-        if self.method.average is not None:
+        if self.method.average is not None and self.config.teacher == "average":
             networks["average"] = self.method.average
         return networks
 

@@ -31,7 +31,6 @@ from samix.networks import (
     classifier_names,
     is_pretrained_mixer,
     load_weights,
-    update_average,
 )
 from samix.policies import POLICIES
 from samix.progress import Progress
@@ -182,7 +181,7 @@ def start(method: Method, config: RunConfig, starts: Starts) -> tuple[str, ...]:
         notes = (load_named(method.encoder, config).sentence,)
     if method.average is not None and (notes or starts.init is not None):
         own = method.network if isinstance(method, SelfSupervisedMethod) else method.encoder
-        update_average(method.average.module, own, 0.0)
+        method.average.begin_as(own)
     if starts.mixer is not None:
         load_mixer(starts.mixer, method)
     return notes

@@ -1,0 +1,225 @@
+"""How training of a trained network begins: with the frozen rival's head, and a fitting size.
+
+The linear probe, then all weights: the classifier begins as the best linear head on the network as
+it is, so that the first steps do not spoil what it knows, and a momentum encoder that starts as a
+copy is a judge who knows something from the first step.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+
+from samix.data import ImageSet, Splits, View, eval_view
+from samix.errors import InputError
+from samix.evaluation import Machine, evaluate_classifiers
+from samix.evaluation.features import FrozenEncoder, frozen_features
+from samix.evaluation.frozen import FrozenHead, check_head, fit_frozen, put_head
+from samix.evaluation.linear import Labelled
+from samix.methods import SupervisedMethod
+from samix.networks import classifier_names
+from samix.progress import Announce
+
+from .config import RunConfig, TrainConfig
+from .machine import AUTOCAST
+
+PARTS = ("train", "val", "test")
+_CHECKED = 8  # photos on which the network is compared with the head
+_LOOKED_AT = 16  # photos whose sides are looked at
+_SIDES = (96, 128, 224)  # px: least, most on a processor, most elsewhere
+_STRIDE = 32  # px: sides are a multiple
+
+
+@dataclass(frozen=True)
+class FrozenResult:
+    """A classifier whose encoder was not trained.
+
+    Attributes:
+        network: The timm model, in eval mode, with the head as its classifier.
+        head: The head, and what it was chosen from.
+        logits: By part, (N,K) of the photos of each part but train, in their order.
+        computed: Features that were computed; the others were in the cache.
+        seconds: Time in seconds of "features" and of "head".
+        view: How photos become the network's input.
+    """
+
+    network: nn.Module
+    head: FrozenHead
+    logits: Mapping[str, Tensor]
+    computed: int
+    seconds: Mapping[str, float]
+    view: View
+
+
+def fit_head(
+    network: nn.Module,
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    *,
+    parts: Sequence[str] = PARTS,
+    announce: Announce | None = None,
+) -> FrozenResult:
+    """Fit the best linear head on a network as it is, and make it its classifier, in place.
+
+    Args:
+        network: A timm classifier with trained weights; put on the device and into eval mode.
+        config: Resolved; says device, precision and side of the images.
+        images: All photos.
+        splits: Their parts: heads are fitted on train and chosen on val.
+        parts: Whose features are wanted; train and val are among them.
+        announce: Called during the work.
+
+    Raises:
+        InputError: The size does not suit the network, or it does not end in a linear layer.
+    """
+    wanted = cast("Any", timm).data.resolve_model_data_config(network)
+    view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
+    encoder = FrozenEncoder(
+        network.to(config.device), view, Machine(config.device, AUTOCAST[config.precision])
+    )
+    begin = time.monotonic()
+    at = {part: getattr(splits, part) for part in parts}
+    names = tuple(f"{name}." for name in classifier_names(network))
+    try:
+        found = frozen_features(
+            encoder, images, [i for part in parts for i in at[part]], at["train"],
+            leave_out=names, announce=announce,
+        )  # fmt: skip
+    except (RuntimeError, AttributeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"image_size: {config.image_size} px do not suit {config.backbone} ({reason})"
+        ) from error
+    middle = time.monotonic()
+    features = dict(
+        zip(parts, torch.split(found.plain, [len(at[part]) for part in parts]), strict=True)
+    )
+    labelled = {
+        part: Labelled(features[part], torch.tensor([images.targets[i] for i in at[part]]))
+        for part in ("train", "val")
+    }
+    try:
+        head = fit_frozen(
+            labelled["train"], labelled["val"], len(images.classes), flipped=found.flipped
+        )
+        put_head(network, head)
+        _check(encoder, head, images, at["val"][:_CHECKED], features["val"][:_CHECKED])
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    logits = {part: head.logits(features[part]) for part in ("test", "val") if at.get(part)}
+    seconds = {"features": middle - begin, "head": time.monotonic() - middle}
+    return FrozenResult(network, head, logits, found.computed, seconds, view)
+
+
+def _check(
+    encoder: FrozenEncoder, head: FrozenHead, images: ImageSet, at: Sequence[int], features: Tensor
+) -> None:
+    """Refuse a network that is not the head on its features."""
+    view = encoder.view
+    photos = torch.stack([view.load(images.read_for(i, view.load_size)) for i in at])
+    shown = view(photos, np.zeros(len(photos), dtype=np.uint64))
+    with torch.no_grad(), encoder.machine.precision():
+        logits = encoder.network(shown.to(encoder.machine.device)).float().cpu()
+    check_head(logits, head.logits(features))
+
+
+def begin_with_head(
+    method: SupervisedMethod,
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    announce: Announce | None,
+) -> dict[str, Any]:
+    """Let the classifier of a method, and its average, begin as the frozen rival's.
+
+    Args:
+        method: With trained weights, on the CPU; changed in place.
+        config: Resolved.
+        images: All photos.
+        splits: Their parts.
+        announce: Called during the work.
+
+    Returns:
+        What the head reaches on val, and how it was chosen, as plain values for a file.
+
+    Raises:
+        InputError: As for :func:`fit_head`.
+    """
+    training = method.training
+    wanted = [parameter.requires_grad for parameter in method.encoder.parameters()]
+    found = fit_head(
+        method.encoder, config, images, splits, parts=("train", "val"), announce=announce
+    )
+    for parameter, grad in zip(method.encoder.to("cpu").parameters(), wanted, strict=True):
+        parameter.requires_grad_(grad)
+    method.train(training)
+    if method.average is not None:
+        method.average.begin_as(method.encoder)
+    judged = judge(found.logits["val"], images, splits.val)
+    return {"val": judged, "head": found.head.record(), "seconds": dict(found.seconds)}
+
+
+def judge(logits: Tensor, images: ImageSet, at: Sequence[int]) -> dict[str, Any]:
+    """Return the metrics of (N,K) logits of the photos at some positions."""
+    target = torch.tensor([images.targets[i] for i in at])
+    found = evaluate_classifiers({"head": nn.Identity()}, [(logits, target)], images.classes)
+    return found["head"].to_dict()
+
+
+def fitted_size(config: RunConfig, images: ImageSet) -> RunConfig:
+    """Return the configuration with a side of the images that suits photos and machine.
+
+    Where the side may be chosen it is the median shorter side of some photos, at most 128 px on a
+    processor and 224 px elsewhere, at least 96 px, which networks for ImageNet need. A network that
+    is made for one size keeps it.
+
+    Args:
+        config: Resolved.
+        images: All photos.
+    """
+    if not config.fit_size:
+        return config
+    config = replace(config, fit_size=False)
+    known = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
+    if known is not None and known.fixed_input_size:
+        return replace(config, image_size=int(known.input_size[-1]))
+    least, on_cpu, elsewhere = _SIDES
+    most = on_cpu if config.device == "cpu" else elsewhere
+    step = max(1, len(images) // _LOOKED_AT)
+    sides = [min(images.read_for(i, most).size) for i in range(0, len(images), step)]
+    side = round(float(np.median(sides)) / _STRIDE) * _STRIDE
+    return replace(config, image_size=min(most, max(least, side)))
+
+
+def expected_seconds(method: SupervisedMethod, config: RunConfig, steps: int) -> float:
+    """Return how long so many steps take, from one step of a copy of the method.
+
+    Args:
+        method: Ready to train; left as it is.
+        config: Resolved.
+        steps: Planned.
+    """
+    tried = copy.deepcopy(method).to(config.device).train()
+    size = (config.batch_size or config.default_batch_size) // config.processes
+    generator = torch.Generator().manual_seed(0)
+    photos = torch.randn(size, 3, config.image_size, config.image_size, generator=generator)
+    target = torch.arange(size) % method.num_classes
+    place = Machine(config.device, AUTOCAST[config.precision])
+    seconds = 0.0
+    for _ in range(2):  # the first warms up
+        begin = time.monotonic()
+        with torch.random.fork_rng(devices=[]), place.precision():
+            loss = tried(photos.to(config.device), target.to(config.device)).loss
+        loss.backward()
+        float(loss.detach())  # waits for the device
+        seconds = time.monotonic() - begin
+    return steps * seconds * config.accumulate
