@@ -6,7 +6,8 @@ paired differences of the rows that there are.
 
 Each cell is a run as ``samix train`` makes it: "frozen" is ``--policy frozen``, "scratch" the
 ten-layer ResNet from random weights, four times as many steps; all others are the preset "tune"
-(linear probe, then all weights) with a policy. 96 px for all. Sets:
+(linear probe, then all weights) with a policy. 96 px for all but "frozen at 224 px", which is what
+``--policy frozen`` takes by itself. Sets:
 
 - garments: SAMIX_DATA/clothing, ten classes, its own division;
 - tiles: SAMIX_DATA/magnetic-tile, six classes, parts on one side; three seeds test every part once;
@@ -49,6 +50,7 @@ from yardstick import RESNET
 SIZE, STEPS = 96, 140
 POLICIES: dict[str, dict[str, Any]] = {
     "frozen": {},
+    "frozen at 224 px": {},
     "none": {},
     "mixup": {},
     "cutmix": {},
@@ -203,8 +205,9 @@ def config_of(cell: Cell, photos: Photos, folder: Path) -> TrainConfig:
         "data": str(photos.folder), "splits": str(folder / "splits.csv"), "seed": cell.seed,
         "output": str(folder / "run"), "device": "cpu", "image_size": SIZE, "workers": 0,
     }  # fmt: skip
-    if cell.policy == "frozen":
-        return from_plain({**own, "policy": "frozen"}, TrainConfig)
+    if cell.policy.startswith("frozen"):
+        size = SIZE if cell.policy == "frozen" else 224
+        return from_plain({**own, "policy": "frozen", "image_size": size}, TrainConfig)
     if cell.policy == "scratch":
         network = {name: RESNET[name] for name in ("backbone", "model_kwargs")}
         plain = {"policy": "none", "steps": 4 * STEPS, "optimizer": "adamw", "lr": 2e-3}
