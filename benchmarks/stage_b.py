@@ -235,8 +235,8 @@ def run(cell: Cell, photos: Photos) -> dict[str, Any]:
         result = train(config_of(cell, photos, folder))
         seconds, processor = time.monotonic() - begin, time.process_time() - processor
         metrics = result.metrics
-        if metrics is None:
-            raise SystemExit(f"{cell} has no metrics")
+        if result.status != "finished" or metrics is None:
+            raise SystemExit(f"{cell} was stopped")
         said = pd.read_csv(result.run.path / "predictions.csv")
     test, val = metrics["test"]["encoder"], metrics["val"]["encoder"]
     probe, mixer = metrics.get("probe"), metrics["mixer"]
