@@ -221,7 +221,12 @@ def config_of(cell: Cell, photos: Photos, folder: Path) -> TrainConfig:
         plain = {"policy": "none", "steps": 4 * STEPS, "optimizer": "adamw", "lr": 2e-3}
         more = {"batch_size": 32, "shrink_batch": True, "balance": 1.0}
         return from_plain({**own, **network, **plain, **more}, TrainConfig)
-    preset = {**load_preset("tune", "train"), "fit_size": False, "policy_options": {}}
+    preset = {
+        **load_preset("tune", "train"),
+        "fit_size": False,
+        "fit_steps": False,
+        "policy_options": {},
+    }
     chosen = {"policy": policy, "steps": STEPS, **POLICIES[cell.policy]}
     return from_plain({**preset, "shrink_batch": True, **own, **chosen}, TrainConfig)
 

@@ -21,7 +21,7 @@ from samix.progress import Silent
 from samix.training import TrainConfig, resume, train
 from samix.training.frozen import fit_frozen_classifier, frozen_config
 from samix.training.prepare import prepare, resolve
-from samix.training.probe import fitted_size
+from samix.training.probe import fitted_size, fitted_steps
 
 BATCH = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 TARGET = torch.arange(8) % 2
@@ -162,27 +162,36 @@ def test_a_teacher_of_trained_weights_uses_their_statistics() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "device", "backbone", "expected"),
+    ("side", "backbone", "expected"),
     [
-        (32, "cpu", "resnet18", 96),
-        (700, "cpu", "resnet18", 128),
-        (110, "cpu", "resnet18", 96),
-        (120, "cpu", "resnet18", 128),
-        (700, "cuda", "resnet18", 224),
-        (170, "cuda", "resnet18", 160),
-        (32, "cpu", "vit_tiny_patch16_224", 224),
+        (32, "resnet18", 96),
+        (110, "resnet18", 96),
+        (120, "resnet18", 128),
+        (170, "resnet18", 160),
+        (700, "resnet18", 224),
+        (32, "vit_tiny_patch16_224", 224),
     ],
 )
-def test_the_side_suits_photos_and_machine(tmp_path, side, device, backbone, expected) -> None:
+def test_the_side_suits_photos_and_network(tmp_path, side, backbone, expected) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for number in range(3):
             Image.new("RGB", (side + 40, side)).save(tmp_path / name / f"{number}.png")
     images = open_images(tmp_path, need_labels=True)
-    config = TrainConfig(data=str(tmp_path), backbone=backbone, device=device, fit_size=True)
+    config = TrainConfig(data=str(tmp_path), backbone=backbone, fit_size=True)
     assert fitted_size(config, images).image_size == expected
     fixed = TrainConfig(data=str(tmp_path), image_size=77)
     assert fitted_size(fixed, images).image_size == 77
+
+
+@pytest.mark.parametrize(
+    ("photos", "device", "expected"),
+    [(100, "cpu", 100), (400, "cpu", 125), (9000, "cpu", 150), (9000, "cuda", 1000)],
+)
+def test_steps_suit_photos_and_machine(photos, device, expected) -> None:
+    config = TrainConfig(data="photos", device=device, batch_size=32, steps=100, fit_steps=True)
+    assert fitted_steps(config, photos).steps == expected
+    assert fitted_steps(TrainConfig(data="photos", steps=7), photos).steps == 7
 
 
 def test_a_folder_of_photos_is_learned_from_trained_weights() -> None:

@@ -141,6 +141,8 @@ def _fitting(name: str, command: str, options: Mapping[str, Any]) -> dict[str, A
         preset.pop("fit_size", None)
     if "epochs" in options:
         preset.pop("steps", None)
+    if "epochs" in options or "steps" in options:
+        preset.pop("fit_steps", None)
     for chosen, settings in (
         ("backbone", "model_kwargs"), ("policy", "policy_options"), ("method", "method_options"),
         ("image_size", "view_size"),

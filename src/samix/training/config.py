@@ -159,7 +159,8 @@ class RunConfig(MixOptions):
         most=2**24,
     )
     shrink_batch: bool = False
-    fit_size: bool = False  # image_size may be made to suit photos and machine
+    fit_size: bool = False  # image_size may be made to suit photos and network
+    fit_steps: bool = False  # steps may be made to suit photos and machine
     optimizer: Optimizer = option("sgd", "sgd or adamw", group="training", metavar="NAME")
     lr: float | None = option(None, "learning rate", group="training", shown=_rates, above=0)
     mixer_lr: float | None = option(

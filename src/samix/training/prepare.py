@@ -32,7 +32,7 @@ from samix.progress import Announce, named
 from .building import check_queue, create_run_method, fit_queue, process_notes
 from .config import PretrainConfig, RunConfig, TrainConfig, whole_path
 from .machine import choose_device, choose_precision, emulation_notes
-from .probe import begin_with_head, fitted_size
+from .probe import begin_with_head, fitted_size, fitted_steps
 from .run_folder import RunFolder
 from .self_supervised import self_supervised_task
 from .supervised import supervised_task
@@ -168,6 +168,7 @@ def prepare(
         probe = begin_with_head(method, config, images, splits, announce) if config.probe else None
     freeze(method, config)
     task = _task(config, images, splits, method, rank, announce)
+    config = fitted_steps(config, len(splits.train))
     passes = math.ceil(len(task.batches) / config.accumulate)  # steps of one
     if config.steps is not None:
         config = replace(config, epochs=math.ceil(config.steps / passes))
