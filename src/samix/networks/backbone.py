@@ -126,14 +126,14 @@ def layer_scales(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
     """
     if not 0 < decay <= 1:
         raise ValueError(f"layer_decay: expected a number in (0, 1], got {decay}")
-    from timm.optim import param_groups_layer_decay  # noqa: PLC0415 - takes two seconds
+    from timm import optim  # noqa: PLC0415 - takes two seconds
 
     from .weights import classifier_names  # noqa: PLC0415
 
     heads = tuple(f"{name}." for name in classifier_names(network))
     if not hasattr(network, "group_matcher"):
         return {p: decay for n, p in network.named_parameters() if not n.startswith(heads)}
-    groups = param_groups_layer_decay(
+    groups = cast("Any", optim).param_groups_layer_decay(
         network, layer_decay=decay, min_scale=_LEAST_SCALE, weight_decay_exclude_1d=False
     )
     return {p: float(group["lr_scale"]) for group in groups for p in group["params"]}

@@ -231,7 +231,7 @@ def expected_seconds(method: SupervisedMethod, config: RunConfig, steps: int) ->
     size = (config.batch_size or config.default_batch_size) // config.processes
     generator = torch.Generator().manual_seed(0)
     photos = torch.randn(size, 3, config.image_size, config.image_size, generator=generator)
-    target = torch.arange(size) % method.num_classes
+    target = torch.arange(size) % (method.num_classes or 1)
     place = Machine(config.device, AUTOCAST[config.precision])
     seconds = 0.0
     for _ in range(2):  # the first warms up
