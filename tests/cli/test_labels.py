@@ -14,6 +14,7 @@ from samix.cli import create_parser, main
 from samix.cli.options import with_table
 from samix.cli.poc import _wish
 from samix.errors import InputError
+from samix.study.plan import open_study
 from samix.training import PretrainConfig, open_run, read_config
 
 from .test_train import TINY, complaint, photos, somewhere_else  # noqa: F401
@@ -53,7 +54,9 @@ def test_training_evaluating_and_going_on_with_a_table(flat, capsys):
     assert "contradicts the run" in error
     words = ["evaluate", "run", "--data", "photos", "--protocol", "knn", "--device", "cpu"]
     assert main([*words, "--labels", "labels.csv", "50%", "--output", "judged"]) == 0
-    assert json.loads(Path("judged/evaluation.json").read_text())["knn"]["accuracy"] >= 0
+    judged = json.loads(Path("judged/evaluation.json").read_text())
+    assert judged["knn"]["accuracy"] >= 0
+    assert "The labels are those of column" in judged["notes"][0]
     assert main(["explain", "run", "--photos", "2", "--pairs", "1", "--output", "shown"]) == 0
 
 
@@ -72,6 +75,12 @@ def test_the_study_takes_a_table_beside_its_budgets(flat):
     wish = _wish(vars(chosen))
     assert wish.fractions == (0.1, 0.5, 1.0)
     assert wish.photos == {"labels": "labels.csv", "label_column": "ラベル"}
+    opened = open_study(wish, lambda what, done, total: None)
+    assert opened.images.classes == ("good", "kizu")
+    assert "The labels are those of column" in opened.notes[0]
+    for settings in (opened.train, opened.pretrain):
+        assert settings["labels"] == str(Path("labels.csv").resolve())
+        assert settings["label_column"] == "ラベル"
     assert with_table({"labels": ["5", "25"]}, "budgets") == {"budgets": ["5", "25"]}
     assert with_table({"seed": 1}, "budgets") == {"seed": 1}
     with pytest.raises(InputError, match=r"--labels expects one table of labels, got a.csv, b.tsv"):

@@ -301,6 +301,18 @@ def test_labels_of_other_forms(tmp_path: Path, encoded: Encoded) -> None:
         assert found == wanted
 
 
+def test_names_in_the_metadata_of_other_columns_than_numbers(
+    tmp_path: Path, encoded: Encoded
+) -> None:
+    photos = [encoded(0), encoded(1), encoded(2)]
+    write(tmp_path / "a.parquet", photos, ["dog", "cat", "dog"], ["cat", "dog"])
+    assert open_images(tmp_path / "a.parquet").targets == (1, 0, 1)
+    write(tmp_path / "b.parquet", photos, [1.0, float("nan"), 0.0], ["cat", "dog"])
+    targets = open_images(tmp_path / "b.parquet").targets
+    assert targets == (1, -1, 0)
+    assert all(isinstance(target, int) for target in targets)
+
+
 def test_labels_of_two_forms_are_one_sentence(tmp_path: Path, encoded: Encoded) -> None:
     columns(tmp_path / "a.parquet", image=[encoded(0), encoded(1)])
     columns(tmp_path / "b.parquet", ["x", "y"], image=[encoded(0), encoded(1)])

@@ -154,6 +154,8 @@ def test_what_labels_mean(
         (f"path,label\n{FLAT[0]},a\n{FLAT[1]}\n", "has 1 cells in row 3"),
         (f"path,label,label\n{FLAT[0]},a,b\n", "has the column 'label' twice"),
         (f"path,label\n{FLAT[0]},OK\n{FLAT[1]},ok\n", "differ in case or width alone"),
+        ("part0_shot0,a\npart0_shot1,b\n", r"first row of '.*' names a photo \('part0_shot0'\)"),
+        (f"path,label\n{FLAT[0]},a|b\n{FLAT[1]},b\n", r"names several classes for a photo \('a|b'"),
         ("", "is empty"),
         (f'path,label\n"{FLAT[0]},a\n', "not a CSV file"),
     ],
@@ -211,6 +213,17 @@ def test_parts_come_from_folders_or_from_the_table(make_folder: Make, tmp_path: 
     images = open_images(root, labels=tmp_path / "y.csv")
     found = dict(zip(images.keys, images.given_split, strict=True))
     assert found == dict(zip(names, ["train", "val", "test", None], strict=True))
+
+
+def test_parts_that_are_not_understood_are_told(flat: Path, tmp_path: Path) -> None:
+    for words, why in ((("train", "holdout"), "it holds 'holdout'"), (("val", "test"), "no train")):
+        rows = [
+            f"{n},{v},{words[i % 2]}" for i, (n, v) in enumerate(zip(FLAT, WANTED, strict=True))
+        ]
+        (tmp_path / "x.csv").write_text("\n".join(["path,label,split", *rows]))
+        images = open_images(flat, labels=tmp_path / "x.csv")
+        assert set(images.given_split) == {None}
+        assert why in images.notes[-1]
 
 
 def test_flat_photos_beside_a_table_are_understood(make_folder: Make) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,6 +216,22 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_.-]+", "", name).casefold()
 
 
+def _check_single(known: Set[str], where: str) -> None:
+    """Refuse texts that name several classes at once.
+
+    Raises:
+        InputError: One does.
+    """
+    for mark in "|;,":
+        several = (text for text in known if mark in text)
+        one = next((t for t in several if known & {part.strip() for part in t.split(mark)}), None)
+        if one is not None:
+            raise InputError(
+                f"{where} names several classes for a photo ('{one}'), expected one; keep the one "
+                "that counts, or name another column with `label_column`"
+            )
+
+
 def as_labels(values: Sequence[object], where: str) -> list[str | None]:
     """Return labels of any kind as names of classes, None where there is none.
 
@@ -232,6 +248,7 @@ def as_labels(values: Sequence[object], where: str) -> list[str | None]:
     texts = [None if value is None else str(value).strip() for value in values]
     texts = [None if text in _MISSING else text for text in texts]
     known = {text for text in texts if text is not None}
+    _check_single(known, where)
     broken = next((text for text in known if not _WHOLE.fullmatch(text)), None)
     if broken is not None:
         if len(known) > _MOST_BROKEN and all(map(_NUMBER.fullmatch, known)):

@@ -320,7 +320,8 @@ def _labels(
         for part in unpack_group(file, name, group, limit).chunks:
             values += (texts.setdefault(value, value) for value in part.to_pylist())
     kind = _form(schema.field(name).type)
-    return _Labels(name, kind, class_names(schema, name), values)
+    classes = class_names(schema, name) if kind != "names" else None
+    return _Labels(name, kind, classes, values)
 
 
 def _form(kind: pa.DataType) -> str:
@@ -356,11 +357,12 @@ def _numbered(
     classes = known[0].classes if known else ()
     if classes is None:
         return class_numbers(as_labels(values, f"column '{known[0].column}' in '{root}'"))
+    values = [None if value is None or value != value else value for value in values]  # noqa: PLR0124 - NaN
     outside = next((v for v in values if v is not None and not -1 <= v < len(classes)), None)
     if outside is not None:
         msg = f"label {outside} in '{root}' has no name among {len(classes)} classes"
         raise InputError(msg)
-    return classes, tuple(NO_LABEL if value is None else value for value in values)
+    return classes, tuple(NO_LABEL if value is None else int(value) for value in values)
 
 
 class GroupCache:

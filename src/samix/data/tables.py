@@ -324,6 +324,11 @@ def column_by_photo(
             best, found = name, here
     if best is None or found.count(None) == len(found):
         raise refused or InputError(_no_match(images, table, best, what))
+    if photos.named([best], table.path) != [None]:
+        raise InputError(
+            f"the first row of '{table.path}' names a photo ('{best}'), expected the names of the "
+            f"columns; write 'path' and '{what}' above it"
+        )
     values: list[str | None] = [None] * len(images)
     stray = []
     for at, path, value in zip(found, table.column(best), table.column(column), strict=True):
@@ -381,7 +386,8 @@ def with_labels(images: ImageSet, path: str | Path, label_column: str | None = N
         notes.append(f"{unlabelled:,} of {len(images):,} photos have no label in it.")
     if stray:
         notes.append(f"{len(stray):,} of its rows name no photo here, such as '{stray[0]}'.")
-    given = _splits_in(images, table)
+    given, told = _splits_in(images, table)
+    notes += told
     return replace(
         images, classes=classes, targets=targets, notes=(*images.notes, *notes),
         given_split=images.given_split if given is None else given,
@@ -425,14 +431,17 @@ def _label_column(table: LabelTable, wanted: str | None) -> str:
     return found
 
 
-def _splits_in(images: ImageSet, table: LabelTable) -> tuple[SplitName | None, ...] | None:
-    """Return the part of each photo where a column of the table names parts, otherwise None."""
+def _splits_in(
+    images: ImageSet, table: LabelTable
+) -> tuple[tuple[SplitName | None, ...] | None, list[str]]:
+    """Return the part of each photo where a column of the table names parts, and what is told."""
     column = table.named(*_SPLITS)
     if column is None:
-        return None
+        return None, []
     words, _ = column_by_photo(images, table, column, what="split")
-    parts = {word: split_of(word) for word in words if word is not None}
-    parts = {word: part for word, part in parts.items() if word != "unused"}
-    if None in parts.values() or "train" not in parts.values():
-        return None
-    return tuple(None if word is None else parts.get(word) for word in words)
+    parts = {word: split_of(word) for word in words if word not in (None, "unused")}
+    unknown = next((word for word, part in parts.items() if part is None), None)
+    if unknown is None and "train" in parts.values():
+        return tuple(parts.get(word) for word in words), []
+    why = "it names no train part" if unknown is None else f"it holds '{unknown}'"
+    return None, [f"Column '{column}' is not taken for parts: {why}; expected train, val and test."]

@@ -138,7 +138,7 @@ def evaluate(
     photos = PhotoParts(
         data, division.splits, source.image_size, (source.mean, source.std), progress
     )
-    notes = (*_skipped(data), *division.notes, *photos.notes)
+    notes = (*_skipped(data), *data.notes, *division.notes, *photos.notes)
     for note in notes:
         progress.say(note)
     source = replace(source, network=source.network.to(machine.device).eval())

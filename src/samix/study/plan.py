@@ -198,6 +198,7 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
             f"{', '.join(images.classes)}"
         )
     splits, notes = split(images, config, announce)
+    notes = (*images.notes, *notes)
     labels, left_out = _budgets(images, splits, wish.fractions)
     device = resolve(TrainConfig(data=wish.data, **_only_device(wish.network))).device
     train = _train_settings(config, images, splits, device, wish.network)
