@@ -442,6 +442,6 @@ def _splits_in(
     parts = {word: split_of(word) for word in words if word not in (None, "unused")}
     unknown = next((word for word, part in parts.items() if part is None), None)
     if unknown is None and "train" in parts.values():
-        return tuple(parts.get(word) for word in words), []
+        return tuple(None if word is None else parts.get(word) for word in words), []
     why = "it names no train part" if unknown is None else f"it holds '{unknown}'"
     return None, [f"Column '{column}' is not taken for parts: {why}; expected train, val and test."]
