@@ -150,19 +150,19 @@ def test_what_unpacks_to_too_much_is_read_by_row_groups(
     assert images.encoded is not None
     for position in (0, 199, 19, 20, 100):
         assert images.encoded(position) == one
-    kept = images.read.kept  # type: ignore[attr-defined]
+    kept = images.read.stored.kept  # type: ignore[attr-defined]
     assert kept.full
     held = sum(group.nbytes for group in kept._groups.values())
     assert 20 * len(one) <= held <= 50 * len(one)
     again = pickle.loads(pickle.dumps(images))
-    assert not again.read.kept._groups
+    assert not again.read.stored.kept._groups
     assert again.encoded(42) == one
 
 
 def test_all_photos_stay_in_memory_where_they_fit(tmp_path: Path, encoded: Encoded) -> None:
     photos = [encoded(i) for i in range(5)]
     write(tmp_path / "train.parquet", photos, [0, 1, 0, 1, 0], ["cat", "dog"])
-    kept = open_images(tmp_path).read.kept  # type: ignore[attr-defined]
+    kept = open_images(tmp_path).read.stored.kept  # type: ignore[attr-defined]
     assert not kept.full
     assert len(kept._groups) == 3
 

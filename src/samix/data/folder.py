@@ -16,11 +16,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, class_numbers, in_order, split_of
 from samix.data.kinds import IMAGE_SUFFIXES, is_made, is_photo, missed, missed_words
-from samix.data.reading import check_limit, decode, header_is_wide
-from samix.errors import CorruptImageError, InputError
+from samix.data.reader import PhotoReader
+from samix.data.reading import check_limit, decode
+from samix.errors import InputError
 from samix.files import MAX_MEGAPIXELS
 
 # Folders of boxes beside photos (YOLO, COCO, VOC), and what the folder of those photos is called.
@@ -31,36 +31,15 @@ _VERDICTS = frozenset(("ok", "ng", "good", "bad", "normal", "defect", "defective
 
 
 @dataclass(frozen=True)
-class FolderReader:
-    """Reads photos by position: files below a root folder, or of any place where it is empty."""
+class FilePaths:
+    """Paths of photos by position: below a root folder, or of any place where it is empty."""
 
     root: str
     keys: tuple[str, ...]
-    max_megapixels: int = MAX_MEGAPIXELS
-    depth: Depth | None = None
 
-    def __call__(self, index: int) -> Image.Image:
-        """Return the photo at a position."""
-        return self.reduced(index)
-
-    def reduced(self, index: int, side: int | None = None) -> Image.Image:
-        """Return the photo at a position for a copy of a side in px; None is in full."""
-        key = self.keys[index]
-        path = os.path.join(self.root, key)
-        limit = self.max_megapixels
-        return decode(path, key, side=side, max_megapixels=limit, depth=self.depth)
-
-    def is_wide(self, index: int) -> bool:
-        """Say whether the header of a photo tells of more than 8 bits a colour."""
-        return header_is_wide(os.path.join(self.root, self.keys[index]))
-
-    def encoded(self, index: int) -> bytes:
-        """Return the file at a position."""
-        try:
-            return Path(self.root, self.keys[index]).read_bytes()
-        except OSError as error:
-            msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
-            raise CorruptImageError(msg) from error
+    def __call__(self, index: int) -> str:
+        """Return the path of the photo at a position."""
+        return os.path.join(self.root, self.keys[index])
 
 
 @dataclass(frozen=True)
@@ -185,7 +164,7 @@ def _set_of(
     """Return the set of the photos that were found."""
     classes, targets = class_numbers([f.label for f in found])
     keys = tuple(f.key for f in found)
-    reader = FolderReader(str(root), keys, max_megapixels)
+    reader = PhotoReader(FilePaths(str(root), keys), keys, max_megapixels)
     return ImageSet(
         name=root.resolve().name,
         classes=classes,
@@ -229,7 +208,7 @@ def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS)
         targets=(NO_LABEL,) * len(files),
         given_split=(None,) * len(files),
         given_group=(None,) * len(files),
-        read=FolderReader("", files, max_megapixels),
+        read=PhotoReader(FilePaths("", files), files, max_megapixels),
         notes=(f"{missed_words(others)}.",) if others else (),
     )
 

@@ -18,10 +18,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from samix.data.columns import PhotoColumn, as_labels, class_names, label_column, photo_column
-from samix.data.depth import Depth
 from samix.data.image_set import (
     NO_LABEL,
     ImageSet,
@@ -30,7 +27,7 @@ from samix.data.image_set import (
     natural_key,
     split_of,
 )
-from samix.data.reading import decode
+from samix.data.reader import PhotoReader
 from samix.errors import CorruptImageError, InputError
 from samix.files import MAX_MEGAPIXELS, within
 
@@ -51,8 +48,8 @@ _BUFFER = 2**20  # bytes of a file that are read at once
 
 
 @dataclass(frozen=True)
-class ParquetReader:
-    """Reads photos of several parquet files by position; encoded bytes stay in memory if they fit.
+class ParquetPhotos:
+    """Encoded photos of several parquet files by position, which stay in memory if they fit.
 
     Attributes:
         root: The folder that files are relative to.
@@ -62,8 +59,6 @@ class ParquetReader:
         group_starts: Position of the first photo of each row group.
         column: Where each file has its photos.
         kept: Row groups in memory.
-        max_megapixels: Larger photos are not read.
-        depth: What is white in photos of more than 8 bits.
     """
 
     root: str
@@ -73,19 +68,8 @@ class ParquetReader:
     group_starts: tuple[int, ...]
     column: PhotoColumn
     kept: GroupCache = field(compare=False)
-    max_megapixels: int = MAX_MEGAPIXELS
-    depth: Depth | None = None
 
-    def __call__(self, index: int) -> Image.Image:
-        """Return the photo at a position."""
-        return self.reduced(index)
-
-    def reduced(self, index: int, side: int | None = None) -> Image.Image:
-        """Return the photo at a position for a copy of a side in px; None is in full."""
-        key, limit = self._key(index), self.max_megapixels
-        return decode(self.encoded(index), key, side=side, max_megapixels=limit, depth=self.depth)
-
-    def encoded(self, index: int) -> bytes:
+    def __call__(self, index: int) -> bytes:
         """Return the encoded photo at a position; empty where there is none."""
         data = self._value(index, self.column.encoded)
         if data is None and self.column.path is not None:
@@ -196,14 +180,16 @@ def open_parquet(
             "theirs with `label_column`"
         )
     classes, targets = _numbered(root, ordered, labels, counts)
-    reader = _reader(root, names, metadata, column, GroupCache(limit), max_megapixels)
+    photos = _photos(root, names, metadata, column, GroupCache(limit))
     if sum(_packed(one, column.encoded) for one in metadata) <= limit:
-        reader.keep()
+        photos.keep()
     splits = [file_split(name) for name in names]
+    keys = tuple(f"{n}#{row}" for n, c in zip(names, counts, strict=True) for row in range(c))
+    reader = PhotoReader(photos, keys, max_megapixels)
     return ImageSet(
         name=root.resolve().name,
         classes=classes,
-        keys=tuple(f"{n}#{row}" for n, c in zip(names, counts, strict=True) for row in range(c)),
+        keys=keys,
         targets=targets,
         given_split=tuple(s for one, c in zip(splits, counts, strict=True) for s in [one] * c),
         given_group=(None,) * sum(counts),
@@ -283,19 +269,18 @@ def _packed(metadata: pq.FileMetaData, column: str) -> int:
     return sum(packed_size(metadata, column, group) for group in range(metadata.num_row_groups))
 
 
-def _reader(
+def _photos(
     root: Path,
     names: tuple[str, ...],
     metadata: list[pq.FileMetaData],
     column: PhotoColumn,
     kept: GroupCache,
-    max_megapixels: int,
-) -> ParquetReader:
+) -> ParquetPhotos:
     groups = tuple(
         (file, group) for file, one in enumerate(metadata) for group in range(one.num_row_groups)
     )
     rows = [metadata[file].row_group(group).num_rows for file, group in groups]
-    return ParquetReader(
+    return ParquetPhotos(
         root=str(root),
         files=names,
         starts=tuple(accumulate((one.num_rows for one in metadata), initial=0))[:-1],
@@ -303,7 +288,6 @@ def _reader(
         group_starts=tuple(accumulate(rows, initial=0))[:-1],
         column=column,
         kept=kept,
-        max_megapixels=max_megapixels,
     )
 
 

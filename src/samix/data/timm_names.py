@@ -13,7 +13,8 @@ from PIL import Image
 
 from samix.data.depth import Depth
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, split_of
-from samix.data.reading import decode, to_rgb
+from samix.data.reader import PhotoReader
+from samix.data.reading import to_rgb
 from samix.errors import InputError, nearest
 from samix.files import MAX_MEGAPIXELS
 
@@ -34,35 +35,41 @@ _TORCH_SPLITS: dict[str, dict[str, SplitName]] = {
 
 
 @dataclass(frozen=True)
-class TimmReader:
-    """Reads photos of several timm data sets by position in their concatenation."""
+class _Sources:
+    """Several timm data sets, by position in their concatenation."""
 
     sources: tuple[Any, ...]
     starts: tuple[int, ...]
-    keys: tuple[str, ...]
-    max_megapixels: int = MAX_MEGAPIXELS
+
+    def at(self, index: int) -> tuple[Any, int]:
+        """Return the data set and the row of a position."""
+        number = bisect_right(self.starts, index) - 1
+        return self.sources[number], index - self.starts[number]
+
+
+@dataclass(frozen=True)
+class StoredPhotos(_Sources):
+    """Encoded photos of data sets that have a reader."""
+
+    def __call__(self, index: int) -> bytes:
+        """Return the encoded photo at a position."""
+        # Not source[row]: that would put another photo in the place of a corrupt one.
+        source, row = self.at(index)
+        with source.reader[row][0] as file:
+            data: bytes = file.read()
+            return data
+
+
+@dataclass(frozen=True)
+class DecodedPhotos(_Sources):
+    """Photos of data sets that hold them decoded, by position."""
+
     depth: Depth | None = None
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
-        return self.reduced(index)
-
-    def reduced(self, index: int, side: int | None = None) -> Image.Image:
-        """Return the photo at a position for a copy of a side in px; None is in full."""
-        at = bisect_right(self.starts, index) - 1
-        source, row = self.sources[at], index - self.starts[at]
-        if not hasattr(source, "reader"):
-            return to_rgb(source[row][0], self.depth)
-        # Not source[row]: that would put another photo in the place of a corrupt one.
-        key, limit = self.keys[index], self.max_megapixels
-        return decode(self.encoded(index), key, side=side, max_megapixels=limit, depth=self.depth)
-
-    def encoded(self, index: int) -> bytes:
-        """Return the encoded photo at a position; only of sets that have a reader."""
-        at = bisect_right(self.starts, index) - 1
-        with self.sources[at].reader[index - self.starts[at]][0] as file:
-            data: bytes = file.read()
-            return data
+        source, row = self.at(index)
+        return to_rgb(source[row][0], self.depth)
 
 
 def open_timm(
@@ -95,7 +102,9 @@ def open_timm(
     counts = [len(source) for source in sources]
     keys = tuple(f"{s}#{i}" for (s, _), c in zip(parts, counts, strict=True) for i in range(c))
     starts = tuple(accumulate(counts, initial=0))[:-1]
-    reader = TimmReader(sources, starts, keys, max_megapixels)
+    stored = None
+    if all(hasattr(source, "reader") for source in sources):
+        stored = PhotoReader(StoredPhotos(sources, starts), keys, max_megapixels)
     return ImageSet(
         name=name,
         classes=_class_names(sources[0]),
@@ -103,8 +112,8 @@ def open_timm(
         targets=tuple(target for source in sources for target in _targets(name, source)),
         given_split=tuple(s for (s, _), c in zip(parts, counts, strict=True) for s in [s] * c),
         given_group=(None,) * len(keys),
-        read=reader,
-        encoded=reader.encoded if all(hasattr(s, "reader") for s in sources) else None,
+        read=stored or DecodedPhotos(sources, starts),
+        encoded=None if stored is None else stored.encoded,
     )
 
 

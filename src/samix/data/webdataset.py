@@ -14,14 +14,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from samix.data.columns import LABEL_COLUMNS, as_labels
-from samix.data.depth import Depth
 from samix.data.image_set import ImageSet, class_numbers, natural_key
 from samix.data.kinds import IMAGE_SUFFIXES
 from samix.data.parquet import MOST_ROWS, check_configurations, file_split
-from samix.data.reading import decode
+from samix.data.reader import PhotoReader
 from samix.errors import CorruptImageError, InputError
 from samix.files import MAX_MEGAPIXELS
 from samix.plain_json import parse_json
@@ -33,37 +30,22 @@ _LABEL_FILES = (*_TEXTS, "json")
 
 
 @dataclass(frozen=True)
-class TarReader:
-    """Reads photos of several tar files by position.
+class TarPhotos:
+    """Encoded photos of several tar files by position.
 
     Attributes:
         root: The folder that files are relative to.
         files: The files.
         starts: Position of the first photo of each file.
         places: Where each photo begins in its file, and how many bytes it has.
-        keys: Name of each photo.
-        max_megapixels: Larger photos are not read.
-        depth: What is white in photos of more than 8 bits.
     """
 
     root: str
     files: tuple[str, ...]
     starts: tuple[int, ...]
     places: tuple[tuple[int, int], ...]
-    keys: tuple[str, ...]
-    max_megapixels: int = MAX_MEGAPIXELS
-    depth: Depth | None = None
 
-    def __call__(self, index: int) -> Image.Image:
-        """Return the photo at a position."""
-        return self.reduced(index)
-
-    def reduced(self, index: int, side: int | None = None) -> Image.Image:
-        """Return the photo at a position for a copy of a side in px; None is in full."""
-        key, limit = self.keys[index], self.max_megapixels
-        return decode(self.encoded(index), key, side=side, max_megapixels=limit, depth=self.depth)
-
-    def encoded(self, index: int) -> bytes:
+    def __call__(self, index: int) -> bytes:
         """Return the encoded photo at a position."""
         path = Path(self.root, self.files[bisect_right(self.starts, index) - 1])
         start, size = self.places[index]
@@ -72,8 +54,7 @@ class TarReader:
                 file.seek(start)
                 return file.read(size)
         except OSError as error:
-            msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
-            raise CorruptImageError(msg) from error
+            raise CorruptImageError(f"'{path}' cannot be read ({error.strerror})") from error
 
 
 @dataclass
@@ -138,7 +119,7 @@ def open_tars(
     classes, targets = class_numbers(as_labels(labels, f"'{wanted}' in '{root}'"))
     starts = tuple(accumulate(counts, initial=0))[:-1]
     places = tuple(place for _, place in photos)
-    reader = TarReader(str(root), names, starts, places, keys, max_megapixels)
+    reader = PhotoReader(TarPhotos(str(root), names, starts, places), keys, max_megapixels)
     splits = [file_split(name) for name in names]
     return ImageSet(
         name=root.resolve().name,

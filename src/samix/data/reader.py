@@ -1,0 +1,58 @@
+"""The one reader of photos that are stored encoded, wherever that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from samix.data.depth import Depth
+from samix.data.reading import decode, header_is_wide
+from samix.errors import CorruptImageError, UnreadableImageError
+from samix.files import MAX_MEGAPIXELS
+
+
+@dataclass(frozen=True)
+class PhotoReader:
+    """Reads photos by position.
+
+    Attributes:
+        stored: Path of the file of a position, or its bytes; picklable; raises CorruptImageError.
+        keys: Name of each photo.
+        max_megapixels: Larger photos are not read.
+        depth: What is white in photos of more than 8 bits.
+    """
+
+    stored: Callable[[int], bytes | str]
+    keys: tuple[str, ...]
+    max_megapixels: int = MAX_MEGAPIXELS
+    depth: Depth | None = None
+
+    def __call__(self, index: int) -> Image.Image:
+        """Return the photo at a position."""
+        return self.reduced(index)
+
+    def reduced(self, index: int, side: int | None = None) -> Image.Image:
+        """Return the photo at a position for a copy of a side in px; None is in full."""
+        key, limit = self.keys[index], self.max_megapixels
+        return decode(self.stored(index), key, side=side, max_megapixels=limit, depth=self.depth)
+
+    def is_wide(self, index: int) -> bool:
+        """Say whether the header of a photo tells of more than 8 bits a colour."""
+        try:
+            return header_is_wide(self.stored(index))
+        except UnreadableImageError:
+            return False  # it is named when it is read
+
+    def encoded(self, index: int) -> bytes:
+        """Return the photo at a position as it is stored."""
+        stored = self.stored(index)
+        if isinstance(stored, bytes):
+            return stored
+        try:
+            return Path(stored).read_bytes()
+        except OSError as error:
+            msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
+            raise CorruptImageError(msg) from error
