@@ -154,5 +154,7 @@ def pictures() -> list[dict[str, Any]]:
          "lines": [{"en": "lam 0.40", "ja": "lam 0.40 です"}]},
         {"part": "mixes", "png": png(), "title": same, "caption": caption},
         {"part": "where", "png": png(), "title": same, "caption": caption},
+        {"part": "wrong", "png": png(), "title": same, "caption": caption, "columns": [same, same],
+         "lines": [{"en": "taken for good", "ja": "良品と判定"}]},
         {"part": "where", "caption": {"en": "No picture of samix.", "ja": "画像はありません。"}},
     ]  # fmt: skip

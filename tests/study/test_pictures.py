@@ -86,7 +86,7 @@ def test_all_networks_see_the_same_photos_and_a_draw_repeats(poc: Path) -> None:
     where = [row for row in first if row["part"] == "where"]
     assert len({row["title"]["en"].split(". ")[1] for row in where}) == len(where) == 3
     told = [[one["en"].partition(":")[0] for one in row["columns"]] for row in where]
-    assert told == [["photo", "none", "samix"]] * 3
+    assert told == [["photo", "plain training", "samix"]] * 3
 
 
 def test_a_policy_without_a_finished_run_is_named(poc: Path) -> None:

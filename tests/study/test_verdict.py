@@ -44,7 +44,7 @@ def test_adopt() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9, samix_p=0.82))
     assert (verdict.kind, verdict.policy) == ("adopt", "samix")
     assert "+10.0 points of accuracy" in sentence_of(verdict).en
-    assert "better than none-long, the best free rival" in sentence_of(verdict).en
+    assert "better than plain training, longer, the best free rival" in sentence_of(verdict).en
     assert verdict.numbers["samix - none, accuracy: points"] == pytest.approx(10.0)
     assert verdict.numbers["samix: times the wall time of none"] == pytest.approx(2.5)
 
@@ -110,7 +110,7 @@ def test_without_a_rival_of_equal_wall_time_nothing_is_adopted() -> None:
 def test_do_not_adopt_where_plain_is_better() -> None:
     verdict = kind_of(made(none=0.9, mixup=0.9, none_long=0.9, samix=0.85))
     assert verdict.kind == "do-not-adopt"
-    assert "none is better than samix" in sentence_of(verdict).en
+    assert "plain training is better than samix" in sentence_of(verdict).en
     assert "50 errors more per 1,000 parts" in sentence_of(verdict).en
 
 
@@ -140,7 +140,7 @@ def test_many_harmed_classes_are_counted_and_the_worst_is_named() -> None:
     assert many.en == (
         "samix lowers the recall of 4 classes by 4.2 to 30.5 points, most of all 'dent'."
     )
-    assert "4 クラスの再現率を 4.2〜30.5 ポイント(最大は 'dent')下げます" in many.ja
+    assert "4 クラスの再現率を 4.2〜30.5 ポイント（最大は 'dent'）下げます" in many.ja
     assert "'hole' by 12.0 points, 'dent' by 30.5 points and 'crack' by 4.2 points" in three.en
 
 

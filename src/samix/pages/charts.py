@@ -36,7 +36,7 @@ class Label:
     text: Words
     anchor: Anchor = "middle"
     kind: str = "tick"
-    full: str = ""
+    full: Text = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Panel:
 
     def say(
         self, x: float, y: float, text: Text, anchor: Anchor = "middle", kind: str = "tick",
-        full: str = "",
+        full: Text = "",
     ) -> None:  # fmt: skip
         """Write words."""
         self.labels.append(Label(round(x, 1), round(y, 1), both(text), anchor, kind, full))

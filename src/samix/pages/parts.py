@@ -1,7 +1,8 @@
 """The one kit of pages: what a page is made of, and how it becomes one file.
 
 A page needs no other file and no network, at any width, in light and in dark, and forbids the
-browser every request and every script but its own. Words may be in one language or in both
+browser every request and every script but its own, which switches the language, sorts tables and
+marks the place in the contents. Words may be in one language or in both
 (:class:`samix.pages.words.Words`); a plain text is the same in both. Everything that is written is
 escaped, names of files and classes twice: as markup, and as letters that play tricks on a reader.
 """
@@ -216,13 +217,11 @@ class Layout:
     Attributes:
         package: Where its template lies, in ``templates``.
         template: Its name; it extends ``page.html``.
-        script: What the page runs.
         values: What the template shows beside the sections.
     """
 
     package: str
     template: str
-    script: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -245,21 +244,21 @@ def write_page(
     Args:
         path: The HTML file; it appears as a whole or not at all.
         title: Heading of the page.
-        sections: Its parts; their titles are listed at the top where there are more than two.
+        sections: Its parts; their titles are listed beside them where there are more than two.
         lead: The sentences that a hurried reader must see.
         facts: Names and values in small print below the lead, such as the data and the seed.
         language: What is written of words in two languages; "both" writes both.
         layout: What the page has beside its sections; None is nothing.
     """
     layout = layout or Layout("samix.pages", "page.html")
-    style = read_template("samix.pages", "page.css")
+    style, script = (read_template("samix.pages", f"page.{kind}") for kind in ("css", "js"))
     text = (
         _environment(language, layout.package)
         .get_template(layout.template)
         .render(
             title=title, sections=sections, lead=lead, facts=facts, language=language,
-            style=Markup(style), script=Markup(layout.script),  # noqa: S704 - of this package
-            policy=_security(style, layout.script), **layout.values,
+            style=Markup(style), script=Markup(script),  # noqa: S704 - of this package
+            policy=_security(style, script), **layout.values,
         )
     )  # fmt: skip
     # a file name of broken letters must not stop a page
@@ -316,6 +315,7 @@ def _environment(language: Language, package: str) -> Environment:
         "lines": Lines,
         "say": _say(language),
         "one": lambda value: _one(value, language),
+        "tongue": _one,
         "uri": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}",
     }
     environment.globals |= {"word": word, "mark_path": mark_path}
@@ -366,10 +366,9 @@ def _shown(value: Text, *, lines: bool = False) -> Words:
 
 def _security(style: str, script: str) -> str:
     """Return what the browser may do: show this style and these pictures, run this script."""
-    run = f"'{_hash(script)}'" if script else "'none'"
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src {run}"
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
     )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from samix.files import whole_file
 from samix.shown import shown
 
+from .fonts import give_fonts
 from .parts import Strip, Thumb, image_png
 
 ORIGINAL = (1.0, 0.62, 0.0)
@@ -76,10 +77,12 @@ def _grown(inside: Tensor, reach: int) -> Tensor:
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as a PNG that appears as a whole or not at all.
 
-    Texts in it are shown as :func:`samix.shown.shown` does; those of ticks by :func:`tick_name`.
+    Texts in it are shown as :func:`samix.shown.shown` does, those of ticks by :func:`tick_name`,
+    and in fonts that have their letters.
     """
     for text in figure.findobj(Text):
         text.set_text(shown(text.get_text(), lines=True))
+        give_fonts(text)
     with whole_file(path) as partial:
         figure.savefig(partial, format="png")
 

@@ -8,9 +8,11 @@ one file. Its places are named, such as ``{policy}``; a number is formatted ther
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -19,6 +21,8 @@ import yaml
 
 NOT_KNOWN = "\u2014"  # a dash
 _NARROW = "\u00a0"  # a space that does not break
+_WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff5e"
+_APART = re.compile(f"(?<=[{_WIDE}]) (?=[{_WIDE}])")
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ def word(key: str, **values: Text | float) -> Words:
     template = dictionary()[key]
     en = {name: v.en if isinstance(v, Words) else v for name, v in values.items()}
     ja = {name: v.ja if isinstance(v, Words) else v for name, v in values.items()}
-    return Words(template.en.format(**en), template.ja.format(**ja))
+    # what fills a place may be Japanese, which is written without spaces around it
+    return Words(template.en.format(**en), _APART.sub("", template.ja.format(**ja)))
 
 
 def both(value: Text | Mapping[str, Any] | None) -> Words:
@@ -205,6 +210,21 @@ def duration(seconds: Any) -> Words:
     if found < 5400:
         return word("minutes", number=short(found / 60, 2))
     return word("hours", number=short(found / 3600, 2))
+
+
+def moment(written: str) -> Words:
+    """Return a time of the calendar as people of each language write it.
+
+    Args:
+        written: As ISO 8601 has it, such as "2026-11-30T10:31:22+00:00"; anything else stays.
+    """
+    try:
+        # Python 3.10 wants a colon in the distance to Greenwich
+        at = datetime.fromisoformat(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", written))
+    except ValueError:
+        return both(written)
+    month = Words(f"{at:%B}", str(at.month))
+    return word("moment", year=at.year, month=month, day=at.day, clock=f"{at:%H:%M}")
 
 
 def memory(megabytes: Any) -> str:

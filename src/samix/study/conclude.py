@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from samix.plain_json import read_json
 from samix.progress import Announce
 from samix.study.cells import PocFolder, collect, read_study, write_table
 from samix.study.findings import find
-from samix.study.grid import LEARNED, LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
+from samix.study.grid import LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
+from samix.study.overall import free_choice
 from samix.study.report.health import data_health
 from samix.study.report.page import write_poc_report
 from samix.study.report.pictures import draw_pictures
-from samix.study.statistics.candidates import ERROR, VerdictLimits
 from samix.study.statistics.trained import AGAIN, VERSION
 from samix.training.run_folder import MODEL, write_json
 
@@ -97,7 +97,8 @@ def conclude(
     announce("drawing pictures", 0, 1)
     train = study["train"]
     pictures = draw_pictures(
-        folder.path, policy=findings["verdict"]["policy"], data=train["data"],
+        folder.path, policy=findings["verdict"]["policy"], wrong=findings["wrong"],
+        data=train["data"],
         root=train.get("data_root"), skip_corrupt=train.get("skip_corrupt", False),
         max_megapixels=train.get("max_megapixels"),
     )  # fmt: skip
@@ -220,30 +221,6 @@ def _is_recommended(kind: str, folder: PocFolder) -> bool:
     if kind not in (*_RECOMMENDED, *_OTHERWISE):
         raise InputError(f"'{folder.findings}' has the unknown verdict '{kind}'. {AGAIN}")
     return kind in _RECOMMENDED
-
-
-def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
-    """Return the policy to use where a study recommends none: it costs nothing to learn.
-
-    The one with the largest gain over plain training at the most labels, of those without a Mixer
-    whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with two
-    seeds or more; plain training where there is none.
-
-    Args:
-        rows: The findings' table of policies.
-        mode: "supervised" or "self-supervised".
-    """
-    here = [row for row in rows if row["mode"] == mode]
-    most = max((row["labels"] for row in here), default=0)
-    able = [
-        row
-        for row in here
-        if row["labels"] == most and base_of(row["policy"]) not in LEARNED
-        and row["gain"] is not None and row["p_holm"] is not None
-        and row["gain"] >= VerdictLimits().worth and row["p_holm"] < ERROR and row["seeds"] >= 2
-    ]  # fmt: skip
-    best = max(able, key=lambda row: float(row["gain"]), default=None)
-    return _BASELINE if best is None else str(best["policy"])
 
 
 def _largest(study: Mapping[str, Any], policy: str, mode: str, folder: PocFolder) -> Job:

@@ -187,6 +187,62 @@ def cost_rows(
     return rows
 
 
+def confusion_rows(
+    trained: FinishedCells, question: Question, policies: Sequence[str], classes: Sequence[str]
+) -> list[Row]:
+    """Return of each policy how often each class is taken for each: shares of the class's photos.
+
+    Args:
+        trained: Finished cells.
+        question: Mode and labels.
+        policies: In the wanted order; those without a finished training are left out.
+        classes: All classes; rows and columns of the shares are in their order.
+    """
+    rows = []
+    for policy in policies:
+        table = trained.test.get(question, {}).get(policy)
+        if table is None:
+            continue
+        counts = pd.crosstab(table["target"], table["predicted"])
+        counts = counts.reindex(index=list(classes), columns=list(classes), fill_value=0)
+        whole = counts.sum(axis=1)
+        shares = counts.div(whole.where(whole > 0), axis=0)
+        rows.append(
+            {
+                "policy": policy, "classes": list(classes),
+                "shares": shares.to_numpy(float).tolist(), "answers": whole.tolist(),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def wrong_rows(trained: FinishedCells, question: Question, policy: str, most: int) -> list[Row]:
+    """Return the test photos that a policy gets wrong in most seeds, the surest first.
+
+    Args:
+        trained: Finished cells; tables without names of photos give none.
+        question: Mode and labels.
+        policy: Whose trainings.
+        most: Photos, at the most.
+    """
+    table = trained.test.get(question, {}).get(policy)
+    if table is None or "photo" not in table.columns:
+        return []
+    seeds = int(table["seed"].nunique())
+    missed = table[table["target"].astype(str) != table["predicted"].astype(str)]
+    rows: list[Row] = []
+    for photo, some in missed.groupby("photo"):
+        said = str(some["predicted"].astype(str).mode().iloc[0])
+        sure = float(some[f"p_{said}"].mean()) if f"p_{said}" in some.columns else None
+        rows.append(
+            {
+                "photo": str(photo), "class": str(some["target"].iloc[0]), "said": said,
+                "wrong": len(some), "seeds": seeds, "sure": sure,
+            }
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: (-row["wrong"], -(row["sure"] or 0.0)))[:most]
+
+
 def guard_rows(trained: FinishedCells) -> list[Row]:
     """Return the share of mixes that the guard accepted, where it was on."""
     if "guard_accepted" not in trained.cells.columns:

@@ -18,6 +18,7 @@ from samix.study.finding_tables import (
     ENERGY,
     Row,
     calibration_rows,
+    confusion_rows,
     cost_rows,
     curve_rows,
     guard_rows,
@@ -25,6 +26,7 @@ from samix.study.finding_tables import (
     policy_rows,
     recall_rows,
     worth_of,
+    wrong_rows,
 )
 from samix.study.overall import (
     Consistency,
@@ -58,6 +60,7 @@ from samix.study.statistics.trained import (
 from samix.study.verdict import Verdict, weigh
 from samix.study.wording import in_words, said_once, sentence_of
 
+_WRONG_PHOTOS = 24  # that are named
 WRONG = ("escape", "overkill", "defect_share")
 Gains = Mapping[Question, Mapping[str, Effect]]
 ACCEPTED = 0.9  # share of mixes below which the guard's work is a risk to name
@@ -294,6 +297,13 @@ def _tables(found: Answers) -> Row:
         "policies": policy_rows(curve, found.gains, found.costs, found.roles),
         "recalls": recall_rows(found.trained, found.classes),
         "calibration": calibration_rows(found.trained),
+        "confusion": confusion_rows(
+            found.trained,
+            found.primary,
+            list(dict.fromkeys((found.policy, found.roles.baseline))),
+            found.classes,
+        ),
+        "wrong": wrong_rows(found.trained, found.primary, found.policy, _WRONG_PHOTOS),
     }
 
 
@@ -408,7 +418,11 @@ def recall_risks(found: Answers) -> list[Reason]:
     if len(able) > 1:
         weakest = min(able, key=lambda one: one.recall.share)
         risks.append(reason("risk-weakest", one=weakest, policy=found.policy))
-    return risks + [reason("class-not-judgeable", one=one) for one in recalls if not one.judgeable]
+    unjudged = [one for one in recalls if not one.judgeable]
+    if len(unjudged) > 1:
+        named = [f"{one.name} ({one.recall.parts})" for one in unjudged]
+        return [*risks, reason("classes-not-judgeable", least=unjudged[0].least, named=named)]
+    return risks + [reason("class-not-judgeable", one=one) for one in unjudged]
 
 
 def guard_risks(found: Answers, guard: Sequence[Row]) -> list[Reason]:

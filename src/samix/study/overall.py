@@ -19,11 +19,14 @@ import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from samix.errors import InputError
+from samix.study.grid import LEARNED, base_of
+from samix.study.statistics.candidates import ERROR, VerdictLimits
 from samix.study.statistics.effects import Effect, Reason, reason
 from samix.study.statistics.intervals import Floats
 from samix.study.statistics.tables import MODES, Question
@@ -31,6 +34,7 @@ from samix.study.verdict import Verdict
 
 ADOPTED = ("adopt", "adopt-light")
 RECOMMENDED = (*ADOPTED, "use-simple")
+BASELINE = "none"
 
 
 @dataclass(frozen=True)
@@ -221,3 +225,27 @@ def rank_correlation(one: Floats, other: Floats) -> tuple[float, float]:
         orders = np.stack([np.arange(count), *drawn])
     all_of_them = second[orders] @ first / scale
     return found, float((np.abs(all_of_them) >= abs(found) - TIE).mean())
+
+
+def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
+    """Return the policy to use where a study recommends none: it costs nothing to learn.
+
+    The one with the largest gain over plain training at the most labels, of those without a Mixer
+    whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with two
+    seeds or more; plain training where there is none.
+
+    Args:
+        rows: The findings' table of policies.
+        mode: "supervised" or "self-supervised".
+    """
+    here = [row for row in rows if row["mode"] == mode]
+    most = max((row["labels"] for row in here), default=0)
+    able = [
+        row
+        for row in here
+        if row["labels"] == most and base_of(row["policy"]) not in LEARNED
+        and row["gain"] is not None and row["p_holm"] is not None
+        and row["gain"] >= VerdictLimits().worth and row["p_holm"] < ERROR and row["seeds"] >= 2
+    ]  # fmt: skip
+    best = max(able, key=lambda row: float(row["gain"]), default=None)
+    return BASELINE if best is None else str(best["policy"])

@@ -8,6 +8,7 @@ sentence. Values that are no text or number are said first:
 | effect, named NAME | NAME is the difference with its interval; NAME_policy, NAME_baseline |
 | reason, or several | its words; several are chained |
 | mode, or mode and labels | mode, and where |
+| policy, baseline, full | what a reader calls it, see :func:`policy_words` |
 | names | "a, b and c" |
 
 Only what takes a choice of words has a function of its own below.
@@ -21,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from samix.pages.words import NOTHING, Words, chained, either, listed, paragraph, word
+from samix.pages.words import NOTHING, Words, chained, commas, either, listed, paragraph, word
+from samix.study.grid import LONG
+from samix.study.overall import BASELINE
 from samix.study.statistics.effects import Effect, Reason
 from samix.study.statistics.inspection import ClassRecall
 from samix.study.statistics.labels import LabelEfficiency
@@ -29,6 +32,7 @@ from samix.study.statistics.power import MOST_SEEDS, Needed
 from samix.study.verdict import Verdict
 
 _FEW = 3  # classes that are named one by one
+_POLICIES = ("policy", "baseline", "full")  # places that hold the name of a policy
 
 
 def sentence_of(verdict: Verdict) -> Words:
@@ -71,6 +75,13 @@ def mode_words(mode: str) -> Words:
     return word(f"mode-{mode}")
 
 
+def policy_words(policy: str) -> Words:
+    """Return what a reader calls a policy: "none" is plain training, and is never called none."""
+    name, long, _ = policy.partition(LONG)
+    told = word("policy-none") if name == BASELINE else Words(name, name)
+    return word("policy-long", policy=told) if long else told
+
+
 def interval_words(low: float, high: float, form: str = "+.1f") -> Words:
     """Return a 95 % interval."""
     if math.isinf(low) or math.isinf(high):
@@ -89,8 +100,9 @@ def _places(values: Mapping[str, Any]) -> dict[str, Any]:
     places: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Effect):
-            places[f"{name}_policy"], places[f"{name}_baseline"] = value.policy, value.baseline
-        places[name] = _told(value)
+            places[f"{name}_policy"] = policy_words(value.policy)
+            places[f"{name}_baseline"] = policy_words(value.baseline)
+        places[name] = policy_words(value) if name in _POLICIES else _told(value)
     if "mode" in values:
         places["mode"] = mode_words(values["mode"])
         if "labels" in values:
@@ -108,7 +120,7 @@ def _told(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         if all(isinstance(one, Reason) for one in value):
             return chained([say(one) for one in value])
-        return listed([str(one) for one in value])
+        return listed([one if isinstance(one, Words) else str(one) for one in value])
     return value
 
 
@@ -131,8 +143,9 @@ def _gained(measure: str, gain: Effect) -> Words:
     if measure != "accuracy":
         errors += "-balanced"
     return word(
-        "gained", policy=gain.policy, baseline=gain.baseline, points=gain.points,
-        measure=word(f"measure-{measure}"), interval=interval_words(gain.low, gain.high),
+        "gained", policy=policy_words(gain.policy), baseline=policy_words(gain.baseline),
+        points=gain.points, measure=word(f"measure-{measure}"),
+        interval=interval_words(gain.low, gain.high),
         errors=word(errors, errors=abs(avoided)), seeds=_counted("seed-count", gain.seeds),
         parts=gain.parts,
     )  # fmt: skip
@@ -186,7 +199,10 @@ def _elsewhere(main: str, mode: str, labels: int, gain: Effect, *, advised: bool
 def _efficiency(one: LabelEfficiency) -> Words:
     """Say how many labels a policy is worth."""
     least, most = one.measured
-    named: dict[str, Any] = {"policy": one.policy, "baseline": one.baseline, "labels": one.labels}
+    named: dict[str, Any] = {
+        "policy": policy_words(one.policy), "baseline": policy_words(one.baseline),
+        "labels": one.labels,
+    }  # fmt: skip
     if one.outside == "above":
         proven = one.low is not None and round(one.low) >= most
         code = "efficiency-better" if proven else "efficiency-higher"
@@ -235,7 +251,11 @@ def _ranks(
     for name, same in signs:
         of_sign[same].append(name)
     keys = {True: "sign-same", False: "sign-opposite", None: "sign-unclear"}
-    told += [word(keys[same], names=listed(n)) for same, n in of_sign.items() if n]
+    told += [
+        word(keys[same], names=listed([policy_words(one) for one in n]))
+        for same, n in of_sign.items()
+        if n
+    ]
     return paragraph(told)
 
 
@@ -243,7 +263,7 @@ def _recall(code: str, one: ClassRecall, policy: str) -> Words:
     """Name a class with its recall."""
     rate = one.recall
     return word(
-        code, name=one.name, policy=policy, parts=rate.parts, recall=rate.share,
+        code, name=one.name, policy=policy_words(policy), parts=rate.parts, recall=rate.share,
         interval=interval_words(100 * rate.low, 100 * rate.high, ".0f"),
     )  # fmt: skip
 
@@ -270,6 +290,9 @@ def _headline(measure: str, gain: Effect) -> Words:
 _SPECIAL: Mapping[str, Callable[..., Words]] = {
     "amount": _amount,
     "class-not-judgeable": _not_judgeable,
+    "classes-not-judgeable": lambda least, named: word(
+        "classes-not-judgeable", least=least, named=commas(named)
+    ),
     "efficiency": _efficiency,
     "elsewhere": _elsewhere,
     "stop": _stop,

@@ -31,7 +31,7 @@ from samix.pages.words import (
 )
 from samix.study.report.view import BASELINE, ReportView, Row, columns, question_words
 from samix.study.statistics.tables import MODES
-from samix.study.wording import mode_words
+from samix.study.wording import mode_words, policy_words
 
 _LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 400.0, 30.0, 300.0
 _BOTTOM = _HEIGHT - 46.0
@@ -54,8 +54,8 @@ def curve_chart(view: ReportView) -> Chart:
     """Return the score over labels, one panel a mode, with bands where the eye should be."""
     rows = view.rows("curve")
     header = columns("mode", "policy", "labels", view.measure, "interval", "seeds", "parts")
-    cells = [
-        [mode_words(r["mode"]), r["policy"], count(r["labels"]), percent(r["score"]),
+    cells: list[list[Text]] = [
+        [mode_words(r["mode"]), policy_words(r["policy"]), count(r["labels"]), percent(r["score"]),
          span(r["low"], r["high"]), count(r["seeds"]), count(r["parts"])]
         for r in rows
     ]  # fmt: skip
@@ -89,8 +89,8 @@ def cost_chart(view: ReportView) -> Chart | None:
         names |= {str(r["policy"]) for r in rows}
         strong += [len(cells) + at for at in view.strong(rows)]
         cells += [
-            [question_words(mode, labels), r["policy"], times(r["multiple"]), _gain(r),
-             between(r["gain_low"], r["gain_high"], signed=True)]
+            [question_words(mode, labels), policy_words(r["policy"]), times(r["multiple"]),
+             _gain(r), between(r["gain_low"], r["gain_high"], signed=True)]
             for r in rows
         ]  # fmt: skip
     if not panels:
@@ -124,12 +124,12 @@ def modes_chart(view: ReportView) -> Chart | None:
         at = (x(across[0]), y(up[0]))
         _whisker(panel, style, at, [(x(v), at[1]) for v in across[1:] if v is not None])
         _whisker(panel, style, at, [(at[0], y(v)) for v in up[1:] if v is not None])
-        panel.put(*at, style, f"{row['policy']}: {number(across[0], signed=True)}, "
-                              f"{number(up[0], signed=True)}")  # fmt: skip
+        told = f": {number(across[0], signed=True)}, {number(up[0], signed=True)}"
+        panel.put(*at, style, policy_words(row["policy"]) + told)
         if row["policy"] in view.shown:
-            _name(panel, at, str(row["policy"]), x)
-    cells = [
-        [r["policy"], number(r["supervised"], signed=True),
+            _name(panel, at, policy_words(row["policy"]), x)
+    cells: list[list[Text]] = [
+        [policy_words(r["policy"]), number(r["supervised"], signed=True),
          between(r["supervised_low"], r["supervised_high"], signed=True),
          number(r["self_supervised"], signed=True),
          between(r["self_supervised_low"], r["self_supervised_high"], signed=True)]
@@ -162,16 +162,21 @@ def calibration_chart(view: ReportView) -> Chart | None:
     y = AxisScale(scale[0], scale[-1], _BOTTOM, _TOP)
     _frame(panel, x, y, word("axis-confidence"), word("axis-accuracy"), values=(scale, scale))
     panel.line([(x(scale[0]), y(scale[0])), (x(scale[-1]), y(scale[-1]))], LINE, dash="4 3")
-    cells = []
+    cells: list[list[Text]] = []
     for row in rows:
         style = view.styles[row["policy"]]
         points = [(x(100 * b["confidence"]), y(100 * b["accuracy"])) for b in row["bins"]]
         panel.line(points, style.colour, width=1.8, dash=_dash(style))
         for b, at in zip(row["bins"], points, strict=True):
-            panel.put(*at, style, f"{row['policy']}: {percent(b['confidence'])}, "
-                                  f"{percent(b['accuracy'])}", 4.2)  # fmt: skip
+            told = f": {percent(b['confidence'])}, {percent(b['accuracy'])}"
+            panel.put(*at, style, policy_words(row["policy"]) + told, 4.2)
         cells += [
-            [row["policy"], percent(b["confidence"]), percent(b["accuracy"]), count(b["photos"])]
+            [
+                policy_words(row["policy"]),
+                percent(b["confidence"]),
+                percent(b["accuracy"]),
+                count(b["photos"]),
+            ]
             for b in row["bins"]
         ]
     header = columns("policy", "confidence", "right", "photos")
@@ -195,7 +200,8 @@ def recall_chart(view: ReportView) -> Chart | None:
             Dot(
                 100 * r["recall"],
                 _sure(view.styles[r["policy"]], bool(r["judgeable"])),
-                f"{r['policy']}, {name}: {percent(r['recall'])} ({span(r['low'], r['high'])})",
+                policy_words(r["policy"])
+                + f", {name}: {percent(r['recall'])} ({span(r['low'], r['high'])})",
                 _hundred(r["low"]),
                 _hundred(r["high"]),
             )
@@ -203,13 +209,13 @@ def recall_chart(view: ReportView) -> Chart | None:
             if r["class"] == name and r["policy"] in view.shown and known(r["recall"]) is not None
         ]
         shown.append((name, dots))
-    cells = [
-        [r["class"], r["policy"], count(r["parts"]), percent(r["recall"]),
+    cells: list[list[Text]] = [
+        [r["class"], policy_words(r["policy"]), count(r["parts"]), percent(r["recall"]),
          span(r["low"], r["high"]), word("yes") if r["judgeable"] else word("no-too-few")]
         for name in sorted(parts, key=lambda name: parts[name]) for r in rows if r["class"] == name
     ]  # fmt: skip
     header = columns("class", "policy", "test-parts", "recall", "interval", "judgeable")
-    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
+    strong = [at for at, row in enumerate(cells) if row[1] == policy_words(view.policy)]
     more = word("chart-cut", shown=MOST, all=len(rarest)) if len(rarest) > MOST else NOTHING
     return Chart(
         key="recall",
@@ -230,17 +236,28 @@ def inspection_chart(view: ReportView) -> Chart | None:
     for kind in ("escape", "overkill"):
         shown = [
             (
-                str(r["policy"]),
+                policy_words(r["policy"]),
                 [Dot(100 * r[kind], view.styles[r["policy"]],
-                     f"{r['policy']}: {percent(r[kind])}", _hundred(r[f"{kind}_low"]),
-                     _hundred(r[f"{kind}_high"]))],
+                     policy_words(r["policy"]) + f": {percent(r[kind])}",
+                     _hundred(r[f"{kind}_low"]), _hundred(r[f"{kind}_high"]))],
             )
             for r in rows if known(r[kind]) is not None
         ]  # fmt: skip
         panels.append(dot_panel(shown, word(f"axis-{kind}"), title=word(kind), most=100.0))
+    money = [
+        (policy_words(r["policy"]),
+         [Dot(float(r["cost"]), view.styles[r["policy"]],
+              policy_words(r["policy"]) + f": {short(r['cost'])}", known(r.get("cost_low")),
+              known(r.get("cost_high")))])
+        for r in rows if known(r["cost"]) is not None
+    ]  # fmt: skip
+    if money:
+        unit = view.currency
+        axis = word("axis-money", currency=unit) if unit else word("axis-money-bare")
+        panels.append(dot_panel(money, axis, title=word("money")))
     everything = view.rows("inspection")
-    cells = [
-        [question_words(r["mode"], r["labels"]), r["policy"], percent(r["escape"]),
+    cells: list[list[Text]] = [
+        [question_words(r["mode"], r["labels"]), policy_words(r["policy"]), percent(r["escape"]),
          span(r["escape_low"], r["escape_high"]), percent(r["overkill"]),
          span(r["overkill_low"], r["overkill_high"]), short(r["cost"]), short(r["threshold"])]
         for r in everything
@@ -248,7 +265,7 @@ def inspection_chart(view: ReportView) -> Chart | None:
     header = [word("col-question"), word("col-policy"), word("escape"), word("col-interval"),
               word("overkill"), word("col-interval"), word("col-expected-cost"),
               word("col-threshold")]  # fmt: skip
-    strong = [at for at, row in enumerate(cells) if row[1] == view.policy]
+    strong = [at for at, row in enumerate(cells) if row[1] == policy_words(view.policy)]
     return Chart(
         key="inspection",
         title=word("inspection-title", question=question_words(view.mode, view.labels)),
@@ -334,9 +351,8 @@ def _curve(
     panel.line(points, style.colour, width=2.4 if strong else 1.2, dash=_dash(style),
                opacity=1.0 if strong else 0.7)  # fmt: skip
     for row, at in zip(rows, points, strict=True):
-        tip = (
-            f"{row['policy']}, {count(row['labels'])}: {percent(row['score'])} "
-            f"({span(row['low'], row['high'])})"
+        tip = policy_words(row["policy"]) + (
+            f", {count(row['labels'])}: {percent(row['score'])} ({span(row['low'], row['high'])})"
         )
         panel.put(*at, style, tip, 5.2 if strong else 4.2)
 
@@ -355,9 +371,10 @@ def _cost_panel(view: ReportView, rows: Sequence[Row], title: Words) -> Panel:
         at = (place, y(known(row["gain"]) or 0.0))
         ends = [(at[0], y(v)) for v in (row["gain_low"], row["gain_high"]) if known(v) is not None]
         _whisker(panel, style, at, ends)
-        panel.put(*at, style, f"{row['policy']}: {times(row['multiple'])}, {_gain(row)}")
+        told = f": {times(row['multiple'])}, {_gain(row)}"
+        panel.put(*at, style, policy_words(row["policy"]) + told)
         if row["policy"] in view.shown and row["policy"] != BASELINE:
-            _name(panel, at, str(row["policy"]), x)
+            _name(panel, at, policy_words(row["policy"]), x)
     return panel
 
 
@@ -415,7 +432,7 @@ def _whisker(panel: Panel, style: Style, at: Point, ends: Sequence[Point]) -> No
         panel.line([ends[0], at, *ends[1:]], style.colour, width=1.4)
 
 
-def _name(panel: Panel, at: Point, name: str, x: AxisScale) -> None:
+def _name(panel: Panel, at: Point, name: Words, x: AxisScale) -> None:
     """Write a name beside a mark, where there is room."""
     right = at[0] < (x.start + x.end) / 2
     panel.say(at[0] + (9 if right else -9), at[1] - 7, name, "start" if right else "end", "name")
@@ -461,7 +478,7 @@ class Dot:
 
 
 def dot_panel(
-    rows: Sequence[tuple[str, Sequence[Dot]]],
+    rows: Sequence[tuple[Text, Sequence[Dot]]],
     axis: Words,
     *,
     title: Words = NOTHING,
@@ -492,10 +509,10 @@ def dot_panel(
     top = _DOTS_TOP
     for (name, dots), height in zip(rows, tall, strict=True):
         panel.line([(8, top), (WIDTH - 8, top)], "#edf0f2")
-        cut = clipped(name, _LETTERS)
-        panel.say(
-            _DOTS_LEFT - 8, top + height / 2 + 4, cut, "end", "name", name if cut != name else ""
-        )
+        told = both(name)
+        cut = Words(clipped(told.en, _LETTERS), clipped(told.ja, _LETTERS))
+        full: Text = told if cut != told else ""
+        panel.say(_DOTS_LEFT - 8, top + height / 2 + 4, cut, "end", "name", full)
         for at, dot in enumerate(dots):
             y = top + _BETWEEN / 2 + _EACH * (at + 0.5)
             low = x(dot.low) if dot.low is not None else None

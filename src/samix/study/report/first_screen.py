@@ -1,29 +1,37 @@
-"""The first screen: the verdict, the three numbers behind it, what it costs, what is risky."""
+"""The first screen: what to do, what each policy gains and costs, and what is risky."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from samix.pages.charts import LONG
+from samix.pages.parts import Chart
 from samix.pages.words import (
     NOT_KNOWN,
     NOTHING,
     Text,
     Words,
     both,
+    commas,
     count,
     duration,
     known,
-    memory,
+    moment,
     number,
+    paragraph,
     percent,
     short,
     times,
     word,
 )
+from samix.study.overall import free_choice
+from samix.study.report.forest import forest_chart
 from samix.study.report.view import BASELINE, FULL, ReportView, Row, question_words
+from samix.study.wording import policy_words
 
-# what is advised in each kind of verdict, and how it looks
+# what a verdict is called, and how it looks
 KINDS = {
     "adopt": ("kind-adopt", "ok"),
     "adopt-light": ("kind-adopt-light", "ok"),
@@ -32,6 +40,10 @@ KINDS = {
     "do-not-adopt": ("kind-do-not-adopt", "bad"),
     "not-proven": ("kind-not-proven", "changed"),
 }
+_CEILING = 0.95  # score of plain training from which on little is left to gain
+_UNSURE = 0.1  # calibration error from which on confidences mislead
+_REJECTED = 0.1  # share of mixes that the guard rejects from which on it is a risk
+_RISKS = 7  # that are shown at once
 
 
 @dataclass(frozen=True)
@@ -61,11 +73,10 @@ class First:
         advice: What to do, in one short sentence.
         sentence: The verdict with its numbers.
         question: What was asked: mode and labels.
-        numbers: Three cards.
-        costs: Four cards.
-        cost_of: What the costs are of.
+        chart: What each policy gains, and what it costs; None where nothing can be compared.
+        numbers: Those that are known.
         risks: Sentences.
-        notes: Sentences.
+        more: Further risks, folded.
         facts: Small print.
     """
 
@@ -74,58 +85,112 @@ class First:
     advice: Words
     sentence: Words
     question: Words
+    chart: Chart | None
     numbers: Sequence[KeyNumber]
-    costs: Sequence[KeyNumber]
-    cost_of: Words
     risks: Sequence[Words]
-    notes: Sequence[Words]
+    more: Sequence[Words]
     facts: Sequence[tuple[Words, Text]]
 
 
-def first_of(view: ReportView) -> First:
-    """Return the first screen of a study."""
-    key, state = KINDS[view.verdict["kind"]]
+def first_of(view: ReportView, pictures: Sequence[Mapping[str, Any]] = ()) -> First:
+    """Return the first screen of a study.
+
+    Args:
+        view: The study.
+        pictures: Rows of pictures.json: of some it is known how many mixes the guard rejects.
+    """
     name = view.findings["data"].get("name") or (view.study.get("data") or {}).get("name") or ""
+    known_numbers = (_plain(view), _gain(view), _efficiency(view), _consistency(view),
+                     _calibration(view), _inspection(view), _cost(view))  # fmt: skip
+    risks = risks_of(view, pictures)
     return First(
         title=word("title", name=name) if name else word("title-bare"),
-        state=state,
-        advice=word(key, policy=view.policy),
+        state=KINDS[view.verdict["kind"]][1],
+        advice=advice_of(view),
         sentence=both(view.verdict["sentence"]),
         question=word("asked", question=question_words(view.mode, view.labels)),
-        numbers=[_accuracy(view), _efficiency(view), _consistency(view)],
-        costs=_costs(view),
-        cost_of=word("cost-of", policy=view.policy),
-        risks=_risks(view),
-        notes=[both(note) for note in view.findings["notes"]],
+        chart=forest_chart(view),
+        numbers=[one for one in known_numbers if one is not None],
+        risks=risks[:_RISKS],
+        more=risks[_RISKS:],
         facts=_facts(view),
     )
 
 
 def verdict_name(kind: str, policy: str) -> Words:
     """Return a verdict in a few words."""
-    return word(KINDS[kind][0], policy=policy)
+    return word(KINDS[kind][0], policy=policy_words(policy))
 
 
-def _accuracy(view: ReportView) -> KeyNumber:
-    found = view.findings["headline"].get("accuracy")
-    name = word("head-accuracy", measure=view.measure)
-    if found is None:
-        return KeyNumber(name, NOT_KNOWN, line=word("head-no-accuracy"))
+def advice_of(view: ReportView) -> Words:
+    """Return what to do, in one or two short sentences."""
+    kind, policy = view.verdict["kind"], policy_words(view.policy)
+    if kind in ("adopt", "adopt-light"):
+        row = view.one("policies", mode=view.mode, labels=view.labels, policy=view.policy) or {}
+        return word("act-adopt", policy=policy, points=number(row.get("gain"), signed=True))
+    if kind == "use-simple":
+        longer = view.policy == f"{BASELINE}{LONG}"
+        return word("act-longer") if longer else word("act-simple", policy=policy)
+    free = free_choice(view.rows("policies"), view.mode)
+    if free == BASELINE:
+        keep = word("act-keep")
+    elif free == f"{BASELINE}{LONG}":
+        keep = word("act-longer")
+    else:
+        keep = word("act-use", policy=policy_words(free))
+    if kind == "do-not-adopt":
+        return paragraph([keep, word("act-not-worth", policy=policy)])
+    if kind == "mixer-not-alive":
+        return paragraph([keep, word("act-dead", policy=policy)])
+    return paragraph([keep, _to_decide(view, policy)])
+
+
+def _to_decide(view: ReportView, policy: Words) -> Words:
+    """Say what would decide: trainings of further seeds with their time, or test parts."""
+    numbers = view.verdict.get("numbers") or {}
+    if "difference_to_show" not in numbers:
+        return word("act-nothing", policy=policy)
+    seeds, parts = known(numbers.get("more_seeds")), known(numbers.get("more_parts"))
+    if seeds is not None:
+        # every policy is trained with each further seed, or the lead over it is not known
+        here = view.rows("policies", mode=view.mode, labels=view.labels)
+        spent = sum(known(row.get("seconds")) or 0.0 for row in here)
+        workers = known(view.plan.get("workers")) or 1.0
+        return word(
+            "act-decide", policy=policy, trainings=count(seeds * len(here)),
+            time=duration(seeds * spent / workers),
+        )  # fmt: skip
+    if parts is not None:
+        return word("act-decide-parts", policy=policy, parts=count(parts))
+    return word("act-open", policy=policy)
+
+
+def _plain(view: ReportView) -> KeyNumber | None:
+    row = view.one("policies", mode=view.mode, labels=view.labels, policy=BASELINE)
+    if row is None:
+        return None
     line = word(
-        "gain-of", policy=view.policy, baseline=BASELINE, low=number(found["low"], signed=True),
-        high=number(found["high"], signed=True),
+        "card-room-line", measure=view.measure, room=number(100 * (1 - float(row["score"])))
+    )
+    return KeyNumber(word("card-room"), percent(row["score"]), NOTHING, line)
+
+
+def _gain(view: ReportView) -> KeyNumber | None:
+    found = view.findings["headline"].get("accuracy")
+    if found is None:
+        return None
+    line = word(
+        "gain-of", policy=policy_words(view.policy), baseline=policy_words(BASELINE),
+        low=number(found["low"], signed=True), high=number(found["high"], signed=True),
     )  # fmt: skip
+    name = word("head-accuracy", measure=view.measure)
     return KeyNumber(name, number(found["value"], signed=True), word("points"), line)
 
 
-def _efficiency(view: ReportView) -> KeyNumber:
+def _efficiency(view: ReportView) -> KeyNumber | None:
     found = view.findings["headline"].get("label_efficiency")
-    name = word("head-efficiency")
     if found is None:
-        own = {row["labels"] for row in view.rows("curve", mode=view.mode, policy=view.policy)}
-        alone = len(own) == 1 < len(view.budgets(view.mode))
-        line = word("head-one-budget" if alone else "head-no-efficiency", policy=view.policy)
-        return KeyNumber(name, NOT_KNOWN, line=line)
+        return None
     value, low, high = (known(found[key]) for key in ("value", "low", "high"))
     if value is not None:
         shown = f"\u2248\u00a0{count(value)}"
@@ -134,59 +199,111 @@ def _efficiency(view: ReportView) -> KeyNumber:
     elif high is not None:
         shown = f"\u2264\u00a0{count(high)}"
     else:
-        shown = NOT_KNOWN
-    return KeyNumber(name, shown, word("labels-of-plain"), both(found["sentence"]))
+        return None
+    name, unit = word("head-efficiency"), word("labels-of-plain")
+    return KeyNumber(name, shown, unit, both(found["sentence"]))
 
 
-def _consistency(view: ReportView) -> KeyNumber:
+def _consistency(view: ReportView) -> KeyNumber | None:
     found = view.findings["headline"].get("consistency")
-    name = word("head-consistency")
-    if found is None:
-        return KeyNumber(name, NOT_KNOWN, line=word("head-no-consistency"))
-    return KeyNumber(name, number(found["value"], 2, signed=True), word("rank-correlation"),
-                both(found["sentence"]))  # fmt: skip
+    value = None if found is None else known(found["value"])
+    if found is None or value is None:
+        return None
+    name, unit = word("head-consistency"), word("rank-correlation")
+    return KeyNumber(name, number(value, 2, signed=True), unit)
 
 
-def _costs(view: ReportView) -> list[KeyNumber]:
-    row: Row = view.one("cost", mode=view.mode, policy=view.policy) or {}
+def _calibration(view: ReportView) -> KeyNumber | None:
+    own, plain = _errors(view)
+    if own is None:
+        return None
+    line = NOTHING if plain is None else word("card-plain", value=percent(plain))
+    name = word("card-calibration", policy=policy_words(view.policy))
+    return KeyNumber(name, percent(own), NOTHING, line)
+
+
+def _errors(view: ReportView) -> tuple[float | None, float | None]:
+    """Return the calibration errors of the policy and of plain training at the main question."""
+    rows = (
+        view.one("calibration", mode=view.mode, labels=view.labels, policy=name)
+        for name in (view.policy, BASELINE)
+    )
+    own, plain = (None if row is None else known(row["error"]) for row in rows)
+    return own, plain
+
+
+def _inspection(view: ReportView) -> KeyNumber | None:
+    own, plain = (
+        view.one("inspection", mode=view.mode, labels=view.labels, policy=name)
+        for name in (view.policy, BASELINE)
+    )
+    if own is None or known(own["cost"]) is None:
+        return None
+    line = word("card-inspection-unit", currency=view.currency or word("price-units"))
+    if plain is not None:
+        line = paragraph([line, word("card-plain", value=short(plain["cost"]))])
+    name = word("card-inspection", policy=policy_words(view.policy))
+    return KeyNumber(name, short(own["cost"]), both(view.currency), line)
+
+
+def _cost(view: ReportView) -> KeyNumber | None:
+    row = view.one("cost", mode=view.mode, policy=view.policy)
     plain: Row = view.one("cost", mode=view.mode, policy=BASELINE) or {}
-    currency = str((view.study.get("prices") or {}).get("currency") or "")
-    money, energy = known(row.get("money")), known(row.get("kwh"))
-
-    def beside(value: object, shown: Text) -> Words:
-        return word("plain-costs", value=shown) if known(value) is not None else NOTHING
-
-    return [
-        KeyNumber(word("cost-time"), times(row.get("multiple")), NOTHING,
-             word("time-of-one", time=duration(row["seconds"]),
-                  plain=duration(plain.get("seconds"))) if row
-             else beside(plain.get("seconds"), duration(plain.get("seconds")))),
-        KeyNumber(word("cost-memory"), memory(row.get("memory_mb")), NOTHING,
-             beside(plain.get("memory_mb"), memory(plain.get("memory_mb")))),
-        KeyNumber(word("cost-money"), NOT_KNOWN if money is None else short(money),
-             both(currency) if money is not None else NOTHING,
-             word("no-price") if money is None
-             else beside(plain.get("money"), f"{short(plain.get('money'))} {currency}".strip())),
-        KeyNumber(word("cost-energy"), NOT_KNOWN if energy is None else short(energy),
-             both("kWh") if energy is not None else NOTHING,
-             word("no-power") if energy is None
-             else beside(plain.get("kwh"), f"{short(plain.get('kwh'))} kWh")),
-    ]  # fmt: skip
+    if row is None:
+        return None
+    line = commas(_spent(view, row)) + word("full-stop")
+    if plain:
+        line = paragraph([line, word("card-plain", value=commas(_spent(view, plain)))])
+    name = word("card-cost", policy=policy_words(view.policy))
+    return KeyNumber(name, times(row.get("multiple")), NOTHING, line)
 
 
-def _risks(view: ReportView) -> list[Words]:
-    """Return the risks of the verdict, what the guard did, and what did not finish."""
+def _spent(view: ReportView, row: Row) -> list[Text]:
+    """Return time, money and energy of a training, as far as they are known."""
+    found: list[Text] = [duration(row.get("seconds"))]
+    if known(row.get("money")) is not None:
+        found.append(f"{short(row['money'])} {view.currency}".strip())
+    if known(row.get("kwh")) is not None:
+        found.append(f"{short(row['kwh'])} kWh")
+    return found
+
+
+def risks_of(view: ReportView, pictures: Sequence[Mapping[str, Any]]) -> list[Words]:
+    """Return the risks of the verdict, those that its numbers show, and what did not finish."""
     found = [both(risk) for risk in view.verdict.get("risks") or ()]
+    own, plain = _errors(view)
+    if own is not None and own >= _UNSURE and own > (plain or 0.0):
+        told = {"error": percent(own), "plain": percent(plain)}
+        found.insert(0, word("risk-calibration", policy=policy_words(view.policy), **told))
+    row = view.one("policies", mode=view.mode, labels=view.labels, policy=BASELINE)
+    score = None if row is None else known(row["score"])
+    if score is not None and score >= _CEILING:
+        room = number(100 * (1 - score))
+        found.insert(0, word("risk-ceiling", score=percent(score), room=room))
+    found += _rejected(pictures)
     guard = view.findings.get("guard") or {}
-    for row in guard.get("accepted") or ():
-        if row["mode"] == view.mode and row["policy"] in (view.policy, FULL):
-            share = percent(row["accepted"])
-            found.append(word("guard-accepted", policy=row["policy"], share=share))
+    for accepted in guard.get("accepted") or ():
+        if accepted["mode"] == view.mode and accepted["policy"] in (view.policy, FULL):
+            share, policy = percent(accepted["accepted"]), policy_words(accepted["policy"])
+            found.append(word("guard-accepted", policy=policy, share=share))
     cells = view.findings["cells"]
     lost = len(cells["failed"]) + len(cells["missing"])
     if lost:
         found.append(word("cells-lost", lost=count(lost), planned=count(cells["planned"])))
-    return found or [word("no-risks")]
+    return list(dict.fromkeys(found)) or [word("no-risks")]
+
+
+def _rejected(pictures: Sequence[Mapping[str, Any]]) -> list[Words]:
+    """Return how many mixes of each policy the guard would reject, where those are many."""
+    found: dict[str, Words] = {}
+    for row in pictures:
+        of = row.get("judged") or {}
+        if not of.get("mixes") or of["rejected"] / of["mixes"] < _REJECTED:
+            continue
+        policy, share = str(row["policy"]), percent(of["rejected"] / of["mixes"], 0)
+        told = word("risk-rejected", policy=policy_words(policy), share=share, count=of["mixes"])
+        found.setdefault(policy, told)
+    return list(found.values())
 
 
 def _facts(view: ReportView) -> list[tuple[Words, Text]]:
@@ -202,7 +319,7 @@ def _facts(view: ReportView) -> list[tuple[Words, Text]]:
             facts.append((word(f"part-{side}"), told))
         elif photos is not None:
             facts.append((word(f"part-{side}"), word("photos-alone", photos=count(photos))))
-    facts.append((word("classes"), count(len(data.get("classes") or ()))))
+    facts.append((word("classes"), count(len(data.get("classes") or ())) or NOT_KNOWN))
     if view.study.get("started"):
-        facts.append((word("started"), str(view.study["started"])))
+        facts.append((word("started"), moment(str(view.study["started"]))))
     return facts

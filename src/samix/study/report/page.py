@@ -18,7 +18,6 @@ from samix.pages.parts import (
     Points,
     Section,
     Table,
-    read_template,
     write_page,
 )
 from samix.pages.words import NOTHING, Text, Words, both, commas, count, duration, word
@@ -30,9 +29,10 @@ from samix.study.report.charts import (
     modes_chart,
     recall_chart,
 )
+from samix.study.report.confusion import confusion_chart
 from samix.study.report.first_screen import first_of
 from samix.study.report.health import health_section
-from samix.study.report.pictures import picture_sections
+from samix.study.report.pictures import picture_sections, wrong_sections
 from samix.study.report.tables import (
     about_grid,
     calibration_grid,
@@ -82,91 +82,73 @@ def write_poc_report(
     if lang not in get_args(Language):
         raise InputError(f"--lang must be one of {', '.join(get_args(Language))}, got '{lang}'.")
     view = view_of(findings, study)
-    first = first_of(view)
-    script = read_template("samix.study.report", "report.js")
+    first = first_of(view, pictures)
     write_page(
         path,
         first.title,
         sections_of(view, health, pictures),
         facts=first.facts,
         language=cast("Language", lang),
-        layout=Layout("samix.study.report", "report.html", script, {"first": first}),
+        layout=Layout("samix.study.report", "report.html", {"first": first}),
     )
 
 
 def sections_of(
     view: ReportView, health: Mapping[str, Any] | None, pictures: Sequence[Mapping[str, Any]]
 ) -> list[Section]:
-    """Return all sections."""
-    return [
-        Section(
-            word("labels-section"),
-            word("labels-intro"),
-            _there(curve_chart(view), efficiency_grid(view)),
-            key="labels",
-        ),
-        Section(
-            word("policies-section"),
-            word("policies-intro"),
-            [*overview_grids(view), *policy_grids(view), about_grid(view)],
-            key="policies",
-        ),
-        Section(
-            word("cost-section"),
-            word("cost-intro"),
-            _there(cost_chart(view), cost_grid(view)),
-            key="cost",
-        ),
-        _recall(view),
-        _charted("inspection", view, inspection_chart(view), "inspection-none"),
-        _modes(view),
-        _charted(
-            "calibration", view, calibration_chart(view), "calibration-none", calibration_grid(view)
-        ),
+    """Return the sections that have something to show."""
+    found = [
+        _section("labels", _worth_charts(view)),
+        _section("policies", [*overview_grids(view), *policy_grids(view), about_grid(view)]),
+        _section("cost", _there(cost_chart(view), cost_grid(view))),
+        _section("modes", _spoken(view, "consistency", modes_chart(view))),
+        _section("recall", _spoken(view, "rarest", recall_chart(view))),
+        *wrong_sections(pictures, view),
+        _section("confusion", _there(confusion_chart(view))),
+        _section("inspection", _there(inspection_chart(view))),
+        _section("calibration", _there(calibration_chart(view), calibration_grid(view))),
         *picture_sections(pictures),
         health_section(health),
         _method(view),
         _cells(view),
         _again(view),
     ]
+    return [one for one in found if one is not None]
+
+
+def _section(key: str, parts: Sequence[Part]) -> Section | None:
+    """Return a section by its name in the dictionary; None where it would be empty."""
+    if not parts:
+        return None
+    return Section(word(f"{key}-section"), word(f"{key}-intro"), parts, key=key)
 
 
 def _there(*parts: Part | None) -> list[Part]:
     return [part for part in parts if part is not None]
 
 
-def _charted(
-    key: str, view: ReportView, chart: Chart | None, missing: str, more: Table | None = None
-) -> Section:
-    """Return a section with one chart, or the reason why there is none."""
+def _worth_charts(view: ReportView) -> list[Part]:
+    """Return the curve over labels, where there is more than a point of it."""
+    if all(len(view.budgets(mode)) < 2 for mode in view.modes):
+        return []
+    return _there(curve_chart(view), efficiency_grid(view))
+
+
+def _spoken(view: ReportView, key: str, chart: Chart | None) -> list[Part]:
+    """Return a chart below its sentence of the findings; nothing where there is no chart."""
     if chart is None:
-        return Section(word(f"{key}-section"), word(missing), _there(more), key=key)
-    return Section(word(f"{key}-section"), word(f"{key}-intro"), _there(chart, more), key=key)
-
-
-def _recall(view: ReportView) -> Section:
-    found = _charted("recall", view, recall_chart(view), "recall-none")
-    rarest = view.findings.get("rarest")
-    if not rarest:
-        return found
-    line = Points([both(rarest["sentence"])])
-    return Section(found.title, found.intro, [line, *found.parts], key=found.key)
-
-
-def _modes(view: ReportView) -> Section:
-    found = _charted("modes", view, modes_chart(view), "modes-none")
-    agreement = view.findings.get("consistency")
-    if not agreement:
-        return found
-    line = Points([both(agreement["sentence"])])
-    return Section(found.title, found.intro, [line, *found.parts], key=found.key)
+        return []
+    said = view.findings.get(key)
+    return [Points([both(said["sentence"])]), chart] if said else [chart]
 
 
 def _method(view: ReportView) -> Section:
+    notes = [both(note) for note in view.findings["notes"]]
     lines = [word(key) for key in _METHOD]
     if not view.findings.get("inspection"):
         lines.pop()
     return Section(word("method-section"), NOTHING, [
+            *([Points(notes, word("notes"))] if notes else []),
             Points(lines),
             *_there(numbers_grid(view)),
             verdict_grid(view),
@@ -174,8 +156,8 @@ def _method(view: ReportView) -> Section:
         ], key="method")  # fmt: skip
 
 
-def _cells(view: ReportView) -> Section:
-    """Return what was trained, what failed and what is missing."""
+def _cells(view: ReportView) -> Section | None:
+    """Return what failed and what is missing; None where all trainings finished."""
     cells = view.findings["cells"]
     intro = word(
         "cells-intro", planned=count(cells["planned"]), finished=count(cells["finished"]),
@@ -186,8 +168,10 @@ def _cells(view: ReportView) -> Section:
     ]
     rows += [[str(name), word("cell-missing"), ""] for name in cells["missing"]]
     header = columns("cell", "status", "reason")
-    grids = [Table(header, rows, title=word("cells-title"), words=range(3))] if rows else []
-    return Section(word("cells-section"), intro, grids, key="cells")
+    if not rows:
+        return None
+    grid = Table(header, rows, title=word("cells-title"), words=range(3))
+    return Section(word("cells-section"), intro, [grid], key="cells")
 
 
 def _again(view: ReportView) -> Section:
@@ -227,6 +211,7 @@ def _plan(view: ReportView) -> list[tuple[Text, Text]]:
     if plan.get("modes"):
         found.append((word("again-modes"), commas([mode_words(m) for m in plan["modes"]])))
     if plan.get("policies"):
+        # as they are written in a command
         found.append((word("again-policies"), ", ".join(view.policies)))
     if plan.get("seeds"):
         found.append((word("again-seeds"), ", ".join(str(one) for one in plan["seeds"])))

@@ -21,9 +21,11 @@ from samix.mixing import Evidence, MixPlan, step_generator
 from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
 from samix.pages.parts import image_png
 from samix.pages.pictures import enlarged, heated, outlined
-from samix.pages.words import Words, both, paragraph, word
+from samix.pages.words import Words, both, paragraph, percent, word
 from samix.study.report.pictures import PictureOptions
+from samix.study.wording import policy_words
 
+_MIXES = 64  # that the guard judges, to say how many it would reject
 _GAP = 8  # px of white between pictures
 _AT_LEAST = ("visibility", "plausibility")  # the other rules have a limit above
 
@@ -84,22 +86,18 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     train = photos.parts["train"]
     if not subject.policy.traits.mixes or len(train) < 2:
         why = "picture-no-mixing" if len(train) > 1 else "picture-few-photos"
-        return [{"part": "mixes", "caption": word(why, policy=policy).plain()}]
-    pairs = choose_pairs(photos, train, options.pairs, options.seed)
-    positions = [a for a, _ in pairs] + [b for _, b in pairs]
-    shown, target = photos.load(positions), photos.target(positions)
-    images = subject.look(shown)
-    evidence = subject.evidence(images)
-    # each original meets the partner that was chosen for it, whatever the policy
-    index = torch.arange(len(positions)).roll(-len(pairs))
-    plan = subject.policy.plan(
-        images, target=target, evidence=evidence, index=index,
-        generator=step_generator(options.seed, 0),
-    ).detach()  # fmt: skip
+        return [{"part": "mixes", "caption": word(why, policy=policy_words(policy)).plain()}]
     guard = create_guard(runs.guards[policy] or {}, photos.classes)
-    said = _judged(guard, subject, images, plan, target, evidence)
-    seen = _seen(photos, positions, shown, target)
-    rows = mix_rows(seen, plan, count=len(pairs))
+    many = _Mixed.of(subject, photos, train, _MIXES, options.seed)
+    verdicts = _judged(guard, many)
+    some = _Mixed.of(subject, photos, train, options.pairs, options.seed)
+    said = _judged(guard, some)
+    seen = _seen(photos, some.positions, some.shown, some.target)
+    rows = mix_rows(seen, some.plan, count=options.pairs)
+    judged = {}
+    if verdicts is not None:
+        passed = torch.stack([one.passed for one in verdicts.values()]).all(0)[: many.pairs]
+        judged = {"judged": {"mixes": many.pairs, "rejected": int((~passed).sum())}}
     caption = _mixes_caption(
         policy,
         run,
@@ -111,7 +109,7 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
         {
             "part": "mixes", "policy": policy, "file": f"mixes-{policy}-{at + 1}.png",
             "png": _beside(row.pictures), "title": both(f"{at + 1}. {row.label_text}").plain(),
-            **_badge(said, at), "columns": _columns(row),
+            **_badge(said, at), **judged, "columns": _columns(row),
             "lines": [
                 word("picture-numbers", lam=row.lam, area=row.area).plain(), *_lines(said, at),
             ],
@@ -136,9 +134,103 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
     if not chosen or not able:
         why = word("picture-no-looker" if chosen else "picture-no-photos")
         return [{"part": "where", "caption": why.plain()}]
-    shown = photos.load(chosen)
+    looked = _look(runs, able, chosen)
+    first = next(iter(able.values()))
+    told = ", ".join(names[name] for name in able)
+    marked = any(photos.defect(position) is not None for position in chosen)
+    caption = _where_caption(
+        told, first.name, first.fields, marked=marked, classes=looked.knows_classes
+    ).plain()
+    return [
+        {
+            "part": "where", "file": f"where-{at + 1}.png", **looked.row(at),
+            "title": both(f"{at + 1}. {photos.name(position)}").plain(), "lines": [],
+            "caption": caption,
+        }
+        for at, position in enumerate(chosen)
+    ]  # fmt: skip
+
+
+def wrong_pictures(
+    runs: Runs, names: Mapping[str, str], wrong: Sequence[Mapping[str, Any]], policy: str
+) -> list[Row]:
+    """Return test photos that the policy gets wrong, with what the networks saw.
+
+    Args:
+        runs: From :func:`open_runs`.
+        names: What each run is called, by policy.
+        wrong: Rows of the findings, the surest first.
+        policy: Who gets them wrong.
+    """
+    photos = runs.photos
+    place = {key: at for at, key in enumerate(photos.images.keys)}
+    rows = [row for row in wrong if row["photo"] in place]
+    lookers = {name: open_class_looker(runs.subjects[name]) for name in names}
+    able = {name: looker for name, looker in lookers.items() if looker is not None}
+    if not rows or not able:
+        return []
+    looked = _look(runs, able, [place[row["photo"]] for row in rows])
+    caption = word("wrong-caption").plain()
+    found = []
+    for at, row in enumerate(rows):
+        told = word(
+            "wrong-line", policy=policy_words(policy), said=row["said"], wrong=row["wrong"],
+            seeds=row["seeds"], sure=percent(row["sure"], 0),
+        )  # fmt: skip
+        found.append(
+            {
+                "part": "wrong", "file": f"wrong-{at + 1}.png", **looked.row(at),
+                "title": both(f"{at + 1}. {row['class']}").plain(), "lines": [told.plain()],
+                "caption": caption,
+            }
+        )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """Where networks looked in some photos, and what they take them for.
+
+    Attributes:
+        photos: The photos.
+        chosen: Their places.
+        shown: (N,3,S,S) as the networks saw them.
+        heats: By policy, (N,1,S,S).
+        said: By policy, values and classes of the surest; nothing without classes.
+    """
+
+    photos: RunPhotos
+    chosen: Sequence[int]
+    shown: Tensor
+    heats: Mapping[str, Tensor]
+    said: Mapping[str, Any]
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether the networks name classes."""
+        return bool(self.said)
+
+    def row(self, at: int) -> Row:
+        """Return the picture of one photo, and the words below its columns."""
+        photos, position = self.photos, self.chosen[at]
+        defect = photos.defect(position)
+        pictures = [outlined(self.shown[at], defect)]
+        columns = [_named("picture-photo", photos.name(position), _file(photos, position))]
+        for policy, heats in self.heats.items():
+            pictures.append(heated(self.shown[at], heats[at], defect))
+            taken, sure = "", 0.0
+            if policy in self.said:
+                taken = photos.classes[int(self.said[policy].indices[at])]
+                sure = float(self.said[policy].values[at])
+            columns.append(_taken(policy, taken, sure, cold=float(heats[at].max()) <= 0))
+        return {"png": _beside(pictures), "columns": [one.plain() for one in columns]}
+
+
+def _look(runs: Runs, lookers: Mapping[str, Any], chosen: Sequence[int]) -> _Looked:
+    """Let the networks look at some photos."""
+    shown = runs.photos.load(list(chosen))
     heats, said = {}, {}
-    for name, looker in able.items():
+    for name, looker in lookers.items():
         subject = runs.subjects[name]
         embedding, probability = subject.ask(subject.look(shown))
         if probability is None:  # what makes it describe the photo as it does
@@ -146,54 +238,67 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
             continue
         said[name] = probability.cpu().max(1)
         heats[name] = heat_of(looker, subject, shown, said[name].indices)
-    first = next(iter(able.values()))
-    told = ", ".join(names[name] for name in able)
-    marked = any(photos.defect(position) is not None for position in chosen)
-    caption = _where_caption(
-        told, first.name, first.fields, marked=marked, classes=bool(said)
-    ).plain()
-    rows = []
-    for at, position in enumerate(chosen):
-        defect, name = photos.defect(position), photos.name(position)
-        pictures = [outlined(shown[at], defect)]
-        columns = [_named("picture-photo", name, _file(photos, position))]
-        for policy in able:
-            heat = heats[policy][at]
-            pictures.append(heated(shown[at], heat, defect))
-            taken, sure = "", 0.0
-            if policy in said:
-                taken = photos.classes[int(said[policy].indices[at])]
-                sure = float(said[policy].values[at])
-            columns.append(_taken(policy, taken, sure, cold=float(heat.max()) <= 0))
-        rows.append(
-            {
-                "part": "where", "file": f"where-{at + 1}.png",
-                "png": _beside(pictures), "title": both(f"{at + 1}. {name}").plain(),
-                "columns": [one.plain() for one in columns], "lines": [], "caption": caption,
-            }
-        )  # fmt: skip
-    return rows
+    return _Looked(runs.photos, chosen, shown, heats, said)
 
 
-def _judged(
-    guard: Guard,
-    subject: RunNetwork,
-    images: Tensor,
-    plan: MixPlan,
-    target: Tensor,
-    evidence: Evidence,
-) -> dict[str, RuleVerdict] | None:
+@dataclass(frozen=True)
+class _Mixed:
+    """Pairs of photos, mixed as in training.
+
+    Attributes:
+        subject: Network and policy.
+        pairs: How many; the originals come first, then their partners.
+        positions: Of all photos.
+        shown: (2 pairs,3,S,S) in [0, 1].
+        images: As the network sees them.
+        target: Classes.
+        evidence: What the policy knows beyond the pixels.
+        plan: How they are mixed.
+    """
+
+    subject: RunNetwork
+    pairs: int
+    positions: Sequence[int]
+    shown: Tensor
+    images: Tensor
+    target: Tensor
+    evidence: Evidence
+    plan: MixPlan
+
+    @classmethod
+    def of(
+        cls, subject: RunNetwork, photos: RunPhotos, train: Sequence[int], count: int, seed: int
+    ) -> _Mixed:
+        """Mix so many pairs, or as many as there are photos for."""
+        pairs = choose_pairs(photos, train, count, seed)
+        positions = [a for a, _ in pairs] + [b for _, b in pairs]
+        shown, target = photos.load(positions), photos.target(positions)
+        images = subject.look(shown)
+        evidence = subject.evidence(images)
+        # each original meets the partner that was chosen for it, whatever the policy
+        index = torch.arange(len(positions)).roll(-len(pairs))
+        plan = subject.policy.plan(
+            images, target=target, evidence=evidence, index=index,
+            generator=step_generator(seed, 0),
+        ).detach()  # fmt: skip
+        return cls(subject, len(pairs), positions, shown, images, target, evidence, plan)
+
+
+def _judged(guard: Guard, mixed: _Mixed) -> dict[str, RuleVerdict] | None:
     """Return what the guard says about each mix; None where it needs what is not kept."""
+    evidence = mixed.evidence
     if guard.options.saliency == "attention" and guard.options.visibility:
         if evidence.features is None:
             return None
         evidence = with_attention(evidence)
 
-    def ask(mixed: Tensor) -> Tensor:
-        probability = subject.ask(mixed)[1]
-        return torch.zeros(len(mixed), 0) if probability is None else probability
+    def ask(images: Tensor) -> Tensor:
+        probability = mixed.subject.ask(images)[1]
+        return torch.zeros(len(images), 0) if probability is None else probability
 
-    return guard.verdicts(images, plan, target=target, evidence=evidence, judge=ask)
+    return guard.verdicts(
+        mixed.images, mixed.plan, target=mixed.target, evidence=evidence, judge=ask
+    )
 
 
 def _badge(said: Mapping[str, RuleVerdict] | None, at: int) -> Row:
@@ -277,14 +382,18 @@ def _named(what: str, name: str, file: str) -> Words:
 
 def _taken(policy: str, name: str, sure: float, *, cold: bool) -> Words:
     """Say what a network takes an image for; its policy alone where it knows no classes."""
-    told = word("where-taken", policy=policy, name=name, sure=sure) if name else both(policy)
+    told = (
+        word("where-taken", policy=policy_words(policy), name=name, sure=sure)
+        if name
+        else policy_words(policy)
+    )
     return word("where-cold", told=told) if cold else told
 
 
 def _mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool, labels: bool) -> Words:
     """Say how to read a row of mixes."""
     line = word("mixes-soft-label" if labels else "mixes-shares")
-    told = [word("mixes-caption", policy=policy, run=run, line=line)]
+    told = [word("mixes-caption", policy=policy_words(policy), run=run, line=line)]
     told += [word("mixes-outlines")] if marked else []
     told += [] if guarded else [word("mixes-guard-off")]
     return paragraph(told)

@@ -14,7 +14,9 @@ from samix.files import whole_file, within
 from samix.pages.parts import PictureRow, Section, State
 from samix.pages.words import NOTHING, Words, both, word
 from samix.plain_json import read_json
+from samix.study.report.view import ReportView
 from samix.study.statistics.tables import MODES
+from samix.study.wording import policy_words
 
 FOLDER = "pictures"
 RECORD = "pictures.json"
@@ -53,6 +55,7 @@ def draw_pictures(
     poc: str | Path,
     *,
     policy: str,
+    wrong: Sequence[Mapping[str, Any]] = (),
     options: PictureOptions | None = None,
     data: str | None = None,
     root: str | None = None,
@@ -70,6 +73,7 @@ def draw_pictures(
     Args:
         poc: Folder of the PoC.
         policy: The policy of the verdict.
+        wrong: Test photos that it gets wrong, of findings.json; as many are shown as options say.
         options: What is shown; None takes the defaults.
         data: Where the photos are now; None takes what the runs say.
         root: Folder of the data for timm names.
@@ -90,7 +94,7 @@ def draw_pictures(
         "data": data, "root": root, "download": download, "skip_corrupt": skip_corrupt,
         "max_megapixels": max_megapixels,
     }  # fmt: skip
-    rows = _drawn(poc, runs, policy, options, given)
+    rows = _drawn(poc, runs, policy, wrong, options, given)
     folder.mkdir(parents=True, exist_ok=True)
     for row in rows:
         if "png" in row:
@@ -152,16 +156,22 @@ def _drawn(
     poc: Path,
     runs: Mapping[str, Path],
     policy: str,
+    wrong: Sequence[Mapping[str, Any]],
     options: PictureOptions,
     given: Mapping[str, Any],
 ) -> list[Row]:
     """Return all rows with the bytes of their pictures, or the reason why there are none."""
     wanted = list(dict.fromkeys((policy, FULL)))
     missing = [name for name in (BASELINE, *wanted) if name not in runs]
-    lost = {name: word("picture-no-run", policy=name) for name in missing}
+    lost = {name: word("picture-no-run", policy=policy_words(name)) for name in missing}
     try:
         # captum is an extra
-        from samix.study.report.picture_rows import mix_pictures, open_runs, where_pictures  # noqa: PLC0415
+        from samix.study.report.picture_rows import (  # noqa: PLC0415
+            mix_pictures,
+            open_runs,
+            where_pictures,
+            wrong_pictures,
+        )
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "captum":
             raise
@@ -174,6 +184,7 @@ def _drawn(
             if name in opened.subjects:
                 rows += mix_pictures(opened, name, names[name], options)
         rows += where_pictures(opened, names, options)
+        rows += wrong_pictures(opened, names, wrong[: options.photos], policy)
     rows += [_said("mixes", lost[name]) for name in wanted if name in lost]
     rows += [_said("where", words) for words in lost.values()]
     return rows
@@ -189,15 +200,15 @@ def _write(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-PARTS = ("mixes", "where")
+PARTS = ("mixes", "where", "wrong")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Return the sections of the pictures; one without pictures says so.
+    """Return the sections of mixes and of where the models look, as far as there are any.
 
     Args:
-        rows: See :func:`draw_pictures`: ``part`` ("mixes" or "where"), ``caption`` with both
+        rows: See :func:`draw_pictures`: ``part`` (of :data:`PARTS`), ``caption`` with both
             languages, and ``png`` (the bytes) or ``path`` (a file); a row with neither has only
             words. Optional: ``title``, ``badge``, ``columns`` and ``lines`` with both languages,
             ``state`` ("ok", "changed" or "bad").
@@ -208,20 +219,35 @@ def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
     unknown = [row["part"] for row in rows if row["part"] not in PARTS]
     if unknown:
         raise InputError(f"pictures: part '{unknown[0]}' is unknown; expected {', '.join(PARTS)}.")
-    return [_section(part, [row for row in rows if row["part"] == part]) for part in PARTS]
+    return _sections(rows, ("mixes", "where"))
 
 
-def _section(part: str, rows: Sequence[Mapping[str, Any]]) -> Section:
-    title = word(f"{part}-title")
-    if not rows:
-        return Section(title, word("no-pictures"), key=part)
+def wrong_sections(rows: Sequence[Mapping[str, Any]], view: ReportView) -> list[Section]:
+    """Return the section of wrong test photos; none where there are no pictures of them."""
+    return _sections(rows, ("wrong",), policy=policy_words(view.policy))
+
+
+def _sections(
+    rows: Sequence[Mapping[str, Any]], parts: Sequence[str], **values: Words
+) -> list[Section]:
+    found = []
+    for part in parts:
+        own = [row for row in rows if row["part"] == part]
+        if own:
+            title, intro = word(f"{part}-title"), word(f"{part}-intro", **values)
+            found.append(Section(title, intro, _pictures(own), key=part))
+    return found
+
+
+def _pictures(rows: Sequence[Mapping[str, Any]]) -> list[PictureRow]:
+    """Return rows of pictures; a caption is said once for those below each other."""
     pictures = []
     before = NOTHING
     for row in rows:
         caption = both(row["caption"])
         pictures.append(_picture(row, NOTHING if caption == before else caption))
         before = caption
-    return Section(title, word(f"{part}-intro"), pictures, key=part)
+    return pictures
 
 
 def _picture(row: Mapping[str, Any], caption: Words) -> PictureRow:

@@ -26,7 +26,7 @@ from samix.pages.words import (
 )
 from samix.study.report.first_screen import verdict_name
 from samix.study.report.view import BASELINE, ReportView, Row, about, columns, question_words
-from samix.study.wording import mode_words
+from samix.study.wording import mode_words, policy_words
 
 _COMPARED = re.compile(r"^(?P<what>.+ - .+): (?P<kind>points|low|high|p)$")
 _SAID = {
@@ -48,28 +48,17 @@ def policy_grids(view: ReportView) -> list[Table]:
     for mode in view.modes:
         for labels in reversed(view.budgets(mode)):
             rows = view.rows("policies", mode=mode, labels=labels)
-            grids.append(
-                Table(
-                    columns(
-                        "policy",
-                        view.measure,
-                        "interval",
-                        "gain",
-                        "interval",
-                        "p",
-                        "avoided",
-                        "time",
-                        "time-multiple",
-                        "alive",
-                        "seeds",
-                    ),
-                    [_policy(row) for row in rows],
-                    title=word("policies-of", question=question_words(mode, labels)),
-                    words=range(1),
-                    strong=view.strong(rows),
-                    folded=(mode, labels) != (view.mode, view.labels),
-                )
-            )
+            header, cells = _filled(
+                columns(
+                    "policy", view.measure, "interval", "gain", "interval", "p", "avoided", "time",
+                    "time-multiple", "alive", "seeds",
+                ), [_policy(row) for row in rows], 1,
+            )  # fmt: skip
+            title = word("policies-of", question=question_words(mode, labels))
+            folded = (mode, labels) != (view.mode, view.labels)
+            strong = view.strong(rows)
+            grids.append(Table(header, cells, title=title, words=range(1), strong=strong,
+                               folded=folded))  # fmt: skip
     return grids
 
 
@@ -77,7 +66,7 @@ def about_grid(view: ReportView) -> Table:
     """Return what each policy is."""
     return Table(
         columns("policy", "about"),
-        [[policy, about(policy)] for policy in view.policies],
+        [[policy_words(policy), about(policy)] for policy in view.policies],
         title=word("about-title"),
         words=range(2),
     )
@@ -88,10 +77,10 @@ def efficiency_grid(view: ReportView) -> Table | None:
     rows = view.rows("labels_worth")
     if not rows:
         return None
-    cells = [
+    cells: list[list[Text]] = [
         [
             question_words(r["mode"], r["labels"]),
-            r["policy"],
+            policy_words(r["policy"]),
             _worth(r),
             _ends(r),
             both(r["sentence"]),
@@ -110,10 +99,10 @@ def calibration_grid(view: ReportView) -> Table | None:
     rows = view.rows("calibration")
     if not rows:
         return None
-    cells = [
+    cells: list[list[Text]] = [
         [
             question_words(r["mode"], r["labels"]),
-            r["policy"],
+            policy_words(r["policy"]),
             percent(r["error"]),
             span(r["low"], r["high"]),
         ]
@@ -129,10 +118,10 @@ def calibration_grid(view: ReportView) -> Table | None:
 def cost_grid(view: ReportView) -> Table:
     """Return what one training of each policy costs."""
     rows = view.rows("cost")
-    cells = [
+    cells: list[list[Text]] = [
         [
             mode_words(r["mode"]),
-            r["policy"],
+            policy_words(r["policy"]),
             duration(r["seconds"]),
             times(r["multiple"]),
             count(r["memory_mb"]),
@@ -141,10 +130,10 @@ def cost_grid(view: ReportView) -> Table:
         ]
         for r in rows
     ]
-    currency = str((view.study.get("prices") or {}).get("currency") or "")
-    money = word("col-money-in", currency=currency) if currency else word("cost-money")
+    money = word("col-money-in", currency=view.currency) if view.currency else word("cost-money")
     header = columns("mode", "policy", "time", "time-multiple", "memory", "energy", money)
     strong = view.strong(rows)
+    header, cells = _filled(header, cells, 2)
     return Table(header, cells, title=word("cost-all"), words=range(2), strong=strong)
 
 
@@ -154,7 +143,7 @@ def verdict_grid(view: ReportView) -> Table:
         view.findings.get("verdicts") or (),
         key=lambda r: (r["mode"] != "supervised", -int(r["labels"])),
     )
-    cells = [
+    cells: list[list[Text]] = [
         [question_words(r["mode"], int(r["labels"])), verdict_name(r["kind"], r["policy"]),
          both(r["sentence"])]
         for r in rows
@@ -199,10 +188,28 @@ def numbers_grid(view: ReportView) -> Table | None:
     return Table(header, cells, title=word("numbers-title"), words=range(1))
 
 
+def _filled(
+    header: list[Text], cells: list[list[Text]], words: int
+) -> tuple[list[Text], list[list[Text]]]:
+    """Return a table without the columns of numbers of which none is known.
+
+    Args:
+        header: Name of each column.
+        cells: Rows.
+        words: So many columns at the left hold words, and stay.
+    """
+    kept = [
+        at for at in range(len(header))
+        if at < words or any(both(row[at]).en != NOT_KNOWN for row in cells)
+    ]  # fmt: skip
+    return [header[at] for at in kept], [[row[at] for at in kept] for row in cells]
+
+
 def _overview(view: ReportView, mode: str) -> Table:
     budgets = view.budgets(mode)
     cells: list[list[Text]] = []
-    for policy in view.policies:
+    there = [name for name in view.policies if view.rows("policies", mode=mode, policy=name)]
+    for policy in there:
         own: dict[int, Row] = {
             int(r["labels"]): r for r in view.rows("policies", mode=mode, policy=policy)
         }
@@ -213,8 +220,8 @@ def _overview(view: ReportView, mode: str) -> Table:
             ]
         else:
             shown = [_gain(own.get(b)) for b in budgets]
-        cells.append([policy, *shown])
-    strong = [at for at, row in enumerate(cells) if row[0] == view.policy]
+        cells.append([policy_words(policy), *shown])
+    strong = [at for at, policy in enumerate(there) if policy == view.policy]
     header = [word("col-policy"), *(word("col-with-labels", labels=count(b)) for b in budgets)]
     title = word("overview-title", mode=mode_words(mode), measure=view.measure)
     return Table(header, cells, word("overview-note"), title=title, words=range(1), strong=strong)
@@ -222,7 +229,7 @@ def _overview(view: ReportView, mode: str) -> Table:
 
 def _policy(row: Row) -> list[Text]:
     return [
-        str(row["policy"]), percent(row["score"]), span(row["low"], row["high"]),
+        policy_words(row["policy"]), percent(row["score"]), span(row["low"], row["high"]),
         number(row["gain"], signed=True),
         between(row["gain_low"], row["gain_high"], signed=True), probability(row["p_holm"]),
         number(row["errors_avoided"], 0, signed=True), duration(row["seconds"]),
@@ -268,7 +275,8 @@ def _said(name: str) -> Words:
         return word(_SAID[name])
     policy, found, baseline = name.partition(": times the wall time of ")
     if found:
-        return word("number-times", policy=policy, baseline=baseline)
+        names = {"policy": policy_words(policy), "baseline": policy_words(baseline)}
+        return word("number-times", **names)
     return both(name)
 
 
@@ -283,4 +291,5 @@ def _compared(what: str) -> Words:
         told = mode_words(measure)
     else:
         told = both(measure)
-    return both(names.replace(" - ", " \u2212 ") + ": ") + told
+    policy, _, baseline = names.partition(" - ")
+    return policy_words(policy) + " \u2212 " + policy_words(baseline) + ": " + told

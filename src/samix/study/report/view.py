@@ -11,7 +11,7 @@ from samix.errors import InputError
 from samix.pages.charts import LONG, Style, styles_of
 from samix.pages.words import Text, Words, word
 from samix.study.statistics.tables import MODES
-from samix.study.wording import mode_words
+from samix.study.wording import mode_words, policy_words
 
 BASELINE = "none"
 FULL = "samix"
@@ -85,6 +85,11 @@ class ReportView:
         return tuple(name for name in names if name in self.policies)
 
     @property
+    def currency(self) -> str:
+        """Of all prices; empty where none was named."""
+        return str((self.study.get("prices") or {}).get("currency") or "")
+
+    @property
     def measure(self) -> Words:
         """What is compared."""
         return word(f"measure-{self.findings['data'].get('measure') or 'accuracy'}")
@@ -118,7 +123,7 @@ class ReportView:
 
     def legend(self, names: Sequence[str]) -> list[tuple[Text, Style]]:
         """Return names with their styles, in the page's order."""
-        return [(name, self.styles[name]) for name in self.policies if name in names]
+        return [(policy_words(name), self.styles[name]) for name in self.policies if name in names]
 
 
 def columns(*names: str | Words) -> list[Text]:
