@@ -70,11 +70,12 @@ class Here:
         raise AssertionError("nothing dies here")
 
 
-def run_all(path: Path, study: dict[str, Any], engine: Any = None, **more: Any) -> list[Ended]:
+def run_all(
+    path: Path, study: dict[str, Any], engine: Any = None, jobs: Any = None, **more: Any
+) -> list[Ended]:
     ended: list[Ended] = []
-    run_jobs(
-        path, jobs_of(study), engine or Here(), ended=ended.append, watch=lambda *_: None, **more
-    )
+    todo = jobs_of(study) if jobs is None else jobs
+    run_jobs(path, todo, engine or Here(), ended=ended.append, watch=lambda *_: None, **more)
     return ended
 
 
@@ -243,10 +244,10 @@ def test_ray_runs_the_jobs_with_a_core_each(tmp_path, monkeypatch):
     asked: list[Any] = []
     pool, crashes = ThreadPoolExecutor(1), iter((True, False, False))
 
-    def called(*arguments: Any) -> Any:
+    def called(_: Any, call: Any, *arguments: Any) -> Any:
         if next(crashes):
             raise CrashedError
-        return run_job(*arguments)
+        return call(*arguments)
 
     def remote(_: Any) -> Remote:
         made = Remote(called, pool, {})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 import pytest
 import torch
 
@@ -11,7 +9,9 @@ from samix.data import open_images
 from samix.errors import InputError
 from samix.study import plan as planning
 from samix.study.grid import Timing, jobs_of
-from samix.study.plan import Wish, _write_few, open_study, plan_study, time_policies
+from samix.study.plan import open_study, plan_study
+from samix.study.timing import time_policies
+from samix.study.wish import Wish, good_of
 
 from .test_engine import Here
 from .tiny import DATA, NETWORK, opened
@@ -27,9 +27,10 @@ def wish(**changes):
 def quick(monkeypatch):
     """Trials that take no time."""
 
-    def trials(path, photos, policies, options, engine, announce, *, quick):
-        return {m: {n: Timing(1.0, 0.15 if n == "samix" else 0.1, 0.05) for n in names}
-                for m, names in policies.items()}  # fmt: skip
+    def trials(path, photos, policies, options, engine, announce, *, sources):
+        found = {m: {n: Timing(1.0, 0.15 if n == "samix" else 0.1, 0.05) for n in names}
+                 for m, names in policies.items()}  # fmt: skip
+        return found, 1.0
 
     monkeypatch.setattr(planning, "time_policies", trials)
 
@@ -67,9 +68,9 @@ def test_too_little_time_is_told_with_what_would_do(tmp_path, quick):
         plan(tmp_path, budget=60.0)
 
 
-def test_trials_time_real_trainings_and_leave_nothing(tmp_path):
+def test_policies_take_turns_until_their_times_agree_and_leave_nothing(tmp_path):
     torch.set_num_threads(1)
-    found = time_policies(
+    found, share = time_policies(
         tmp_path / "trials", opened(), {"supervised": ("none", "samix")}, {}, Here(),
         lambda *_: None,
     )  # fmt: skip
@@ -77,18 +78,18 @@ def test_trials_time_real_trainings_and_leave_nothing(tmp_path):
     for timing in found["supervised"].values():
         assert timing.step > 0
         assert timing.look > 0
+        assert timing.start > 0
+    assert found["supervised"]["samix"].step > found["supervised"]["none"].step
+    assert 0 < share <= 1
     assert not (tmp_path / "trials").exists()
 
 
-def test_quick_trials_take_hand_made_policies_to_be_as_quick_as_plain_training(tmp_path):
-    torch.set_num_threads(1)
-    asked: list[int] = []
-    found = time_policies(
-        tmp_path / "trials", opened(), {"supervised": ("none", "cutmix", "mixup")}, {}, Here(),
-        lambda what, done, total: asked.append(total), quick=True,
-    )["supervised"]  # fmt: skip
-    assert found["cutmix"] == found["mixup"] == found["none"]
-    assert set(asked) == {1}
+def test_rounds_agree_where_ratios_do_whatever_the_machine_does():
+    from samix.study.timing import _agree
+
+    slow = [{"none": n, "samix": 1.7 * n} for n in (1.0, 3.0, 0.5)]
+    assert _agree(slow)
+    assert not _agree([*slow, {"none": 1.0, "samix": 2.0}])
 
 
 def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
@@ -103,13 +104,16 @@ def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"policies": ("none", "mixup")}, "needs 'none', which everything is compared with"),
+        ({"policies": ("none",)}, "a study compares policies; .* got none"),
+        ({"policies": ("samix",)}, "a study compares policies; .* got samix"),
         ({"policies": ("samix", "mixup")}, "needs 'none'"),
         ({"policies": ("none", "samix", "mixpu")}, "'mixpu' is no policy"),
         ({"policies": ("none", "none", "samix")}, "names a policy twice"),
         ({"modes": ("supervise",)}, "--modes must be some of"),
         ({"fractions": (0.0, 1.0)}, "--labels must be percentages"),
         ({"seeds": 1}, "--seeds must be at least 2, got 1"),
+        ({"budget": 30.0}, "--budget 30s is too little to tell anything"),
+        ({"design": "fix"}, "--design must be sequential or fixed, got 'fix'"),
     ],
 )
 def test_a_wish_is_checked(changes, message):
@@ -136,12 +140,39 @@ def test_settings_follow_the_photos(tmp_path):
         open_study(Wish(data=str(skewed), good=("ok",)), lambda *_: None)
 
 
-def test_a_split_for_trials_has_every_class(tmp_path):
-    photos = opened()
-    _write_few(tmp_path, photos, 2)
-    with (tmp_path / "splits.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    train = [row["path"] for row in rows if row["split"] == "train"]
-    of = dict(zip(photos.images.keys, photos.images.targets, strict=True))
-    assert {of[path] for path in train} == set(range(len(photos.images.classes)))
-    assert len(train) < len(photos.splits.train)
+def test_good_parts_are_told_by_their_name():
+    assert good_of(("blowhole", "Good", "crack")) == ("Good",)
+    assert good_of(("良品", "割れ")) == ("良品",)
+    assert good_of(("no_defect", "scratch")) == ("no_defect",)
+    assert good_of(("ok", "good", "crack")) == ()  # two: nobody knows which
+    assert good_of(("shirt", "dress")) == ()
+    assert opened().good == ("good",)
+    assert "taken to be the good parts" in opened().notes[-1]
+    assert opened(good=("dent",)).good == ("dent",)
+
+
+def test_the_frozen_encoder_is_in_every_plan_where_its_weights_are(tmp_path, quick):
+    study = plan(tmp_path, budget=3000.0)
+    assert study["plan"]["policies"]["supervised"][0] == "frozen"
+    first = jobs_of(study)[0]
+    assert first.command == "frozen"
+    assert {cell.seed for cell in first.cells} == {0, 1, 2}
+    assert {cell.labels for cell in first.cells} == set(study["plan"]["labels"])
+
+
+def test_without_a_learned_policy_the_last_one_is_in_question(tmp_path, quick, monkeypatch):
+    asked = Wish(data=DATA, policies=("none", "mixup", "cutmix"), network=NETWORK, budget=3000.0)
+    assert asked.subjects == ("cutmix",)
+    study = plan_study(asked, open_study(asked, lambda *_: None), Here(), tmp_path / "trials",
+                       lambda *_: None)  # fmt: skip
+    assert study["plan"]["subjects"] == ["cutmix"]
+    assert study["plan"]["policies"]["supervised"] == ["frozen", "none", "mixup", "cutmix"]
+
+
+def test_the_looks_share_the_error(tmp_path, quick):
+    looks = plan(tmp_path, budget=3000.0)["plan"]["looks"]
+    assert sum(looks.values()) == pytest.approx(1, abs=1e-4)
+    assert sorted(looks.values()) == [looks[str(n)] for n in sorted(map(int, looks))]
+    fixed = plan(tmp_path, budget=3000.0, design="fixed")["plan"]
+    assert fixed["looks"] == {}
+    assert len(fixed["seeds"]) <= 5

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +25,14 @@ from .options import (
     read_guard,
     with_table,
 )
-from .poc_tables import print_ended, print_plan, print_verdict
+from .poc_tables import print_ended, print_plan, print_room, print_stopped, print_verdict
 from .running import create_folder, how_to_repeat, machine_words, result_folder, say
 
 if TYPE_CHECKING:
     from samix.data import ImageSet, Splits
     from samix.study.cells import Ended, PocFolder
     from samix.study.engine import Engine
-    from samix.study.plan import Wish
+    from samix.study.wish import Wish
     from samix.training import Terminal
 
 
@@ -51,7 +51,9 @@ _PRICES = {
     "escape_price": "escape", "overkill_price": "overkill", "defect_share": "defect_share",
     "price": "price", "currency": "currency", "power": "power",
 }  # fmt: skip
-_AGAIN = ("command", "output", "resume", "budget", "lang", "workers", "engine", *_PRICES)
+_AGAIN = (
+    "command", "output", "resume", "budget", "lang", "workers", "engine", "policies", *_PRICES
+)  # fmt: skip
 _POC = """\
 Find out whether learned mixing pays on your photos, and write a report to decide by.
 
@@ -123,8 +125,8 @@ def _wish(given: Mapping[str, Any]) -> Wish:
     Raises:
         InputError: An option cannot be used.
     """
-    from samix.study.plan import FRACTIONS, POLICY_NAMES, Wish
     from samix.study.statistics.tables import MODES
+    from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish
 
     if "data" not in given:
         raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
@@ -142,6 +144,7 @@ def _wish(given: Mapping[str, Any]) -> Wish:
         modes=tuple(_words(given, "modes", MODES)),
         fractions=tuple(_percent(word) for word in _words(given, "fractions", ())) or FRACTIONS,
         seeds=given.get("seeds"),
+        design=given.get("design", "sequential"),
         budget=duration(given.get("budget", _DEMO_BUDGET if demo else _BUDGET)),
         good=tuple(_words(given, "good", ())),
         photos={name: given[name] for name in _PHOTOS if name in given},
@@ -179,14 +182,15 @@ def _percent(word: str) -> float:
 
 def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     """Print the plan and leave nothing behind."""
-    from samix.study.engine import open_engine
-    from samix.study.plan import open_study, plan_study
+    from samix.study.plan import device_of, open_study, plan_study
 
     wish = _wish(given)
-    with tempfile.TemporaryDirectory() as trials:
+    with (
+        tempfile.TemporaryDirectory() as trials,
+        _engine(given, device_of(wish), Path(trials) / "decoded") as it,
+    ):
         opened = open_study(wish, display.work)
-        with open_engine(given.get("engine", "local"), given.get("workers"), opened.device) as it:
-            study = plan_study(wish, opened, it, Path(trials) / "trials", display.work, begun=begun)
+        study = plan_study(wish, opened, it, Path(trials) / "trials", display.work, begun=begun)
     display.rest()
     print_plan(study, display.console)
     return 0
@@ -195,20 +199,17 @@ def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int
 def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     from samix.data import write_splits
     from samix.study.cells import PocFolder, write_study
-    from samix.study.engine import open_engine
-    from samix.study.plan import open_study, plan_study
+    from samix.study.plan import device_of, open_study, plan_study
 
     wish = _wish(given)
     path = _new_folder(given, wish)
     folder = PocFolder(path)
     display.work("opening the photos", 0, 1)
-    opened = open_study(wish, display.work)
-    for note in opened.notes:
-        display.say(note)
-    with (
-        _created(folder),
-        open_engine(given.get("engine", "local"), given.get("workers"), opened.device) as engine,
-    ):
+    device = device_of(wish)
+    with _created(folder), _engine(given, device, folder.decoded) as engine:
+        opened = open_study(wish, display.work)
+        for note in opened.notes:
+            display.say(note)
         planned = plan_study(wish, opened, engine, folder.trials, display.work, begun=begun)
         repeat = how_to_repeat("torch", "torchvision", "timm", "lightning", "numpy")
         prices = {key: given[name] for name, key in _PRICES.items() if name in given}
@@ -227,7 +228,6 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
 
 def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     from samix.study.cells import PocFolder, check_cells, read_study, write_study
-    from samix.study.engine import open_engine
 
     if "output" not in given:
         raise InputError("--resume needs the study to go on with; give it with --output DIR")
@@ -238,19 +238,48 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     study = read_study(given["output"])
     folder = PocFolder(Path(given["output"]).expanduser().absolute())
     check_cells(folder, study)
+    _check_code(given, study)
     budget = study["plan"]["budget_seconds"]
     if "budget" in given:
         budget = duration(given["budget"])
     device = study["train"]["device"]
-    with (
-        _only(folder),
-        open_engine(given.get("engine", "local"), given.get("workers"), device) as engine,
-    ):
+    with _only(folder), _engine(given, device, folder.decoded) as engine:
         prices = {key: given[name] for name, key in _PRICES.items() if name in given}
         if prices:
             study["prices"] = {**(study.get("prices") or {}), **prices}
             write_study(folder, study)
         return _train(folder, study, engine, display, given, deadline=begun + _LATE * budget)
+
+
+def _check_code(given: Mapping[str, Any], study: Mapping[str, Any]) -> None:
+    """Refuse code that only the plan names, and policies that the plan does not have.
+
+    Raises:
+        InputError: There are some.
+    """
+    from samix.study.subjects import is_code, labels_of
+
+    known = study["plan"].get("sources") or {}
+    sources = labels_of(_words(given, "policies", ()))
+    if strange := [s for label, s in sources.items() if known.get(label, label) != s]:
+        raise InputError(f"--policies cannot be changed when a study goes on, got '{strange[0]}'")
+    needed = [s for label, s in known.items() if is_code(s) and label not in sources]
+    if needed:
+        raise InputError(
+            f"the study runs code of yours; give --policies {' '.join(needed)} again, so that "
+            "nothing is run that only a file names"
+        )
+
+
+def _engine(given: Mapping[str, Any], device: str, scratch: Path) -> AbstractContextManager[Engine]:
+    """Return the engine that is asked for; its workers begin while the photos are opened."""
+    from samix.study.engine import open_engine
+    from samix.study.subjects import admit, is_code, labels_of
+
+    sources = labels_of(_words(given, "policies", ()))
+    code = {label: source for label, source in sources.items() if is_code(source)}
+    admit(code)  # it is run because this command names it
+    return open_engine(given.get("engine", "local"), given.get("workers"), device, scratch, code)
 
 
 def _new_folder(given: Mapping[str, Any], wish: Wish) -> Path:
@@ -298,7 +327,7 @@ def _created(folder: PocFolder) -> Iterator[None]:
 
 def _train(
     folder: PocFolder,
-    study: Mapping[str, Any],
+    study: dict[str, Any],
     engine: Engine,
     display: Terminal,
     given: Mapping[str, Any],
@@ -310,24 +339,36 @@ def _train(
     from samix.study.cells import StudyStoppedError
     from samix.study.engine import run_jobs
     from samix.study.grid import jobs_of
+    from samix.study.stages import stages
     from samix.training.progress import clock
 
-    jobs = jobs_of(study)
     how = f"samix poc --resume --output {folder.path}"
-    last = {"done": 0, "all": len(jobs), "left": 0.0}
+    over: list[Ended] = []
 
     def watch(done: int, count: int, left: float) -> None:
-        last.update(done=done, all=count, left=left)
-        display.work(f"{done} of {count} trainings, {clock(left)} left", done, count)
+        planned = len(jobs_of(study))
+        display.work(f"{len(over)} of {planned} trainings, {clock(left)} left", len(over), planned)
 
     def ended(result: Ended) -> None:
-        print_ended(result, int(last["done"]) + 1, int(last["all"]), display)
-        last["done"] += 1
+        over.append(result)
+        print_ended(result, len(over), len(jobs_of(study)), display)
 
     keep = study["plan"]["seeds"][:_KEPT_SEEDS]
+    known = set(study.get("stopped") or {})
     try:
-        run_jobs(folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline, keep=keep)
+        for number, jobs in enumerate(stages(folder, study)):
+            if number == 1:
+                display.rest()
+                print_room(study, display.console)
+            known |= print_stopped(study, known, display)
+            run_jobs(
+                folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline, keep=keep
+            )
+        print_stopped(study, known, display)
         display.rest()
+        if study["plan"].get("ended"):
+            print_room(study, display.console)
+            return 0
         return _conclude(folder, study, display, given, how, photos)
     except KeyboardInterrupt:
         display.rest()
@@ -430,7 +471,8 @@ def _add_grid(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("grid")
     group.add_argument(
         "--policies",
-        help="to compare (none, mixup, cutmix, mixup-cutmix, samix-p, samix)",
+        help="to compare: names, folders of Mixers, or module:name; without a learned one "
+        "the last is in question (none, mixup, cutmix, mixup-cutmix, samix-p, samix)",
         nargs="+",
         metavar="NAME",
     )
@@ -447,6 +489,11 @@ def _add_grid(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seeds", help="trainings of each kind (3, or up to 5 that fit)", type=int, metavar="N"
     )
+    group.add_argument(
+        "--design",
+        help="sequential: stop what is decided after each seed, or fixed: train all (sequential)",
+        metavar="NAME",
+    )
     add_fields(group, TrainConfig, "guard")
 
 
@@ -455,7 +502,7 @@ def _add_worth(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--good",
         help="classes that are good parts; all others are defects, and escapes and "
-        "overkill are told",
+        "overkill are told (one that is called good, ok, normal, free or 良品)",
         nargs="+",
         metavar="CLASS",
     )

@@ -39,12 +39,13 @@ def print_plan(study: Mapping[str, Any], console: Console) -> None:
         f"{count} ({100 * share:g} %, {_epochs(plan, count)})"
         for count, share in zip(plan["labels"], plan["fractions"], strict=True)
     )
-    say(console, f"labels: {budgets}; seeds: {len(plan['seeds'])}")
+    upto = "up to " if plan.get("looks") else ""
+    say(console, f"labels: {budgets}; seeds: {upto}{len(plan['seeds'])}")
     if any(name.endswith(LONG) for names in plan["policies"].values() for name in names):
         say(console, f"'{LONG[1:]}': trained for as long as SAMix takes")
     say(
         console,
-        f"{plan['trainings']} trainings, {plan['workers']} at a time, about "
+        f"{upto}{plan['trainings']} trainings, {plan['workers']} at a time, about "
         f"{clock(plan['expected_seconds'])} of {clock(plan['budget_seconds'])}",
     )
     for line in _tells(plan, data):
@@ -103,6 +104,43 @@ def _tells(plan: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     if "self-supervised" not in plan["modes"]:
         found.append("No self-supervised training is planned.")
     return found
+
+
+def print_room(study: Mapping[str, Any], console: Console) -> None:
+    """Say how much room plain training leaves, and what is asked because of it."""
+    plan = study["plan"]
+    main = int(plan["primary"]["labels"])
+    shown = plan["smallest_difference"]
+    left = "; ".join(
+        f"{labels} labels: {points:.1f} points" for labels, points in plan["room"].items()
+    )
+    say(
+        console,
+        f"Room: plain training leaves, on validation photos, {left}. The study can tell a lead of "
+        f"{shown:.1f} points or more.",
+    )
+    if plan["ended"]:
+        say(
+            console,
+            "So nothing that mixes photos can be shown to pay here, and the study ends. Keep plain "
+            "training; or ask again with fewer labels (--labels 1 5), or with more test photos.",
+        )
+    elif "asked_first" in plan:
+        say(
+            console,
+            f"With {plan['asked_first']} labels that is too little to tell anything: the main "
+            f"question is that of {main} labels.",
+        )
+
+
+def print_stopped(study: Mapping[str, Any], known: set[str], display: Display) -> set[str]:
+    """Say which policies were stopped since the last time; return all that are."""
+    stopped = study.get("stopped") or {}
+    new = [name for name in stopped if name not in known]
+    if new:
+        seeds = max(stopped[name] for name in new)
+        display.say(f"Decided after {seeds} seeds, no further training: {', '.join(new)}")
+    return set(stopped)
 
 
 def print_ended(result: Ended, number: int, count: int, display: Display) -> None:

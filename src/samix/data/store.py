@@ -5,8 +5,12 @@ A process that trains many times on the same photos keeps them with :func:`reuse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import hashlib
+import os
+from collections.abc import Callable, Hashable, Iterator, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -79,12 +83,14 @@ class _Kept:
     Attributes:
         limit: Bytes of memory that photos of one set and size may take.
         sets: Image sets, by what they were opened from.
+        folder: Where processes share them; None keeps them in memory.
         photos: Stored photos by position, by the set and the side that they are stored with.
     """
 
     limit: int
+    folder: Path | None = None
     sets: dict[Hashable, ImageSet] = field(default_factory=dict)
-    photos: dict[tuple[int, int], dict[int, Tensor]] = field(default_factory=dict)
+    photos: dict[tuple[int, int], MutableMapping[int, Tensor]] = field(default_factory=dict)
 
 
 class _Process:
@@ -93,15 +99,17 @@ class _Process:
     kept: _Kept | None = None
 
 
-def reuse_photos(limit: int) -> None:
+def reuse_photos(limit: int, folder: Path | None = None) -> None:
     """Keep image sets and photos from now on, for the next training of this process.
 
     For a process that lives as long as one study: changes of the photos go unseen.
 
     Args:
-        limit: Bytes of memory that the photos of one set and size may take.
+        limit: Bytes that the photos of one set and size may take.
+        folder: Where several processes share what any of them has decoded; None keeps photos in the
+            memory of this one.
     """
-    _Process.kept = _Kept(limit)
+    _Process.kept = _Kept(limit, folder)
 
 
 def kept_set(key: Hashable, open_it: Callable[[], ImageSet]) -> ImageSet:
@@ -119,7 +127,49 @@ def kept_set(key: Hashable, open_it: Callable[[], ImageSet]) -> ImageSet:
     return kept.sets[key]
 
 
-def kept_photos(images: ImageSet, size: int) -> dict[int, Tensor]:
+class _SharedPhotos(MutableMapping[int, Tensor]):
+    """Photos by position in a file that processes share; each is there as a whole or not at all.
+
+    Behind the photos stands one byte for each, which is written after it. Where the disk is full
+    nothing is kept, and the next process decodes the photo again.
+
+    Args:
+        path: The file.
+        count: Photos of the set.
+        size: Side in px.
+    """
+
+    def __init__(self, path: Path, count: int, size: int) -> None:
+        self.shape = (3, size, size)
+        self.count, self.bytes = count, 3 * size**2
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def __contains__(self, at: object) -> bool:
+        return os.pread(self.file, 1, self.count * self.bytes + int(str(at))) == b"\1"
+
+    def __getitem__(self, at: int) -> Tensor:
+        if at not in self:
+            raise KeyError(at)
+        stored = bytearray(os.pread(self.file, self.bytes, at * self.bytes))
+        return torch.frombuffer(stored, dtype=torch.uint8).view(self.shape)
+
+    def __setitem__(self, at: int, photo: Tensor) -> None:
+        with suppress(OSError):
+            if os.pwrite(self.file, photo.numpy().tobytes(), at * self.bytes) == self.bytes:
+                os.pwrite(self.file, b"\1", self.count * self.bytes + at)
+
+    def __delitem__(self, at: int) -> None:
+        os.pwrite(self.file, b"\0", self.count * self.bytes + at)
+
+    def __iter__(self) -> Iterator[int]:
+        return (at for at in range(self.count) if at in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def kept_photos(images: ImageSet, size: int) -> MutableMapping[int, Tensor]:
     """Return the (3, size, size) uint8 photos that were read before, to which more are added.
 
     Args:
@@ -132,6 +182,21 @@ def kept_photos(images: ImageSet, size: int) -> dict[int, Tensor]:
     kept = _Process.kept
     if kept is None or len(images) * 3 * size**2 > kept.limit:
         return {}
-    if not any(images is one for one in kept.sets.values()):
+    key = next((key for key, one in kept.sets.items() if images is one), None)
+    if key is None:
         return {}  # only of sets that live on: an id may be used again
-    return kept.photos.setdefault((id(images), size), {})
+    if (id(images), size) not in kept.photos:
+        kept.photos[id(images), size] = _created(kept.folder, key, images, size)
+    return kept.photos[id(images), size]
+
+
+def _created(
+    folder: Path | None, key: Hashable, images: ImageSet, size: int
+) -> MutableMapping[int, Tensor]:
+    """Return where the photos of a set are kept: in a file, or in memory where there is none."""
+    if folder is not None and hasattr(os, "pread"):
+        what = repr((key, len(images), size))
+        name = hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()[:16]
+        with suppress(OSError):
+            return _SharedPhotos(folder / f"{name}.photos", len(images), size)
+    return {}

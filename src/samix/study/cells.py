@@ -10,6 +10,7 @@ import errno
 import platform
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from samix.data import ImageSet, Splits, labelled_subset, read_splits
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine, PhotoParts, embed
 from samix.evaluation.encoder import open_encoder
+from samix.evaluation.frozen import fit_frozen
 from samix.evaluation.linear import Labelled, fit_probe
 from samix.files import check_links, sweep, whole_file, within, write_text
 from samix.options import from_plain
@@ -50,7 +52,10 @@ from samix.training import (
     resume,
     train,
 )
+from samix.training.config import FROZEN
+from samix.training.frozen import embed_frozen, frozen_config
 from samix.training.lock import is_half_made
+from samix.training.prepare import resolve
 from samix.training.run_folder import PREDICTIONS, write_json
 from samix.training.warm_start import joined, open_sources
 
@@ -80,13 +85,14 @@ class PocFolder:
         self.pictures = path / "pictures"
         self.report = path / "report.html"  # the page for the one who decides
         self.trials = path / "trials"  # short trainings before the study; gone when they are over
+        self.decoded = path / "decoded"  # photos for the workers; gone when they are
         self.locks = path / "locks"  # no training is run by two processes at once
 
 
 def is_unbegun(path: Path) -> bool:
     """Say whether a folder holds nothing of a study, but perhaps what was made before it began."""
     folder = PocFolder(path)
-    made = (folder.trials, folder.locks, folder.splits, path / ".writable")
+    made = (folder.trials, folder.decoded, folder.locks, folder.splits, path / ".writable")
     return is_half_made(path, folder.study, frozenset(part.name for part in made))
 
 
@@ -312,6 +318,8 @@ def _run(folder: PocFolder, job: Job) -> Ended:
     known = [read_cell(folder, cell) for cell in job.cells]
     if all(record is not None and record["status"] == _FINISHED for record in known):
         return _ended(job, known[0] or {})
+    if job.command == FROZEN:
+        return _ended(job, _run_frozen(folder, job))
     with _peak_memory() as peak:
         result = _train(folder, job)
     if result.status != _FINISHED or result.metrics is None:
@@ -330,16 +338,59 @@ def _run(folder: PocFolder, job: Job) -> Ended:
         "guard_accepted": None if guard is None else guard["accepted"],
     }
     answers = _supervised(run, job) if job.command == "train" else _probed(folder, run, job)
-    for unneeded in ("checkpoints", "tensorboard"):
-        shutil.rmtree(within(run, unneeded), ignore_errors=True)
+    shutil.rmtree(within(run, "checkpoints"), ignore_errors=True)
     first: dict[str, Any] = {}
     for cell, outcomes in answers:
-        test = outcomes[outcomes["part"] == "test"]
-        accuracy = float((test["target"] == test["predicted"]).mean())
-        written = {**record, "accuracy": accuracy}
-        write_cell(folder, cell, outcomes, written)
+        written = _write_answer(folder, cell, outcomes, record)
         first = first or written
     return _ended(job, first)
+
+
+def _write_answer(
+    folder: PocFolder, cell: Cell, outcomes: pd.DataFrame, record: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write what a cell answered with its accuracy; return its record."""
+    test = outcomes[outcomes["part"] == "test"]
+    written = {**record, "accuracy": float((test["target"] == test["predicted"]).mean())}
+    write_cell(folder, cell, outcomes, written)
+    return written
+
+
+def _run_frozen(folder: PocFolder, job: Job) -> dict[str, Any]:
+    """Fit the heads of all cells on features that are computed once; return the first record.
+
+    Each cell's seconds are those that it would take alone.
+    """
+    settings = {**job.settings, "policy": FROZEN, "splits": str(folder.splits)}
+    config = resolve(frozen_config(_as_train(from_plain(settings, TrainConfig))))
+    images = joined(open_sources(config))
+    whole = read_splits(folder.splits, images)
+    with _peak_memory() as peak:
+        known = embed_frozen(config, images, whole, Silent())
+    place = {photo: at for at, photo in enumerate(whole.train)}
+    first: dict[str, Any] = {}
+    for cell in job.cells:
+        begin = time.monotonic()
+        share = job.fractions[cell.labels]
+        some = labelled_subset(images, whole, label_fraction=share, seed=cell.seed)
+        at = torch.tensor([place[photo] for photo in some])
+        train_part = Labelled(known.features["train"][at], known.target["train"][at])
+        head = fit_frozen(
+            train_part, known.labelled("val"), len(images.classes), flipped=known.flipped[at]
+        )
+        tables = [
+            _said(images, whole, part, head.logits(known.features[part]).softmax(1))
+            for part in ("val", "test")
+        ]
+        record = {
+            "status": _FINISHED, "reason": "",
+            "seconds": known.seconds + time.monotonic() - begin, "steps": 0, "epochs": 0,
+            "alive": None, "memory_mb": peak.megabytes, "guard_accepted": None,
+        }  # fmt: skip
+        outcomes = _answers(cell, pd.concat(tables, ignore_index=True))
+        written = _write_answer(folder, cell, outcomes, record)
+        first = first or written
+    return first
 
 
 def _ended(job: Job, record: dict[str, Any]) -> Ended:
@@ -371,10 +422,12 @@ def _train(folder: PocFolder, job: Job) -> TrainResult:
     run = within(folder.path, job.folder)
     if (run / "config.yaml").is_file():
         _same_plan(read_config(open_run(run)), config, run)
-        return resume(run)
+        return resume(run, extras=False)
     if run.is_dir():
         shutil.rmtree(run)  # killed before it had begun, or failed
-    return pretrain(config) if isinstance(config, PretrainConfig) else train(_as_train(config))
+    if isinstance(config, PretrainConfig):
+        return pretrain(config, extras=False)
+    return train(_as_train(config), extras=False)
 
 
 def _as_train(config: RunConfig) -> TrainConfig:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from samix.errors import InputError
 from samix.stopping import ENDING, Interrupted, end_with_parent, exit_code, stop_on_signals
 from samix.study.cells import Ended, PocFolder, run_job, write_cell
 from samix.study.grid import Job
+from samix.study.subjects import admit
 
 ENGINES = ("local", "ray")
 _TRIES = 3  # workers that may die during one job; others die with them
@@ -63,18 +65,25 @@ class Local:
     Attributes:
         workers: How many.
         threads: Of torch in each of them.
+        scratch: Folder where they share the photos that one of them has decoded; None keeps them
+            in the memory of each.
+        code: Policies of modules that they may import, by label.
         stop: Set to end them at once.
         pool: Of processes; each begins without anything of this one.
     """
 
     workers: int
     threads: int
+    scratch: Path | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
     stop: Event = field(default_factory=lambda: get_context("spawn").Event())
     pool: ProcessPoolExecutor = field(init=False)
     died: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
     def __post_init__(self) -> None:
         self.pool = self._created()
+        for _ in range(self.workers):
+            self.pool.submit(_ready)  # they load the code while the photos are opened
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call in a free process."""
@@ -91,7 +100,7 @@ class Local:
             self.workers,
             mp_context=get_context("spawn"),
             initializer=_begin_worker,
-            initargs=(os.getpid(), self.threads, self.stop),
+            initargs=(os.getpid(), self.threads, self.stop, self.scratch, self.code),
         )
 
 
@@ -103,11 +112,13 @@ class Ray:
         workers: Jobs at a time.
         ray: The package.
         resources: Of one job.
+        code: Policies of modules that they may import, by label.
     """
 
     workers: int
     ray: Any
     resources: dict[str, float]
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def died(self) -> tuple[type[BaseException], ...]:
@@ -118,8 +129,8 @@ class Ray:
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call where there is room."""
-        remote = self.ray.remote(call).options(max_retries=0, **self.resources)
-        future: Future[Any] = remote.remote(*arguments).future()
+        remote = self.ray.remote(_called).options(max_retries=0, **self.resources)
+        future: Future[Any] = remote.remote(dict(self.code), call, *arguments).future()
         return future
 
     def renew(self) -> bool:
@@ -128,13 +139,21 @@ class Ray:
 
 
 @contextmanager
-def open_engine(name: str, workers: int | None, device: str) -> Iterator[Engine]:
+def open_engine(
+    name: str,
+    workers: int | None,
+    device: str,
+    scratch: Path | None = None,
+    code: Mapping[str, str] | None = None,
+) -> Iterator[Engine]:
     """Start an engine, and end its workers afterwards, at once where something was raised.
 
     Args:
         name: "local" or "ray".
         workers: Trainings at a time; None is one a core without a GPU, one with.
         device: That is trained on, as resolved.
+        scratch: Folder for photos that are decoded; it is removed before and afterwards.
+        code: Policies of modules that the workers may import, by label.
 
     Raises:
         InputError: Unknown engine, one that is not installed, or too many workers.
@@ -142,24 +161,31 @@ def open_engine(name: str, workers: int | None, device: str) -> Iterator[Engine]
     if name not in ENGINES:
         raise InputError(f"--engine '{name}' is unknown; expected {' or '.join(ENGINES)}")
     if name == "ray":
-        with _ray(workers, device) as engine:
+        with _ray(workers, device, code or {}) as engine:
             yield engine
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
     count = workers or (cores if device == "cpu" else 1)
-    local = Local(count, max(1, cores // count) if device == "cpu" else torch.get_num_threads())
+    threads = max(1, cores // count) if device == "cpu" else torch.get_num_threads()
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)  # photos may have changed since then
+    local = Local(count, threads, scratch, code or {})
     try:
         yield local
     except BaseException:
         local.stop.set()
+        for process in (getattr(local.pool, "_processes", None) or {}).values():
+            process.kill()  # one that still loads its code does not look at the event
         raise
     finally:
         local.pool.shutdown(wait=True, cancel_futures=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
-def _ray(workers: int | None, device: str) -> Iterator[Engine]:
+def _ray(workers: int | None, device: str, code: Mapping[str, str]) -> Iterator[Engine]:
     try:
         ray: Any = importlib.import_module("ray")
     except ModuleNotFoundError as error:
@@ -176,12 +202,14 @@ def _ray(workers: int | None, device: str) -> Iterator[Engine]:
         there = ray.cluster_resources()
         what = "CPU" if device == "cpu" else "GPU"
         key = {"CPU": "num_cpus", "GPU": "num_gpus"}[what]
-        yield Ray(workers or max(1, int(there.get(what, 1))), ray, {key: 1})
+        yield Ray(workers or max(1, int(there.get(what, 1))), ray, {key: 1}, code)
     finally:
         ray.shutdown()
 
 
-def _begin_worker(parent: int, threads: int, stop: Event) -> None:
+def _begin_worker(
+    parent: int, threads: int, stop: Event, scratch: Path | None, code: Mapping[str, str]
+) -> None:
     """Prepare a worker: its threads, and that it ends with the process that started it.
 
     Ctrl-C reaches it, too, but the first process decides what happens then. What ends a process
@@ -192,8 +220,19 @@ def _begin_worker(parent: int, threads: int, stop: Event) -> None:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
     torch.set_num_threads(threads)
-    reuse_photos(CACHE_BUDGET)
+    reuse_photos(CACHE_BUDGET, scratch)
     end_with_parent(parent, stop.wait)
+    admit(code)
+
+
+def _ready() -> None:
+    """Do nothing in a worker: to begin it is what takes long."""
+
+
+def _called(code: Mapping[str, str], call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call something in a process of a cluster, which may import the policies that it needs."""
+    admit(code)
+    return call(*arguments)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -133,7 +133,7 @@ def answer(
         (mode, labels): costs_of(trained.cells, mode=mode, labels=labels)
         for mode, labels in trained.scores
     }
-    gains = _gains(scores, measure, roles)
+    gains = _gains(scores, measure, roles, limits)
     verdicts = _judged(scores, costs, measure, roles, limits)
     return Answers(
         trained=trained, roles=roles, classes=classes_of(trained, data), measured=measured,
@@ -141,6 +141,20 @@ def answer(
         overall=overall_verdict(verdicts, primary, full=roles.full),
         worth=worth_of(scores, measure, roles), agreement=_agreement(gains, primary),
     )  # fmt: skip
+
+
+def roles_of(plan: Mapping[str, Any]) -> Roles:
+    """Return which policy is what in a plan; one that names no subjects asks about SAMix."""
+    subjects = [str(name) for name in plan.get("subjects") or ()]
+    if not set(subjects) - {"samix", "samix-p"}:
+        return Roles()
+    return Roles(full=subjects[-1], light=tuple(subjects[:-1]))
+
+
+def limits_of(plan: Mapping[str, Any]) -> VerdictLimits:
+    """Return the limits of a plan: with its looks, where it may stop early."""
+    looks = {int(seeds): float(share) for seeds, share in (plan.get("looks") or {}).items()}
+    return VerdictLimits(looks=looks or None)
 
 
 def _test_parts(trained: FinishedCells) -> dict[str, int]:
@@ -159,14 +173,17 @@ def classes_of(trained: FinishedCells, data: Mapping[str, Any]) -> tuple[str, ..
     return tuple(named or sorted(table["target"].astype(str).unique()))
 
 
-def _gains(by_cell: Scores, measure: str, roles: Roles) -> dict[Question, dict[str, Effect]]:
+def _gains(
+    by_cell: Scores, measure: str, roles: Roles, limits: VerdictLimits | None
+) -> dict[Question, dict[str, Effect]]:
     found: dict[Question, dict[str, Effect]] = {}
     for where, scores in by_cell.items():
         found[where] = {}
         if roles.baseline in scores:
             seeds = set(scores[roles.baseline].seeds)
             able = {name: one for name, one in scores.items() if seeds & set(one.seeds)}
-            compared = compare_all(able, baseline=roles.baseline, measure=measure)
+            looks = limits.looks if limits else None
+            compared = compare_all(able, baseline=roles.baseline, measure=measure, looks=looks)
             found[where] = {effect.policy: effect for effect in compared}
     return found
 
@@ -236,7 +253,8 @@ def find(
     plan, prices, data = dict(plan or {}), dict(prices or {}), dict(data or {})
     wrong = _wrong_prices(prices)
     found = answer(
-        outcomes, cells, plan=plan, data=data, good=good, roles=roles or Roles(), limits=limits
+        outcomes, cells, plan=plan, data=data, good=good, roles=roles or roles_of(plan),
+        limits=limits or limits_of(plan),
     )  # fmt: skip
     stray = [name for name in good if name not in found.classes]
     if stray:

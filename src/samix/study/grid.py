@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from samix.study.statistics.tables import MODES
+from samix.study.subjects import trained_as
+from samix.training.config import FROZEN
 
 LONG = "-long"  # the same policy, trained for as long as SAMix takes
-LOOKS = 8  # at validation in a training
+LOOKS = 4  # at validation in a training: the learning rate has come down at the last
 SUPERVISED, SELF_SUPERVISED = MODES
 LEARNED = ("samix", "samix-p")
 
@@ -51,7 +53,7 @@ class Job:
 
     Attributes:
         folder: Of the training run, below the folder of the study.
-        command: "train" or "pretrain".
+        command: "train", "pretrain", or "frozen" for the heads of all budgets and seeds at once.
         settings: Fields of its configuration, without folder and splits.
         cells: What it answers.
         fractions: Share of the labels of each budget.
@@ -75,6 +77,8 @@ class Job:
         """What it is called in the terminal."""
         mode, policy = self.cells[0].mode, self.cells[0].policy
         labels = f", {self.cells[0].labels} labels" if self.command == "train" else ""
+        if self.command == FROZEN:
+            return f"{mode}, frozen encoder with a linear head, {self.cells[0].labels} labels"
         return f"{mode}, {policy}{labels}, seed {self.seed}"
 
 
@@ -84,20 +88,25 @@ def base_of(policy: str) -> str:
 
 
 def jobs_of(study: Mapping[str, Any]) -> tuple[Job, ...]:
-    """Return the trainings of a study, seed by seed, the largest budget first.
+    """Return the trainings of a study: the frozen rival, then seed by seed, large budgets first.
+
+    Without those of policies that were stopped after fewer seeds (``stopped`` of the study).
 
     A study that is stopped early therefore has whole seeds of the main question.
 
     Args:
         study: What poc.yaml holds.
     """
-    plan = study["plan"]
-    return tuple(
-        job
-        for seed in plan["seeds"]
-        for mode in plan["modes"]
-        for job in _of_mode(study, mode, int(seed))
+    plan, stopped = study["plan"], study.get("stopped") or {}
+    seeds = [int(seed) for seed in plan["seeds"]]
+    jobs = (
+        *_frozen(study),
+        *(job for seed in seeds for mode in plan["modes"] for job in _of_mode(study, mode, seed)),
     )
+    return tuple(
+        job for job in jobs
+        if seeds.index(job.seed) < stopped.get(job.cells[0].policy, len(seeds))
+    )  # fmt: skip
 
 
 def cells_of(study: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -105,11 +114,35 @@ def cells_of(study: Mapping[str, Any]) -> tuple[Cell, ...]:
     return tuple(cell for job in jobs_of(study) for cell in job.cells)
 
 
+def _frozen(study: Mapping[str, Any]) -> Iterator[Job]:
+    """Yield the jobs of the frozen rival, where it is in the race: they cost seconds.
+
+    One for the first three seeds, whose features are computed once, and one for each further seed.
+    """
+    plan = study["plan"]
+    if FROZEN not in plan["policies"].get(SUPERVISED, ()):
+        return
+    fractions = dict(zip(plan["labels"], plan["fractions"], strict=True))
+    seeds = [int(seed) for seed in plan["seeds"]]
+    for group in (seeds[:SEEDS], *([seed] for seed in seeds[SEEDS:])):
+        cells = tuple(
+            Cell(FROZEN, labels, SUPERVISED, seed)
+            for seed in group
+            for labels in sorted(fractions, reverse=True)
+        )
+        first = group[0] == seeds[0]
+        yield Job(
+            folder=f"cells/{SUPERVISED}/{FROZEN}{'' if first else f'-s{group[0]}'}",
+            command=FROZEN, settings={**study["frozen"], "policy": FROZEN}, cells=cells,
+            fractions=fractions, expected=float(plan.get("frozen_seconds", 1.0)) if first else 1.0,
+        )  # fmt: skip
+
+
 def _of_mode(study: Mapping[str, Any], mode: str, seed: int) -> Iterator[Job]:
     plan = study["plan"]
     fractions = dict(zip(plan["labels"], plan["fractions"], strict=True))
     budgets = sorted(fractions, reverse=True)
-    policies = plan["policies"][mode]
+    policies = [name for name in plan["policies"][mode] if name != FROZEN]
     if mode == SELF_SUPERVISED:
         for policy in policies:
             cells = tuple(Cell(policy, labels, mode, seed) for labels in budgets)
@@ -143,7 +176,7 @@ def _settings(
         epochs = max(epochs + 1, round(epochs * study["plan"]["long"][mode][policy]))
     return {
         **common,
-        "policy": base,
+        "policy": trained_as(base, study["plan"].get("sources") or {}),
         "policy_options": dict(study["plan"]["options"].get(base, {})),
         "epochs": epochs,
         "shrink_batch": True,  # a budget may have fewer labels than a batch
@@ -167,7 +200,10 @@ STEPS = 1200  # of a training with all labels that is not short
 LEAST_STEPS = 150  # below this a network from scratch has learned nothing that could be compared
 SEEDS = 3  # at least
 MOST_SEEDS = 5
+MOST_LOOKED = 8  # of a sequential study, which rarely comes to the last ones
+_KEPT = 0.5  # of the trainings of a seed, that are left after three of a sequential study
 FEW_LABELS = 0.3  # of the steps with all labels, that a small budget has at least
+LONGER = 1.1  # times as many steps, at least: within a fifth wall times count as equal anyway
 LONGEST = 3.0  # times as many steps, for a policy that is trained as long as SAMix takes
 _CROWD = 2000  # photos from which on more labels do not mean more steps
 
@@ -217,6 +253,7 @@ class Design:
         long: Free policies that are also trained as long as SAMix takes, by mode.
         long_everywhere: At each budget, not only at the largest.
         steps: Of a training with all labels.
+        subjects: Policies in question, whose time the others are given.
         seeds: How many.
     """
 
@@ -227,6 +264,7 @@ class Design:
     long_everywhere: bool
     steps: int
     seeds: int = SEEDS
+    subjects: tuple[str, ...] = LEARNED
 
     def named(self, mode: str) -> list[str]:
         """Return all policies of a mode by the names of the tables."""
@@ -239,21 +277,26 @@ class Design:
 
 
 def ladder(
-    policies: Sequence[str], fractions: Sequence[float], modes: Sequence[str]
+    policies: Sequence[str],
+    fractions: Sequence[float],
+    modes: Sequence[str],
+    subjects: Sequence[str] = LEARNED,
 ) -> list[Design]:
     """Return designs of one wish, from rich to lean.
 
     Args:
-        policies: Asked for, plain training and a learned one among them.
+        policies: Asked for, plain training among them.
         fractions: Shares of the labels that are asked for, the main one (the largest) included.
         modes: That are asked for.
+        subjects: The policies in question; those of them that are not asked for do not count.
     """
     shares = tuple(sorted(set(fractions), reverse=True))
     few = (shares[0], *shares[1:][-2:]) if len(shares) > 2 else shares
     two = (shares[0], shares[1]) if len(shares) > 1 else shares
     whole = tuple(policies)
-    core = tuple(name for name in policies if name in ("none", "mixup", *LEARNED))
-    pair = ("none", "samix" if "samix" in policies else "samix-p")
+    asked = tuple(name for name in policies if name in subjects)
+    core = tuple(name for name in policies if name in ("none", "mixup", *asked))
+    pair = ("none", "samix" if "samix" in asked else asked[-1])
     both = tuple(modes)
     one = (SUPERVISED,) if SUPERVISED in both else both
 
@@ -262,10 +305,10 @@ def ladder(
         everywhere: bool = False, lean: bool = False,
     ) -> Design:  # fmt: skip
         here = {SUPERVISED: some, SELF_SUPERVISED: core if lean else some}
-        free = {m: tuple(n for n in p if n not in LEARNED) for m, p in here.items()}
+        free = {m: tuple(n for n in p if n not in asked) for m, p in here.items()}
         if lean:
             free[SELF_SUPERVISED] = ("none",)
-        return Design(ways, budgets, here, free, everywhere, steps)
+        return Design(ways, budgets, here, free, everywhere, steps, subjects=asked)
 
     rungs = [
         design(whole, shares, both, 2 * STEPS, everywhere=True),
@@ -307,14 +350,25 @@ def long_factors(design: Design, timings: Timings) -> dict[str, dict[str, float]
     found: dict[str, dict[str, float]] = {}
     for mode in design.modes:
         of_mode = timings[mode]
-        slowest = max(
-            of_mode[name].undisturbed for name in design.policies[mode] if name in LEARNED
-        )
+        subjects = [name for name in design.policies[mode] if name in design.subjects]
+        slowest = max(of_mode[name].undisturbed for name in subjects)
         found[mode] = {
             name + LONG: round(min(max(slowest / of_mode[name].undisturbed, 1.0), LONGEST), 3)
             for name in design.long[mode]
         }
     return found
+
+
+def without_copies(design: Design, timings: Timings) -> Design:
+    """Return the design without longer trainings that would hardly be longer."""
+    if not all(mode in timings for mode in design.modes):
+        return design
+    factors = long_factors(design, timings)
+    long = {
+        mode: tuple(n for n in names if factors.get(mode, {}).get(n + LONG, 1.0) >= LONGER)
+        for mode, names in design.long.items()
+    }
+    return replace(design, long=long)
 
 
 def seconds_of(
@@ -351,6 +405,7 @@ def choose(
     seconds: float,
     workers: int,
     seeds: int | None = None,
+    sequential: bool = False,
 ) -> tuple[Design | None, float]:
     """Return the richest design that fits, with as many seeds and steps as fit.
 
@@ -361,6 +416,8 @@ def choose(
         seconds: Of wall time.
         workers: Jobs at a time.
         seeds: How many; None is three or, where they fit, up to five.
+        sequential: Policies are stopped where they are decided; then up to eight, of which those
+            beyond the third are taken to be trained of half the policies.
 
     Returns:
         The design and its seconds; None and the least seconds where none fits.
@@ -373,7 +430,7 @@ def choose(
         rest = 0.5 * one / max(jobs / design.seeds, 1)  # the last jobs do not fill all workers
         return design.seeds * one / workers + rest
 
-    able = [replace(one, seeds=seeds or SEEDS) for one in designs]
+    able = [without_copies(replace(one, seeds=seeds or SEEDS), timings) for one in designs]
     able = [one for one in able if all(mode in timings for mode in one.modes)]
     fitting = next((one for one in able if wall(one) <= seconds), None)
     if fitting is None:
@@ -383,10 +440,13 @@ def choose(
         if fitting.steps < STEPS and wall(longer) <= seconds:
             fitting = longer
             break
-    for more in () if seeds else range(SEEDS + 1, MOST_SEEDS + 1):
-        richer = replace(fitting, seeds=more)
-        fitting = richer if wall(richer) <= seconds else fitting
-    return fitting, wall(fitting)
+    if seeds:
+        return fitting, wall(fitting)
+    whole, more = wall(fitting), fitting.seeds
+    one = whole / fitting.seeds * (_KEPT if sequential else 1.0)
+    while more < (MOST_LOOKED if sequential else MOST_SEEDS) and whole + one <= seconds:
+        whole, more = whole + one, more + 1
+    return replace(fitting, seeds=more), whole
 
 
 def plain_timings(timings: Timings) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,12 @@ from dataclasses import fields
 from typing import Any
 
 from samix.policies import POLICIES
-from samix.study.grid import SELF_SUPERVISED, base_of, jobs_of
+from samix.study.grid import SELF_SUPERVISED, SUPERVISED, base_of, jobs_of
+from samix.study.statistics.looks import FIRST_LOOK
 from samix.study.statistics.tables import MODES
+from samix.study.subjects import check_label
 from samix.training import PretrainConfig, TrainConfig
+from samix.training.config import FROZEN
 
 # what the plan says of each training, and what would lead it to other folders
 _SET_BY_THE_PLAN = {
@@ -39,7 +42,11 @@ def check_study(study: Mapping[str, Any]) -> None:
         _check_settings("train", study["train"], TrainConfig)
         if study.get("pretrain") is not None or SELF_SUPERVISED in study["plan"]["modes"]:
             _check_settings("pretrain", study["pretrain"], PretrainConfig)
+        if FROZEN in study["plan"]["policies"].get(SUPERVISED, ()):
+            _check_settings("frozen", study["frozen"], TrainConfig)
         _check_data(study["data"])
+        for name, seeds in (study.get("stopped") or {}).items():
+            _whole(f"stopped: {name!r:.40}", seeds, 1, _MOST_LISTED)
         _check_prices(study.get("prices") or {})
         jobs_of(study)
     except KeyError as error:
@@ -51,10 +58,7 @@ def check_study(study: Mapping[str, Any]) -> None:
 def _check_plan(plan: Mapping[str, Any]) -> None:
     for mode in _listed(plan, "modes"):
         _known("mode", mode, MODES)
-    for mode, names in plan["policies"].items():
-        _known("mode", mode, MODES)
-        for name in names:
-            _known("policy", base_of(name) if isinstance(name, str) else name, tuple(POLICIES))
+    _check_policies(plan)
     for seed in _listed(plan, "seeds"):
         _whole("seed", seed, 0, 2**62)
     for name in ("labels", "long_labels"):
@@ -70,6 +74,31 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
         for name, factor in factors.items():
             if not 0 < _number(f"long: {mode}: {name}", factor) <= _MOST_LISTED:
                 raise ValueError(f"long: expected factors up to {_MOST_LISTED}, got {factor!r:.80}")
+
+    for seeds, share in (plan.get("looks") or {}).items():
+        _whole("looks", int(seeds), FIRST_LOOK, _MOST_LISTED)
+        if not 0 < _number("looks", share) <= 1:
+            raise ValueError(f"looks: expected shares in (0, 1], got {share!r:.80}")
+
+
+def _check_policies(plan: Mapping[str, Any]) -> None:
+    """Refuse policies that are not known, by mode."""
+    own = _sources(plan.get("sources") or {})
+    for mode, names in plan["policies"].items():
+        _known("mode", mode, MODES)
+        known = (*POLICIES, *own, FROZEN) if mode == SUPERVISED else (*POLICIES, *own)
+        for name in names:
+            _known("policy", base_of(name) if isinstance(name, str) else name, known)
+
+
+def _sources(sources: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the labels of policies that have no name of their own."""
+    for label, source in sources.items():
+        if not isinstance(label, str) or not check_label(label) or label in POLICIES:
+            raise ValueError(f"sources: expected plain labels, got {label!r:.80}")
+        if not isinstance(source, str):
+            raise ValueError(f"sources: expected a text, got {source!r:.80}")
+    return tuple(sources)
 
 
 def _check_settings(

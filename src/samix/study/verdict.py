@@ -167,7 +167,7 @@ def _case(
     missing = [name for name in scores if name not in costs]
     if missing:
         raise InputError(f"The table of cells has no row of policy '{missing[0]}'.")
-    gains = gains_of(scores, roles, measure)
+    gains = gains_of(scores, roles, measure, limits.looks)
     pools = pools_of(scores, measure)
 
     def known(name: str) -> Candidate:

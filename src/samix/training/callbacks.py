@@ -37,6 +37,7 @@ from .progress import TrainingDivergedError, epoch_line, heed
 from .run_folder import RunFolder, write_history
 from .task import Method, Place, first_look, life_sentence
 
+_AT_LEAST = 60.0  # seconds of training between two checkpoints without a look at validation
 _PREFIX = "method."  # of the method's weights in lightning's state dict
 _COUNTS = "guard.counters._extra_state"
 
@@ -62,7 +63,7 @@ class EpochKeeper(pl.Callback):
         self.display = display
         self.stop = stop
         self.rows: list[dict[str, float]] = []
-        self._begin = 0.0
+        self._begin = self._saved = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history for the checkpoint."""
@@ -77,7 +78,7 @@ class EpochKeeper(pl.Callback):
 
         Lightning's handler of SIGTERM, which ends a run without a word, has come over ours by now.
         """
-        self._begin = time.monotonic()
+        self._begin = self._saved = time.monotonic()
         self.stop.hold()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -127,13 +128,23 @@ class EpochKeeper(pl.Callback):
         row["seconds"] = time.monotonic() - self._begin
         best = look and self.prepared.task.is_best(row, self.rows)
         self.rows.append(row)
-        if look:
+        if look or self._is_due(trainer):
             save_checkpoints(trainer, self.run, best=best)
+            self._saved = time.monotonic()
             if trainer.is_global_zero:
                 write_history(self.run, self.rows)
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, trainer.global_step)
         self._report(row)
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        """Say whether a checkpoint is owed between two looks; not before the first of them.
+
+        Processes that train together look at the same clock: they wait for each other.
+        """
+        looked = len(self.rows) > (self.prepared.config.validate_every or 1)
+        late = looked and time.monotonic() - self._saved > _AT_LEAST
+        return bool(trainer.strategy.broadcast(late))
 
     def _measure(self, trainer: pl.Trainer, module: MethodModule) -> dict[str, float]:
         """Return what the kind of run measures after an epoch."""

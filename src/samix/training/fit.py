@@ -53,7 +53,9 @@ _GRACE = 20.0  # seconds that the others have to end once one process has
 _POLL = 0.2  # seconds
 
 
-def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest) -> None:
+def fit(
+    prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest, *, curves: bool = True
+) -> None:
     """Train from the last checkpoint of the run, or from the start where there is none.
 
     Args:
@@ -61,6 +63,7 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
         run: Its folder.
         display: Where to show progress.
         stop: Heeded at each step.
+        curves: Write them for TensorBoard.
 
     Raises:
         TrainingInterrupted: Somebody stopped it.
@@ -91,7 +94,8 @@ def fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest)
                 accumulate_grad_batches=config.accumulate,
                 gradient_clip_val=config.clip,
                 callbacks=[shown, keeper],
-                logger=TensorBoardLogger(run.path, "tensorboard", "", purge_step=step or None),
+                logger=curves
+                and TensorBoardLogger(run.path, "tensorboard", "", purge_step=step or None),
                 use_distributed_sampler=False,
                 # keys of an encoder leave their process only with statistics of all
                 sync_batchnorm=_keys_of_encoder(prepared) and config.device.startswith("cuda"),

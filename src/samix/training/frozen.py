@@ -23,7 +23,7 @@ from samix.progress import Display, named
 
 from .config import FROZEN, TrainConfig
 from .prepare import resolve, split_sources
-from .probe import PARTS, FrozenResult, fit_head, judge
+from .probe import PARTS, FrozenPhotos, FrozenResult, embed_parts, fit_head, judge
 from .run_folder import (
     PREDICTIONS,
     RunFolder,
@@ -64,6 +64,18 @@ def fit_frozen_classifier(
     for sentence in said:
         display.say(sentence)
     return fit_head(network, config, images, splits, announce=display.work)
+
+
+def embed_frozen(
+    config: TrainConfig, images: ImageSet, splits: Splits, display: Display
+) -> FrozenPhotos:
+    """Return the features of all parts, for several heads; see :func:`fit_frozen_classifier`.
+
+    Raises:
+        InputError: The encoder or its weights cannot be had, or the photos do not suit it.
+    """
+    network, _ = _encoder(config, len(images.classes))
+    return embed_parts(network, config, images, splits, announce=display.work)
 
 
 def frozen_config(config: TrainConfig) -> TrainConfig:

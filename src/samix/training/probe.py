@@ -62,6 +62,71 @@ class FrozenResult:
     view: View
 
 
+@dataclass(frozen=True)
+class FrozenPhotos:
+    """What a network that is not trained says of the photos of some parts.
+
+    Attributes:
+        encoder: The timm classifier, in eval mode, and how photos become its input.
+        features: By part, (N,D) in the order of its photos.
+        flipped: (N,D) of the mirrored photos of train.
+        target: By part, (N,) classes.
+        computed: Features that were computed; the others were in the cache.
+        seconds: Wall time.
+    """
+
+    encoder: FrozenEncoder
+    features: Mapping[str, Tensor]
+    flipped: Tensor
+    target: Mapping[str, Tensor]
+    computed: int
+    seconds: float
+
+    def labelled(self, part: str) -> Labelled:
+        """Return the features and classes of a part."""
+        return Labelled(self.features[part], self.target[part])
+
+
+def embed_parts(
+    network: nn.Module,
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    *,
+    parts: Sequence[str] = PARTS,
+    announce: Announce | None = None,
+) -> FrozenPhotos:
+    """Return the features of photos, from the cache where they are known; see :func:`fit_head`.
+
+    Raises:
+        InputError: The size does not suit the network.
+    """
+    wanted = cast("Any", timm).data.resolve_model_data_config(network)
+    view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
+    encoder = FrozenEncoder(
+        network.to(config.device), view, Machine(config.device, AUTOCAST[config.precision])
+    )
+    begin = time.monotonic()
+    at = {part: getattr(splits, part) for part in parts}
+    names = tuple(f"{name}." for name in classifier_names(network))
+    try:
+        found = frozen_features(
+            encoder, images, [i for part in parts for i in at[part]], at["train"],
+            leave_out=names, announce=announce,
+        )  # fmt: skip
+    except (RuntimeError, AttributeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"image_size: {config.image_size} px do not suit {config.backbone} ({reason})"
+        ) from error
+    some = torch.split(found.plain, [len(at[part]) for part in parts])
+    return FrozenPhotos(
+        encoder, dict(zip(parts, some, strict=True)), found.flipped,
+        {part: torch.tensor([images.targets[i] for i in at[part]]) for part in parts},
+        found.computed, time.monotonic() - begin,
+    )  # fmt: skip
+
+
 def fit_head(
     network: nn.Module,
     config: TrainConfig,
@@ -84,43 +149,21 @@ def fit_head(
     Raises:
         InputError: The size does not suit the network, or it does not end in a linear layer.
     """
-    wanted = cast("Any", timm).data.resolve_model_data_config(network)
-    view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
-    encoder = FrozenEncoder(
-        network.to(config.device), view, Machine(config.device, AUTOCAST[config.precision])
-    )
+    known = embed_parts(network, config, images, splits, parts=parts, announce=announce)
     begin = time.monotonic()
-    at = {part: getattr(splits, part) for part in parts}
-    names = tuple(f"{name}." for name in classifier_names(network))
-    try:
-        found = frozen_features(
-            encoder, images, [i for part in parts for i in at[part]], at["train"],
-            leave_out=names, announce=announce,
-        )  # fmt: skip
-    except (RuntimeError, AttributeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"image_size: {config.image_size} px do not suit {config.backbone} ({reason})"
-        ) from error
-    middle = time.monotonic()
-    features = dict(
-        zip(parts, torch.split(found.plain, [len(at[part]) for part in parts]), strict=True)
-    )
-    labelled = {
-        part: Labelled(features[part], torch.tensor([images.targets[i] for i in at[part]]))
-        for part in ("train", "val")
-    }
     try:
         head = fit_frozen(
-            labelled["train"], labelled["val"], len(images.classes), flipped=found.flipped
-        )
+            known.labelled("train"), known.labelled("val"), len(images.classes),
+            flipped=known.flipped,
+        )  # fmt: skip
         put_head(network, head)
-        _check(encoder, head, images, at["val"][:_CHECKED], features["val"][:_CHECKED])
+        _check(known.encoder, head, images, splits.val[:_CHECKED], known.features["val"][:_CHECKED])
     except ValueError as error:
         raise InputError(str(error)) from error
-    logits = {part: head.logits(features[part]) for part in ("test", "val") if at.get(part)}
-    seconds = {"features": middle - begin, "head": time.monotonic() - middle}
-    return FrozenResult(network, head, logits, found.computed, seconds, view)
+    judged = [p for p in ("test", "val") if p in parts and getattr(splits, p)]
+    logits = {part: head.logits(known.features[part]) for part in judged}
+    seconds = {"features": known.seconds, "head": time.monotonic() - begin}
+    return FrozenResult(network, head, logits, known.computed, seconds, known.encoder.view)
 
 
 def _check(

@@ -73,12 +73,15 @@ class TrainResult:
     stopped_by: int | None = None
 
 
-def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult:
+def train(
+    config: TrainConfig, *, display: Display | None = None, extras: bool = True
+) -> TrainResult:
     """Train a classifier and judge it.
 
     Args:
         config: What to do; nothing in it needs to be resolved.
         display: Where to show progress; None shows nothing.
+        extras: Pictures and curves for people who look into the folder; a study needs none.
 
     Returns:
         Folder and metrics of the run.
@@ -91,15 +94,18 @@ def train(config: TrainConfig, *, display: Display | None = None) -> TrainResult
     if config.policy == FROZEN:
         run, metrics = train_frozen(config, _display(display))
         return TrainResult(run, "finished", metrics)
-    return _begin(config, _display(display))
+    return _begin(config, _display(display), extras=extras)
 
 
-def pretrain(config: PretrainConfig, *, display: Display | None = None) -> TrainResult:
+def pretrain(
+    config: PretrainConfig, *, display: Display | None = None, extras: bool = True
+) -> TrainResult:
     """Train an encoder without labels.
 
     Args:
         config: What to do; nothing in it needs to be resolved.
         display: Where to show progress; None shows nothing.
+        extras: Pictures and curves for people who look into the folder; a study needs none.
 
     Returns:
         Folder and metrics of the run.
@@ -109,10 +115,10 @@ def pretrain(config: PretrainConfig, *, display: Display | None = None) -> Train
         TrainingDivergedError: The loss was no finite number any more.
         WorkerDiedError: A process that worked for the run died.
     """
-    return _begin(config, _display(display))
+    return _begin(config, _display(display), extras=extras)
 
 
-def _begin(config: RunConfig, display: Display) -> TrainResult:
+def _begin(config: RunConfig, display: Display, *, extras: bool) -> TrainResult:
     """Start a new run of any kind."""
     check_launch(config)
     starts = open_starts(config)
@@ -123,14 +129,14 @@ def _begin(config: RunConfig, display: Display) -> TrainResult:
     path = free_output(config) if rank == 0 else Path(config.output or "runs")
     prepared = prepare(config, rank=rank, starts=starts, announce=display.work)
     if rank > 0:
-        return _go(prepared, RunFolder(path), display)
+        return _go(prepared, RunFolder(path), display, extras=extras)
     with created_run(path) as run:
         write_splits(run.splits, prepared.images, prepared.splits)
         write_config(run, prepared.config, prepared.images.classes, prepared.notes)
-        return _go(prepared, run, display)
+        return _go(prepared, run, display, extras=extras)
 
 
-def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
+def resume(path: str | Path, *, display: Display | None = None, extras: bool = True) -> TrainResult:
     """Go on with a run of any kind from its last checkpoint; its folder says what it does.
 
     A run that was stopped at any moment ends, on the CPU, with the same weights bit for bit as one
@@ -139,6 +145,7 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
     Args:
         path: The run folder.
         display: Where to show progress; None shows nothing.
+        extras: Pictures and curves for people who look into the folder; a study needs none.
 
     Raises:
         InputError: The folder is no run, its data or checkpoint changed, or another process works
@@ -161,7 +168,7 @@ def resume(path: str | Path, *, display: Display | None = None) -> TrainResult:
     with only_run(run) if rank == 0 else nullcontext():
         prepared = prepare(config, rank=rank, run=run, announce=display.work)
         notes = dict.fromkeys((*read_notes(run), *prepared.notes))
-        return _go(replace(prepared, notes=tuple(notes)), run, display)
+        return _go(replace(prepared, notes=tuple(notes)), run, display, extras=extras)
 
 
 def _display(wanted: Display | None) -> Display:
@@ -169,7 +176,7 @@ def _display(wanted: Display | None) -> Display:
     return Silent() if wanted is None or outer_rank() else wanted
 
 
-def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
+def _go(prepared: Prepared, run: RunFolder, display: Display, *, extras: bool) -> TrainResult:
     """Train what is left to train, then judge."""
     display.rest()
     if prepared.probe is not None and (outer_rank() or 0) == 0:
@@ -179,9 +186,9 @@ def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
         display.say(note)
     try:
         with stop_on_signals() as stop:
-            stopped_by = _fit(prepared, run, display, stop)
+            stopped_by = _fit(prepared, run, display, stop, extras=extras)
             stop.at_once = True  # judging can be cut off anywhere
-            return _finish(prepared, run, display, stopped_by)
+            return _finish(prepared, run, display, stopped_by, extras=extras)
     except KeyboardInterrupt:
         display.rest()
         display.say(f"Cut off; go on with --resume --output {run.path}")
@@ -189,7 +196,7 @@ def _go(prepared: Prepared, run: RunFolder, display: Display) -> TrainResult:
 
 
 def _finish(
-    prepared: Prepared, run: RunFolder, display: Display, stopped_by: int | None
+    prepared: Prepared, run: RunFolder, display: Display, stopped_by: int | None, *, extras: bool
 ) -> TrainResult:
     """Judge what there is."""
     if (outer_rank() or 0) > 0:
@@ -200,7 +207,8 @@ def _finish(
         display.rest()
         display.say(f"Stopped by {Signals(stopped_by).name}.")
     with readers_named():
-        metrics = finish(prepared, run, display, status) if run.last.is_file() else None
+        there = run.last.is_file()
+        metrics = finish(prepared, run, display, status, extras=extras) if there else None
     return TrainResult(run, status, metrics, stopped_by)
 
 
@@ -237,7 +245,9 @@ def _length(prepared: Prepared) -> str:
     )
 
 
-def _fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest) -> int | None:
+def _fit(
+    prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest, *, extras: bool
+) -> int | None:
     """Train what is left to train; return the number of the signal that stopped it."""
     try:
         if _epochs_done(prepared, run) == prepared.config.epochs:
@@ -245,7 +255,7 @@ def _fit(prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest
         if prepared.config.processes > 1 and outer_rank() is None:
             fit_in_processes(prepared.config, run, display, stop)
         else:
-            fit(prepared, run, display, stop)
+            fit(prepared, run, display, stop, curves=extras)
     except TrainingInterrupted as error:
         return error.number
     except TrainingDivergedError as error:
@@ -285,14 +295,17 @@ def _diverged(prepared: Prepared, run: RunFolder, reason: str) -> str:
     return f"{reason}; {kept}"
 
 
-def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) -> dict[str, Any]:
-    """Judge the weights that are the result; write the model, metrics.json and mixes.png.
+def finish(
+    prepared: Prepared, run: RunFolder, display: Display, status: str, *, extras: bool = True
+) -> dict[str, Any]:
+    """Judge the weights that are the result; write the model, metrics.json and pictures.
 
     Args:
         prepared: The run.
         run: Its folder, with checkpoints.
         display: Where to show progress.
         status: "finished" or "interrupted".
+        extras: Draw mixes.png and guard.png.
 
     Returns:
         What metrics.json holds.
@@ -319,9 +332,10 @@ def finish(prepared: Prepared, run: RunFolder, display: Display, status: str) ->
         "cost": _cost(rows, prepared, time.monotonic() - begin),
         "notes": list(prepared.notes),
     }
-    draw_run_mixes(run, prepared, place)
-    title = f"guard of {config.policy} on {prepared.images.name}"
-    draw_run_guard(run, metrics["guard"], title)
+    if extras:
+        draw_run_mixes(run, prepared, place)
+        title = f"guard of {config.policy} on {prepared.images.name}"
+        draw_run_guard(run, metrics["guard"], title)
     task.write_model(run)
     write_json(run.metrics, metrics)
     display.rest()

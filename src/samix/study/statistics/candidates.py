@@ -18,6 +18,7 @@ from samix.study.statistics.effects import (
     seed_spread,
     weighted_holm,
 )
+from samix.study.statistics.looks import Looks
 from samix.study.statistics.tables import CELLS, PartScores, require
 
 ERROR = 0.05  # of saying adopt where nothing is better, over all candidates
@@ -54,11 +55,14 @@ class VerdictLimits:
             less.
         same_time: Wall times that differ by this share at most are equal; a shared machine's waver
             by a tenth either way.
+        looks: Share of the error of each look at a study that may stop early, by seeds; None is one
+            look at the end.
     """
 
     worth: float = 1.0
     margin: float = 1.0
     same_time: float = 0.2
+    looks: Looks | None = None
 
     def __post_init__(self) -> None:
         if not (self.worth > 0 and self.margin > 0 and self.same_time >= 0):
@@ -169,7 +173,10 @@ class Case:
 
     def against(self, policy: str, other: str) -> Effect:
         """Compare two policies in the measure of the case."""
-        return compare(policy, other, self.scores, measure=self.measure, pool=self.pool)
+        return compare(
+            policy, other, self.scores, measure=self.measure, pool=self.pool,
+            looks=self.limits.looks,
+        )  # fmt: skip
 
 
 def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, PolicyCost]:
@@ -215,7 +222,8 @@ def candidate(
     free = [name for name in free_rivals(scores, roles) if name != policy]
     rivals = within(free, costs, budget, limits, plain=roles.baseline)
     over = tuple(
-        compare(policy, name, scores, measure=gains[policy].measure, pool=pool) for name in rivals
+        compare(policy, name, scores, measure=gains[policy].measure, pool=pool, looks=limits.looks)
+        for name in rivals
     )
     as_long = any(
         costs[name].seconds >= (1 - limits.same_time) * budget for name in (*rivals, roles.baseline)
@@ -285,7 +293,7 @@ def harmed_classes(
 ) -> tuple[Effect, ...]:
     """Return the recalls of judgeable classes that a policy is proven to lower."""
     found = [
-        compare(policy, roles.baseline, scores, measure=measure, pool=pool)
+        compare(policy, roles.baseline, scores, measure=measure, pool=pool, looks=limits.looks)
         for measure, pool in pools.items()
         if measure.startswith("recall:")
     ]
@@ -307,7 +315,9 @@ def pools_of(scores: Mapping[str, PartScores], measure: str) -> Pools:
     return {each: seed_spread(scores, each) for each in measures}
 
 
-def gains_of(scores: Mapping[str, PartScores], roles: Roles, measure: str) -> dict[str, Effect]:
+def gains_of(
+    scores: Mapping[str, PartScores], roles: Roles, measure: str, looks: Looks | None = None
+) -> dict[str, Effect]:
     """Return every policy's gain over the baseline, corrected over all."""
-    found = compare_all(scores, baseline=roles.baseline, measure=measure)
+    found = compare_all(scores, baseline=roles.baseline, measure=measure, looks=looks)
     return {effect.policy: effect for effect in found}

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import special
 
 from samix.study.statistics.intervals import Interval, Squares, crossed_interval
+from samix.study.statistics.looks import Looks, across
 from samix.study.statistics.tables import (
     PartScores,
     chosen,
@@ -149,11 +150,14 @@ def compare_all(
     baseline: str,
     measure: str = "accuracy",
     confidence: float = 0.95,
+    looks: Looks | None = None,
 ) -> tuple[Effect, ...]:
-    """Compare all policies with one of them; see :func:`effects`."""
+    """Compare all policies with one of them; see :func:`effects` and :func:`compare`."""
     pool = seed_spread(scores, measure)
     found = [
-        compare(name, baseline, scores, measure=measure, pool=pool, confidence=confidence)
+        compare(
+            name, baseline, scores, measure=measure, pool=pool, confidence=confidence, looks=looks
+        )
         for name in scores
         if name != baseline
     ]
@@ -169,8 +173,9 @@ def compare(
     measure: str = "accuracy",
     pool: tuple[float, int] | None = None,
     confidence: float = 0.95,
+    looks: Looks | None = None,
 ) -> Effect:
-    """Compare one policy with another, without a correction.
+    """Compare one policy with another, without a correction for the number of policies.
 
     Args:
         policy: The policy.
@@ -179,7 +184,15 @@ def compare(
         measure: See :class:`Effect`.
         pool: What :func:`seed_spread` found; None uses the two policies alone.
         confidence: Of the interval.
+        looks: Share of the error of each look at a study that may stop early, by seeds: the
+            p-value is then that of all looks so far. None is one look at the end.
     """
+    shared = [seed for seed in scores[policy].seeds if seed in scores[baseline].seeds]
+    if looks and len(shared) >= min(looks):
+        return across(looks, [
+            _at_look(shared[:seeds], policy, baseline, scores, measure, confidence)
+            for seeds in sorted(looks) if seeds <= len(shared)
+        ])  # fmt: skip
     one, other = paired(scores[policy], scores[baseline])
     squares = weighted_squares(one.part, one.right - other.right, *weights(one, measure))
     squares = pooled(squares, pool)
@@ -191,6 +204,20 @@ def compare(
     )  # fmt: skip
 
 
+def _at_look(
+    seeds: Sequence[int],
+    policy: str,
+    baseline: str,
+    scores: Mapping[str, PartScores],
+    measure: str,
+    confidence: float,
+) -> Effect:
+    """Compare two policies as they were after so many seeds."""
+    here = {n: one.at(seeds) for n, one in scores.items() if set(seeds) <= set(one.seeds)}
+    pool = seed_spread(here, measure)
+    return compare(policy, baseline, here, measure=measure, pool=pool, confidence=confidence)
+
+
 def seed_spread(scores: Mapping[str, PartScores], measure: str) -> tuple[float, int] | None:
     """Return the variance of one policy at one seed, from all policies together.
 
@@ -198,12 +225,19 @@ def seed_spread(scores: Mapping[str, PartScores], measure: str) -> tuple[float, 
     alike falls out of a difference. Three seeds alone have 2 degrees of freedom; with six policies
     they have 10.
 
+    A policy whose answers are the same at every seed, such as a head on frozen features with all
+    labels, tells nothing about that and is left out.
+
     Returns:
         Variance in shares, which contains the chance of the test parts at one seed, and its degrees
         of freedom; None with fewer than two seeds or three policies, where there is nothing to
         pool.
     """
-    kept = list(scores.values())
+    kept = [
+        one for one in scores.values() if len(one.seeds) == 1 or np.ptp(one.right, axis=0).any()
+    ]
+    if not kept:
+        return None
     shared = [seed for seed in kept[0].seeds if all(seed in other.seeds for other in kept)]
     if len(shared) < 2 or len(kept) < 3:
         return None

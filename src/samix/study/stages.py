@@ -1,0 +1,275 @@
+"""What a study trains next: its trainings go where the question is open.
+
+1. The frozen encoder and plain training of the first seed show how much room there is. Where plain
+   training leaves less than the study can tell, the main question becomes that of fewer labels, or
+   the study ends and says so. Only validation photos are looked at.
+2. One seed after the other. After each from the second on, a policy stops that is decided
+   (proven, or beaten by every candidate that is left), or whose chance to be proven at the last
+   seed is small. A fixed design trains all of it.
+
+What is decided is written into poc.yaml, so that a study that was killed goes on as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from samix.errors import InputError
+from samix.study.cells import (
+    CELL_OUTCOMES,
+    PocFolder,
+    collect,
+    read_cell,
+    read_table,
+    write_study,
+)
+from samix.study.findings import limits_of, roles_of
+from samix.study.grid import Cell, Job, jobs_of
+from samix.study.statistics.candidates import (
+    ERROR,
+    Candidate,
+    Roles,
+    VerdictLimits,
+    candidate,
+    costs_of,
+    free_rivals,
+    gains_of,
+    pools_of,
+    share_of,
+)
+from samix.study.statistics.effects import Effect
+from samix.study.statistics.looks import FIRST_LOOK, chance
+from samix.study.statistics.trained import gather, measure_of, scores_by
+from samix.training.config import FROZEN
+
+SMALL = 0.1  # chance to be proven at the last seed, below which a policy is stopped
+
+
+def stages(folder: PocFolder, study: dict[str, Any]) -> Iterator[list[Job]]:
+    """Yield the jobs of each stage; between two, write what was decided into poc.yaml.
+
+    A stage whose jobs did not all end, for want of time, is the last one.
+
+    Args:
+        folder: Of the study.
+        study: What poc.yaml holds; it changes.
+    """
+    pilot = pilot_jobs(study)
+    yield pilot
+    if not _ended(folder, pilot):
+        return
+    if "room" not in study["plan"]:
+        study["plan"] |= asked(folder, study)
+        write_study(folder, study)
+    if study["plan"]["ended"]:
+        return
+    if not study["plan"].get("looks"):
+        yield [job for job in jobs_of(study) if job not in pilot]
+        return
+    seeds = study["plan"]["seeds"]
+    for count in range(FIRST_LOOK, len(seeds) + 1):
+        new = seeds[:count] if count == FIRST_LOOK else seeds[count - 1 : count]
+        jobs = [job for job in jobs_of(study) if job.seed in new and job not in pilot]
+        if not jobs:
+            return
+        yield jobs
+        if not _ended(folder, jobs):
+            return
+        look(folder, study, count)
+
+
+def pilot_jobs(study: Mapping[str, Any]) -> list[Job]:
+    """Return the jobs that show how much room there is: they are part of the study."""
+    plan = study["plan"]
+    mode, first = plan["primary"]["mode"], plan["seeds"][0]
+    return [
+        job for job in jobs_of(study)
+        if job.seed == first
+        and (job.command == FROZEN
+             or (job.cells[0].policy == "none" and job.cells[0].mode == mode))
+    ]  # fmt: skip
+
+
+def _ended(folder: PocFolder, jobs: Sequence[Job]) -> bool:
+    """Say whether all jobs have answers, or have failed."""
+    return all(read_cell(folder, cell) is not None for job in jobs for cell in job.cells)
+
+
+def asked(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the main question that there is room for, from the pilot's validation photos.
+
+    Returns:
+        ``room`` (points that plain training leaves, by labels), ``primary``, ``asked_first`` where
+        it is another than planned, and ``ended``: whether there is room nowhere.
+    """
+    plan = study["plan"]
+    mode, planned = plan["primary"]["mode"], int(plan["primary"]["labels"])
+    room: dict[int, float] = {}
+    for labels in plan["labels"]:
+        cell = Cell("none", int(labels), mode, int(plan["seeds"][0]))
+        record = read_cell(folder, cell)
+        if record is not None and record["status"] == "finished":
+            said = read_table(folder.path / cell.folder / CELL_OUTCOMES, "outcomes")
+            room[int(labels)] = 100 - 100 * _level(said[said["part"] == "val"], study)
+    shown = float(plan["smallest_difference"])
+    enough = [labels for labels, left in room.items() if labels <= planned and left >= shown]
+    chosen = max(enough, default=planned)
+    found: dict[str, Any] = {
+        "room": {str(labels): round(left, 2) for labels, left in room.items()},
+        "primary": {"mode": mode, "labels": chosen},
+        "ended": planned in room and not enough,
+    }
+    return found | ({"asked_first": planned} if chosen != planned else {})
+
+
+def _level(said: pd.DataFrame, study: Mapping[str, Any]) -> float:
+    """Return the share of validation photos that are judged right, as the measure counts."""
+    measure, good = study["plan"].get("measure"), study["data"]["good"]
+    target, predicted = said["target"], said["predicted"]
+    if measure == "detection":
+        side = measure_of(study["data"]["test_parts"], measure, good=good).side
+        target, predicted = target.isin(side), predicted.isin(side)
+    right = target == predicted
+    if measure in (None, "accuracy"):
+        return float(right.mean())
+    return float(right.groupby(target).mean().mean())
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A policy that may be recommended, and what it must show for that.
+
+    Attributes:
+        known: What is known of it.
+        level: One-sided error of each of its comparisons, over all looks.
+        rivals: It must be ahead of the free rivals too.
+    """
+
+    known: Candidate
+    level: float
+    rivals: bool
+
+    def open(self, effect: Effect, limits: VerdictLimits) -> bool:
+        """Whether a comparison is not shown yet."""
+        least = limits.worth if effect is self.known.gain else limits.margin
+        return effect.p_better >= self.level or effect.points < least
+
+    def lost(self, limits: VerdictLimits) -> bool:
+        """Whether it will hardly be proven at the last seed."""
+        if self.known.hopeless(limits.worth):
+            return True
+        needed = (self.known.gain, *(self.known.over if self.rivals else ()))
+        return any(
+            self.open(one, limits)
+            and chance(
+                one.squares, one.points, limits.looks or {},
+                margin=limits.worth if one is self.known.gain else limits.margin, level=self.level,
+            ) < SMALL
+            for one in needed
+        )  # fmt: skip
+
+    def undecided(self, limits: VerdictLimits) -> list[Effect]:
+        """Return the comparisons that are open, none where it is lost or proven."""
+        if self.lost(limits):
+            return []
+        needed = (self.known.gain, *(self.known.over if self.rivals else ()))
+        return [one for one in needed if self.open(one, limits)]
+
+
+def stopped_now(
+    contenders: Sequence[Contender], baseline: str, policies: Sequence[str], limits: VerdictLimits
+) -> set[str]:
+    """Return the policies that need no further seed.
+
+    Args:
+        contenders: All that may be recommended and are still trained.
+        baseline: Plain training, which goes on while anything does.
+        policies: That are still trained.
+        limits: What counts as much, and the looks.
+    """
+    needed: set[str] = set()
+    for one in contenders:
+        undecided = one.undecided(limits)
+        if undecided:
+            needed |= {baseline, one.known.policy, *(effect.baseline for effect in undecided)}
+    return set(policies) - needed
+
+
+def look(folder: PocFolder, study: dict[str, Any], count: int) -> None:
+    """Look at the main question after some seeds, and write down which policies stop.
+
+    Args:
+        folder: Of the study.
+        study: What poc.yaml holds; its ``stopped`` (seeds by policy) and ``looked`` change.
+        count: Seeds that are finished.
+    """
+    if count <= study.get("looked", 0):
+        return
+    stopped: dict[str, int] = dict(study.get("stopped") or {})
+    mode, labels = study["plan"]["primary"]["mode"], int(study["plan"]["primary"]["labels"])
+    running = [name for name in study["plan"]["policies"][mode] if name not in stopped]
+    try:
+        now = _now(folder, study, (mode, labels), running)
+    except InputError:
+        now = set()  # plain training or all candidates failed: nothing can be decided
+    others = {n for names in study["plan"]["policies"].values() for n in names} - set(running)
+    if set(running) <= now | {FROZEN}:
+        now |= {FROZEN, *others}
+    study["stopped"] = stopped | {name: count for name in sorted(now) if name not in stopped}
+    study["looked"] = count
+    write_study(folder, study)
+
+
+def _now(
+    folder: PocFolder, study: Mapping[str, Any], where: tuple[str, int], running: Sequence[str]
+) -> set[str]:
+    """Return the policies that stop now."""
+    outcomes, cells = collect(folder, study)
+    trained = gather(outcomes, cells)
+    measured = measure_of(
+        study["data"]["test_parts"], study["plan"]["measure"], good=study["data"]["good"]
+    )
+    scores = scores_by(measured, trained)[where]
+    costs = costs_of(trained.cells, mode=where[0], labels=where[1])
+    roles, limits = roles_of(study["plan"]), limits_of(study["plan"])
+    return stopped_now(
+        contenders_of(scores, costs, roles, limits, measured.name, running),
+        roles.baseline, running, limits,
+    )  # fmt: skip
+
+
+def contenders_of(
+    scores: Mapping[str, Any],
+    costs: Mapping[str, Any],
+    roles: Roles,
+    limits: VerdictLimits,
+    measure: str,
+    running: Sequence[str],
+) -> list[Contender]:
+    """Return the policies that may still be recommended, with what they must show.
+
+    Raises:
+        InputError: There are no answers of plain training.
+    """
+    if roles.baseline not in scores:
+        raise InputError(f"There are no answers of '{roles.baseline}' yet.")
+    gains = gains_of(scores, roles, measure, limits.looks)
+    pools = pools_of(scores, measure)
+
+    def known(name: str) -> Candidate:
+        return candidate(name, gains, scores, costs, roles=roles, limits=limits, pools=pools)
+
+    learned = [
+        known(name) for name in (roles.full, *roles.light)
+        if name in scores and name in running and costs[name].alive != 0
+    ]  # fmt: skip
+    rivals = [name for name in free_rivals(scores, roles) if name in running]
+    return [
+        *(Contender(one, ERROR * share_of(one.policy, learned, roles.full), True)
+          for one in learned),
+        *(Contender(known(name), ERROR / len(gains) / 2, False) for name in rivals),
+    ]  # fmt: skip

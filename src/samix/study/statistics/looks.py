@@ -1,0 +1,88 @@
+"""Several looks at one study: how the error is shared, and what more seeds could still change.
+
+After each seed from the second on the study may look at its answers and stop a policy. The error of
+each comparison is shared by the looks (:func:`shares_of`); at a look with share ``a_k`` a p-value
+counts as ``p / a_k``. Where nothing is there, each of these is below 0.05 in at most ``0.05 * a_k``
+of the studies, so any of them is in at most 5 %: the union bound, whatever the looks have in common
+and whenever the study stops. Independent increments, which the usual spending functions rest on,
+are not there: all seeds are judged on the same test parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scipy import special
+
+from samix.study.statistics.intervals import Squares, error_of, t_quantile
+
+if TYPE_CHECKING:
+    from samix.study.statistics.effects import Effect
+
+FIRST_LOOK = 2  # seeds: one alone says nothing about how trainings differ
+Looks = Mapping[int, float]
+"""Share of the error by number of seeds; the shares sum to 1."""
+
+
+def shares_of(most: int) -> dict[int, float]:
+    """Return the share of the error of each look, in proportion to ``(seeds - 1)^2``.
+
+    Little is spent early, where only large leads can be shown anyway.
+
+    Args:
+        most: Seeds of the last look, 2 or more.
+    """
+    weights = {seeds: (seeds - 1) ** 2 for seeds in range(FIRST_LOOK, most + 1)}
+    total = sum(weights.values())
+    return {seeds: weight / total for seeds, weight in weights.items()}
+
+
+def across(looks: Looks, found: Sequence[Effect]) -> Effect:
+    """Return the last effect with the p-value of all looks so far.
+
+    Looks whose estimate has another sign than the last one are passed over, which can only make the
+    p-value larger.
+
+    Args:
+        looks: Shares of all looks.
+        found: The effect at each look so far, each with the p-value of its look alone.
+    """
+    last = found[-1]
+    same = [one for one in found if (one.points > 0) == (last.points > 0)]
+    p = min(1.0, *(one.p / looks[one.seeds] for one in same))
+    return replace(last, p=p, p_holm=p)
+
+
+def chance(squares: Squares, points: float, looks: Looks, *, margin: float, level: float) -> float:
+    """Return the probability that the last look will show a lead, from what is known now.
+
+    The test parts stay the same, so that the estimate moves only by what seeds do: by then it is
+    ``d + sqrt(v (1/k - 1/K)) * t``, with the variance ``v`` of one seed and its degrees of freedom.
+
+    Args:
+        squares: Of the comparison at its k seeds, in shares.
+        points: The estimate d in percentage points.
+        looks: Shares of the error; the last one is at K seeds.
+        margin: Least lead in points.
+        level: One-sided error of the comparison, over all looks.
+    """
+    now, last = squares.seeds, max(looks)
+    if now >= last:
+        return 0.0
+    if math.isnan(squares.seed_variance) or squares.seed_df <= 0:
+        return 1.0
+    seed, part, rest = squares.seed_variance, squares.part_variance, squares.rest_variance
+    scale = squares.seed_df / max(now - 1, 1)
+    planned = Squares(
+        0.0, last, squares.parts, rest + squares.parts * seed, rest + last * part, rest,
+        scale * (last - 1), squares.part_df,
+    )  # fmt: skip
+    variance, df = error_of(planned)
+    needed = max(margin, 100 * t_quantile(1 - level * looks[last], df) * math.sqrt(variance))
+    moves = 100 * math.sqrt(squares.seed_square / squares.parts * (1 / now - 1 / last))
+    if moves == 0:
+        return float(points >= needed)
+    return 1.0 - float(special.stdtr(squares.seed_df, (needed - points) / moves))

@@ -1,0 +1,129 @@
+"""The policies of a study by what the user gave: a name, the folder of a Mixer, or module:name.
+
+In plans, tables and paths each has a label of plain letters. Code of a module is only run in a
+process that was told to by :func:`admit`: what a stranger wrote into a plan is not enough.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from samix.errors import InputError
+from samix.networks import is_pretrained_mixer
+from samix.policies import POLICIES, Policy, PolicyCard, nearest, register
+from samix.training.config import FROZEN
+
+_LABEL = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
+_ADMITTED: dict[str, str] = {}  # of this process, by label
+
+
+def labels_of(given: Sequence[str]) -> dict[str, str]:
+    """Return what was given by label: a name, a whole path, or module:name.
+
+    Args:
+        given: Of the user, in order.
+
+    Raises:
+        InputError: One is none of these, or is named twice.
+    """
+    found: dict[str, str] = {}
+    for word in given:
+        label, source = _labelled(word)
+        if label in found:
+            raise InputError(f"--policies names a policy twice: {', '.join(given)}")
+        found[label] = source
+    return found
+
+
+def is_code(source: str) -> bool:
+    """Return whether a source is module:name."""
+    return ":" in source and not Path(source).exists()
+
+
+def trained_as(label: str, sources: Mapping[str, str]) -> str:
+    """Return what a training calls a policy: a path where it is one, or else its label."""
+    source = sources.get(label, label)
+    return label if is_code(source) else source
+
+
+def _labelled(word: str) -> tuple[str, str]:
+    if word in POLICIES or word == FROZEN:
+        return word, word
+    path = Path(word).expanduser()
+    if path.is_dir():
+        if not is_pretrained_mixer(path) and not (path / "mixer.safetensors").is_file():
+            raise InputError(
+                f"--policies: the folder '{word}' holds no Mixer; expected that of samix mixer or "
+                "of a finished run of samix or samix-p"
+            )
+        return _label(path.resolve().name), str(path.resolve())
+    if ":" in word:
+        return _label(word.rpartition(":")[2]), word
+    raise InputError(
+        f"--policies: '{word}' is no policy; expected some of {', '.join((*POLICIES, FROZEN))}, "
+        f"the folder of a Mixer, or module:name; the nearest is '{nearest(word, POLICIES)}'"
+    )
+
+
+def _label(name: str) -> str:
+    """Return plain letters for a path or a class, that are no name of a policy."""
+    plain = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:32] or "own"
+    return f"{plain}-own" if plain in POLICIES or plain == FROZEN else plain
+
+
+def check_label(label: str) -> bool:
+    """Return whether a word can be a label, which is part of paths."""
+    return _LABEL.fullmatch(label) is not None and ".." not in label
+
+
+def admit(sources: Mapping[str, str]) -> None:
+    """Import the policies of modules, so that this process knows them by their labels.
+
+    Args:
+        sources: By label, as the user of this process named them.
+
+    Raises:
+        InputError: A module cannot be imported, or what it has is no policy.
+    """
+    for label, source in sources.items():
+        if not is_code(source) or _ADMITTED.get(label) == source:
+            continue
+        make = _maker(source)
+        if label not in POLICIES:
+            register(label, PolicyCard(sentence=f"Policy of {source}.", source=source))(make)
+        _ADMITTED[label] = source
+
+
+def _maker(source: str) -> Callable[..., Policy]:
+    """Return the function that makes the policy of module:name."""
+    module, _, name = source.rpartition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        made = found if isinstance(found, Policy) else found()
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"--policies: '{source}' cannot be made ({type(error).__name__}: {reason}); expected "
+            "module:name of a samix.Policy, or of a function without arguments that returns one"
+        ) from error
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    if not isinstance(made, Policy):
+        raise InputError(
+            f"--policies: '{source}' is of type {type(made).__name__}; expected a samix.Policy, or "
+            "a function without arguments that returns one"
+        )
+    return (lambda: found) if isinstance(found, Policy) else found
+
+
+def missing_code(sources: Mapping[str, str]) -> list[str]:
+    """Return the modules that a plan needs and that this process was not told to run."""
+    return [s for label, s in sources.items() if is_code(s) and _ADMITTED.get(label) != s]
