@@ -17,7 +17,7 @@ from samix import networks
 from samix.data.depth import Depth
 from samix.data.views import Channels
 from samix.errors import InputError, nearest
-from samix.networks import SUFFIXES, Standardised, classifier_names, create_backbone, put_weights
+from samix.networks import SUFFIXES, LoadedWeights, Standardised, create_backbone, put_weights
 from samix.networks.described import create_described
 from samix.networks.weights import first_line
 
@@ -142,34 +142,28 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(str(error)) from error
 
 
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Put weights into a network without a classifier; a classifier in the weights is left out.
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> LoadedWeights:
+    """Put the weights of a run into its network; see :func:`samix.networks.put_weights`.
 
     Args:
-        network: A timm model with ``num_classes=0``.
+        network: With or without the classifier.
         state: From :func:`read_weights`.
         origin: What the weights are called in a complaint.
 
     Raises:
         InputError: Names or shapes differ.
     """
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    heads = classifier_names(network)
-    found = {
-        name: value
-        for name, value in state.items()
-        if name in wanted or not name.startswith(tuple(f"{head}." for head in heads))
-    }
-    shapes = {name: tuple(value.shape) for name, value in found.items()}
-    differing = [k for k in (*wanted, *shapes) if wanted.get(k) != shapes.get(k)]
-    if differing:
-        name = differing[0]
-        raise InputError(
-            f"{origin} does not fit the network: {len(set(differing))} entries differ, such as "
-            f"{name}: {_shape(shapes.get(name))} in the file, {_shape(wanted.get(name))} in the "
-            "network; check backbone, model_kwargs, stem and image_size"
-        )
-    network.load_state_dict(found)
+    return _put(network, state, origin, whole=True)
+
+
+def _put(
+    network: nn.Module, state: Mapping[str, Tensor], origin: str, *, whole: bool = False
+) -> LoadedWeights:
+    """Put weights into a network; those of another network are input that cannot be used."""
+    try:
+        return put_weights(network, state, origin, whole=whole)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _refuse(make: _Make, names: tuple[str, ...], what: str) -> None:
@@ -242,12 +236,7 @@ def _open_file(path: Path, make: _Make) -> Encoder:
             f"backbone: expected the timm model that the checkpoint '{path}' is of, got none{run}"
         )
     network = _built(make)
-    try:
-        taken = put_weights(network, read_weights(path), f"checkpoint '{path}'")
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    taken = _put(network, read_weights(path), f"checkpoint '{path}'")
     known = {"kind": "checkpoint", "source": str(path), "weights": taken.sentence}
     return _encoder(network, make, name=path.name, channels=None, known=known)
 
@@ -260,10 +249,6 @@ def _open_timm(name: str, make: _Make) -> Encoder:
             f"there is no run folder, checkpoint file or timm model '{name}'; the nearest timm "
             f"model is '{nearest(name, names)}'"
         )
-    if not timm.is_model_pretrained(name):
-        tagged = timm.list_pretrained(f"{name.partition('.')[0]}*")
-        hint = f"choose one that has, such as '{tagged[0]}'" if tagged else "give a checkpoint file"
-        raise InputError(f"timm has no published weights '{name}'; {hint}")
     make = _Make(name, make.model_kwargs, make.stem, make.image_size)
     network = _built(make, pretrained=True)
     known = {"kind": "timm", "source": name}
@@ -337,7 +322,3 @@ def _dimension(network: nn.Module, size: int) -> int:
 def _channels(values: Any) -> Channels:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else " x ".join(map(str, shape)) or "a number"

@@ -120,7 +120,7 @@ def load_weights(
         ValueError: The weights cannot be found or read, or are of another network.
     """
     state, origin = find_weights(weights, backbone=backbone)
-    return put_weights(network, state, origin, small_stem=small_stem)
+    return put_weights(network, state, f"weights: {origin}", small_stem=small_stem)
 
 
 def find_weights(
@@ -213,7 +213,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def put_weights(
-    network: nn.Module, state: Mapping[str, Tensor], origin: str, *, small_stem: bool = False
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    origin: str,
+    *,
+    small_stem: bool = False,
+    whole: bool = False,
 ) -> LoadedWeights:
     """Put a state dict into a network in place, under other names where its tensors have those.
 
@@ -223,14 +228,25 @@ def put_weights(
     Args:
         network: A timm model or a module.
         state: Names and tensors.
-        origin: What they are called.
+        origin: What they are called, perhaps after the name of an argument and a colon.
         small_stem: As for :func:`load_weights`.
+        whole: They are of a file that samix wrote: each tensor has its name, a classifier of the
+            network is among them, and one that the network has not is left out.
 
     Raises:
         ValueError: The weights belong to another network; the message says what differs.
     """
     own = network.state_dict()
     heads = tuple(f"{name}." for name in classifier_names(network))
+    called = origin.removeprefix("weights: ")
+    if whole:
+        given = {k: v for k, v in state.items() if k in own or not k.startswith(heads)}
+        if any(
+            k not in own or k not in given or given[k].shape != own[k].shape for k in own | given
+        ):
+            raise ValueError(_other_network(own, given, origin))
+        network.load_state_dict(given)
+        return LoadedWeights(called, len(given), "name", tuple(sorted({*state} - {*given})), ())
     free = (*heads, *_first_layer(network)) if small_stem else heads
     best: dict[str, Tensor] = {}
     for by, candidate in _candidates(network, state, own):
@@ -251,7 +267,7 @@ def put_weights(
                 if id(value) not in used and not name.endswith(_COUNTER)
             )  # fmt: skip
             fresh = tuple(k for k in own if k not in taken and not k.endswith(_COUNTER))
-            return LoadedWeights(origin, len(taken), by, left, fresh)
+            return LoadedWeights(called, len(taken), by, left, fresh)
         if not best or len(taken) > len(best):
             best = dict(candidate)
     raise ValueError(_other_network(own, best, origin, free))
@@ -326,7 +342,10 @@ def _first_layer(network: nn.Module) -> tuple[str, ...]:
 
 
 def _other_network(
-    own: Mapping[str, Tensor], given: Mapping[str, Tensor], origin: str, free: tuple[str, ...]
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    origin: str,
+    free: tuple[str, ...] = (),
 ) -> str:
     """Say that weights are of another network, and in what."""
     differing = [
@@ -334,12 +353,16 @@ def _other_network(
         if not k.startswith(free) and not k.endswith(_COUNTER)
         and (k not in given or given[k].shape != own[k].shape)
     ]  # fmt: skip
-    name = next((k for k in differing if k in given), differing[0])
-    there = _shape(given[name]) if name in given else "missing"
     known = len(own) - len(differing)
+    count = f"{len(differing)} of {len(own)} tensors do not fit"
+    if not differing:  # those of the network are all there, but others are too
+        differing = [k for k in given if k not in own]
+        count = f"{len(differing)} of its tensors have no place"
+    name = next((k for k in differing if k in given), differing[0])
+    there, here = (_shape(side[name]) if name in side else "missing" for side in (given, own))
     return (
-        f"weights: {origin} is of another network: {len(differing)} of {len(own)} tensors do not "
-        f"fit, such as {name}: {there} in the weights, {_shape(own[name])} in the network"
+        f"{origin} is of another network: {count}, such as {name}: {there} in the weights, {here} "
+        "in the network"
         + (f"; the weights begin with {_some(tuple(given))}" if not known else "")
         + "; give weights of this backbone, or the backbone of these weights"
     )

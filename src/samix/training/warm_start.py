@@ -31,6 +31,7 @@ from samix.networks import (
     classifier_names,
     is_pretrained_mixer,
     load_weights,
+    put_weights,
 )
 from samix.policies import POLICIES
 from samix.progress import Progress
@@ -232,18 +233,12 @@ def load_encoder(source: RunSource, encoder: nn.Module) -> None:
     Raises:
         InputError: Names or shapes differ.
     """
-    own, theirs = encoder.state_dict(), source.weights(WEIGHTS)
     heads = tuple(f"{name}." for name in classifier_names(encoder))
-    taken = {k: v for k, v in theirs.items() if not k.startswith(heads)}
-    for name in sorted({k for k in own if not k.startswith(heads)} | taken.keys()):
-        ours = own[name].shape if name in own else None
-        if name not in taken or taken[name].shape != ours:
-            found = tuple(taken[name].shape) if name in taken else "nothing"
-            raise InputError(
-                f"{source.name} is of another architecture: {name} is {found} there and "
-                f"{'nothing' if ours is None else tuple(ours)} here; give a run of this backbone"
-            )
-    encoder.load_state_dict({**own, **taken})
+    taken = {k: v for k, v in source.weights(WEIGHTS).items() if not k.startswith(heads)}
+    try:
+        put_weights(encoder, taken, source.name)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Splits | None:
