@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from samix.evaluation import evaluate_classifiers
+from samix.evaluation.metrics import areas_under_curve
 
 
 class Table(nn.Module):
@@ -90,3 +91,17 @@ def test_result_goes_into_a_file():
     values = judge(torch.eye(3), torch.tensor([0, 1, 2])).to_dict()
     assert values["top1"] == 1.0
     assert list(values["recall"]) == ["a", "b", "c"]
+
+
+def test_auc_is_the_share_of_pairs_in_the_right_order():
+    generator = torch.Generator().manual_seed(0)
+    said = torch.rand(60, 3, generator=generator).mul(9).round().div(9)  # with ties
+    target = torch.randint(0, 2, (60,), generator=generator)
+    areas = areas_under_curve(said, target, ("a", "b", "absent"))
+    for number, name in enumerate(("a", "b")):
+        own, other = said[target == number, number], said[target != number, number]
+        pairs = own[:, None] - other[None]
+        right = (pairs > 0).float() + 0.5 * (pairs == 0).float()
+        assert areas[name] == pytest.approx(float(right.mean()), abs=1e-6)
+    assert areas["absent"] is None
+    assert areas_under_curve(said, torch.zeros(60).long(), ("a", "b", "c"))["a"] is None

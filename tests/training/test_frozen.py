@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import timm
 import torch
 from torch import Tensor
 
-from samix.data import open_images
+from samix.data import eval_view, open_images
 from samix.errors import InputError
-from samix.evaluation import features
+from samix.evaluation import Machine, features
 from samix.evaluation.frozen import fit_frozen
 from samix.evaluation.linear import Labelled
 from samix.networks import create_backbone
@@ -97,6 +98,23 @@ def test_features_are_computed_once_and_anew_for_photos_that_changed(
     for file in (tmp_path / "cache" / "features").rglob("*.safetensors"):
         file.write_bytes(file.read_bytes()[:50])
     assert computed(train(frozen(output=str(tmp_path / "damaged")))) > 40
+
+
+def test_photos_that_are_no_files_are_read_once(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = open_images("demo:photos_per_class=2,size=32", need_labels=True)
+    read: list[int] = []
+    images = replace(drawn, encoded=None, read=lambda i: read.append(i) or drawn.read(i))
+    network = create_backbone("test_resnet", num_classes=2, weights=weights)
+    encoder = features.FrozenEncoder(network, eval_view(32), Machine("cpu", None))
+    at = range(len(images))
+    first = features.frozen_features(encoder, images, at, at[:3], cache=tmp_path / "cache")
+    assert sorted(read) == list(at)
+    assert first.computed == len(at) + 3
+    again = features.frozen_features(encoder, images, at, at[:3], cache=tmp_path / "cache")
+    assert again.computed == 0
+    assert torch.equal(first.plain, again.plain)
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,9 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
             f"{judged['ece']:.3f}",
         )
     console.print(table)
-    say(console, _recall_line(shown["encoder"]["recall"]))
+    say(console, _class_line(shown["encoder"]["recall"], ("Recall", "Lowest recall")))
+    if areas := shown["encoder"].get("auc"):  # runs of earlier versions have none
+        say(console, _class_line(areas, ("AUC against the others", "Lowest AUC")))
     say(console, cost_line(metrics))
     if "probe" in metrics:
         say(console, probe_line(metrics))
@@ -290,13 +292,17 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
         say(console, mixer_line(metrics["mixer"]))
 
 
-def _recall_line(recall: dict[str, float | None]) -> str:
-    """Return the recall of each class, the worst first where there are many."""
-    known = [(name, value) for name, value in recall.items() if value is not None]
+def _class_line(values: dict[str, float | None], words: tuple[str, str]) -> str:
+    """Return a measure of each class; the lowest where there are many.
+
+    Args:
+        values: By class name, in [0, 1].
+        words: What it is called, for all classes and for the lowest.
+    """
+    word, known = words[0], [(name, value) for name, value in values.items() if value is not None]
     if len(known) > _SHOWN_CLASSES:
-        known = sorted(known, key=lambda pair: pair[1])[:_SHOWN_CLASSES]
-        return f"Lowest recall: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
-    return f"Recall: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
+        word, known = words[1], sorted(known, key=lambda pair: pair[1])[:_SHOWN_CLASSES]
+    return f"{word}: {', '.join(f'{name} {value:.0%}' for name, value in known)}"
 
 
 def cost_line(metrics: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from samix.data import ImageSet, View
+from samix.data.loaders import CACHE_BUDGET
 from samix.data.reading import cache_folder, threaded
 from samix.files import whole_file
 from samix.networks import in_format, settle_format
@@ -113,13 +114,14 @@ def frozen_features(
     top = cache_folder() / "features" if cache is None else cache
     folder = top / encoder.checksum(leave_out)
     at = sorted({*plain, *flipped})
-    content = dict(zip(at, _contents(images, at, encoder.view), strict=True))
+    held: dict[int, Tensor] = {}
+    content = dict(zip(at, _contents(images, at, encoder.view, held), strict=True))
     wanted = [(i, False) for i in plain] + [(i, True) for i in flipped]
     names = [_name(content[i], flip) for i, flip in wanted]
     found = _known(folder, set(names))
     missing = sorted({pair for pair, name in zip(wanted, names, strict=True) if name not in found})
     fresh: dict[bytes, Tensor] = {}
-    for number, (i, flip, feature) in enumerate(_computed(encoder, images, missing)):
+    for number, (i, flip, feature) in enumerate(_computed(encoder, images, missing, held)):
         fresh[_name(content[i], flip)] = feature
         if announce is not None and not (number + 1) % _BATCH:
             announce("features of photos", number + 1, len(missing))
@@ -135,14 +137,23 @@ def frozen_features(
     return Features(whole[: len(plain)], whole[len(plain) :], len(missing))
 
 
-def _contents(images: ImageSet, at: Sequence[int], view: View) -> Iterator[bytes]:
-    """Yield the checksum of each photo as it is stored, or of its pixels where it is not."""
+def _contents(
+    images: ImageSet, at: Sequence[int], view: View, held: dict[int, Tensor]
+) -> Iterator[bytes]:
+    """Yield the checksum of each photo as it is stored, or of its pixels where it is not.
+
+    Pixels that are read for it are put into ``held`` where those of all photos fit into memory.
+    """
+    fit = len(at) * 3 * view.load_size**2 <= CACHE_BUDGET
 
     def one(number: int) -> bytes:
         index = at[number]
         stored = b"" if images.encoded is None else images.encoded(index)
         if not stored:
-            stored = view.load(images.read_for(index, view.load_size)).numpy().tobytes()
+            photo = view.load(images.read_for(index, view.load_size))
+            if fit:
+                held[index] = photo
+            stored = photo.numpy().tobytes()
         return hashlib.sha256(stored + repr(images.depth).encode()).digest()
 
     yield from threaded(one, len(at))
@@ -153,14 +164,17 @@ def _name(content: bytes, flip: bool) -> bytes:
 
 
 def _computed(
-    encoder: FrozenEncoder, images: ImageSet, wanted: Sequence[tuple[int, bool]]
+    encoder: FrozenEncoder,
+    images: ImageSet,
+    wanted: Sequence[tuple[int, bool]],
+    held: Mapping[int, Tensor],
 ) -> Iterator[tuple[int, bool, Tensor]]:
     """Yield position, whether it is mirrored, and the (D,) feature of each photo that is wanted."""
     view = encoder.view
     for start in range(0, len(wanted), _PHOTOS):
         part = wanted[start : start + _PHOTOS]
         at = sorted({i for i, _ in part})
-        photos = dict(zip(at, _stored(images, at, view), strict=True))
+        photos = dict(zip(at, _stored(images, at, view, held), strict=True))
         for begin in range(0, len(part), _BATCH):
             some = part[begin : begin + _BATCH]
             stored = torch.stack([photos[i].flip(2) if flip else photos[i] for i, flip in some])
@@ -169,10 +183,14 @@ def _computed(
                 yield i, flip, feature
 
 
-def _stored(images: ImageSet, at: Sequence[int], view: View) -> list[Tensor]:
+def _stored(
+    images: ImageSet, at: Sequence[int], view: View, held: Mapping[int, Tensor]
+) -> list[Tensor]:
     """Return the photos at some positions as the view stores them."""
 
     def one(number: int) -> Tensor:
+        if (photo := held.get(at[number])) is not None:
+            return photo
         return view.load(images.read_for(at[number], view.load_size))
 
     return list(threaded(one, len(at), chunk=_READ))

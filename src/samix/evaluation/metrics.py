@@ -1,4 +1,4 @@
-"""Metrics of a classifier: top-1, balanced accuracy, recall of each class, NLL and ECE."""
+"""Metrics of a classifier: top-1, balanced accuracy, recall and AUC of each class, NLL and ECE."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassConfusionMatrix
+from torchmetrics.functional.classification import binary_auroc
 
 _BINS = 15  # of the calibration error, as in Guo et al. 2017
 
@@ -126,6 +127,30 @@ def evaluate_classifiers(
     if seen == 0 and not together:
         raise ValueError("batches: expected at least one photo to judge, got none")
     return {name: meter.result(classes) for name, meter in meters.items()}
+
+
+def areas_under_curve(
+    probabilities: Tensor, target: Tensor, classes: Sequence[str]
+) -> dict[str, float | None]:
+    """Return how well each class is told from all others, over all thresholds.
+
+    That of the class of good photos is the AUC of an inspection: 1 tells all apart, 0.5 is chance.
+
+    Args:
+        probabilities: (N,K), or anything that rises with them.
+        target: (N,) int64.
+        classes: The K class names.
+
+    Returns:
+        Area under the ROC curve by class name, in [0, 1]; None for a class without photos, or
+        without photos of others.
+    """
+    areas: dict[str, float | None] = {}
+    for number, name in enumerate(classes):
+        own = (target == number).long()
+        known = 0 < int(own.sum()) < len(own)
+        areas[name] = float(binary_auroc(probabilities[:, number], own)) if known else None
+    return areas
 
 
 def precision(device: torch.device | str, dtype: torch.dtype | None) -> AbstractContextManager[Any]:

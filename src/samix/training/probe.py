@@ -24,6 +24,7 @@ from samix.evaluation import Machine, evaluate_classifiers
 from samix.evaluation.features import FrozenEncoder, frozen_features
 from samix.evaluation.frozen import FrozenHead, check_head, fit_frozen, put_head
 from samix.evaluation.linear import Labelled
+from samix.evaluation.metrics import areas_under_curve
 from samix.methods import SupervisedMethod
 from samix.networks import classifier_names
 from samix.progress import Announce
@@ -218,7 +219,8 @@ def judge(logits: Tensor, images: ImageSet, at: Sequence[int]) -> dict[str, Any]
     """Return the metrics of (N,K) logits of the photos at some positions."""
     target = torch.tensor([images.targets[i] for i in at])
     found = evaluate_classifiers({"head": nn.Identity()}, [(logits, target)], images.classes)
-    return found["head"].to_dict()
+    areas = areas_under_curve(logits.double().softmax(1), target, images.classes)
+    return {**found["head"].to_dict(), "auc": areas}
 
 
 def fitted_size(config: RunConfig, images: ImageSet) -> RunConfig:

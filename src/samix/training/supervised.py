@@ -16,6 +16,7 @@ from samix.data import ImageSet, Loaders, Loading, PhotoDataset, Splits, View, b
 from samix.data import train_view as augmented_view
 from samix.data.loaders import as_it_is
 from samix.evaluation import evaluate_classifiers
+from samix.evaluation.metrics import areas_under_curve
 from samix.methods import StepOutput, SupervisedMethod
 from samix.progress import Announce
 
@@ -170,9 +171,11 @@ class SupervisedTask:
     ) -> tuple[dict[str, Any], Tensor]:
         """Return metrics of encoder and average on one part, and the encoder's probabilities."""
         logits: list[Tensor] = []
+        targets: list[Tensor] = []
 
         def counted() -> Any:
             for number, batch in enumerate(loader):
+                targets.append(batch[1])
                 yield batch
                 announce(what, number + 1, len(loader))
 
@@ -190,7 +193,9 @@ class SupervisedTask:
         finally:
             listening.remove()
         metrics = {name: result.to_dict() for name, result in results.items()}
-        return metrics, torch.cat(logits).softmax(1)
+        said, target = torch.cat(logits).softmax(1), torch.cat(targets)
+        metrics["encoder"]["auc"] = areas_under_curve(said, target, self.images.classes)
+        return metrics, said
 
     def _fixed_batch(self) -> tuple[Tensor, Tensor]:
         """Return (B,3,H,W) photos and (B,) classes, the same at every call."""
