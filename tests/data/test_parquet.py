@@ -286,6 +286,10 @@ def test_label_columns(tmp_path: Path, encoded: Encoded) -> None:
     with pytest.raises(InputError, match=r"no column of classes, only image, who; name theirs"):
         open_images(tmp_path / "y.parquet")
     assert open_images(tmp_path / "y.parquet", label_column="who").classes == ("a", "b")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "y.parquet").rename(tmp_path / "set" / "train.parquet")
+    pq.write_table(table.select(["image"]), tmp_path / "set" / "test.parquet")
+    assert open_images(tmp_path / "set", label_column="who").targets == (-1, -1, 0, 1)
 
 
 def test_labels_of_other_forms(tmp_path: Path, encoded: Encoded) -> None:
@@ -370,3 +374,17 @@ def test_a_file_of_another_kind_is_named_and_a_broken_one_refused(
     more = pa.table({"image": [{"bytes": encoded(2), "path": "x", "height": 8}], "label": [1]})
     pq.write_table(more, tmp_path / "train-2.parquet")
     assert len(open_images(tmp_path / "train-2.parquet", need_labels=False)) == 1
+
+
+def test_texts_that_are_none_are_refused(tmp_path: Path, encoded: Encoded) -> None:
+    offsets, data = pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")
+    broken = pa.Array.from_buffers(pa.string(), 2, [None, offsets, data])
+    photos = pa.array([encoded(0), encoded(1)], pa.binary())
+    pq.write_table(pa.table({"image": photos, "label": broken}), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"x.parquet' is not a readable parquet file \('utf-8'"):
+        open_images(tmp_path / "x.parquet")
+    pq.write_table(pa.table({"path": ["0.png", "1.png"], "label": broken}), tmp_path / "y.parquet")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "0.png").write_bytes(encoded(0))
+    with pytest.raises(InputError, match=r"y.parquet' is not a readable parquet file"):
+        open_images(tmp_path / "photos", labels=tmp_path / "y.parquet")

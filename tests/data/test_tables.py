@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from samix.data import find_groups, open_images
-from samix.data.tables import open_table
+from samix.data import ImageSet, find_groups, open_images
+from samix.data.tables import open_table, with_labels
 from samix.errors import InputError
 
 Make = Callable[..., Path]
@@ -198,6 +198,17 @@ def test_a_name_of_several_photos_needs_its_folder(make_folder: Make, tmp_path: 
     assert found["two"] == {FLAT[0]: "b", FLAT[1]: "a"}
     with pytest.raises(InputError, match="no path"):
         open_images((root / "one").rename(root / "three"), labels=table)
+
+
+def test_many_photos_of_one_name_in_folders_of_their_own(
+    make_set: Callable[..., ImageSet], tmp_path: Path
+) -> None:
+    keys = [f"{i:04d}/image.png" for i in range(3000)]
+    names = [f"D:\\old\\{key}" for key in keys]
+    labels = tuple(f"c{i % 3}" for i in range(3000))
+    table = written(tmp_path / "x.csv", names=names[::-1], labels=labels[::-1])
+    images = with_labels(make_set([0] * 3000, keys), table)
+    assert images.targets == tuple(i % 3 for i in range(3000))
 
 
 def test_parts_come_from_folders_or_from_the_table(make_folder: Make, tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ DATA is a folder with one folder of photos per class:
 
   photos/good/1.png  photos/scratch/2.png ...
 
-or with train, val and test folders above the classes, a folder of parquet files in
-Hugging Face layout, a timm name such as torch/cifar10, or the word 'demo' for built-in
+or with train, val and test folders above the classes, photos with a table of their labels
+(--labels), a folder of Parquet files in Hugging Face layout or of WebDataset tar files,
+a timm name such as torch/cifar10, or the word 'demo' for built-in
 photos. Everything that the run does is written into its run folder.
 """
 _EXAMPLES = """\

@@ -170,8 +170,11 @@ def open_parquet(
         raise InputError(f"{msg}; give the folder of fewer files")
     schemas = [one.schema.to_arrow_schema() for one in metadata]
     column = _one_photo_column(root, ordered, schemas)
+    there = label_column in {name for schema in schemas for name in schema.names}
     labels = [
-        _labels(file, schema, one, limit, label_column)
+        None
+        if there and label_column not in schema.names  # such as a test part without labels
+        else _labels(file, schema, one, limit, label_column)
         for file, schema, one in zip(ordered, schemas, metadata, strict=True)
     ]
     if need_labels and not any(labels):
@@ -181,7 +184,7 @@ def open_parquet(
         )
     classes, targets = _numbered(root, ordered, labels, counts)
     photos = _photos(root, names, metadata, column, GroupCache(limit))
-    if sum(_packed(one, column.encoded) for one in metadata) <= limit:
+    if sum(map(partial(_packed, column.encoded), ordered, metadata)) <= limit:
         photos.keep()
     splits = [file_split(name) for name in names]
     keys = tuple(f"{n}#{row}" for n, c in zip(names, counts, strict=True) for row in range(c))
@@ -265,8 +268,9 @@ def _memory_for(size: int) -> int:
     return min(MEMORY_LIMIT, max(_SMALL_SET, _UNPACKED * size))
 
 
-def _packed(metadata: pq.FileMetaData, column: str) -> int:
-    return sum(packed_size(metadata, column, group) for group in range(metadata.num_row_groups))
+def _packed(column: str, file: Path, metadata: pq.FileMetaData) -> int:
+    with readable(file):
+        return sum(packed_size(metadata, column, n) for n in range(metadata.num_row_groups))
 
 
 def _photos(
@@ -301,8 +305,11 @@ def _labels(
     values: list[Any] = []
     texts: dict[Any, Any] = {}  # a name that comes again is one object
     for group in range(metadata.num_row_groups):
-        for part in unpack_group(file, name, group, limit).chunks:
-            values += (texts.setdefault(value, value) for value in part.to_pylist())
+        found = unpack_group(file, name, group, limit)
+        with readable(file):
+            parts = [part.to_pylist() for part in found.chunks]
+        for part in parts:
+            values += (texts.setdefault(value, value) for value in part)
     kind = _form(schema.field(name).type)
     classes = class_names(schema, name) if kind != "names" else None
     return _Labels(name, kind, classes, values)
@@ -472,7 +479,7 @@ def readable(file: Path) -> Iterator[None]:
         raise InputError(
             f"'{file}' takes more memory than there is; unpack the photos into class folders"
         ) from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         msg = f"'{file}' is not a readable parquet file ({error}); fetch it again"
         raise InputError(msg) from error
 

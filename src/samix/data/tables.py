@@ -169,6 +169,8 @@ def _parquet(path: Path) -> LabelTable:
     nested = frozenset(one.name for one in schema if pa.types.is_nested(one.type))
     with readable(path):
         columns = [pq.read_table(path, columns=[name])[name].to_pylist() for name in kept]
+    if len({*map(len, columns)}) > 1:
+        raise InputError(f"'{path}' is not a readable parquet file (rows are missing)")
     for at, name in enumerate(kept):
         if (known := class_names(schema, name)) is not None:
             columns[at] = [known[v] if v in range(len(known)) else "" for v in columns[at]]
@@ -205,11 +207,14 @@ class PhotoIndex:
         self.images = images
         self._top = len(_parts(images.name))
         self._paths = [_parts(f"{images.name}/{key}") for key in images.keys]
-        self._at: dict[str, list[int]] = {}
+        self._at: dict[tuple[str, ...], list[int]] = {}  # by name, and by folder and name
         for i, path in enumerate(self._paths):
-            name = path[-1].casefold()
+            *above, name = (part.casefold() for part in path[-2:])
             for form in {name, os.path.splitext(name)[0]}:
-                self._at.setdefault(form, []).append(i)
+                self._at.setdefault((form,), []).append(i)
+                if above:
+                    self._at.setdefault((*above, form), []).append(i)
+        self._known: dict[tuple[str, ...], list[int]] = {}
 
     def named(self, names: Sequence[str], table: Path) -> list[int | None]:
         """Return the position of the photo that each name means; None where there is none.
@@ -233,9 +238,11 @@ class PhotoIndex:
 
     def _below(self, parts: tuple[str, ...]) -> list[int]:
         """Return the photos whose path ends as this one."""
-        at = [i for i in self._candidates(parts) if _ends(self._paths[i], parts)]
-        exact = [i for i in at if self._paths[i][-len(parts) :] == parts]
-        return exact or at
+        if parts not in self._known:
+            at = [i for i in self._candidates(parts) if _ends(self._paths[i], parts)]
+            exact = [i for i in at if self._paths[i][-len(parts) :] == parts]
+            self._known[parts] = exact or at
+        return self._known[parts]
 
     def _elsewhere(self, wanted: Sequence[tuple[str, ...]]) -> list[list[int]]:
         """Return the photos of paths that begin with one folder which is not here."""
@@ -243,7 +250,7 @@ class PhotoIndex:
         matches: list[dict[int, tuple[str, ...]]] = []
         for parts in wanted:
             here = {}
-            for i in self._candidates(parts):
+            for i in self._candidates(parts) or self._candidates(parts[-1:]):
                 key = self._paths[i][self._top :]
                 if _ends(parts, key):
                     here[i] = parts[: len(parts) - len(key)]
@@ -257,7 +264,7 @@ class PhotoIndex:
         return [[i for i, top in here.items() if top in chosen] for here in matches]
 
     def _candidates(self, parts: tuple[str, ...]) -> list[int]:
-        return self._at.get(parts[-1].casefold(), []) if parts else []
+        return self._at.get(tuple(part.casefold() for part in parts[-2:]), [])
 
     def _one(self, name: str, at: list[int], split: SplitName | None, table: Path) -> int:
         if len(at) > 1:
