@@ -254,9 +254,10 @@ def photos_below(
             name for name in inner
             if not is_made(name) and not _leads_up(os.path.join(folder, name), real)
         ]  # fmt: skip
+        here = Path(folder).relative_to(top).as_posix()
         for name in files:
             if is_photo(name):
-                yield Path(folder, name).relative_to(top).as_posix()
+                yield name if here == "." else f"{here}/{name}"
             elif others is not None and (suffix := missed(name)) is not None:
                 others[suffix] += 1
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import PurePath
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -57,7 +57,7 @@ def reads_heic() -> bool:
 
 def is_photo(name: str) -> bool:
     """Say whether a file is a photo that is read, by its name."""
-    suffix = PurePath(name).suffix.lower()
+    suffix = os.path.splitext(name)[1].lower()
     return not name.startswith(".") and (
         suffix in IMAGE_SUFFIXES or (suffix in _HEIC and reads_heic())
     )
@@ -70,7 +70,7 @@ def is_made(name: str) -> bool:
 
 def missed(name: str) -> str | None:
     """Return the suffix of a file that is not read but may be a photo, otherwise None."""
-    suffix = PurePath(name).suffix.lower()
+    suffix = os.path.splitext(name)[1].lower()
     if name.startswith(".") or suffix in _BESIDE or is_photo(name):
         return None
     return suffix or "no suffix"

@@ -40,8 +40,7 @@ def packed_below(path: Path) -> tuple[list[Path], tuple[str, ...]]:
     """
     if path.is_file():
         return ([path] if path.suffix.lower() in PACKED else []), ()
-    found = {suffix: _visible(path, suffix) for suffix in PACKED}
-    tables, tars = found.values()
+    tables, tars = _visible(path).values()
     if not tables and not tars:
         return [], ()
     rows = [_rows(file) for file in tables]
@@ -71,10 +70,16 @@ def _passed(files: Sequence[Path], what: str) -> tuple[str, ...]:
     return (f"{what} are not read, such as '{files[0].name}'.",) if files else ()
 
 
-def _visible(path: Path, suffix: str) -> list[Path]:
-    """Return the files of a suffix below a folder, without hidden ones."""
-    found = (file for file in path.rglob(f"*{suffix}") if file.is_file())
-    return sorted(f for f in found if not any(map(is_made, f.relative_to(path).parts)))
+def _visible(path: Path) -> dict[str, list[Path]]:
+    """Return the packed files below a folder by their suffix, without hidden ones."""
+    found: dict[str, list[Path]] = {suffix: [] for suffix in PACKED}
+    for folder, inner, files in os.walk(path):
+        inner[:] = [name for name in inner if not is_made(name)]
+        for name in files:
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in found and not is_made(name):
+                found[suffix].append(Path(folder, name))
+    return {suffix: sorted(paths) for suffix, paths in found.items()}
 
 
 def _rows(file: Path) -> int | None:
