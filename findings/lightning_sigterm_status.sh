@@ -32,6 +32,7 @@ class Line(L.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
 which = getattr(signal, sys.argv[1])
 threading.Timer(2, lambda: os.kill(os.getpid(), which)).start()
 trainer = L.Trainer(
