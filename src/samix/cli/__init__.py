@@ -136,6 +136,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, set[str]]]:
 def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
     """Run a command, and make one sentence of what it cannot do."""
     try:
+        _name_own(chosen)
         return run_command(chosen.command, chosen)
     except InputError as error:
         from .options import flagged
@@ -157,6 +158,18 @@ def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
     except KeyboardInterrupt as error:
         number = signal_of(error)
         return _complain(f"interrupted by {Signals(number).name}", exit_code(number))
+
+
+def _name_own(chosen: argparse.Namespace) -> None:
+    """Import the policies that the words of a command name as ``module:name``."""
+    given = getattr(chosen, "policy", ())
+    words = [given] if isinstance(given, str) else given
+    names = [name for word in words for name in word.split(",") if ":" in name]
+    if names:
+        from samix.policies import is_own, register_own
+
+        for name in filter(is_own, names):
+            register_own(name)
 
 
 def run_command(name: str, chosen: object) -> int:

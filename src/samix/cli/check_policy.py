@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -41,6 +39,7 @@ NAME is one of:
 
   cutmix, fmix ...      a policy; 'samix policies' lists them
   a folder              a pre-trained Mixer
+  module:rule           a policy of your own, as 'samix train --policy' takes it
   module:name           a transform of another library or your own, called as
                         (images, target) -> (images, soft target); a class is made, and a
                         function called, with the values of --policy-options. Mixes of kornia,
@@ -246,11 +245,14 @@ def open_named(name: str, options: Mapping[str, Any]) -> Policy | Callable[..., 
         InputError: There is no such thing, or it does not take these options.
     """
     from samix.checking import is_library_mix, policy_of
+    from samix.policies import import_name, policy_maker, register_own
 
     if ":" not in name or Path(name).exists():
         return policy_of(name, **options)
-    module, _, attribute = name.rpartition(":")
-    found = _attribute(_module(module, name), attribute, name)
+    found = import_name(name)
+    if policy_maker(found, name) is not None:
+        register_own(name)
+        return policy_of(name, **options)
     if isinstance(found, type):
         try:
             return found(**options)  # type: ignore[no-any-return]
@@ -279,39 +281,3 @@ def _of_function(found: Any, options: Mapping[str, Any], name: str) -> Mapping[s
     except TypeError as error:
         raise InputError(f"--policy-options of {name}: {error}") from error
     return options
-
-
-def _module(module: str, name: str) -> Any:
-    """Import a module, also one that lies in the current folder."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise InputError(f"{name}: it needs '{error.name}', which is not installed") from error
-        raise InputError(
-            f"{name}: there is no module '{module}' here or among what is installed; give "
-            "module:name, for instance torchvision.transforms.v2:MixUp"
-        ) from error
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{name}: '{module}' cannot be imported ({type(error).__name__}: {reason}); give "
-            "module:name of a module that can"
-        ) from error
-    finally:
-        sys.path.remove(here)
-
-
-def _attribute(module: Any, attribute: str, name: str) -> Any:
-    from samix.policies import nearest
-
-    found = module
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            known = [word for word in dir(found) if not word.startswith("_")]
-            near = f"; the nearest is '{nearest(part, known)}'" if known else ""
-            raise InputError(f"{name}: '{module.__name__}' has no '{part}'{near}")
-        found = getattr(found, part)
-    return found

@@ -179,6 +179,9 @@ def add_explain(commands: Any, about: str) -> None:
     )
     group = parser.add_argument_group("run")
     group.add_argument("run", help="folder of a finished run", metavar="RUN")
+    group.add_argument(
+        "--policy", help="the run's policy, where it is one of your own", metavar="MODULE:NAME"
+    )
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
     add_fields(group, TrainConfig, "device")
     group = parser.add_argument_group("photos")

@@ -31,7 +31,7 @@ from samix.policies.static import resizemix_plan
 from .results import Mix
 from .subject import RunNetwork, RunPhotos
 
-_OWN_LAM = "it finds lam by itself"
+_OWN_LAM = "it finds lam by itself, where others take samix.mixing.draw_lam"
 _SAME = 1e-3  # distance at which a lam is the given one
 
 

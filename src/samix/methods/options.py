@@ -29,8 +29,9 @@ class MixOptions(Options):
 
     policy: str = option(
         "samix",
-        "how photos are mixed: a name that 'samix policies' lists, or the folder of a run whose "
-        "Mixer is taken; with samix train also 'frozen', a linear head on an encoder as it is",
+        "how photos are mixed: a name that 'samix policies' lists, module:name for one of your "
+        "own, or the folder of a run whose Mixer is taken; with samix train also 'frozen', a "
+        "linear head on an encoder as it is",
         group="mixing",
         metavar="NAME|RUN",
     )

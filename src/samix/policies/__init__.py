@@ -5,6 +5,7 @@ from samix.mixing import Evidence
 from .collate import BatchMix, MixCollate, mix_collate
 from .feature import FeaturePolicy
 from .learned import MIXER_OPTIONS, LearnedPolicy, PretrainedPolicy
+from .own import POLICY_FORMS, import_name, inherit_own, is_own, policy_maker, register_own
 from .policy import Inside, Policy, PolicyCard, Traits, pair_features, register
 from .puzzle import PuzzleEnergy
 from .recursive import RecursivePolicy
@@ -21,6 +22,7 @@ from .registry import (
 __all__ = [
     "MIXER_OPTIONS",
     "POLICIES",
+    "POLICY_FORMS",
     "BatchMix",
     "Evidence",
     "FeaturePolicy",
@@ -37,9 +39,14 @@ __all__ = [
     "about_policy",
     "check_options",
     "create_policy",
+    "import_name",
+    "inherit_own",
+    "is_own",
     "mix_collate",
     "nearest",
     "pair_features",
+    "policy_maker",
     "policy_options",
     "register",
+    "register_own",
 ]

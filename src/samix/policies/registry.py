@@ -78,6 +78,11 @@ def policy_factory(name: str) -> Callable[..., Policy]:
         return POLICIES[name]
     if is_pretrained_mixer(name) or is_repository(name):
         return partial(learned.pretrained, name)
+    if ":" in name:
+        raise ValueError(
+            f"policy: {name!r} would be a policy of one's own, which is imported only where the "
+            "command names it; give it with the option for policies (policy=MODULE:NAME)"
+        )
     raise ValueError(
         f"policy: expected one of {', '.join(POLICIES)}, got {name!r}; the nearest is "
         f"{nearest(name, POLICIES)!r}"

@@ -6,16 +6,22 @@ process that was told to by :func:`admit`: what a stranger wrote into a plan is 
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from samix.errors import InputError
 from samix.networks import is_pretrained_mixer
-from samix.policies import POLICIES, Policy, PolicyCard, nearest, register
+from samix.policies import (
+    POLICIES,
+    POLICY_FORMS,
+    Policy,
+    PolicyCard,
+    import_name,
+    nearest,
+    policy_maker,
+    register,
+)
 from samix.training.config import FROZEN
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
@@ -101,27 +107,13 @@ def admit(sources: Mapping[str, str]) -> None:
 
 def _maker(source: str) -> Callable[..., Policy]:
     """Return the function that makes the policy of module:name."""
-    module, _, name = source.rpartition(":")
-    sys.path.insert(0, str(Path.cwd()))
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-        made = found if isinstance(found, Policy) else found()
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"--policies: '{source}' cannot be made ({type(error).__name__}: {reason}); expected "
-            "module:name of a samix.Policy, or of a function without arguments that returns one"
-        ) from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    if not isinstance(made, Policy):
-        raise InputError(
-            f"--policies: '{source}' is of type {type(made).__name__}; expected a samix.Policy, or "
-            "a function without arguments that returns one"
-        )
-    return (lambda: found) if isinstance(found, Policy) else found
+        make = policy_maker(import_name(source), source)
+    except InputError as error:
+        raise InputError(f"--policies: {error}") from error
+    if make is None:
+        raise InputError(f"--policies: '{source}' is no policy; expected {POLICY_FORMS}")
+    return make
 
 
 def missing_code(sources: Mapping[str, str]) -> list[str]:

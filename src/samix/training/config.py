@@ -238,7 +238,7 @@ class RunConfig(MixOptions):
     @property
     def name_parts(self) -> tuple[str, ...]:
         """Words that tell runs on the same data apart, for the name of a folder."""
-        return (Path(self.policy).name,)
+        return (Path(self.policy).name.replace(":", "-"),)
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given."""
@@ -396,7 +396,7 @@ class PretrainConfig(RunConfig):
     @property
     def name_parts(self) -> tuple[str, ...]:
         """Method and policy."""
-        return (self.method, Path(self.policy).name)
+        return (self.method, Path(self.policy).name.replace(":", "-"))
 
     def default_lr(self, batch_size: int) -> float:
         """Return the largest learning rate where none is given, which follows the batch."""

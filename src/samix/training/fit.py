@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from samix.errors import InputError
 from samix.methods import SelfSupervisedMethod
+from samix.policies import inherit_own
 from samix.progress import Display, Silent
 from samix.stopping import StopRequest, end_with_parent, stop_on_signals
 
@@ -239,6 +240,7 @@ def _work(local_rank: int, config: RunConfig, run: RunFolder, port: int, *rest: 
     """Be one of the processes; how it ended goes into the queue."""
     parent, show, outcomes = rest
     end_with_parent(parent)  # none goes on alone and writes where a resumed run writes
+    inherit_own()
     os.environ.update(
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
