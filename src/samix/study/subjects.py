@@ -58,7 +58,7 @@ def trained_as(label: str, sources: Mapping[str, str]) -> str:
 
 
 def _labelled(word: str) -> tuple[str, str]:
-    if word in POLICIES or word == FROZEN:
+    if word == FROZEN or (word in POLICIES and not is_code(word)):
         return word, word
     path = Path(word).expanduser()
     if path.is_dir():
