@@ -100,10 +100,28 @@ def test_ordinary_photos_are_read_as_always_whatever_is_needed_of_them(
 ) -> None:
     data = saved(noise(mode), kind, orientation, **options)
     whole = in_one_piece(data)
-    for side in (None, 4):
+    for side in (None, 4) if kind != "JPEG" else (None,):
         found = decode(data, "a", side=side)
         assert found.mode == "RGB"
         assert np.array_equal(np.asarray(found), np.asarray(whole))
+
+
+@pytest.mark.parametrize("orientation", [None, 6])
+@pytest.mark.parametrize("side", [20, 60, 130, 200])
+def test_an_ordinary_jpeg_is_reduced_while_it_is_decoded(
+    side: int, orientation: int | None
+) -> None:
+    grey = Image.linear_gradient("L").resize((400, 500))
+    photo = Image.merge(
+        "RGB", [grey, grey.rotate(180), Image.radial_gradient("L").resize((400, 500))]
+    )
+    data = saved(photo, "JPEG", orientation, quality=95)
+    whole, found = in_one_piece(data), decode(data, "a", side=side)
+    assert min(found.size) >= min(2 * side, 400)
+    assert (found.size[0] < 400) == (side <= 100)
+    assert found.size[0] / found.size[1] == pytest.approx(whole.size[0] / whole.size[1], rel=0.03)
+    own, other = (squeeze(image, side).float() for image in (found, whole))
+    assert (own - other).abs().mean() < 1.5
 
 
 @pytest.mark.usefixtures("everything_is_large")

@@ -22,7 +22,7 @@ _WORDS = (
     "--model-kwargs layers=[1,1,1,1] channels=[8,8,8,8] drop_path_rate=0.2 --lr 0.05 --device cpu "
     "--epochs 8"
 )
-_TIMES = {"seconds", "train_seconds", "images_per_second"}
+_TIMES = {"seconds", "train_seconds", "images_per_second", "waiting_share"}
 
 
 def start(output: Path, workers: int = 0) -> subprocess.Popen[str]:

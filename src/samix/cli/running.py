@@ -318,7 +318,8 @@ def cost_line(metrics: dict[str, Any]) -> str:
         )
     return (
         f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "
-        f"{cost['images_per_second']:,.0f} images/s on {cost['device']}."
+        f"{cost['images_per_second']:,.0f} images/s on {cost['device']}, "
+        f"{cost.get('waiting_share', 0.0):.0%} of the training time waiting for photos."
     )
 
 

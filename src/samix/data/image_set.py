@@ -122,8 +122,9 @@ class ImageSet:
     def read_for(self, index: int, side: int) -> Image.Image:
         """Read a photo for a copy that fits into a square of a side.
 
-        Photos of up to 33 megapixels are read in full, as :attr:`read` does. Larger ones may come
-        reduced to a fraction of their size, with both sides at least three times as long as asked.
+        A JPEG may come reduced to a half, a quarter or an eighth of its sides, which are at least
+        twice as long as asked. Other photos of up to 33 megapixels are read in full, as
+        :attr:`read` does; larger ones of any kind keep at least three times what is asked.
 
         Args:
             index: Position of the photo.

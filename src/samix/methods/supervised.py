@@ -18,6 +18,7 @@ from samix.mixing import (
     as_target,
     blend,
     check_classes,
+    class_rows,
     mix_targets,
 )
 from samix.networks import (
@@ -416,7 +417,8 @@ class SupervisedMethod(nn.Module):
 
         def loss_of(mask: Tensor) -> Tensor:
             logits = average(blend(images, replace(plan, mask=mask)))
-            check_classes(target, logits.shape[1])
+            if logits.shape[1] != self.num_classes:
+                check_classes(target, logits.shape[1])
             candidates = class_candidates(logits, target, plan.index)
             like = None if clean is None else mix_likeness(logits, clean, plan.index, plan.lam)
             return self.policy.mixer_loss(candidates, plan.lam, options.eta, like)
@@ -452,11 +454,14 @@ class SupervisedMethod(nn.Module):
     def _cross_entropy(self, logits: Tensor, target: Tensor, plan: MixPlan | None) -> Tensor:
         """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""
         classes, smoothing = logits.shape[1], self.options.label_smoothing
+        checked = classes == self.num_classes  # when the step began
         if plan is None or not self.policy.traits.mixes:
-            check_classes(target, classes)
+            if not checked:
+                check_classes(target, classes)
             return F.cross_entropy(logits, target, label_smoothing=smoothing)
+        labels = class_rows(target, classes) if checked else target
         return soft_cross_entropy(
-            logits, mix_targets(target, plan, classes, label_smoothing=smoothing)
+            logits, mix_targets(labels, plan, classes, label_smoothing=smoothing)
         )
 
 

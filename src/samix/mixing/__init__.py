@@ -74,6 +74,7 @@ from .targets import (
     by_content,
     check_classes,
     check_smoothing,
+    class_rows,
     mix_dense,
     mix_targets,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "check_smoothing",
     "choose",
     "choose_source",
+    "class_rows",
     "constant_mask",
     "cut_box",
     "draw_gammas",

@@ -41,11 +41,12 @@ def box_mask(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -
         (B,1,H,W) float32.
     """
     height, width = size
-    rows = torch.arange(height, device=box.device).view(1, -1)
-    columns = torch.arange(width, device=box.device).view(1, -1)
-    top, left, bottom, right = box.unsqueeze(-1).unbind(1)
-    outside_rows = ((rows < top) | (rows >= bottom)).float()
-    outside_columns = ((columns < left) | (columns >= right)).float()
+    place = torch.arange(
+        max(size), device=box.device
+    )  # along either side, which takes half the calls
+    first, last = box.view(-1, 2, 2, 1).unbind(1)
+    outside_rows, outside_columns = ((place < first) | (place >= last)).float().unbind(1)
+    outside_rows, outside_columns = outside_rows[:, :height], outside_columns[:, :width]
     if inside is not None:
         outside_columns = torch.maximum(outside_columns, inside.float().unsqueeze(1))
     # one pass over the mask
@@ -104,14 +105,18 @@ def cut_box(lam: Tensor, centre: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B,4) int64 top, left, bottom, right.
     """
-    side = (1.0 - lam).clamp_min(0).sqrt()
-    firsts, lasts = [], []
-    for axis, length in enumerate(size):
-        half = (side * length * 0.5).long()
-        middle = (centre[:, axis] * length).long()
-        firsts.append((middle - half).clamp_min(0))
-        lasts.append((middle + half).clamp_max(length))
-    return torch.stack([*firsts, *lasts], dim=1)
+    side = (1.0 - lam).clamp_min(0).sqrt().unsqueeze(1)
+    if size[0] == size[1]:  # both axes at once
+        return _cut(side, centre, size[0])
+    down, across = (_cut(side, centre[:, i : i + 1], size[i]) for i in (0, 1))
+    return torch.stack([down, across], dim=2).flatten(1)
+
+
+def _cut(side: Tensor, centre: Tensor, length: int) -> Tensor:
+    """Return where boxes begin and end along axes of one length, (B,2n) for centres (B,n)."""
+    half = (side * length * 0.5).long()
+    middle = (centre * length).long()
+    return torch.cat([(middle - half).clamp_min(0), (middle + half).clamp_max(length)], dim=1)
 
 
 def area_of(mask: Tensor) -> Tensor:

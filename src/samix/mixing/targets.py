@@ -122,6 +122,11 @@ def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
             "num_classes: expected a number for integer targets, got None; pass num_classes=K"
         )
     check_classes(target, num_classes)
+    return class_rows(target, num_classes)
+
+
+def class_rows(target: Tensor, num_classes: int) -> Tensor:
+    """Return class numbers (B,), which must lie in [0, num_classes), as rows (B,K) float32."""
     classes = torch.arange(num_classes, device=target.device)
     return (target.unsqueeze(1) == classes).float()
 
@@ -146,17 +151,21 @@ def check_classes(target: Tensor, num_classes: int) -> None:
             f"num_classes: expected at least 2, got {num_classes}: one class teaches nothing; two "
             "classes have two outputs, or give targets (B,1) of floats in [0, 1] and a binary loss"
         )
-    outside = (target < 0) | (target >= num_classes)
+    if not len(target):
+        return
+    least, most = torch.aminmax(target)
     if target.device.type == "cpu" and not torch.compiler.is_compiling():
-        if outside.any():
+        if not 0 <= int(least) <= int(most) < num_classes:
+            outside = target[(target < 0) | (target >= num_classes)]
             raise ValueError(
-                f"target: expected classes in [0, {num_classes}), got {target[outside][0].item()}; "
-                "number the classes from 0, leave out what has no label (-1), or give the network "
-                "as many outputs as there are"
+                f"target: expected classes in [0, {num_classes}), got {outside[0].item()}; number "
+                "the classes from 0, leave out what has no label (-1), or give the network as many "
+                "outputs as there are"
             )
     elif target.device.type in ("cpu", "cuda"):
         # the same check without waiting for the device
-        torch._assert_async((~outside).all(), f"target: expected classes in [0, {num_classes})")
+        inside = (least >= 0) & (most < num_classes)
+        torch._assert_async(inside, f"target: expected classes in [0, {num_classes})")
 
 
 def by_content(plan: MixPlan, saliency: Tensor, partner_saliency: Tensor | None = None) -> MixPlan:

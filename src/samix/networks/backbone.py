@@ -468,9 +468,8 @@ def standardised(images: Tensor) -> Tensor:
     Args:
         images: (B,3,H,W) floating point.
     """
-    mean = images.mean((2, 3), keepdim=True)
-    deviation = (images - mean).square().mean((2, 3), keepdim=True).sqrt()
-    return (images - mean) / deviation.clamp_min(_EPS)
+    variance, mean = torch.var_mean(images, (2, 3), correction=0, keepdim=True)
+    return (images - mean) / variance.sqrt().clamp_min(_EPS)
 
 
 class Standardised(nn.Module):

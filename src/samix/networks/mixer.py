@@ -92,7 +92,7 @@ def lam_polynomial(lam: Tensor, k: float | None) -> Tensor:
     """
     if k is None:
         return lam
-    return (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 / 3)
+    return lam * (lam * (4 / 3 * lam - 2) + (k + 1)) / (k + 1 / 3)
 
 
 def pair_attention(query: Tensor, key: Tensor) -> Tensor:
@@ -282,11 +282,10 @@ class Mixer(nn.Module):
     def _logit(self, features: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
         """Return how much more each place of the original is worth, (B,1,N); lam is (B,1,1)."""
         if not self.options.attends:
-            own, other = self._gains(lam)
-            weight = self._first_value().weight.squeeze(2)
-            (hidden,) = self._project(features, own, weight)
-            (partner_hidden,) = self._project(partner, other, weight)
-            return self._worth(hidden) - self._worth(partner_hidden)
+            both = torch.cat([features, partner])
+            (hidden,) = self._project(both, self._gain(lam), self._first_value().weight.squeeze(2))
+            own, other = self._worth(hidden).chunk(2)
+            return own - other
         first, second = self._attending(features, partner, lam)
         logit = -self._transport(first, second)
         if self.options.start == "paper":
@@ -307,18 +306,19 @@ class Mixer(nn.Module):
             *reversed(self.key.weight.squeeze(2).chunk(2, dim=1)),
             self._first_value().weight.squeeze(2),
         )
-        own, other = self._gains(lam)
-        return (
-            _Projected(*self._project(features, own, *weights)),
-            _Projected(*self._project(partner, other, *weights)),
-        )
+        both = self._project(torch.cat([features, partner]), self._gain(lam), *weights)
+        first, second = zip(*(part.chunk(2) for part in both), strict=True)
+        return _Projected(*first), _Projected(*second)
 
-    def _gains(self, lam: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Return what lam multiplies the features of the original and of the partner with."""
+    def _gain(self, lam: Tensor) -> Tensor | None:
+        """Return what lam multiplies the features of the originals and then of the partners with.
+
+        (2B,1,1), or None for 1.
+        """
         if not self.options.lam_embedding:
-            return None, None
+            return None
         scale = lam_polynomial(lam, self.options.lam_curve)
-        return 1.0 + scale, 2.0 - scale
+        return torch.cat([1.0 + scale, 2.0 - scale])
 
     def _first_value(self) -> nn.Conv1d:
         return cast("nn.Conv1d", self.value[0])
@@ -346,23 +346,23 @@ class Mixer(nn.Module):
         Returns:
             (B,N,M) each.
         """
-        weight = torch.cat(weights)
+        weight = torch.cat(weights) if len(weights) > 1 else weights[0]
         tokens = features.to(weight.dtype).flatten(2).transpose(1, 2)
         output = F.linear(tokens, weight)
         if self.options.start != "paper":
             variance, mean = torch.var_mean(tokens, dim=(1, 2), correction=0, keepdim=True)
             scale = (variance + _EPS).rsqrt()
             scale = scale if gain is None else scale * gain
-            output = (output - mean * weight.sum(1)) * scale
+            output = torch.addcmul(output, mean, weight.sum(1), value=-1.0) * scale
         elif gain is not None:
             output = output * gain
-        sizes = [part.shape[0] for part in weights]
-        return torch.split_with_sizes(output, sizes, dim=2)
+        if len(weights) == 1:
+            return (output,)
+        return torch.split_with_sizes(output, [part.shape[0] for part in weights], dim=2)
 
 
 _LEAST = 1e-3  # bounds the wanted mean; below lam_margin a mask is constant anyway
-_ROUNDS = 5  # of Newton's method; two are enough for logits within +-10
-_CLOSE = 1e-6  # a mean this near to the wanted one is not moved any more
+_ROUNDS = 3  # of Newton's method; two are enough for logits within +-3
 _LEAST_SLOPE = 1e-6  # of the mean over the shift, where all sigmoids are near 0 or 1
 
 
@@ -370,10 +370,9 @@ def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
     """Shift logits so that their sigmoids have a wanted mean over the last dimension.
 
     ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by Newton's method without gradient,
-    from where it would be for normally distributed logits, and by halving a bracket where a step
-    would leave it; then one more step, which carries the gradient of the implicit function.
-    Changing the sign of the logits and ``mean`` to ``1 - mean`` changes the sign of c in every
-    round, also before it has converged.
+    from where it would be for normally distributed logits; then one more step, which carries the
+    gradient of the implicit function. Changing the sign of the logits and ``mean`` to ``1 - mean``
+    changes the sign of c in every round, also before it has converged.
 
     Args:
         logit: (B,1,N).
@@ -382,31 +381,32 @@ def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
     mean = mean.clamp(_LEAST, 1.0 - _LEAST)
     with torch.no_grad():
         shift = _find_shift(logit, mean)
-    share = torch.sigmoid(logit + shift)
+    moved = logit + shift
+    share = torch.sigmoid(moved)
     found = share.mean(dim=-1, keepdim=True)
     slope = (found - share.square().mean(dim=-1, keepdim=True)).detach().clamp_min(_LEAST_SLOPE)
     step = (found - mean) / slope
     # where a mask is as sharp as a step, the last move would leave the place that was found
-    return logit + shift - step + (step - step.clamp(-1.0, 1.0)).detach()
+    return moved - step + (step - step.clamp(-1.0, 1.0)).detach()
 
 
 def _find_shift(logit: Tensor, mean: Tensor) -> Tensor:
-    """Return the shift (B,1,1) that gives the sigmoids of logits a mean."""
+    """Return the shift (B,1,1) that gives the sigmoids of logits a mean.
+
+    Newton's method on ``g(c) = logit(mean(sigmoid(logit + c)))``, which is nearly a line: its slope
+    ``1 - Var(sigmoid) / (mean (1 - mean))`` is 1 for flat logits and never above.
+    """
     wanted = torch.logit(mean)
+    least, most = torch.aminmax(logit, dim=-1, keepdim=True)
     # at the ends of this bracket every sigmoid is at most, or at least, the wanted mean
-    low = wanted - logit.amax(dim=-1, keepdim=True)
-    high = wanted - logit.amin(dim=-1, keepdim=True)
+    low, high = wanted - most, wanted - least
     variance, centre = torch.var_mean(logit, dim=-1, correction=0, keepdim=True)
     shift = wanted * (1.0 + math.pi / 8.0 * variance).sqrt() - centre
     for _ in range(_ROUNDS):
         share = torch.sigmoid(logit + shift)
-        found = share.mean(dim=-1, keepdim=True)
-        slope = found - share.square().mean(dim=-1, keepdim=True)
-        apart = found - mean
-        low = torch.where(apart < 0.0, shift, low)
-        high = torch.where(apart > 0.0, shift, high)
-        moved = shift - apart / slope.clamp_min(_LEAST_SLOPE)
-        inside = (moved >= low) & (moved <= high)
-        moved = torch.where(inside, moved, 0.5 * (low + high))
-        shift = torch.where(apart.abs() < _CLOSE, shift, moved)
+        variance, found = torch.var_mean(share, dim=-1, correction=0, keepdim=True)
+        flat = torch.addcmul(found, found, found, value=-1.0)
+        slope = (flat - variance).clamp_min(_LEAST_SLOPE)
+        apart = torch.logit(found, eps=_LEAST_SLOPE) - wanted
+        shift = torch.addcdiv(shift, apart * flat, slope, value=-1.0).clamp(low, high)
     return shift

@@ -134,8 +134,8 @@ class MomentumEncoder(nn.Module):
     def update(self, encoder: nn.Module, decay: float) -> None:
         """Move the average towards the encoder; see :func:`update_average`."""
         update_average(self.module, encoder, decay)
-        if self._left > 0.0:
-            own = max((_fresh_share(norm) for norm in _norms(encoder)), default=0.0)
+        if self._left > _FIT:
+            own = _fresh_share(encoder)
             self._left = decay * self._left + (1.0 - decay) * own
 
     def begin_as(self, encoder: nn.Module) -> None:
@@ -182,12 +182,17 @@ def _is_fresh(norm: _BatchNorm) -> bool:
     return not bool(norm.running_mean.any()) and bool((norm.running_var == 1.0).all())
 
 
-def _fresh_share(norm: _BatchNorm) -> float:
-    """Return how much of its fresh statistics is left in a batch norm, in [0, 1]."""
-    seen = 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
-    if norm.momentum is None:  # an average of all batches
-        return 0.0 if seen else 1.0
-    return float((1.0 - norm.momentum) ** seen)
+def _fresh_share(encoder: nn.Module) -> float:
+    """Return how much of its fresh statistics a batch norm has still, at most, in [0, 1]."""
+    norms = _norms(encoder)
+    counts = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
+    known = iter(torch.stack(counts).tolist() if counts else ())  # the device is waited for once
+    left = []
+    for norm in norms:
+        seen = 0 if norm.num_batches_tracked is None else next(known)
+        rate = norm.momentum  # None is an average of all batches
+        left.append(float(not seen) if rate is None else (1.0 - float(rate)) ** seen)
+    return max(left, default=0.0)
 
 
 def _norms(module: nn.Module) -> list[_BatchNorm]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 _FLAT = 1e-8  # variance over the pixels of a mask that counts as none
@@ -23,9 +24,9 @@ def area_loss(mask: Tensor, lam: Tensor, margin: float = 0.1) -> Tensor:
     Returns:
         Scalar.
     """
-    flat = mask.flatten(1)
-    excess = ((flat.mean(1) - lam).abs() - margin).clamp_min(0.0)
-    return excess.mean() - 2.0 * flat.var(1, correction=0).mean()
+    variance, area = torch.var_mean(mask.flatten(1), 1, correction=0)
+    excess = ((area - lam).abs() - margin).clamp_min(0.0)
+    return excess.mean() - 2.0 * variance.mean()
 
 
 def within_mask_deviation(mask: Tensor) -> Tensor:

@@ -64,6 +64,8 @@ class EpochKeeper(pl.Callback):
         self.stop = stop
         self.rows: list[dict[str, float]] = []
         self._begin = self._saved = 0.0
+        self._ready = 0.0  # when the batch before was done with
+        self._waited = 0.0  # seconds of this epoch in which there was no batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history for the checkpoint."""
@@ -78,17 +80,23 @@ class EpochKeeper(pl.Callback):
 
         Lightning's handler of SIGTERM, which ends a run without a word, has come over ours by now.
         """
-        self._begin = self._saved = time.monotonic()
+        self._start_clock()
+        self._saved = self._begin
         self.stop.hold()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._begin = time.monotonic()
+        self._start_clock()
+
+    def _start_clock(self) -> None:
+        self._begin = self._ready = time.monotonic()
+        self._waited = 0.0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Heed a wish to stop."""
+        """Note how long the photos took to come, and heed a wish to stop."""
+        self._waited += time.monotonic() - self._ready
         heed(self.stop)
 
     def on_train_batch_end(
@@ -104,6 +112,7 @@ class EpochKeeper(pl.Callback):
             lr = trainer.optimizers[0].param_groups[0]["lr"]
             loss = float(outputs["loss"])
             trainer.logger.log_metrics({"step/loss": loss, "step/lr": lr}, trainer.global_step)
+        self._ready = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure the epoch, write its row and its checkpoints."""
@@ -123,6 +132,7 @@ class EpochKeeper(pl.Callback):
             **(guard_row(module.method.guard) if look else {}),
             "images_per_second": photos / max(trained, 1e-9),
             "train_seconds": trained,
+            "waiting_share": self._waited / max(trained, 1e-9),
         }
         _check_metrics(row)
         row["seconds"] = time.monotonic() - self._begin

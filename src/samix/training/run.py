@@ -355,11 +355,13 @@ def _cost(rows: Sequence[Row], prepared: Prepared, judging: float) -> dict[str, 
     """Return what the run cost, the parts before a resume included."""
     training = sum(row["train_seconds"] for row in rows)
     photos = sum(row["images_per_second"] * row["train_seconds"] for row in rows)
+    waited = sum(row.get("waiting_share", 0.0) * row["train_seconds"] for row in rows)
     return {
         "seconds": sum(row["seconds"] for row in rows),
         "train_seconds": training,
         "test_seconds": judging,
         "images_per_second": photos / max(training, 1e-9),
+        "waiting_share": waited / max(training, 1e-9),
         "steps": int(rows[-1]["step"]),
         "device": prepared.config.device,
         "processes": prepared.config.processes,

@@ -116,7 +116,9 @@ def find_duplicates(images: ImageSet, *, announce: Announce | None = None) -> Du
     hashes = content_hashes(images, progress=named(announce, "hashing photos"))
     if hashes is not None and (known := _read_record(record_path(hashes))) is not None:
         return known
-    prints = take_fingerprints(images, progress=named(announce, "reading photos"))
+    prints = take_fingerprints(
+        images, hashed=hashes is None, progress=named(announce, "reading photos")
+    )
     path = record_path(prints.pixels.tolist() if hashes is None else hashes)
     if hashes is None and (known := _read_record(path)) is not None:
         return known
