@@ -146,7 +146,9 @@ class Panel:
         for value, name in zip(values, names, strict=True):
             at = x(value)
             self.line([(at, top), (at, bottom)], GRID)
-            self.say(at, bottom + 16, name)
+            # a long number at the edge would be cut
+            wide = at > self.width - 24 and len(both(name).en) > 4
+            self.say(self.width - 2 if wide else at, bottom + 16, name, "end" if wide else "middle")
         self.line([(x.start, bottom), (x.end, bottom)], LINE)
 
     def upward(self, y: AxisScale, values: Sequence[float], names: Sequence[Text], left: float,

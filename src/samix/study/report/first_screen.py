@@ -243,7 +243,7 @@ def _inspection(view: ReportView) -> KeyNumber | None:
     if plain is not None:
         line = paragraph([line, word("card-plain", value=short(plain["cost"]))])
     name = word("card-inspection", policy=policy_words(view.policy))
-    return KeyNumber(name, short(own["cost"]), both(view.currency), line)
+    return KeyNumber(name, short(own["cost"]), NOTHING, line)
 
 
 def _cost(view: ReportView) -> KeyNumber | None:

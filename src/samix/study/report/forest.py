@@ -25,7 +25,7 @@ from samix.study.statistics.candidates import VerdictLimits
 from samix.study.wording import policy_words
 
 _LEFT, _RIGHT, _TOP = 166.0, WIDTH - 12.0, 22.0
-_ROW, _FOOT = 31.0, 42.0  # units: of a policy, below the axis
+_ROW, _FOOT = 34.0, 42.0  # units: of a policy, below the axis
 _LETTERS = 22  # of a name
 _FAR = 4.0  # an interval that is so many times as wide as the others does not set the axis
 
@@ -126,7 +126,7 @@ def _name(panel: Panel, middle: float, name: Words, told: Text) -> None:
     """Write a policy beside its row, with its numbers below."""
     cut = Words(clipped(name.en, _LETTERS), clipped(name.ja, _LETTERS))
     full = "" if cut == name else name
-    panel.say(_LEFT - 10, middle - 1, cut, "end", "name", full)
+    panel.say(_LEFT - 10, middle - 3, cut, "end", "name", full)
     panel.say(_LEFT - 10, middle + 12, told, "end", "note")
 
 
