@@ -111,10 +111,10 @@ def test_the_final_model_learns_from_train_and_test_and_says_what_it_does(made, 
     out = capsys.readouterr().out
     for words in (
         "The study says: The verdict is use-simple of mixup-long.",
-        "So the final model is trained with 'mixup-long' for 9 epochs, on all labelled photos",
+        "So the final model is trained with mixup, longer for 9 epochs, on all labelled photos",
         "no test figure",
-        "Test figure of the study, not of this model: 'mixup-long' reached 90.0% balanced accuracy "
-        "with 45 labels, 2 seeds.",
+        "Test figure of the study, not of this model: mixup, longer reached 90.0% balanced "
+        "accuracy with 45 labels, 2 seeds.",
         "Val: ",
     ):
         assert words in out
@@ -157,7 +157,7 @@ def test_the_settings_are_those_of_the_largest_cell(poc):
         assert config.label_fraction is None
         assert config.final
         assert config.validate_every == math.ceil(epochs / LOOKS)
-        assert ("recommends no policy" in final.follows) is (verdict[0] not in (
+        assert ("recommends no policy" in final.follows.en) is (verdict[0] not in (
             "adopt", "adopt-light", "use-simple"))  # fmt: skip
 
 

@@ -25,7 +25,14 @@ from .options import (
     read_guard,
     with_table,
 )
-from .poc_tables import print_ended, print_plan, print_room, print_stopped, print_verdict
+from .poc_tables import (
+    print_ended,
+    print_plan,
+    print_room,
+    print_stopped,
+    print_verdict,
+    spoken,
+)
 from .running import create_folder, how_to_repeat, machine_words, result_folder, say
 
 if TYPE_CHECKING:
@@ -192,7 +199,7 @@ def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int
         opened = open_study(wish, display.work)
         study = plan_study(wish, opened, it, Path(trials) / "trials", display.work, begun=begun)
     display.rest()
-    print_plan(study, display.console)
+    print_plan(study, display.console, spoken(given))
     return 0
 
 
@@ -220,7 +227,7 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         write_splits(folder.splits, opened.images, opened.splits)
         write_study(folder, study)
         display.rest()
-        print_plan(study, display.console)
+        print_plan(study, display.console, spoken(given))
         deadline = begun + _LATE * wish.budget
         photos = (opened.images, opened.splits)
         return _train(folder, study, engine, display, given, deadline=deadline, photos=photos)
@@ -351,7 +358,7 @@ def _train(
 
     def ended(result: Ended) -> None:
         over.append(result)
-        print_ended(result, len(over), len(jobs_of(study)), display)
+        print_ended(result, len(over), len(jobs_of(study)), display, spoken(given))
 
     keep = study["plan"]["seeds"][:_KEPT_SEEDS]
     known = set(study.get("stopped") or {})
@@ -359,15 +366,15 @@ def _train(
         for number, jobs in enumerate(stages(folder, study)):
             if number == 1:
                 display.rest()
-                print_room(study, display.console)
-            known |= print_stopped(study, known, display)
+                print_room(study, display.console, spoken(given))
+            known |= print_stopped(study, known, display, spoken(given))
             run_jobs(
                 folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline, keep=keep
             )
-        print_stopped(study, known, display)
+        print_stopped(study, known, display, spoken(given))
         display.rest()
         if study["plan"].get("ended"):
-            print_room(study, display.console)
+            print_room(study, display.console, spoken(given))
             return 0
         return _conclude(folder, study, display, given, how, photos)
     except KeyboardInterrupt:
@@ -412,7 +419,7 @@ def _conclude(
     lang = given.get("lang", "both")
     findings = conclude(folder, study, display.work, lang=lang, photos=photos)
     display.rest()
-    print_verdict(findings, folder, lang, display.console)
+    print_verdict(findings, folder, spoken(given), display.console)
     return 0
 
 
@@ -463,7 +470,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
     group.add_argument("--resume", help="go on with the study in --output", action="store_true")
     group.add_argument(
-        "--lang", help="language of the report: en, ja or both (both)", metavar="LANG"
+        "--lang",
+        help="language: en, ja, or both (the report has a switch, the terminal is English)",
+        metavar="LANG",
     )
 
 

@@ -12,61 +12,80 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from samix.pages.words import Words
     from samix.study.cells import Ended, PocFolder
     from samix.training import Display
 
 _RISKS = 6  # that are shown
 
 
-def print_plan(study: Mapping[str, Any], console: Console) -> None:
+def spoken(given: Mapping[str, Any]) -> str:
+    """Return the one language of the terminal: Japanese where only that is wished, else English."""
+    return "ja" if given.get("lang") == "ja" else "en"
+
+
+def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
     """Print the grid, what it takes, and what it will and will not be able to tell."""
+    from samix.pages.words import NOTHING, commas, count, word
     from samix.study.grid import LONG
+    from samix.study.wording import mode_words, policy_words
     from samix.training.progress import clock
 
     plan, data = study["plan"], study["data"]
     photos, parts = data["photos"], data["parts"]
-    say(
-        console,
-        f"{data['name']}: {photos['train']} photos to train, {photos['val']} val, "
-        f"{photos['test']} test ({parts['test']} independent test parts), "
-        f"{len(data['classes'])} classes; {study['train']['backbone']} at "
-        f"{data['image_size']} px on {study['train']['device']}",
-    )
-    console.print(_timings(plan))
-    for mode in plan["modes"]:
-        say(console, f"{mode}: {', '.join(plan['policies'][mode])}")
-    budgets = ", ".join(
-        f"{count} ({100 * share:g} %, {_epochs(plan, count)})"
-        for count, share in zip(plan["labels"], plan["fractions"], strict=True)
-    )
-    upto = "up to " if plan.get("looks") else ""
-    say(console, f"labels: {budgets}; seeds: {upto}{len(plan['seeds'])}")
+    lines = [
+        word(
+            "say-photos", name=data["name"], train=photos["train"], val=photos["val"],
+            test=photos["test"], parts=parts["test"], classes=len(data["classes"]),
+            backbone=study["train"]["backbone"], size=data["image_size"],
+            device=study["train"]["device"],
+        )
+    ]  # fmt: skip
+    rest = [
+        word("say-policies", mode=mode_words(mode),
+             policies=commas([policy_words(one) for one in plan["policies"][mode]]))
+        for mode in plan["modes"]
+    ]  # fmt: skip
+    budgets = [
+        word("say-budget", labels=count(labels), share=f"{100 * share:g}",
+             epochs=_epochs(plan, labels))
+        for labels, share in zip(plan["labels"], plan["fractions"], strict=True)
+    ]  # fmt: skip
+    upto = word("say-up-to") if plan.get("looks") else NOTHING
+    seeds = upto + str(len(plan["seeds"]))
+    rest.append(word("say-labels", budgets=commas(budgets), seeds=seeds))
     if any(name.endswith(LONG) for names in plan["policies"].values() for name in names):
-        say(console, f"'{LONG[1:]}': trained for as long as SAMix takes")
-    say(
-        console,
-        f"{upto}{plan['trainings']} trainings, {plan['workers']} at a time, about "
-        f"{clock(plan['expected_seconds'])} of {clock(plan['budget_seconds'])}",
-    )
-    for line in _tells(plan, data):
-        say(console, line)
+        rest.append(word("say-long"))
+    times = {name: clock(plan[f"{name}_seconds"]) for name in ("expected", "budget")}
+    rest.append(
+        word("say-trainings", trainings=upto + str(plan["trainings"]), workers=plan["workers"],
+             expected=times["expected"], allowed=times["budget"])
+    )  # fmt: skip
+    for line in lines:
+        say(console, getattr(line, lang))
+    console.print(_timings(plan, lang))
+    for line in (*rest, *_tells(plan, data)):
+        say(console, getattr(line, lang))
 
 
-def _epochs(plan: Mapping[str, Any], labels: int) -> str:
+def _epochs(plan: Mapping[str, Any], labels: int) -> int:
     if "supervised" not in plan["modes"]:
-        return f"{plan['pretrain_epochs']} epochs"
-    return f"{plan['epochs'][str(labels)]} epochs"
+        return int(plan["pretrain_epochs"])
+    return int(plan["epochs"][str(labels)])
 
 
-def _timings(plan: Mapping[str, Any]) -> Table:
+def _timings(plan: Mapping[str, Any], lang: str) -> Table:
     """Return what a step of each policy takes."""
     from rich.table import Table
 
+    from samix.pages.words import word
+    from samix.study.wording import mode_words, policy_words
+
     table = Table()
-    table.add_column("time of a step")
+    table.add_column(getattr(word("say-step"), lang))
     modes = list(plan["timings"])
     for mode in modes:
-        table.add_column(mode, justify="right")
+        table.add_column(getattr(mode_words(mode), lang), justify="right")
     for name in plan["timings"][modes[0]]:
         cells = []
         for mode in modes:
@@ -74,122 +93,122 @@ def _timings(plan: Mapping[str, Any]) -> Table:
             best = {policy: t.get("best") or t["step"] for policy, t in timings.items()}
             step = 1000 * timings[name]["step"]
             cells.append(f"{step:.0f} ms  x{best[name] / best['none']:.2f}")
-        table.add_row(cell(name), *cells)
+        table.add_row(cell(getattr(policy_words(name), lang)), *cells)
     return table
 
 
-def _tells(plan: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+def _tells(plan: Mapping[str, Any], data: Mapping[str, Any]) -> list[Words]:
     """Return what the plan can tell, and what it cannot."""
-    from samix.pages.words import word
+    from samix.pages.words import commas, word
+    from samix.study.wording import mode_words
 
     main = plan["primary"]
-    measure = word(f"measure-{plan['measure']}").en
-    found = [f"Main question: {measure} of {main['mode']} learning with {main['labels']} labels."]
+    measure = word(f"measure-{plan['measure']}")
+    mode = mode_words(main["mode"])
+    found = [word("say-question", measure=measure, mode=mode, labels=main["labels"])]
     smallest = plan["smallest_difference"]
     if math.isfinite(smallest):
-        found.append(
-            f"It can tell: a true lead of {smallest:.1f} points or more over every rival, in 4 of "
-            "5 such studies. Smaller ones will mostly be 'not proven'."
-        )
+        found.append(word("say-can-tell", points=f"{smallest:.1f}"))
     weak = plan["weak_classes"]
     if weak:
-        named = ", ".join(f"{name} ({count})" for name, count in weak.items())
-        found.append(f"It cannot tell: recalls of classes with too few test parts: {named}.")
-    if plan["left_out"]:
-        shares = ", ".join(f"{100 * share:g} %" for share in plan["left_out"])
-        found.append(f"Too few labels of the smallest class: {shares}.")
-    if plan["not_planned"]:
-        shares = ", ".join(f"{100 * share:g} %" for share in plan["not_planned"])
-        found.append(f"No time for the label budgets: {shares}.")
+        named = commas([f"{name} ({count})" for name, count in weak.items()])
+        found.append(word("say-cannot-tell", classes=named))
+    for key in ("left_out", "not_planned"):
+        if plan[key]:
+            shares = commas([f"{100 * share:g} %" for share in plan[key]])
+            found.append(word(f"say-{key.replace('_', '-')}", shares=shares))
     if "self-supervised" not in plan["modes"]:
-        found.append("No self-supervised training is planned.")
+        found.append(word("say-one-mode"))
     return found
 
 
-def print_room(study: Mapping[str, Any], console: Console) -> None:
+def print_room(study: Mapping[str, Any], console: Console, lang: str) -> None:
     """Say how much room plain training leaves, and what is asked because of it."""
+    from samix.pages.words import commas, word
+
     plan = study["plan"]
-    main = int(plan["primary"]["labels"])
-    shown = plan["smallest_difference"]
-    left = "; ".join(
-        f"{labels} labels: {points:.1f} points" for labels, points in plan["room"].items()
-    )
-    say(
-        console,
-        f"Room: plain training leaves, on validation photos, {left}. The study can tell a lead of "
-        f"{shown:.1f} points or more.",
-    )
+    left = commas(
+        [word("say-room-of", labels=labels, points=f"{points:.1f}")
+         for labels, points in plan["room"].items()]
+    )  # fmt: skip
+    told = [word("say-room", left=left, shown=f"{plan['smallest_difference']:.1f}")]
     if plan["ended"]:
-        say(
-            console,
-            "So nothing that mixes photos can be shown to pay here, and the study ends. Keep plain "
-            "training; or ask again with fewer labels (--labels 1 5), or with more test photos.",
-        )
+        told.append(word("say-no-room"))
     elif "asked_first" in plan:
-        say(
-            console,
-            f"With {plan['asked_first']} labels that is too little to tell anything: the main "
-            f"question is that of {main} labels.",
-        )
+        main = int(plan["primary"]["labels"])
+        told.append(word("say-asked-first", first=plan["asked_first"], main=main))
+    for one in told:
+        say(console, getattr(one, lang))
 
 
-def print_stopped(study: Mapping[str, Any], known: set[str], display: Display) -> set[str]:
+def print_stopped(
+    study: Mapping[str, Any], known: set[str], display: Display, lang: str
+) -> set[str]:
     """Say which policies were stopped since the last time; return all that are."""
+    from samix.pages.words import commas, word
+    from samix.study.wording import policy_words
+
     stopped = study.get("stopped") or {}
     new = [name for name in stopped if name not in known]
     if new:
         seeds = max(stopped[name] for name in new)
-        display.say(f"Decided after {seeds} seeds, no further training: {', '.join(new)}")
+        names = commas([policy_words(name) for name in new])
+        display.say(getattr(word("say-stopped", seeds=seeds, names=names), lang))
     return set(stopped)
 
 
-def print_ended(result: Ended, number: int, count: int, display: Display) -> None:
+def print_ended(result: Ended, number: int, count: int, display: Display, lang: str) -> None:
     """Print one line for a training that ended."""
+    from samix.pages.words import word
     from samix.training.progress import clock
 
+    known: dict[str, Any] = {"number": number, "count": count, "name": result.name}
     if result.status == "failed":
-        display.say(f"[{number}/{count}] {result.name}: FAILED, {result.reason}")
-        return
-    accuracy = "" if result.accuracy is None else f"test {result.accuracy:.1%}, "
-    display.say(f"[{number}/{count}] {result.name}: {accuracy}{clock(result.seconds or 0.0)}")
+        told = word("say-failed-cell", reason=str(result.reason), **known)
+    elif result.accuracy is None:
+        told = word("say-ended-bare", time=clock(result.seconds or 0.0), **known)
+    else:
+        time = clock(result.seconds or 0.0)
+        told = word("say-ended", score=f"{result.accuracy:.1%}", time=time, **known)
+    display.say(getattr(told, lang))
 
 
 def print_verdict(
     findings: Mapping[str, Any], folder: PocFolder, lang: str, console: Console
 ) -> None:
     """Print the verdict, what it rests on, its risks, and where to look."""
-    one = "ja" if lang == "ja" else "en"
+    from samix.pages.words import both, word
+
     verdict = findings["verdict"]
-    console.print(_table(findings, verdict["mode"], verdict["labels"]))
-    say(console, f"Verdict: {verdict['sentence'][one]}")
-    if lang == "both":
-        say(console, verdict["sentence"]["ja"])
-    risks = verdict["risks"]
-    for risk in risks[:_RISKS]:
-        say(console, f"- {risk[one]}")
-    if len(risks) > _RISKS:
-        say(console, f"- and {len(risks) - _RISKS} more in the report")
-    for failed in findings["cells"]["failed"]:
-        say(console, f"- failed: {failed['cell']}: {failed['reason']}")
-    say(console, f"Report:      {folder.report}")
-    say(console, f"All numbers: {folder.findings}")
+    console.print(_table(findings, verdict["mode"], verdict["labels"], lang))
+    say(console, getattr(word("say-verdict", sentence=both(verdict["sentence"])), lang))
+    risks = [both(risk) for risk in verdict["risks"]]
+    more = len(risks) - _RISKS
+    told = risks[:_RISKS] + ([word("say-more-risks", count=more)] if more > 0 else [])
+    told += [word("say-failed", **one) for one in findings["cells"]["failed"]]
+    for one in told:
+        say(console, f"- {getattr(one, lang)}")
+    say(console, getattr(word("say-report", path=str(folder.report)), lang))
+    say(console, getattr(word("say-numbers", path=str(folder.findings)), lang))
 
 
-def _table(findings: Mapping[str, Any], mode: str, labels: int) -> Table:
+def _table(findings: Mapping[str, Any], mode: str, labels: int, lang: str) -> Table:
     """Return all policies at the main question."""
     from rich import box
     from rich.table import Table
 
-    measure = findings["data"]["measure"].replace("_", " ")
+    from samix.pages.words import word
+    from samix.study.wording import mode_words, policy_words
+
+    measure = word(f"measure-{findings['data']['measure']}")
+    title = word("say-table", mode=mode_words(mode), labels=labels, measure=measure)
     table = Table(
-        title=f"{mode}, {labels} labels: {measure} on the test parts, with 95 % intervals",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    for heading in ("policy", "score in %", "gain in points", "time", "seeds"):
-        table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)
+        title=getattr(title, lang), title_justify="left", box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0), show_edge=False,
+    )  # fmt: skip
+    for key in ("col-policy", "say-score", "say-gain", "say-time", "col-seeds"):
+        heading = getattr(word(key), lang)
+        table.add_column(heading, justify="left" if key == "col-policy" else "right", no_wrap=True)
     for row in findings["policies"]:
         if (row["mode"], row["labels"]) != (mode, labels):
             continue
@@ -198,8 +217,9 @@ def _table(findings: Mapping[str, Any], mode: str, labels: int) -> Table:
         )
         multiple = "" if row["multiple"] is None else f"x{row['multiple']:.2f}"
         table.add_row(
-            cell(row["policy"]), f"{100 * row['score']:.1f}{_range(row, '', 100.0, '.1f')}", gain,
-            multiple, str(row["seeds"]),
+            cell(getattr(policy_words(row["policy"]), lang)),
+            f"{100 * row['score']:.1f}{_range(row, '', 100.0, '.1f')}", gain, multiple,
+            str(row["seeds"]),
         )  # fmt: skip
     return table
 

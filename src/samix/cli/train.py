@@ -120,8 +120,8 @@ def run_final(chosen: argparse.Namespace) -> int:
 
     def start(given: Mapping[str, Any], display: Display) -> TrainResult:
         config = final_config(given, final)
-        display.say(f"The study says: {final.verdict}")
-        display.say(final.follows)
+        display.say(f"The study says: {final.verdict.en}")
+        display.say(final.follows.en)
         own = [flag_of(name) for name in given if name not in _ASIDE]
         if own:
             display.say(f"What was given comes before it: {', '.join(own)}.")
@@ -130,7 +130,7 @@ def run_final(chosen: argparse.Namespace) -> int:
     def show(result: TrainResult, console: Console) -> None:
         print_summary(result, console)
         if result.metrics is not None:
-            say(console, final.tested)
+            say(console, final.tested.en)
 
     return run_or_resume(chosen, start, show)
 

@@ -12,6 +12,7 @@ from samix.data import ImageSet, Splits, open_images, read_splits
 from samix.errors import InputError
 from samix.evaluation.model_file import read_model
 from samix.files import MAX_MEGAPIXELS
+from samix.pages.words import Words, both, word
 from samix.plain_json import read_json
 from samix.progress import Announce
 from samix.study.cells import PocFolder, collect, read_study, write_table
@@ -22,6 +23,7 @@ from samix.study.report.health import data_health
 from samix.study.report.page import write_poc_report
 from samix.study.report.pictures import draw_pictures
 from samix.study.statistics.trained import AGAIN, VERSION
+from samix.study.wording import interval_words, policy_words
 from samix.training.run_folder import MODEL, write_json
 
 
@@ -141,9 +143,9 @@ class Final:
     name: str
     policy: str
     settings: Mapping[str, Any]
-    verdict: str
-    follows: str
-    tested: str
+    verdict: Words
+    follows: Words
+    tested: Words
 
 
 def final_of(path: str | Path) -> Final:
@@ -188,7 +190,7 @@ def _final(folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, A
         name=str(study["data"]["name"]),
         policy=policy,
         settings={**settings, "splits": str(folder.splits), "shrink_batch": True, "final": True},
-        verdict=str(verdict["sentence"]["en"]),
+        verdict=both(verdict["sentence"]),
         follows=_follows(recommended, policy, settings),
         tested=_tested(findings, policy, mode, job),
     )
@@ -267,24 +269,19 @@ def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) ->
     }  # fmt: skip
 
 
-def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> str:
+def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> Words:
     """Return what is done because of the verdict."""
-    how = f"for {settings['epochs']} epochs, on all labelled photos but those of val"
-    start = f", from the encoder of '{settings['init']}'" if "init" in settings else ""
+    how = word("final-how", epochs=settings["epochs"])
+    if "init" in settings:
+        how = word("final-start", how=how, run=str(settings["init"]))
     if recommended:
-        return f"So the final model is trained with '{policy}' {how}{start}."
-    if policy == _BASELINE:
-        return (
-            f"It recommends no policy and none that is free is proven ahead, so the final model is "
-            f"trained without mixing ('{policy}') {how}{start}; --policy NAME takes another one."
-        )
-    return (
-        f"It recommends no learned policy; of the free ones '{policy}' is proven ahead of plain "
-        f"training by most, so the final model is trained with it {how}{start}."
-    )
+        key = "final-recommended"
+    else:
+        key = "final-plain" if policy == _BASELINE else "final-free"
+    return word(key, how=how, policy=policy_words(policy))
 
 
-def _tested(findings: Mapping[str, Any], policy: str, mode: str, job: Job) -> str:
+def _tested(findings: Mapping[str, Any], policy: str, mode: str, job: Job) -> Words:
     """Return what the study measured of this training on its test photos."""
     labels = max(cell.labels for cell in job.cells)
     row = next(
@@ -292,13 +289,15 @@ def _tested(findings: Mapping[str, Any], policy: str, mode: str, job: Job) -> st
          if (one["policy"], one["mode"], one["labels"]) == (policy, mode, labels)), None,
     )  # fmt: skip
     if row is None or row["score"] is None:
-        return f"The study has no test figure of '{policy}' with {labels} labels."
-    width = ""
+        return word("final-no-figure", policy=policy_words(policy), labels=labels)
+    score = both(f"{row['score']:.1%}")
     if row["low"] is not None and row["high"] is not None:
-        width = f" ({row['low']:.1%} to {row['high']:.1%})"
-    measure = str(findings["data"]["measure"]).replace("_", " ")
-    how = " by a linear probe" if mode == SELF_SUPERVISED else ""
-    return (
-        f"Test figure of the study, not of this model: '{policy}' reached {row['score']:.1%}"
-        f"{width} {measure}{how} with {labels} labels, {row['seeds']} seeds."
-    )
+        score = (
+            score + both(" (") + interval_words(100 * row["low"], 100 * row["high"], ".1f") + ")"
+        )
+    measure = word(f"measure-{findings['data']['measure']}")
+    seeds = word("seed-count-one" if row["seeds"] == 1 else "seed-count", count=row["seeds"])
+    return word(
+        "final-tested-probe" if mode == SELF_SUPERVISED else "final-tested",
+        policy=policy_words(policy), score=score, measure=measure, labels=labels, seeds=seeds,
+    )  # fmt: skip
