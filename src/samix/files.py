@@ -7,6 +7,7 @@ of it is written or removed through a link inside it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -19,6 +20,8 @@ from .errors import InputError
 
 MAX_MEGAPIXELS = 200
 """Of a photo that is read, where nothing else is asked for."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_SAID = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed")
 _PARTIAL = re.compile(r".+\.\d+\.partial|(?:last|best)\.partial")
 
 
@@ -59,6 +62,29 @@ def write_text(path: Path, text: str, *, errors: str = "strict") -> None:
     """
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8", errors=errors)
+
+
+def no_room(error: BaseException | None) -> str | None:
+    """Return what to tell where something could not be written; None where that is not why.
+
+    Args:
+        error: What was raised; what it follows from is looked at, too, since libraries turn an
+            OSError into errors of their own.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        number = error.errno if isinstance(error, OSError) else None
+        said = next((words for words in _SAID if words in str(error)), None)
+        if number in _FULL or said:
+            where = f" ('{error.filename}')" if getattr(error, "filename", None) else ""
+            reason = os.strerror(number) if number in _FULL and number else said
+            return (
+                f"nothing more can be written{where}: {reason}; make room, or write elsewhere, and "
+                "run the command again (with --resume where it was training)"
+            )
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def partial_of(path: Path) -> Path:

@@ -12,8 +12,12 @@ that no two names are written alike. Numbers are written as they are.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
+import os
 import re
+import sys
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -39,6 +43,19 @@ def shown(text: str, *, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return _UNSEEN.sub(_kept if lines else _escaped, text)
+
+
+def escape_letters() -> None:
+    """Let output escape letters that a terminal or a pipe does not know, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_output() -> None:
+    """Let nothing more be written where nobody reads, not at the end of the process either."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class NameWriter:

@@ -20,6 +20,8 @@ ENDING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # fmt: skip
 """Signals that ask a process to end, but for Ctrl-C."""
+SIGPIPE = 13
+"""Of writing where nobody reads; some systems have no such signal."""
 _OURS_TO_TAKE = (signal.SIG_DFL, signal.default_int_handler)
 _KEPT = ("SIGUSR1",)  # that lightning takes, too, for jobs of Slurm
 _OUTPUTS = (1, 2)  # files of the terminal

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 from samix._version import __version__
 from samix.errors import InputError, nearest
-from samix.shown import shown
-from samix.stopping import ENDING, exit_code, signal_of, stop_on_signals
+from samix.files import no_room
+from samix.shown import close_output, escape_letters, shown
+from samix.stopping import ENDING, SIGPIPE, exit_code, signal_of, stop_on_signals
 
 COMMANDS = {
     "poc": "from photos to a decision: does learned mixing pay here? (with a report)",
@@ -46,9 +47,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `samix`; None takes those of the process.
 
     Returns:
-        0 on success, 1 when the work failed, 2 on bad input, 128 and the number of the signal when
-        one stopped it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+        0 on success, 1 when the work failed, 2 on bad input or a full disk, 128 and the number of
+        the signal when one stopped it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP, 141 where
+        nobody reads what is printed.
     """
+    escape_letters()
+    try:
+        code = _main(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        close_output()
+        return exit_code(SIGPIPE)
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):  # which rich turns into this
+            raise
+        close_output()
+        return exit_code(SIGPIPE)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     if not words:
         create_parser(()).print_help()
@@ -155,6 +173,12 @@ def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
             f"pip install 'samix[{extra}]'",
             2,
         )
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if (reason := no_room(error)) is None:
+            raise
+        return _complain(reason, 2)
     except KeyboardInterrupt as error:
         number = signal_of(error)
         return _complain(f"interrupted by {Signals(number).name}", exit_code(number))
