@@ -11,7 +11,9 @@ import yaml
 
 from samix.pages.words import Words, dictionary, moment, word
 
-GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.yaml"
+ROOT = Path(__file__).parents[2]
+GLOSSARY = ROOT / "docs" / "glossary.yaml"
+PAGES = [ROOT / "README.ja.md", *sorted((ROOT / "docs" / "ja").glob("*.md"))]
 WIDE = "\u3040-\u30ff\u4e00-\u9fff"
 
 
@@ -35,6 +37,9 @@ def test_no_other_translation_is_used(pair: dict[str, Any]) -> None:
     for key, told in dictionary().items():
         for term in pair["never"]:
             assert term not in told.ja, f"{key}: {term}"
+    for page in PAGES:
+        for term in pair["never"]:
+            assert term not in page.read_text("utf-8"), f"{page.name}: {term}"
 
 
 def test_punctuation_is_full_width() -> None:
