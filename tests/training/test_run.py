@@ -45,6 +45,7 @@ def test_a_run_folder_holds_everything(tiny):
     assert {"torch", "timm", "lightning"} <= set(written["versions"])
 
     rows = list(csv.DictReader(run.history.open()))
+    assert all(0.0 <= float(row["waiting_share"]) <= 1.0 for row in rows)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     metrics = json.loads(run.metrics.read_text())
     assert metrics == result.metrics
