@@ -77,7 +77,8 @@ def no_room(error: BaseException | None) -> str | None:
         number = error.errno if isinstance(error, OSError) else None
         said = next((words for words in _SAID if words in str(error)), None)
         if number in _FULL or said:
-            where = f" ('{error.filename}')" if getattr(error, "filename", None) else ""
+            name = getattr(error, "filename", None)
+            where = f" ('{name}')" if name else ""
             reason = os.strerror(number) if number in _FULL and number else said
             return (
                 f"nothing more can be written{where}: {reason}; make room, or write elsewhere, and "
