@@ -24,6 +24,7 @@ from samix.study.report.page import write_poc_report
 from samix.study.report.pictures import draw_pictures
 from samix.study.statistics.trained import AGAIN, VERSION
 from samix.study.wording import interval_words, policy_words
+from samix.training.config import FROZEN
 from samix.training.run_folder import MODEL, write_json
 
 
@@ -271,6 +272,8 @@ def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) ->
 
 def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> Words:
     """Return what is done because of the verdict."""
+    if policy == FROZEN:
+        return word("final-frozen")
     how = word("final-how", epochs=settings["epochs"])
     if "init" in settings:
         how = word("final-start", how=how, run=str(settings["init"]))

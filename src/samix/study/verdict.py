@@ -7,8 +7,9 @@ holds decides:
 1. **Adopt the light version**: a light version is proven, and either the full one is not, or the
    light one is worse than it by less than `margin` at the lower end of the interval (non-inferior).
 2. **Adopt**: the full policy is proven.
-3. **Use the simple rival**: a free rival within the candidates' wall time has a proven gain of at
-   least `worth` without harm, and no candidate that rule 5 leaves is ahead of it by `margin`.
+3. **Use the simple rival**: a free rival within the candidates' wall time (or the frozen encoder,
+   whatever it took) has a proven gain of at least `worth` without harm, and no candidate that rule
+   5 leaves is ahead of it by `margin`.
 4. **Mixer not alive**: the full policy's Mixer was alive at the end of no seed, and there is no
    light candidate. SAMix was not tested.
 5. **Do not adopt**: for every candidate, plain training is proven better, or the upper end of its
@@ -217,7 +218,8 @@ def _simple(case: Case) -> Verdict | None:
     ahead = [case.against(one.policy, rival.policy) for one in hopeful]
     if any(e.points >= case.limits.margin for e in ahead):
         return None
-    use = reason("verdict-use-simple", policy=rival.policy, gain=_gained(case, rival.gain))
+    code = "verdict-use-frozen" if rival.policy in case.roles.always else "verdict-use-simple"
+    use = reason(code, policy=rival.policy, gain=_gained(case, rival.gain))
     behind = [reason("not-ahead-of-it", effect=effect) for effect in ahead]
     out = [_ruled_out(case, one) for one in case.candidates if one not in hopeful]
     rest = reason("reasons", reasons=(*behind, *out)) if case.candidates else _dead(case)
@@ -320,7 +322,8 @@ def _useful_rival(case: Case) -> Candidate | None:
         one
         for one in case.rivals
         if one.gain.better and one.gain.points >= case.limits.worth and one.gain.seeds >= 2
-        and not one.harmed and case.costs[one.policy].seconds <= longest
+        and not one.harmed
+        and (one.policy in case.roles.always or case.costs[one.policy].seconds <= longest)
     ]  # fmt: skip
     return max(able, key=lambda one: one.gain.points, default=None)
 

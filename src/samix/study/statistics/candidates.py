@@ -37,12 +37,14 @@ class Roles:
         light: Cheaper forms of it, the preferred one first; those without outcomes are left out.
         free: Rivals that cost next to nothing, longer plain training among them; None is every
             other policy.
+        always: Rivals that count whatever they took: no step of theirs is trained.
     """
 
     baseline: str = "none"
     full: str = "samix"
     light: tuple[str, ...] = ("samix-p", "samix-fast")
     free: tuple[str, ...] | None = None
+    always: tuple[str, ...] = ("frozen",)
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,9 @@ def candidate(
     pool = pools[gains[policy].measure]
     budget = costs[policy].seconds
     free = [name for name in free_rivals(scores, roles) if name != policy]
-    rivals = within(free, costs, budget, limits, plain=roles.baseline)
+    always = [name for name in free if name in roles.always]
+    timed = [name for name in free if name not in always]
+    rivals = [*always, *within(timed, costs, budget, limits, plain=roles.baseline)]
     over = tuple(
         compare(policy, name, scores, measure=gains[policy].measure, pool=pool, looks=limits.looks)
         for name in rivals
