@@ -30,6 +30,7 @@ from samix.study.statistics.inspection import ClassRecall
 from samix.study.statistics.labels import LabelEfficiency
 from samix.study.statistics.power import MOST_SEEDS, Needed
 from samix.study.verdict import Verdict
+from samix.training.config import FROZEN
 
 _FEW = 3  # classes that are named one by one
 _POLICIES = ("policy", "baseline", "full")  # places that hold the name of a policy
@@ -78,7 +79,11 @@ def mode_words(mode: str) -> Words:
 def policy_words(policy: str) -> Words:
     """Return what a reader calls a policy: "none" is plain training, and is never called none."""
     name, long, _ = policy.partition(LONG)
-    told = word("policy-none") if name == BASELINE else Words(name, name)
+    told = Words(name, name)
+    if name == BASELINE:
+        told = word("policy-none")
+    elif name == FROZEN:
+        told = word("policy-frozen")
     return word("policy-long", policy=told) if long else told
 
 
