@@ -178,7 +178,7 @@ def test_where_nothing_is_recommended_a_proven_free_policy_is_taken(poc):
     assert chosen() == "none"
     assert chosen(mixup=proven) == "mixup"
     assert chosen(mixup=proven, mixup_long={"gain": 4.0, "p_holm": 0.02}) == "mixup-long"
-    assert "of the free ones 'mixup-long' is proven ahead" in final_of("poc").follows
+    assert "is proven ahead of plain" in final_of("poc").follows.en
     assert final_config({}, final_of("poc")).epochs == 9
     assert chosen(samix=proven, samix_p=proven) == "none"  # they are not free
     assert chosen(mixup={**proven, "seeds": 1}) == "none"
