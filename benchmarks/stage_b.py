@@ -25,6 +25,7 @@ there is no given one.
 from __future__ import annotations
 
 import csv
+import itertools
 import shutil
 import tempfile
 import time
@@ -62,6 +63,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     f"none at {LARGE} px": {},
     "scratch": {},
 }
+FIRST = ["frozen", f"frozen at {LARGE} px", "none", "mixup", "mixup-cutmix", "samix-p", "samix"]
 ALL = "all"
 _BLOCK = 60  # file numbers of solar cells that are on one side
 _CIFAR = {"train": 400, "test": 200}  # photos of each class
@@ -100,22 +102,19 @@ class Photos:
 
 
 def cells(seeds: int) -> Iterator[Cell]:
-    """Yield all cells, those that decide most first."""
-    for sets, labels in (
-        (("garments", "tiles"), "25"),
-        (("garments", "tiles"), "10"),
-        (("solar",), "25"),
-        (("solar",), "10"),
-        (("garments", "tiles", "solar"), "100"),
-        (("cifar10",), "25"),
-        (("cifar10",), "10"),
-        (("garments", "tiles", "solar", "cifar10"), ALL),
-        (("cifar10",), "100"),
+    """Yield all cells, those that decide most first; some more than once."""
+    deciding = ("garments", "tiles"), ("25",)
+    quick = ("garments", "tiles", "solar"), ("10", "25")
+    for (sets, labels), policies in (
+        (deciding, FIRST),
+        (deciding, [policy for policy in POLICIES if policy not in FIRST]),
+        (quick, FIRST[:2]),  # frozen: seconds
+        ((("garments", "tiles", "solar"), ("10", "25", "100", ALL)), POLICIES),
+        ((("cifar10",), ("25", "10", "100", ALL)), POLICIES),
     ):
-        for seed in range(seeds):
-            for name in sets:
-                for policy in POLICIES:
-                    yield Cell(name, labels, policy, seed)
+        for count, seed, name in itertools.product(labels, range(seeds), sets):
+            for policy in policies:
+                yield Cell(name, count, policy, seed)
 
 
 def open_set(name: str, solar: Path, log: Path) -> Photos:
