@@ -199,6 +199,8 @@ def test_a_folder_of_photos_is_learned_from_trained_weights() -> None:
     assert config.backbone == config.weights == "tf_efficientnet_lite0"
     assert (config.probe, config.norms, config.fit_size) == (True, "frozen", True)
     assert config.steps is not None
+    assert config.policy == "none"
+    assert config_from({"data": "photos", "policy": "samix"}).policy_options == {}
     assert config_from({"data": "photos", "epochs": 3}).steps is None
     assert not config_from({"data": "photos", "image_size": 64}).fit_size
     named = config_from({"data": "photos", "pretrained": True, "backbone": "resnet50"})

@@ -49,6 +49,7 @@ photos. Everything that the run does is written into its run folder.
 _EXAMPLES = """\
 examples:
   samix train demo
+  samix train photos/                              from ImageNet weights: a linear probe, then all
   samix train photos/ --preset small-resnet --epochs 60
   samix train photos/ --policy cutmix --seed 1 --output runs/cutmix-1
   samix train photos/ --group-by 'part(\\d+)'       photos of one part stay together
