@@ -200,3 +200,12 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 def len_of(splits: Path, part: str) -> int:
     return sum(row["split"] == part for row in rows_of(splits))
+
+
+def test_of_a_run_that_it_starts_from_the_split_is_taken(
+    frozen: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    earlier = {"policy": "none", "epochs": 1, "batch_size": 8, "output": str(tmp_path / "earlier")}
+    first = train(frozen(**earlier, seed=1)).run
+    run = train(frozen(weights=None, init=str(first.path), seed=2)).run
+    assert run.splits.read_text() == first.splits.read_text()

@@ -36,7 +36,15 @@ from .run_folder import (
     write_model,
     write_predictions,
 )
-from .warm_start import adopt, joined, load_encoder, load_named, open_source, open_sources
+from .warm_start import (
+    adopt,
+    joined,
+    load_encoder,
+    load_named,
+    open_source,
+    open_sources,
+    open_starts,
+)
 
 _RULE = "lowest cross-entropy on val, averaged over classes"
 _NEED_GRADIENTS = (
@@ -117,51 +125,39 @@ def frozen_config(config: TrainConfig) -> TrainConfig:
     return replace(adopt(replace(config, policy="none")), policy=FROZEN)
 
 
-def train_frozen(config: TrainConfig, display: Display) -> tuple[RunFolder, dict[str, Any]]:
+def run_frozen(
+    config: TrainConfig, display: Display, run: RunFolder | None = None
+) -> tuple[RunFolder, dict[str, Any]]:
     """Run the frozen rival from its configuration to its metrics.
 
     Args:
         config: What to do; nothing in it needs to be resolved.
         display: Where to show progress.
+        run: A run that was stopped, whose configuration it is: the rest is done, and features
+            that were computed are kept. None begins a new one.
 
     Returns:
         The run folder, and what metrics.json holds.
 
     Raises:
-        InputError: Something the user gave cannot be used.
+        InputError: Something the user gave cannot be used, or is not there any more.
     """
     config = resolve(frozen_config(config))
-    path = free_output(config)
+    path = free_output(config) if run is None else run.path
     begin = time.monotonic()
     sources = open_sources(config, progress=named(display.work, "checking photos"))
     images = joined(sources)
-    splits, notes = split_sources(sources, config, display.work)
-    with created_run(path) as run:
-        write_splits(run.splits, images, splits)
-        write_config(run, config, images.classes, notes)
-        return run, _work(config, images, splits, notes, run, display=display, begin=begin)
-
-
-def resume_frozen(config: TrainConfig, run: RunFolder, display: Display) -> dict[str, Any]:
-    """Do the rest of a frozen run that was stopped; the features that it computed are kept.
-
-    Args:
-        config: As the run recorded it.
-        run: Its folder.
-        display: Where to show progress.
-
-    Returns:
-        What metrics.json holds.
-
-    Raises:
-        InputError: Its photos or weights are not there any more.
-    """
-    config = resolve(frozen_config(config))
-    begin = time.monotonic()
-    images = joined(open_sources(config, progress=named(display.work, "checking photos")))
-    with only_run(run):
-        splits = read_splits(run.splits, images)
-        return _work(config, images, splits, read_notes(run), run, display=display, begin=begin)
+    if run is not None:
+        with only_run(run):
+            splits, notes = read_splits(run.splits, images), read_notes(run)
+            return run, _work(config, images, splits, notes, run, display=display, begin=begin)
+    # of a run whose encoder is taken the split too: no test photo was learned from before
+    init = open_starts(replace(config, policy="none")).init
+    splits, notes = split_sources(sources, config, display.work, init)
+    with created_run(path) as begun:
+        write_splits(begun.splits, images, splits)
+        write_config(begun, config, images.classes, notes)
+        return begun, _work(config, images, splits, notes, begun, display=display, begin=begin)
 
 
 def _work(

@@ -30,7 +30,7 @@ from .callbacks import (
 )
 from .config import FROZEN, PretrainConfig, RunConfig, TrainConfig
 from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
-from .frozen import resume_frozen, train_frozen
+from .frozen import run_frozen
 from .machine import AUTOCAST
 from .prepare import Prepared, prepare, resolve
 from .probe import expected_seconds
@@ -92,7 +92,7 @@ def train(
         WorkerDiedError: A process that worked for the run died.
     """
     if config.policy == FROZEN:
-        run, metrics = train_frozen(config, _display(display))
+        run, metrics = run_frozen(config, _display(display))
         return TrainResult(run, "finished", metrics)
     return _begin(config, _display(display), extras=extras)
 
@@ -160,7 +160,7 @@ def resume(path: str | Path, *, display: Display | None = None, extras: bool = T
         display.say(f"Run '{run.path}' is finished already; these are its results.")
         return TrainResult(run, "finished", metrics)
     if isinstance(config, TrainConfig) and config.policy == FROZEN:
-        return TrainResult(run, "finished", resume_frozen(config, run, display))
+        return TrainResult(run, "finished", run_frozen(config, display, run)[1])
     check_launch(config)
     check_names(config)
     check_links(run.path)
