@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import samix
 
 EPOCHS, BATCH = 5, 32
-QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+QUIET = {f"enable_{what}": False for what in ("checkpointing", "progress_bar", "model_summary")}
 
 
 class Learner(pl.LightningModule):
@@ -50,7 +50,7 @@ def main(devices: int = 1, precision: str = "32-true", accumulate: int = 1) -> f
     pl.seed_everything(0, verbose=False)
     loader = DataLoader(TensorDataset(*make_photos(384)), batch_size=BATCH, shuffle=True)
     learner = Learner(EPOCHS * len(loader) // devices // accumulate)
-    parallel = {"accelerator": "cpu", "devices": devices, "precision": precision}
+    parallel = {"accelerator": "cpu", "devices": devices, "precision": precision, "logger": False}
     trainer = pl.Trainer(max_epochs=EPOCHS, accumulate_grad_batches=accumulate, **parallel, **QUIET)
     trainer.fit(learner, loader)
     return accuracy(learner.method.export())

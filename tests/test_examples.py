@@ -81,7 +81,7 @@ def test_two_processes() -> None:
     """Each process has half of the photos, and both take away the same model."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "own_lightning_module.py"), "2"],
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = re.findall(r"(\d+)% of 96 new photos", done.stdout)
