@@ -47,7 +47,7 @@ def register_own(name: str) -> None:
         name: From :func:`is_own`.
 
     Raises:
-        InputError: There is no such thing, or it is no policy.
+        InputError: The name leads to nothing, or to something that is no policy.
     """
     if name in POLICIES:
         return
@@ -130,7 +130,7 @@ def import_name(name: str) -> Any:
     """Return what ``module:name`` stands for, also of a module in the current folder.
 
     Raises:
-        InputError: It cannot be imported, or has no such name.
+        InputError: The module cannot be imported, or has no such name.
     """
     module, _, attribute = name.rpartition(":")
     found = _module(module, name)
