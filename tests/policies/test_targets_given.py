@@ -133,3 +133,22 @@ def test_a_loop_that_forgets_the_momentum_is_told_once(
                 learner.update_momentum()
     said = [str(w.message) for w in recwarn if "update_momentum() was not called" in str(w.message)]
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan")])
+def test_rows_with_no_share_are_refused(value):
+    rows = torch.eye(4)
+    rows[1, 2] = value
+    with pytest.raises(ValueError, match=r"expected shares of at least 0 in rows \(B,K\)"):
+        samix.BatchMix("mixup", 4)(torch.rand(4, 3, 8, 8), rows)
+
+
+def test_images_whose_channels_come_last_are_refused():
+    target = torch.arange(4)
+    for channels in (1, 3, 4):
+        with pytest.raises(ValueError, match="whose channels come last"):
+            samix.BatchMix("cutmix", 4)(torch.rand(4, 16, 20, channels), target)
+    for size in ((3, 16, 3), (3, 8, 4), (1, 1, 1), (3, 3, 3)):
+        assert samix.BatchMix("cutmix", 4)(torch.rand(4, *size), target)[0].shape == (4, *size)
+    with pytest.raises(TypeError, match="expected a tensor"):
+        samix.BatchMix("cutmix", 4)(np.zeros((4, 3, 8, 8), np.float32), target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from samix.errors import InputError
 from samix.files import MAX_MEGAPIXELS
 
 # Folders of boxes beside photos (YOLO, COCO, VOC), and what the folder of those photos is called.
+_MASK = re.compile(r"(.+)[ _.-](?:mask|gt|ground_?truth|seg|segmentation|annotation)$", re.I)
+_COPY = re.compile(r"(.+?)(?: - | |_|-)?(?:copy|kopie|copie|コピー|\(\d+\))(?: ?\(\d+\))?$", re.I)
+_NO_LABEL = re.compile(r"un-?labell?ed|no[ _-]?labels?|not[ _-]labell?ed", re.I)
 _BOXES = frozenset(("labels", "annotations"))
 _PHOTOS = frozenset(("images", "jpegimages", "imgs", "img", "imagesets"))
 # Names of classes that say what was found; several products have them each.
@@ -162,6 +166,8 @@ def _set_of(
     max_megapixels: int,
 ) -> ImageSet:
     """Return the set of the photos that were found."""
+    found, told = _without_masks(found)
+    missed = (f"{missed_words(others)}.",) if others else ()
     classes, targets = class_numbers([f.label for f in found])
     keys = tuple(f.key for f in found)
     reader = PhotoReader(FilePaths(str(root), keys), keys, max_megapixels)
@@ -175,8 +181,38 @@ def _set_of(
         read=reader,
         encoded=reader.encoded,
         read_mask=_masks(root, keys, max_megapixels) if masked else None,
-        notes=(*notes, *((f"{missed_words(others)}.",) if others else ())),
+        notes=(*notes, *told, *_odd_classes(classes), *missed),
     )
+
+
+def _without_masks(found: Sequence[_Found]) -> tuple[Sequence[_Found], tuple[str, ...]]:
+    """Leave out masks that lie beside their photos, such as `1_mask.png` beside `1.png`."""
+    stems = {posixpath.splitext(f.key)[0] for f in found}
+    masks = [
+        f.key
+        for f in found
+        if (match := _MASK.search(posixpath.splitext(f.key)[0])) and match[1] in stems
+    ]
+    if not masks:
+        return found, ()
+    out = set(masks)
+    told = f"{len(masks):,} masks beside their photos are no photos, such as '{masks[0]}'."
+    return [f for f in found if f.key not in out], (told,)
+
+
+def _odd_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return what to tell of folders that are classes by their place, and hardly by their name."""
+    notes = []
+    for name in classes:
+        copied = _COPY.search(name)
+        if copied and copied[1] in classes:
+            notes.append(f"'{name}' is a class beside '{copied[1]}'; join them if it is a copy.")
+        if len(classes) > 1 and _NO_LABEL.fullmatch(name):
+            notes.append(
+                f"'{name}' is a class like the others; photos without labels are named by a table "
+                "(`labels`), or lie in a folder of their own."
+            )
+    return tuple(notes)
 
 
 def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet:

@@ -70,8 +70,8 @@ def as_target(target: Any, num_classes: int | None = None) -> Tensor:
 
     Raises:
         TypeError: The target holds something else than numbers.
-        ValueError: The shape is another one, a class is out of range, or whole numbers in rows are
-            neither 0 nor 1.
+        ValueError: The shape is another one, a class is out of range, whole numbers in rows are
+            neither 0 nor 1, or others are below 0 or no numbers.
     """
     found = target if isinstance(target, Tensor) else _from_numbers(target)
     whole = not found.is_floating_point() and found.dtype != torch.bool
@@ -87,6 +87,13 @@ def as_target(target: Any, num_classes: int | None = None) -> Tensor:
             raise ValueError(
                 f"target: expected 0 and 1 in rows (B,K) of whole numbers, got "
                 f"{found[outside][0].item()}; give class numbers as (B,)"
+            )
+    elif found.is_floating_point() and found.ndim == 2 and found.device.type == "cpu":
+        wrong = ~(found >= 0)  # NaN, too
+        if not torch.compiler.is_compiling() and wrong.any():
+            raise ValueError(
+                f"target: expected shares of at least 0 in rows (B,K), got "
+                f"{found[wrong][0].item()}; leave out photos whose labels are not known"
             )
     return found
 

@@ -116,6 +116,7 @@ class MixCollate:
             target: (B,) or (B,1) classes, or (B,K) rows; a tensor, list or numpy array.
             generator: Source of randomness, on the CPU.
         """
+        _check_layout(images)
         target = as_target(target, self.num_classes)
         with torch.no_grad():
             plan = self._plan(images, target, generator)
@@ -129,6 +130,20 @@ class MixCollate:
         index, paired = draw_partners(target, self.pairing, generator=generator)
         plan = self.policy.plan(images, target=target, generator=generator, index=index)
         return keep_clean(plan, ~paired)
+
+
+def _check_layout(images: Any) -> None:
+    """Refuse what is no tensor, and images whose channels come last."""
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"images: expected a tensor (B,C,H,W), got {type(images).__name__}; convert them, for "
+            "instance with torch.from_numpy"
+        )
+    if images.ndim == 4 and images.shape[3] in (1, 3, 4) and min(images.shape[1:3]) > 4:
+        raise ValueError(
+            f"images: expected (B,C,H,W), got {tuple(images.shape)}, whose channels come last; "
+            "give images.permute(0, 3, 1, 2)"
+        )
 
 
 def mix_collate(
