@@ -190,3 +190,14 @@ def test_a_folder_with_something_in_it_is_not_written_into(tmp_path, capsys):
     (tmp_path / "poc" / "notes.txt").write_text("mine")
     assert main(["poc", "demo", "--output", str(tmp_path / "poc")]) == 2
     assert "exists already; choose another folder" in capsys.readouterr().err
+
+
+def test_a_missing_package_of_the_extra_is_told_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = command.find_spec
+    monkeypatch.setattr(
+        command, "find_spec", lambda name: None if name == "kornia" else found(name)
+    )
+    assert main(["poc", "demo"]) == 2
+    assert "needs the package 'kornia'" in capsys.readouterr().err

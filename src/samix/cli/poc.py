@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,23 @@ examples:
 """
 
 
+_PACKAGES = ("scipy", "lightly", "kornia")  # of the extra, which workers import, too
+
+
+def _check_packages() -> None:
+    """Refuse to begin where the extra is missing: workers would fail one after another.
+
+    Raises:
+        InputError: A package of the extra is not installed.
+    """
+    missing = next((name for name in _PACKAGES if find_spec(name) is None), None)
+    if missing is not None:
+        raise InputError(
+            f"'samix poc' needs the package '{missing}', which is not installed; run pip install "
+            "'samix[poc]'"
+        )
+
+
 def run_poc(chosen: argparse.Namespace) -> int:
     """Plan, train, judge and report, or go on with that.
 
@@ -100,6 +118,7 @@ def run_poc(chosen: argparse.Namespace) -> int:
 
     begun = time.monotonic()
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
+    _check_packages()
     if given.get("data") == "demo":
         given = {**_DEMO, **given, "data": _DEMO["data"]}
     _check(given)
