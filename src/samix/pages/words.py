@@ -103,7 +103,15 @@ def both(value: Text | Mapping[str, Any] | None) -> Words:
 def paragraph(sentences: Iterable[Text]) -> Words:
     """Return whole sentences one after the other."""
     kept = [both(one) for one in sentences if one]
-    return Words(" ".join(one.en for one in kept), "".join(one.ja for one in kept))
+    return Words(" ".join(_begun(one.en) for one in kept), "".join(one.ja for one in kept))
+
+
+def _begun(sentence: str) -> str:
+    """Return a sentence with a capital, where it does not begin with a name that is typed so."""
+    described = ("policy-none", "policy-frozen")
+    if sentence.startswith(tuple(word(key).en for key in described)):
+        return sentence[:1].upper() + sentence[1:]
+    return sentence
 
 
 def chained(clauses: Sequence[Words]) -> Words:

@@ -24,7 +24,7 @@ from samix.study.report.view import BASELINE, ReportView, Row, columns, question
 from samix.study.statistics.candidates import VerdictLimits
 from samix.study.wording import policy_words
 
-_LEFT, _RIGHT, _TOP = 166.0, WIDTH - 12.0, 22.0
+_LEFT, _RIGHT, _TOP = 178.0, WIDTH - 20.0, 22.0
 _ROW, _FOOT = 34.0, 42.0  # units: of a policy, below the axis
 _LETTERS = 22  # of a name
 _FAR = 4.0  # an interval that is so many times as wide as the others does not set the axis
@@ -103,7 +103,7 @@ def _costs(view: ReportView, rows: Sequence[Row]) -> Panel:
     panel = Panel(bottom + _FOOT, word("forest-time"))
     most = max([1.0, *(known(row["multiple"]) or 0.0 for row in rows)])
     values = round_values(0.0, most, 5)
-    x = AxisScale(0.0, values[-1], _LEFT, _RIGHT - 16)
+    x = AxisScale(0.0, values[-1], _LEFT, _RIGHT - 8)
     panel.across(x, values, names_of(values), _TOP, bottom)
     panel.say(_RIGHT, bottom + 36, word("axis-cost"), "end", "axis")
     for at, row in enumerate(rows):

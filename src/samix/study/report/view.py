@@ -12,6 +12,7 @@ from samix.pages.charts import LONG, Style, styles_of
 from samix.pages.words import Text, Words, word
 from samix.study.statistics.tables import MODES
 from samix.study.wording import mode_words, policy_words
+from samix.training.config import FROZEN
 
 BASELINE = "none"
 FULL = "samix"
@@ -162,7 +163,7 @@ def about(policy: str) -> Words:
 
 
 _ABOUT = {
-    "none": "about-none", "mixup": "about-mixup", "cutmix": "about-cutmix",
+    "none": "about-none", FROZEN: "about-frozen", "mixup": "about-mixup", "cutmix": "about-cutmix",
     "mixup-cutmix": "about-mixup-cutmix", "samix-p": "about-samix-p",
     "samix-fast": "about-samix-fast", "samix": "about-samix",
 }  # fmt: skip
