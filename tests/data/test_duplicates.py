@@ -25,6 +25,7 @@ from samix.data.duplicates.matching import normalise, refine
 from samix.data.duplicates.search import merge_groups, record_path, star_groups
 from samix.data.health import check_images
 from samix.errors import InputError
+from samix.pages.health import problems_of
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -177,7 +178,7 @@ def test_equal_photos_lie_on_one_side_and_count_once_however_many_they_are() -> 
     looked = check_images(images)
     assert looked.parts == 70
     assert [count.parts for count in looked.classes] == [60, 10]
-    assert looked.problems() == []
+    assert problems_of(looked) == []
 
 
 def test_equal_photos_of_a_group_that_is_too_large_stay_together() -> None:
@@ -197,11 +198,13 @@ def test_equal_photos_of_a_group_that_is_too_large_stay_together() -> None:
     assert len(set(groups[:12])) == 12
     looked = check_images(images)
     assert looked.parts == 62
-    (problem,) = looked.problems()
+    (problem,) = (one.en for one in problems_of(looked))
     assert "24 photos" in problem
     assert "--group-by" in problem
     by_hand = check_images(replace(images, given_group=tuple(f"part{i}" for i in range(74))))
-    assert by_hand.problems() == ["12 sets of equal photos lie in several groups of the data."]
+    assert [one.en for one in problems_of(by_hand)] == [
+        "12 sets of equal photos lie in several groups of the data."
+    ]
 
 
 def test_equal_files_stay_together_in_a_set_that_is_too_large_for_more(

@@ -6,17 +6,18 @@ import argparse
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from samix.training.config import TrainConfig
 
-from .options import add_command, add_fields
+from .options import add_command, add_fields, add_language, page_language, spoken
 from .running import cell, create_folder, how_to_repeat, photo_options, result_folder, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from samix.data.health import Check
+    from samix.pages.words import Words
     from samix.training import Terminal
 
 
@@ -54,12 +55,14 @@ def run_check(chosen: argparse.Namespace) -> int:
     """
     from rich.console import Console
 
-    from samix.pages.health import check_sections, facts_of, lead_of, record_of
+    from samix.pages.health import check_sections, facts_of, lead_of, problems_of, record_of
     from samix.pages.parts import write_page
+    from samix.pages.words import word
     from samix.training import Terminal
     from samix.training.run_folder import write_json
 
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
+    language = page_language(given)
     console = Console(highlight=False)
     name = Path(given["data"]).name or "data"
     output = result_folder(given, f"check-{name}")
@@ -70,10 +73,11 @@ def run_check(chosen: argparse.Namespace) -> int:
         write_json(output / "check.json", {**record_of(found), **how_to_repeat("torch", "pillow")})
         write_page(
             output / "check.html",
-            f"Check of {found.images.name}",
+            word("check-title", data=found.images.name),
             check_sections(found),
             lead=lead_of(found),
             facts=facts_of(found),
+            language=language,
         )
     except BaseException:
         for path in output.glob("check.*"):  # the folder is ours: it was new or empty
@@ -82,8 +86,8 @@ def run_check(chosen: argparse.Namespace) -> int:
             with suppress(OSError):
                 output.rmdir()
         raise
-    print_check(found, output, console)
-    return 1 if found.problems() else 0
+    print_check(found, output, console, spoken(given))
+    return 1 if problems_of(found) else 0
 
 
 def _look(given: Mapping[str, Any], display: Terminal) -> Check:
@@ -139,58 +143,69 @@ def add_check(commands: Any, about: str) -> None:
     )
     group = parser.add_argument_group("output")
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+    add_language(group)
 
 
-def print_check(found: Check, output: Path, console: Console) -> None:
-    """Print what was found, and where to look."""
+def print_check(found: Check, output: Path, console: Console, lang: str) -> None:
+    """Print what was found, and where to look, in one language."""
     from samix.data.health import size_facts
-    from samix.pages.health import duplicate_lines, warnings_of
+    from samix.pages.health import duplicate_lines, grouping_words, problems_of, warnings_of
+    from samix.pages.words import word
+
+    def tell(line: Words) -> None:
+        say(console, getattr(line, lang))
 
     sizes = size_facts(found)
-    widths, heights = sizes["width"], sizes["height"]
-    say(
-        console,
-        f"{found.images.name}: {len(found.images):,} photos, {found.parts:,} independent parts by "
-        f"{found.grouping}; width {_range(widths)}, height {_range(heights)} px",
-    )
+    tell(
+        word(
+            "check-said", data=found.images.name, photos=f"{len(found.images):,}",
+            parts=f"{found.parts:,}", grouping=grouping_words(found),
+            width=_range(sizes["width"]), height=_range(sizes["height"]),
+        )
+    )  # fmt: skip
     if found.images.classes:
-        _print_classes(found, console)
+        _print_classes(found, console, lang)
     for line in duplicate_lines(found):
-        say(console, line)
+        tell(line)
     for note in warnings_of(found):
-        say(console, f"Note: {note}")
-    problems = found.problems()
+        tell(word("check-note", note=note))
+    problems = problems_of(found)
     for problem in problems:
-        say(console, f"WRONG: {problem}")
+        tell(word("check-wrong", problem=problem))
     for key, reason in found.corrupt[:3]:
         say(console, f"  {reason if key in reason else f'{key}: {reason}'}")
     if not problems:
-        say(console, "Nothing was found that makes results untrustworthy.")
-    say(console, f"Page with pictures: {output / 'check.html'}")
-    say(console, f"All numbers:        {output / 'check.json'}")
+        tell(word("check-nothing"))
+    tell(word("check-page", path=str(output / "check.html")))
+    tell(word("check-numbers", path=str(output / "check.json")))
 
 
-def _print_classes(found: Check, console: Console) -> None:
+def _print_classes(found: Check, console: Console, lang: str) -> None:
     from rich.table import Table
 
     from samix.pages.health import judged_words, needed_line
+    from samix.pages.words import both, word
 
     given = "test" in found.images.given_split
     table = Table()
-    for heading in ("class", "photos", "parts", "test parts", "recall is known to"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for key in ("col-class", "col-photos", "check-parts-short", "col-test-parts", "check-known-to"):
+        justify: Literal["left", "right"] = "left" if key == "col-class" else "right"
+        table.add_column(getattr(word(key), lang), justify=justify)
     classes = sorted(found.classes, key=lambda count: count.test_parts)
     for count in classes[:_SHOWN_CLASSES]:
         parts = f"{count.test_parts:,}" if given else f"~{count.test_parts:,}"
-        table.add_row(
-            cell(count.name), f"{count.photos:,}", f"{count.parts:,}", parts, judged_words(count)
-        )
+        known = getattr(both(judged_words(count)), lang)
+        table.add_row(cell(count.name), f"{count.photos:,}", f"{count.parts:,}", parts, known)
     console.print(table)
     if len(classes) > _SHOWN_CLASSES:
-        say(console, f"and {len(classes) - _SHOWN_CLASSES} classes with more parts")
-    say(console, needed_line())
+        more = word("check-more-classes", more=len(classes) - _SHOWN_CLASSES)
+        say(console, getattr(more, lang))
+    say(console, getattr(needed_line(), lang))
 
 
-def _range(values: Any) -> str:
+def _range(values: Any) -> Words:
+    from samix.pages.words import Words
+
     low, _, high = values
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    ends = f"{low:,}", f"{high:,}"
+    return Words(ends[0], ends[0]) if low == high else Words(" to ".join(ends), "〜".join(ends))

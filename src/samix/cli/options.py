@@ -11,16 +11,21 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
 from samix.options import Options
 from samix.training.config import RunConfig
 
+if TYPE_CHECKING:
+    from samix.pages.parts import Language
+
 DEFAULT_GUARD = "default"
 """What --guard means where no file is named."""
 GROUPS = ("data", "method", "network", "mixing", "training", "machine")
 """Titles of the groups of a run's options, in the order of its help."""
+LANGUAGES: tuple[Language, ...] = ("both", "en", "ja")
+"""What --lang may be."""
 PHOTOS = ("data_root", "download", "skip_corrupt", "max_megapixels", "labels", "label_column")
 """Fields that say how photos are opened."""
 _PAIRS: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "KEY=VALUE"}
@@ -30,6 +35,35 @@ _NAME = re.compile(
 )
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 _NUMBERS = {"int": (int, "N"), "float": (float, "X")}
+
+
+def add_language(group: Any) -> None:
+    """Add --lang of a command that writes one page."""
+    group.add_argument(
+        "--lang",
+        help="language: en, ja, or both (the page has a switch, the terminal is English) (en)",
+        metavar="LANG",
+    )
+
+
+def page_language(given: Mapping[str, Any]) -> Language:
+    """Return the language of a page: English where none was given.
+
+    Raises:
+        InputError: There is no such language.
+    """
+    lang = given.get("lang", "en")
+    found = next((one for one in LANGUAGES if one == lang), None)
+    if found is None:
+        raise InputError(
+            f"--lang must be one of {', '.join(LANGUAGES)}, got '{lang}'; leave it out for English"
+        )
+    return found
+
+
+def spoken(given: Mapping[str, Any]) -> str:
+    """Return the one language of the terminal: Japanese where only that is wished, else English."""
+    return "ja" if given.get("lang") == "ja" else "en"
 
 
 def add_command(

@@ -18,12 +18,14 @@ from samix.files import sweep
 from samix.training.config import RunConfig, TrainConfig
 
 from .options import (
+    LANGUAGES,
     PHOTOS,
     add_command,
     add_fields,
     key_values,
     names_of,
     read_guard,
+    spoken,
     with_table,
 )
 from .poc_tables import (
@@ -32,7 +34,6 @@ from .poc_tables import (
     print_room,
     print_stopped,
     print_verdict,
-    spoken,
 )
 from .running import create_folder, how_to_repeat, machine_words, result_folder, say
 
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from samix.training import Terminal
 
 
-LANGUAGES = ("both", "en", "ja")
 _BUDGET, _DEMO_BUDGET = "2h", "5m"
 # a question with room: few labels of many drawn parts, most of which are kept for the test
 _DEMO: Mapping[str, Any] = {

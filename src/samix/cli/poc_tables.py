@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 _RISKS = 6  # that are shown
 
 
-def spoken(given: Mapping[str, Any]) -> str:
-    """Return the one language of the terminal: Japanese where only that is wished, else English."""
-    return "ja" if given.get("lang") == "ja" else "en"
-
-
 def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
     """Print the grid, what it takes, and what it will and will not be able to tell."""
     from samix.pages.words import NOTHING, commas, count, word

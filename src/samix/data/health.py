@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samix.data.duplicates.leakage import Leakage, counted, find_leakage, large_notes
+from samix.data.duplicates.leakage import Leakage, find_leakage
 from samix.data.duplicates.search import Duplicates, find_duplicates
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName
 from samix.data.splits import find_groups, members_of
@@ -96,34 +96,7 @@ class Check:
         unknown = sum(len(part) * (1 - _TRAIN_SHARE) ** (len(part) - 1) for part in parts)
         return 1 - unknown / len(self.images)
 
-    def problems(self) -> list[str]:
-        """Return what makes results untrustworthy, a sentence each."""
-        found = []
-        if self.corrupt:
-            found.append(f"{counted(len(self.corrupt), 'photo')} cannot be read.")
-        if self.leakage is not None and self.leakage.groups:
-            found.append(f"The given parts share photos: {self.leakage.sentence()}.")
-        if self.shared_groups:
-            found.append(
-                f"{counted(len(self.shared_groups), 'group')} of {self.grouping} "
-                f"{_verb(len(self.shared_groups), 'lie')} in several given parts, such as "
-                f"'{self.shared_groups[0]}'."
-            )
-        if self.disagreeing:
-            found.append(
-                f"{counted(len(self.disagreeing), 'group')} of duplicates "
-                f"{'has' if len(self.disagreeing) == 1 else 'have'} labels that disagree."
-            )
-        if self.grouping == "near-duplicates":
-            found += large_notes(self.duplicates, "this report")
-        if count := self._equal_divided():
-            found.append(
-                f"{counted(count, 'set')} of equal photos {_verb(count, 'lie')} in several groups "
-                f"of {self.grouping}."
-            )
-        return found
-
-    def _equal_divided(self) -> int:
+    def equal_divided(self) -> int:
         """Return how many sets of equal photos are in several groups."""
         equal = self.duplicates.equal
         return sum(len({self.groups[i] or i for i in same}) > 1 for same in equal)
@@ -254,7 +227,3 @@ def imbalance(classes: Sequence[ClassCount]) -> float:
     """Return how many times more photos the largest class has than the smallest that has any."""
     photos = [count.photos for count in classes if count.photos]
     return max(photos) / min(photos) if photos else 1.0
-
-
-def _verb(number: int, word: str) -> str:
-    return f"{word}s" if number == 1 else word

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from samix.data.duplicates.leakage import large_notes
+from samix.data.duplicates.leakage import Leakage, large_limit
 from samix.data.duplicates.search import MOST_PHOTOS
 from samix.data.health import (
     TEST_SHARE,
@@ -23,6 +23,7 @@ from samix.data.health import (
 from samix.shown import shown
 
 from .parts import Section, State, Strip, Table, Thumb, image_png
+from .words import NOTHING, Text, Words, both, commas, either, listed, paragraph, word
 
 _SIDE = 132  # px, of a small picture
 _STRIPS = 24  # groups that a section shows
@@ -33,30 +34,96 @@ _MOST_PAIRS = 10_000  # in the record
 _WORTH_TELLING = 0.01  # of the test photos
 
 
-def lead_of(found: Check) -> str:
+def lead_of(found: Check) -> Words:
     """Return what a hurried reader must see."""
-    problems = found.problems()
-    verdict = (
-        "Something was found that makes results on these photos untrustworthy."
-        if problems
-        else "Nothing was found that makes results on these photos untrustworthy."
-    )
-    return "\n".join(map(shown, [verdict, *problems, *duplicate_lines(found)]))
+    problems = problems_of(found)
+    verdict = word("check-bad") if problems else word("check-good")
+    return _lines([verdict, *problems, *duplicate_lines(found)])
 
 
-def facts_of(found: Check) -> list[tuple[str, str]]:
+def facts_of(found: Check) -> list[tuple[Text, Text]]:
     """Return names and values for the small print."""
     sizes = size_facts(found)
     width, height = sizes["width"], sizes["height"]
     if not isinstance(width, list) or not isinstance(height, list):
         raise TypeError(f"size_facts: expected lists, got {width!r} and {height!r}")
+    parts = word("check-parts-by", parts=f"{found.parts:,}", grouping=grouping_words(found))
     return [
-        ("photos", f"{len(found.images):,}"),
-        ("independent parts", f"{found.parts:,} by {found.grouping}"),
-        ("sizes", f"{sizes['different']:,} different"),
-        ("width", f"{width[0]} to {width[2]} px, median {width[1]}"),
-        ("height", f"{height[0]} to {height[2]} px, median {height[1]}"),
+        (word("col-photos"), f"{len(found.images):,}"),
+        (word("check-parts"), parts),
+        (word("check-sizes"), word("check-different", count=f"{sizes['different']:,}")),
+        *(
+            (word(f"check-{name}"), word("check-range", low=side[0], high=side[2], median=side[1]))
+            for name, side in (("width", width), ("height", height))
+        ),
     ]
+
+
+def grouping_words(found: Check) -> Words:
+    """Return what the parts are counted by."""
+    if found.grouping == "--group-by":
+        return both(found.grouping)
+    return word(f"grouping-{found.grouping.replace(' ', '-')}")
+
+
+def problems_of(found: Check) -> list[Words]:
+    """Return what makes results untrustworthy, a sentence each."""
+    grouping, sentences = grouping_words(found), []
+    if found.corrupt:
+        sentences.append(_counted("check-corrupt", len(found.corrupt)))
+    if found.leakage is not None and found.leakage.groups:
+        sentences.append(_leak(found.leakage))
+    if found.shared_groups:
+        name, count = found.shared_groups[0], len(found.shared_groups)
+        sentences.append(_counted("check-shared", count, grouping=grouping, name=name))
+    if found.disagreeing:
+        sentences.append(_counted("check-disagree", len(found.disagreeing)))
+    if found.grouping == "near-duplicates":
+        sentences += _large(found, word("check-this-report"))
+    if count := found.equal_divided():
+        sentences.append(_counted("check-equal-divided", count, grouping=grouping))
+    return sentences
+
+
+def _counted(key: str, count: int, **values: Text) -> Words:
+    """Return the sentence for one thing, or that for several."""
+    return word(f"{key}-one" if count == 1 else key, count=f"{count:,}", **values)
+
+
+def _leak(leak: Leakage) -> Words:
+    """Return how much of each given part is affected."""
+    train, val = _side("train"), _side("val")
+    earlier = {"val": train, "test": either([train, val]) if "val" in leak.parts else train}
+    sides = [
+        word(
+            "check-leak-side", count=f"{count:,}", photos=f"{leak.parts[side]:,}",
+            side=_side(side), share=count / leak.parts[side], earlier=earlier[side],
+        )
+        for side, count in leak.affected.items()
+        if count
+    ]  # fmt: skip
+    return word("check-leak", sides=listed(sides))
+
+
+def _side(side: str) -> Words:
+    """Return a given part: as folders are called in English."""
+    return Words(side, word(f"part-{side}").ja)
+
+
+def _large(found: Check, where: Words) -> list[Words]:
+    """Return a sentence where groups are too large to be used without being asked for."""
+    twins = found.duplicates
+    if not twins.large:
+        return []
+    sizes = ", ".join(str(len(group)) for group in twins.large[:3])
+    limit = str(large_limit(twins))
+    return [_counted("check-large", len(twins.large), sizes=sizes, limit=limit, where=where)]
+
+
+def _lines(sentences: Sequence[Words]) -> Words:
+    """Return sentences, one a line, in which names have no ends of lines."""
+    en, ja = ("\n".join(shown(getattr(one, name)) for one in sentences) for name in ("en", "ja"))
+    return Words(en, ja)
 
 
 def check_sections(found: Check) -> list[Section]:
@@ -66,51 +133,14 @@ def check_sections(found: Check) -> list[Section]:
     notes = warnings_of(found)
     sections = [
         _classes(found),
-        Section("Notes", "\n".join(map(shown, notes))) if notes else None,
+        Section(word("notes"), _lines(notes)) if notes else None,
         _corrupt(found),
-        strips.section(
-            "Near-duplicates between given parts",
-            "Each row shows photos of the same in several parts. What is tested on was learned "
-            "from, so that the test says more than is true. Remove them from one side.",
-            [] if found.leakage is None else found.leakage.groups,
-            "leakage",
-            "bad",
-        ),
-        strips.section(
-            "Labels that disagree",
-            "Each row shows photos of the same under several labels. Either a label is wrong, or "
-            "what tells the classes apart is not visible in every photo.",
-            found.disagreeing,
-            "labels",
-            "bad",
-        ),
-        strips.section(
-            "Groups that are too large to be used without being asked for",
-            " ".join(large_notes(twins, "this page")),
-            twins.large,
-            "not used",
-            "changed",
-        ),
-        strips.section(
-            "Near-duplicates that the given groups divide",
-            f"Photos of the same in several groups of {found.grouping}.",
-            found.divided,
-            "divided",
-            "changed",
-        ),
-        strips.section(
-            "The most doubtful near-duplicates",
-            "One pair of a group in each row, the least sure first: if these show the same, the "
-            "others very likely do too. 'agrees' is the correlation of the two photos, without "
-            "light and contrast, once one is laid over the other: 1 is the same, and from 0.8 on "
-            "they count as near-duplicates.",
-            _doubtful(found),
-        ),
-        strips.section(
-            "The largest groups of duplicates",
-            "'samix train' and 'samix pretrain' keep each of these groups on one side of a split.",
-            twins.groups,
-        ),
+        strips.section("leak", [] if found.leakage is None else found.leakage.groups, "bad"),
+        strips.section("labels", found.disagreeing, "bad"),
+        strips.section("large", twins.large, "changed"),
+        strips.section("divided", found.divided, "changed"),
+        strips.section("doubtful", _doubtful(found)),
+        strips.section("groups", twins.groups),
     ]
     return [section for section in sections if section is not None]
 
@@ -123,8 +153,8 @@ def record_of(found: Check) -> dict[str, Any]:
         "photos": len(images),
         "independent_parts": found.parts,
         "parts_by": found.grouping,
-        "problems": found.problems(),
-        "warnings": warnings_of(found),
+        "problems": [one.en for one in problems_of(found)],
+        "warnings": [one.en for one in warnings_of(found)],
         "classes": [
             {
                 "name": count.name,
@@ -174,81 +204,67 @@ def record_of(found: Check) -> dict[str, Any]:
     }
 
 
-def warnings_of(found: Check) -> list[str]:
-    """Return what the user should know though it is not wrong, a sentence each."""
-    notes = list(found.images.notes)
+def warnings_of(found: Check) -> list[Words]:
+    """Return what the user should know though it is not wrong, a sentence each.
+
+    What the opening of the data has to say is in English alone.
+    """
+    notes = [both(note) for note in found.images.notes]
     if found.grouping != "near-duplicates":  # otherwise it is a problem
-        notes += large_notes(found.duplicates, "this report")
+        notes += _large(found, word("check-this-report"))
     if len(found.images) > MOST_PHOTOS:
-        notes.append(
-            f"Near-duplicates were not looked for: there are more than {MOST_PHOTOS:,} photos."
-        )
+        notes.append(word("check-not-searched", most=f"{MOST_PHOTOS:,}"))
     if found.duplicates.apart:
-        notes.append(
-            f"Pairs of photos that look alike but are in different groups, since joining them "
-            f"would make chains: {found.duplicates.apart:,}; --group-by can keep them together."
-        )
+        notes.append(word("check-apart", pairs=f"{found.duplicates.apart:,}"))
     if found.divided:
-        notes.append(
-            f"Groups of near-duplicates that lie in several groups of {found.grouping}: "
-            f"{len(found.divided):,}."
-        )
+        grouping = grouping_words(found)
+        notes.append(word("check-divided", grouping=grouping, groups=f"{len(found.divided):,}"))
     if found.unlabelled:
-        notes.append(f"Photos without a label: {found.unlabelled:,}.")
+        notes.append(word("health-unlabelled", photos=f"{found.unlabelled:,}"))
     few = [count.name for count in found.classes if count.name and count.test_parts < TOO_FEW]
     if few:
-        notes.append(
-            f"Too few independent test parts to judge the recall of {_listed(few)}: fewer than "
-            f"{TOO_FEW}."
-        )
+        notes.append(word("check-few", classes=_listed(few), least=TOO_FEW))
     return notes
 
 
-def duplicate_lines(found: Check) -> list[str]:
+def duplicate_lines(found: Check) -> list[Words]:
     """Return how many duplicates there are, and what they would do to a split at random."""
     twins = found.duplicates
     copies = sum(len(group) - 1 for group in twins.equal)
-    near = "none"
+    equal = word("check-copies", copies=f"{copies:,}") if copies else NOTHING
+    lines = [word("check-twins-none", equal=equal)]
     if twins.groups:
-        many = len(twins.groups) > 1
-        near = (
-            f"{len(twins.groups):,} group{'s' if many else ''} of duplicates "
-            f"hold{'' if many else 's'} {twins.photos:,} photos"
-        )
-    equal = f"; {copies:,} of the photos are exact copies of another" if copies else ""
-    lines = [f"Duplicates: {near}{equal}."]
+        photos = f"{twins.photos:,}"
+        lines = [_counted("check-twins", len(twins.groups), photos=photos, equal=equal)]
     share = found.known_at_random
     if share is not None and share >= _WORTH_TELLING:
-        lines.append(
-            f"With a split at random {share:.0%} of the test photos would show a part that was "
-            "learned from; samix keeps each part on one side."
-        )
+        lines.append(word("check-random", share=share))
     return lines
 
 
-def judged_words(count: ClassCount) -> str:
+def judged_words(count: ClassCount) -> Text:
     """Return how well the recall of a class can be judged."""
     if count.test_parts < TOO_FEW:
-        return "cannot be judged"
+        return word("check-cannot")
     return f"90 % ± {100 * count.precision:.0f}"
 
 
-def needed_line() -> str:
+def needed_line() -> Words:
     """Return how many parts give which precision."""
     ten, five, two = (parts_needed(share) for share in (0.1, 0.05, 0.02))
-    return (
-        f"A recall of 90 % is known to ± 10 points with {ten} independent test parts of the class, "
-        f"to ± 5 with {five}, to ± 2 with {two}."
-    )
+    return word("check-needed", ten=ten, five=five, two=two)
 
 
 def _classes(found: Check) -> Section:
     """Return the table of classes, and what can be judged."""
     given = [side for side in ("train", "val", "test") if side in found.images.given_split]
-    header = ["class", "photos", *given, "independent parts", "test parts", "recall is known to"]
-    rows = [
+    header = [
+        word("col-class"), word("col-photos"), *map(_side, given), word("check-parts"),
+        word("col-test-parts"), word("check-known-to"),
+    ]  # fmt: skip
+    rows: list[list[Text]] = [
         [
-            count.name or "(no labels)",
+            count.name or word("check-no-labels"),
             f"{count.photos:,}",
             *(f"{count.by_split.get(side, 0):,}" for side in given),
             f"{count.parts:,}",
@@ -258,20 +274,15 @@ def _classes(found: Check) -> Section:
         for count in found.classes
     ]
     tested = (
-        "Test parts are those of the given test part that are in no other part."
+        word("check-tested-given")
         if "test" in given
-        else f"Test parts are the {TEST_SHARE:.0%} that a new split takes."
+        else word("check-tested-new", share=TEST_SHARE)
     )
-    balance = (
-        f"The largest class has {imbalance(found.classes):.1f} times the photos of the smallest. "
-        if len(found.classes) > 1
-        else ""
-    )
-    intro = (
-        f"{balance}Photos of one part say the same thing again: what counts for a judgement are "
-        f"independent parts, counted by {found.grouping}."
-    )
-    return Section("Classes", intro, [Table(header, rows, f"{tested} {needed_line()}")])
+    times = f"{imbalance(found.classes):.1f}"
+    balance = word("health-imbalance", times=times) if len(found.classes) > 1 else NOTHING
+    intro = paragraph([balance, word("check-counted", grouping=grouping_words(found))])
+    table = Table(header, rows, paragraph([tested, needed_line()]))
+    return Section(word("check-classes"), intro, [table])
 
 
 def _corrupt(found: Check) -> Section | None:
@@ -279,9 +290,9 @@ def _corrupt(found: Check) -> Section | None:
         return None
     rows = [[key, reason] for key, reason in found.corrupt[:_LISTED]]
     more = len(found.corrupt) - len(rows)
-    caption = f"{more:,} more are in check.json." if more else ""
-    intro = "These files were left out of everything below. Repair or remove them."
-    return Section("Photos that cannot be read", intro, [Table(["photo", "why"], rows, caption)])
+    caption = word("check-more-files", more=f"{more:,}") if more else NOTHING
+    table = Table([word("col-photo"), word("check-why")], rows, caption)
+    return Section(word("check-corrupt-title"), word("check-corrupt-intro"), [table])
 
 
 def _doubtful(found: Check) -> list[Sequence[int]]:
@@ -315,30 +326,32 @@ class _Strips:
         self._pictures: dict[int, bytes] = {}
 
     def section(
-        self,
-        title: str,
-        intro: str,
-        groups: Sequence[Sequence[int]],
-        badge: str = "",
-        state: State = "ok",
+        self, kind: str, groups: Sequence[Sequence[int]], state: State = "ok"
     ) -> Section | None:
         """Return a section with some of the groups, or None where there are none."""
         if not groups:
             return None
+        badge = word(f"check-{kind}-badge") if state != "ok" else NOTHING
         strips = [self._strip(group, badge, state) for group in groups[:_STRIPS]]
-        more = len(groups) - len(strips)
-        ending = (
-            f"\n{len(strips)} of {len(groups):,} are shown; check.json has all." if more else ""
-        )
-        return Section(f"{title} ({len(groups):,})", intro + ending, strips)
+        intro = self._intro(kind)
+        if len(groups) > len(strips):
+            told = word("check-shown", shown=len(strips), all=f"{len(groups):,}")
+            intro = intro + "\n" + told
+        title = word("check-titled", title=word(f"check-{kind}-title"), count=f"{len(groups):,}")
+        return Section(title, intro, strips)
 
-    def _strip(self, group: Sequence[int], badge: str, state: State) -> Strip:
+    def _intro(self, kind: str) -> Words:
+        if kind == "large":
+            return paragraph(_large(self.found, word("check-this-page")))
+        return word(f"check-{kind}-intro", grouping=grouping_words(self.found))
+
+    def _strip(self, group: Sequence[int], badge: Words, state: State) -> Strip:
         shown = self._varied(group)
         first = shown[0]
         thumbs = [Thumb(self._picture(i), self._label(i), self._note(first, i)) for i in shown]
         more = len(group) - len(shown)
-        lines = (f"and {more:,} more photos",) if more else ()
-        return Strip(thumbs, f"{len(group)} photos", lines, badge, state)
+        lines = (word("check-and-more", more=f"{more:,}"),) if more else ()
+        return Strip(thumbs, word("photos-alone", photos=len(group)), lines, badge, state)
 
     def _varied(self, group: Sequence[int]) -> list[int]:
         """Return the first photo and some others, of as many labels and parts as there are."""
@@ -357,23 +370,24 @@ class _Strips:
                     turns.append(photo)
         return [group[0], *(i for i in turns if i != group[0])]
 
-    def _label(self, photo: int) -> str:
+    def _label(self, photo: int) -> Text:
         images = self.found.images
         target, side = images.targets[photo], images.given_split[photo]
-        words = [images.classes[target] if target >= 0 else "", side or ""]
-        return ", ".join(word for word in words if word)
+        told = [images.classes[target] if target >= 0 else "", _side(side) if side else ""]
+        return commas(one for one in told if one)
 
-    def _note(self, first: int, photo: int) -> str:
+    def _note(self, first: int, photo: int) -> Text:
         name = self.found.images.keys[photo].rpartition("/")[2]
         if photo == first:
             return name
         one, other = self._pixels.get(first, first), self._pixels.get(photo, photo)
         if one == other:
-            return f"{name}: equal"
+            return word("check-equal", name=name)
         how = self._how.get((min(one, other), max(one, other)))
         if how is None:
             return name
-        return f"{name}: agrees {how[0]:.2f}{', mirrored' if how[1] else ''}"
+        key = "check-mirrored" if how[1] else "check-agrees"
+        return word(key, name=name, agreement=f"{how[0]:.2f}")
 
     def _picture(self, photo: int) -> bytes:
         if photo not in self._pictures:
@@ -389,6 +403,6 @@ def _keys(found: Check, groups: Sequence[Sequence[int]]) -> list[list[str]]:
     return [[found.images.keys[i] for i in group] for group in groups]
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{', '.join(names[:5])}{more}"
+def _listed(names: Sequence[str]) -> Words:
+    some = commas(names[:5])
+    return word("check-and-others", names=some, more=len(names) - 5) if len(names) > 5 else some

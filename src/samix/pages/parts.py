@@ -84,8 +84,8 @@ class Thumb:
     """
 
     png: bytes
-    label: str = ""
-    note: str = ""
+    label: Text = ""
+    note: Text = ""
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class Strip:
     """
 
     thumbs: Sequence[Thumb]
-    title: str = ""
-    lines: Sequence[str] = ()
-    badge: str = ""
+    title: Text = ""
+    lines: Sequence[Text] = ()
+    badge: Text = ""
     state: State = "ok"
     large: bool = False
     dense: bool = False

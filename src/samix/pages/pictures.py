@@ -22,6 +22,7 @@ from samix.shown import shown
 
 from .fonts import give_fonts
 from .parts import Strip, Thumb, image_png
+from .words import both
 
 ORIGINAL = (1.0, 0.62, 0.0)
 """Colour of the outline of the original's defect: orange."""
@@ -160,7 +161,8 @@ def draw_strips(path: str | Path, strips: Sequence[Strip], *, title: str, readin
     axes.set_axis_off()
     down = top
     for strip, count in zip(strips, rows, strict=True):
-        words = f"{strip.title}   [{strip.badge}]" if strip.badge else strip.title
+        title, badge = both(strip.title).en, both(strip.badge).en
+        words = f"{title}   [{badge}]" if badge else title
         colour = _COLOURS[strip.state] if strip.badge else "black"
         figure.text(
             0.15 / width, at(down + 0.08), words, va="top", fontsize=9.5, weight="bold",
@@ -207,5 +209,5 @@ def between(names: Sequence[str]) -> str:
 
 
 def _below(one: Thumb) -> str:
-    lines = wrapped(one.label, _LETTERS).splitlines()[:2]
-    return "\n".join([*lines, *wrapped(one.note, _LETTERS).splitlines()][:4])
+    label, note = (wrapped(both(text).en, _LETTERS).splitlines() for text in (one.label, one.note))
+    return "\n".join([*label[:2], *note][:4])

@@ -143,22 +143,21 @@ def find_leakage(images: ImageSet, found: Duplicates) -> Leakage:
     return Leakage(tuple(groups), {s: n for s, n in affected.items() if n}, parts)
 
 
-def large_notes(found: Duplicates, where: str = "'samix check DATA'") -> tuple[str, ...]:
-    """Return a sentence where groups are too large to be used without being asked for.
+def large_limit(found: Duplicates) -> int:
+    """Return how many photos a group may have that is used without being asked for."""
+    return max(HANDFUL, int(LARGEST_SHARE * len(found.size)))
 
-    Args:
-        found: The duplicates.
-        where: What shows them.
-    """
+
+def large_notes(found: Duplicates) -> tuple[str, ...]:
+    """Return a sentence where groups are too large to be used without being asked for."""
     if not found.large:
         return ()
-    limit = max(HANDFUL, int(LARGEST_SHARE * len(found.size)))
     sizes = ", ".join(str(len(group)) for group in found.large[:3])
+    verbs = ("has", "is") if len(found.large) == 1 else ("have", "are")
     return (
         f"{counted(len(found.large), 'group')} of photos that look alike ({sizes} photos) "
-        f"{'has' if len(found.large) == 1 else 'have'} more than {limit} photos each and "
-        f"{'is' if len(found.large) == 1 else 'are'} NOT kept together: {where} shows them; decide "
-        "with --group-by.",
+        f"{verbs[0]} more than {large_limit(found)} photos each and {verbs[1]} NOT kept together: "
+        "'samix check DATA' shows them; decide with --group-by.",
     )
 
 
