@@ -67,7 +67,7 @@ def test_what_is_no_run_is_refused(tmp_path, run_copy):
     (run / "model.json").write_text(json.dumps({**model, "backbone": "resnet81"}))
     assert "resnet81" in refused(run)
     (run / "model.json").write_text(json.dumps({**model, "model_kwargs": {}}))
-    assert "does not fit" in refused(run)
+    assert "is of another network" in refused(run)
     (run / "model.json").write_text('{"backbone": "resnet18"}')
     assert "cannot be read" in refused(run)
     (run / "model.json").unlink()
