@@ -498,6 +498,7 @@ def test_one_pass_gives_the_features_and_the_embedding(family: str) -> None:
     ("views", "error", "sentence"),
     [
         (lambda a, b: (a,), ValueError, "expected two views of each image, got 1"),
+        (lambda a, b: ((a, b), a), TypeError, "expected two tensors .*got tuple; a loader that"),
         (lambda a, b: a, TypeError, "got one tensor"),
         (lambda a, b: (a, b[:, :, :8]), ValueError, "of one shape, got"),
         (lambda a, b: (a[:1], b[:1]), ValueError, "a batch of at least 2 images"),

@@ -3,10 +3,12 @@ from __future__ import annotations
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 
 import pytest
 import torch
 from timm.data import Mixup
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 import samix
 
@@ -130,3 +132,33 @@ def at_step(step: int) -> samix.BatchMix:
     mixes = samix.BatchMix("mixup", num_classes=2)
     mixes.step = step
     return mixes
+
+
+class Collate:
+    """What people write who give ``BatchMix`` to a DataLoader."""
+
+    def __init__(self) -> None:
+        self.mix = samix.BatchMix("mixup", 6)
+
+    def __call__(self, samples: list) -> torch.Tensor:
+        return self.mix(*default_collate(samples))[1]
+
+
+def test_workers_and_epochs_mix_differently_and_torchs_seed_repeats_them():
+    data = TensorDataset(*(part.repeat(2, *[1] * (part.ndim - 1)) for part in batch()))
+
+    def epochs() -> list[torch.Tensor]:
+        torch.manual_seed(5)
+        loader = DataLoader(data, batch_size=8, num_workers=2, collate_fn=Collate())
+        return [soft for _ in range(2) for soft in loader]
+
+    found, again = epochs(), epochs()
+    assert len(found) == 4
+    assert all(not torch.equal(a, b) for a, b in combinations(found, 2))
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, True, "1"])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(TypeError, match=f"seed: expected a whole number, got {seed!r}"):
+        samix.BatchMix("mixup", 6, seed=seed)

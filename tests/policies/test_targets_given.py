@@ -139,7 +139,7 @@ def test_a_loop_that_forgets_the_momentum_is_told_once(
 def test_rows_with_no_share_are_refused(value):
     rows = torch.eye(4)
     rows[1, 2] = value
-    with pytest.raises(ValueError, match=r"expected shares of at least 0 in rows \(B,K\)"):
+    with pytest.raises(ValueError, match=r"expected shares from 0 to 1 in rows \(B,K\)"):
         samix.BatchMix("mixup", 4)(torch.rand(4, 3, 8, 8), rows)
 
 
@@ -152,3 +152,14 @@ def test_images_whose_channels_come_last_are_refused():
         assert samix.BatchMix("cutmix", 4)(torch.rand(4, *size), target)[0].shape == (4, *size)
     with pytest.raises(TypeError, match="expected a tensor"):
         samix.BatchMix("cutmix", 4)(np.zeros((4, 3, 8, 8), np.float32), target)
+
+
+@pytest.mark.parametrize("row", [[50.0, 30.0, 20.0], [2.0, 0.0, 1.0], [0.0, 0.0, 1.5]])
+def test_percentages_and_votes_are_no_shares(row: list[float]) -> None:
+    target, plan = torch.tensor([row] * 6), samix.create_policy("mixup").plan(IMAGES)
+    worst = next(number for number in row if number > 1)
+    with pytest.raises(ValueError, match=rf"from 0 to 1 in rows .*got {worst}; divide percent"):
+        samix.BatchMix("mixup", 3)(IMAGES, target)
+    with pytest.raises(ValueError, match="divide percentages or votes"):
+        mix_targets(target, plan)
+    assert mix_targets(target / target.sum(1, keepdim=True), plan).sum(1).allclose(torch.ones(6))

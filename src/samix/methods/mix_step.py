@@ -467,6 +467,11 @@ def check_views(views: Sequence[Tensor]) -> Views:
         raise ValueError(f"views: expected two views of each image, got {len(views)}")
     first, second = views
     for view in views:
+        if not isinstance(view, Tensor):
+            raise TypeError(
+                f"views: expected two tensors (B,3,H,W), got {type(view).__name__}; a loader that "
+                "also gives labels is read as: for views, _ in loader"
+            )
         check_images(view, "views")
     if first.shape != second.shape:
         raise ValueError(

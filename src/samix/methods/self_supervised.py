@@ -75,6 +75,10 @@ class SelfSupervisedMethod(nn.Module):
     encoder itself (SimCLR) leave their process only where its statistics cannot be told from those
     of others.
 
+    Every call is a step, in either mode: it mixes, draws afresh, counts, and fills a queue where
+    there is one. ``eval()`` freezes batch statistics and dropout and nothing else. For features of
+    clean photos ask :meth:`export`.
+
     Args:
         network: Backbone and projector.
         policy: Plans the mixes.

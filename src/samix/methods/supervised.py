@@ -79,6 +79,10 @@ class SupervisedMethod(nn.Module):
     from another mix, by the eta-balanced loss that the momentum encoder gives to it and the area
     loss. Neither gradient reaches the other network.
 
+    Every call is a step, in either mode: it mixes, draws afresh and counts. ``eval()`` freezes
+    batch statistics and dropout and nothing else. For a loss or a class of clean photos ask
+    :meth:`export`, or ``encoder``, whose outputs are plain logits.
+
     Args:
         encoder: From (B,3,H,W) to (B,K) logits.
         policy: Plans the mixes.

@@ -41,7 +41,7 @@ from .masks import (
     shifted_square,
     spot_mask,
 )
-from .plan import Boxed, Evidence, MixPlan, choose, keep_clean
+from .plan import Boxed, Evidence, MixPlan, check_index, choose, keep_clean
 from .saliency import (
     area_average,
     as_shares,
@@ -112,6 +112,7 @@ __all__ = [
     "cells_in_place",
     "check_classes",
     "check_generator",
+    "check_index",
     "check_pairing",
     "check_smoothing",
     "choose",

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .plan import Boxed, MixPlan
+from .plan import Boxed, MixPlan, check_index
 from .sources import Resample
 
 _WITH_NUMPY = {
@@ -44,7 +44,7 @@ def blend(
 
     Raises:
         TypeError: The images are not floating point, or the partners of another dtype.
-        ValueError: The images do not fit the plan.
+        ValueError: The images do not fit the plan, or on the CPU its partners are not there.
     """
     if not images.is_floating_point():
         raise TypeError(
@@ -71,6 +71,7 @@ def blend(
             f"partner_images: expected {images.dtype} as images, got {partner_images.dtype}"
         )
     others = plan.source.batch(images) if partner_images is None else partner_images
+    check_index(plan.index, len(others), "plan.index")
     if _one_by_one(images, others, plan):
         return blend_each(images, others, plan, resample=resample)
     partner = plan.source.partner(others, plan.index, resample)

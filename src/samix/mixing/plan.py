@@ -46,6 +46,30 @@ class Boxed:
         return Boxed.of(box, (self.mask.shape[2], self.mask.shape[3]), inside)
 
 
+def check_index(index: Tensor, count: int | None, name: str = "index") -> None:
+    """Refuse partners that are not there, where that can be seen without waiting for a device.
+
+    A number below 0 would count from the end of the batch, without a word.
+
+    Args:
+        index: (B,) int64, partner of each image.
+        count: Number of images that partners are taken from; None looks for numbers below 0 alone.
+        name: Of the argument.
+
+    Raises:
+        ValueError: A partner lies outside of them; on the CPU and outside of ``torch.compile``.
+    """
+    if index.device.type != "cpu" or torch.compiler.is_compiling() or not index.numel():
+        return
+    least, most = (int(number) for number in torch.aminmax(index))
+    if least < 0 or (count is not None and most >= count):
+        wanted = "from 0 on" if count is None else f"0 to {count - 1}"
+        raise ValueError(
+            f"{name}: expected positions in the batch, {wanted}, got {least} to {most}; number the "
+            "partners from the first image, as torch.randperm(len(images)) does"
+        )
+
+
 @dataclass(frozen=True)
 class MixPlan:
     """What will be mixed with what, where, and what the label says about it.
@@ -84,6 +108,7 @@ class MixPlan:
                 )
         if self.index.dtype != torch.int64:
             raise TypeError(f"MixPlan.index: expected int64, got {self.index.dtype}")
+        check_index(self.index, None, "MixPlan.index")
 
     @property
     def area(self) -> Tensor:

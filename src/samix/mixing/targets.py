@@ -17,6 +17,7 @@ from .saliency import area_average, at_size, visible_shares
 Relabel = Callable[[MixPlan], MixPlan]
 """Puts another label on a plan."""
 _TINY = 1e-6
+_WHOLE = 1.01  # a share of 1, as low precision rounds it
 
 
 def mix_targets(
@@ -71,7 +72,7 @@ def as_target(target: Any, num_classes: int | None = None) -> Tensor:
     Raises:
         TypeError: The target holds something else than numbers.
         ValueError: The shape is another one, a class is out of range, whole numbers in rows are
-            neither 0 nor 1, or others are below 0 or no numbers.
+            neither 0 nor 1, or others are below 0, above 1 or no numbers.
     """
     found = target if isinstance(target, Tensor) else _from_numbers(target)
     whole = not found.is_floating_point() and found.dtype != torch.bool
@@ -89,11 +90,12 @@ def as_target(target: Any, num_classes: int | None = None) -> Tensor:
                 f"{found[outside][0].item()}; give class numbers as (B,)"
             )
     elif found.is_floating_point() and found.ndim == 2 and found.device.type == "cpu":
-        wrong = ~(found >= 0)  # NaN, too
+        wrong = ~((found >= 0) & (found <= _WHOLE))  # NaN, too
         if not torch.compiler.is_compiling() and wrong.any():
             raise ValueError(
-                f"target: expected shares of at least 0 in rows (B,K), got "
-                f"{found[wrong][0].item()}; leave out photos whose labels are not known"
+                f"target: expected shares from 0 to 1 in rows (B,K), got "
+                f"{found[wrong][0].item()}; divide percentages or votes by their sum, and leave "
+                "out photos whose labels are not known"
             )
     return found
 

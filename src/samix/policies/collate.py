@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import default_collate, get_worker_info
 
 from samix.mixing import (
     MixPlan,
@@ -207,7 +207,8 @@ class BatchMix:
 
     Every draw is a function of (seed, step, rank): ``step`` counts the calls; ``state_dict`` and
     ``load_state_dict`` carry it over where a run is taken up again. Calls from several threads each
-    have a step of their own.
+    have a step of their own. Worker processes of a DataLoader each count for themselves, so there
+    the worker's own seed, another one in each epoch, is added to ``seed``.
 
     Args:
         policy: A name in :data:`samix.POLICIES` or a policy, of those that need nothing but the
@@ -216,7 +217,7 @@ class BatchMix:
         label_smoothing: Share in [0, 1) of each label that is spread over all classes.
         pairing: Who is mixed with whom, by class numbers: "any", "same", "different" or "balanced";
             see :func:`samix.mixing.draw_partners`.
-        seed: Seed of the draws.
+        seed: Seed of the draws, a whole number.
 
     Attributes:
         mixup_enabled: False mixes nothing and still gives soft targets; timm's training script sets
@@ -224,6 +225,7 @@ class BatchMix:
         step: Number of the next call.
 
     Raises:
+        TypeError: The seed is no whole number.
         ValueError: The policy needs what only a method knows, or there is none of this name.
     """
 
@@ -240,7 +242,9 @@ class BatchMix:
             policy, num_classes, label_smoothing=label_smoothing, pairing=pairing
         )
         self._clean = replace(self._mixes, policy=create_policy("none"), pairing="any")
-        self.seed = seed
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+            raise TypeError(f"seed: expected a whole number, got {seed!r}; give for instance 0")
+        self.seed = int(seed)
         self.step = 0
         self._counting = threading.Lock()
         self.mixup_enabled = True
@@ -279,7 +283,8 @@ class BatchMix:
         with self._counting:
             step = self.step
             self.step += 1
-        generator = step_generator(self.seed, step, rank)
+        worker = get_worker_info()  # each has a copy of this object, and a new one in each epoch
+        generator = step_generator(self.seed + (worker.seed if worker else 0), step, rank)
         kind = self._mixes if self.mixup_enabled else self._clean
         return kind.mix(images, target, generator)
 

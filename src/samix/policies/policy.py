@@ -21,6 +21,7 @@ from samix.mixing import (
     MixPlan,
     blend,
     check_generator,
+    check_index,
     draw_index,
     draw_uniform,
     keep_clean,
@@ -178,8 +179,9 @@ class Policy(nn.Module):
             index: (B,) int64, the partners to mix with; None draws them.
 
         Raises:
-            ValueError: The images are no batch, the partners do not fit them, or evidence that is
-                needed was not given.
+            ValueError: The images are no batch, the partners do not fit them (positions are looked
+                at on the CPU alone), evidence that is needed was not given, or what the rule
+                planned is no plan for them.
         """
         check_batch(images)
         batch, device, traits = images.shape[0], images.device, self.traits
@@ -194,8 +196,11 @@ class Policy(nn.Module):
                 f"index: expected ({batch},) int64, a partner for each image, got "
                 f"{tuple(index.shape)} {index.dtype}"
             )
+        else:
+            check_index(index, None if traits.sources == "history" else batch)
         with torch.set_grad_enabled(traits.learned and torch.is_grad_enabled()):
             plan = self.rule(images, index, generator, **known)
+            check_planned(plan, images, self.name)
             if self.p == 1.0:
                 return plan
             drawn = draw_uniform(batch, generator=generator, device=device)
@@ -327,6 +332,23 @@ def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError("evidence: expected the features of the images, got none")
     source = evidence.features if evidence.partner_features is None else evidence.partner_features
     return evidence.features, source[index]
+
+
+def check_planned(plan: MixPlan, images: Tensor, name: str) -> None:
+    """Raise a ValueError unless what a rule planned is a plan for the images, and of them.
+
+    Args:
+        plan: From the rule.
+        images: (B,C,H,W).
+        name: Of the policy.
+    """
+    if len(plan) != len(images):
+        raise ValueError(
+            f"plan: expected one row for each of {len(images)} images, got {len(plan)} from the "
+            f"rule of policy {name!r}; plan as many mixes as there are images"
+        )
+    partners = plan.source.batch(images)
+    check_index(plan.index, len(partners), f"index in the plan of policy {name!r}")
 
 
 def check_batch(images: Tensor, name: str = "images") -> None:
