@@ -195,6 +195,17 @@ def test_splits_of_other_photos_are_refused(make_set: MakeSet, tmp_path: Path) -
         read_splits(tmp_path / "s.csv", make_set([0, 1] * 4))
 
 
+def test_a_photo_is_on_one_side_alone(make_set: MakeSet, tmp_path: Path) -> None:
+    """Else it is tested on what was learned from; the same row twice says nothing new."""
+    path, rows = tmp_path / "s.csv", "path,split,group\n0.png,train,\n1.png,test,\n"
+    path.write_text(rows + "1.png,test,\n")
+    assert read_splits(path, make_set([0, 1])).test == (1,)
+    for again in ("1.png,train,", "1.png,test,lot"):
+        path.write_text(f"{rows}{again}\n")
+        with pytest.raises(InputError, match=r"says two things of '1.png' \('test', '' and"):
+            read_splits(path, make_set([0, 1]))
+
+
 def test_unknown_split_word_is_refused(make_set: MakeSet, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("path,split,group\n0.png,trian,\n1.png,val,\n")
     with pytest.raises(InputError, match="'trian'"):

@@ -334,7 +334,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Read a CSV file that samix wrote, with names as :mod:`samix.shown` has them.
 
     Raises:
-        InputError: The file is missing, not text, or lacks a column.
+        InputError: The file is missing, not text, lacks a column, or says two things of a photo.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -352,7 +352,19 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if lacking:
         msg = f"'{path}' lacks the column '{lacking[0]}'; expected {', '.join(columns)}"
         raise InputError(msg)
-    return [{column: name_of(row[column] or "") for column in columns} for row in rows]
+    found = [{column: name_of(row[column] or "") for column in columns} for row in rows]
+    said: dict[str, dict[str, str]] = {}
+    for row in found:
+        if said.setdefault(row[columns[0]], row) != row:
+            name, both = row[columns[0]], " and ".join(map(_rest, (said[row[columns[0]]], row)))
+            msg = f"'{path}' says two things of '{name}' ({both}); leave one row for each"
+            raise InputError(msg)
+    return found
+
+
+def _rest(row: dict[str, str]) -> str:
+    """Return what a row says beside its name."""
+    return ", ".join(f"'{value}'" for value in list(row.values())[1:])
 
 
 def _with_unlabelled(images: ImageSet, splits: Splits) -> Splits:
