@@ -57,7 +57,14 @@ WORDS = {
     "train": f"train {NETWORK} --preset small-resnet --lr 0.05",
     "pretrain": f"pretrain {NETWORK} --preset quick --method-options queue_size=64",
 }
-TIMES = {"seconds", "train_seconds", "test_seconds", "images_per_second", "memory_mb"}
+TIMES = {
+    "seconds",
+    "train_seconds",
+    "test_seconds",
+    "waiting_share",
+    "images_per_second",
+    "memory_mb",
+}
 LONGEST = 600.0  # seconds that a run may take
 KILLED, TERMINATED = -signal.SIGKILL, 128 + signal.SIGTERM
 

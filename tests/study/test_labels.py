@@ -50,7 +50,7 @@ def test_the_interval_holds_the_estimate_and_the_sentence_says_it() -> None:
     assert found.high is not None
     assert 141 < found.low < found.equal < found.high < 200
     assert say(reason("efficiency", one=found)).en.startswith(
-        "samix with 100 labels equals none with 174 ("
+        "samix with 100 labels equals plain training with 174 ("
     )
 
 
@@ -58,12 +58,12 @@ def test_outside_the_measured_range_nothing_is_extrapolated() -> None:
     above = equal_of(0.9)
     assert (above.equal, above.high, above.outside) == (None, None, "above")
     assert (
-        "better than none with 400, the most that were measured"
+        "better than plain training with 400, the most that were measured"
         in say(reason("efficiency", one=above)).en
     )
     below = equal_of(0.4)
     assert (below.equal, below.low, below.outside) == (None, None, "below")
-    assert "worse than none with 50" in say(reason("efficiency", one=below)).en
+    assert "worse than plain training with 50" in say(reason("efficiency", one=below)).en
 
 
 def test_what_no_interval_shows_is_not_said() -> None:

@@ -343,6 +343,7 @@ def _created(folder: PocFolder) -> Iterator[None]:
     from samix.study.cells import is_unbegun
     from samix.training.lock import LOCK
 
+    missing = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
     create_folder(folder.path)
     try:
         with _only(folder):
@@ -358,6 +359,8 @@ def _created(folder: PocFolder) -> Iterator[None]:
                 made.unlink(missing_ok=True)
             with suppress(OSError):  # of a folder that cannot be removed, such as a mounted one
                 folder.path.rmdir()
+                for parent in missing[1:]:
+                    parent.rmdir()
 
 
 def _train(
