@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from samix.cli import main
+from samix.errors import InputError
 from samix.training import Silent, read_config, resume, train
 from samix.training.run_folder import open_run
 
@@ -121,6 +123,32 @@ def test_broken_and_resumed_with_any_number_of_workers(tiny, tmp_path, workers):
         train(broken, display=Breaks(1))
     resume(broken.output)
     assert_same_run(whole.run.path, Path(broken.output))
+
+
+@pytest.mark.parametrize("change", ["class of a photo", "name of a class"])
+def test_a_run_does_not_go_on_with_other_labels(tiny, tmp_path, change):
+    """A table that was mended meanwhile: half of the epochs would be learned from each."""
+    (tmp_path / "photos").mkdir()
+    names = [f"{i}.png" for i in range(40)]
+    for i, name in enumerate(names):
+        Image.new("RGB", (16, 16), (i * 6, i % 2 * 200, 255 - i)).save(tmp_path / "photos" / name)
+    labels = ["good" if i % 2 else "crack" for i in range(40)]
+
+    def write(labels: list[str]) -> None:
+        rows = [f"{name},{label}\n" for name, label in zip(names, labels, strict=True)]
+        (tmp_path / "labels.csv").write_text("path,label\n" + "".join(rows))
+
+    write(labels)
+    own = {"data": str(tmp_path / "photos"), "labels": str(tmp_path / "labels.csv")}
+    config = tiny(epochs=2, batch_size=8, duplicates="ignore", **own)
+    with pytest.raises(OSError, match="no space"):
+        train(config, display=Breaks(1))
+    write(["good", *labels[1:]] if change == "class of a photo" else
+          [label.replace("good", "whole") for label in labels])  # fmt: skip
+    with pytest.raises(InputError, match="have other labels now than when the run began; give"):
+        resume(config.output)
+    write(labels)
+    assert resume(config.output).metrics["epochs"] == {"done": 2, "planned": 2}
 
 
 def test_resuming_a_finished_run_changes_nothing(tiny):

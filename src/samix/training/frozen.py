@@ -27,6 +27,7 @@ from .probe import PARTS, FrozenPhotos, FrozenResult, embed_parts, fit_head, jud
 from .run_folder import (
     PREDICTIONS,
     RunFolder,
+    check_labels,
     created_run,
     free_output,
     only_run,
@@ -149,6 +150,7 @@ def run_frozen(
     images = joined(sources)
     if run is not None:
         with only_run(run):
+            check_labels(run, images)
             splits, notes = read_splits(run.splits, images), read_notes(run)
             return run, _work(config, images, splits, notes, run, display=display, begin=begin)
     # of a run whose encoder is taken the split too: no test photo was learned from before
@@ -156,7 +158,7 @@ def run_frozen(
     splits, notes = split_sources(sources, config, display.work, init)
     with created_run(path) as begun:
         write_splits(begun.splits, images, splits)
-        write_config(begun, config, images.classes, notes)
+        write_config(begun, config, images, notes)
         return begun, _work(config, images, splits, notes, begun, display=display, begin=begin)
 
 

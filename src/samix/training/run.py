@@ -41,6 +41,7 @@ from .progress import (
 )
 from .run_folder import (
     RunFolder,
+    check_labels,
     created_run,
     free_output,
     only_run,
@@ -132,7 +133,7 @@ def _begin(config: RunConfig, display: Display, *, extras: bool) -> TrainResult:
         return _go(prepared, RunFolder(path), display, extras=extras)
     with created_run(path) as run:
         write_splits(run.splits, prepared.images, prepared.splits)
-        write_config(run, prepared.config, prepared.images.classes, prepared.notes)
+        write_config(run, prepared.config, prepared.images, prepared.notes)
         return _go(prepared, run, display, extras=extras)
 
 
@@ -167,6 +168,7 @@ def resume(path: str | Path, *, display: Display | None = None, extras: bool = T
     rank = outer_rank() or 0
     with only_run(run) if rank == 0 else nullcontext():
         prepared = prepare(config, rank=rank, run=run, announce=display.work)
+        check_labels(run, prepared.images)
         notes = dict.fromkeys((*read_notes(run), *prepared.notes))
         return _go(replace(prepared, notes=tuple(notes)), run, display, extras=extras)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -197,14 +198,15 @@ def open_run(path: str | Path) -> RunFolder:
 
 
 def write_config(
-    run: RunFolder, config: RunConfig, classes: Sequence[str], notes: Sequence[str] = ()
+    run: RunFolder, config: RunConfig, images: ImageSet, notes: Sequence[str] = ()
 ) -> None:
     """Write the resolved configuration with what is needed to repeat the run."""
     content = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "classes": list(classes),
+        "classes": list(images.classes),
+        "labels": _labels_mark(images),
         "kind": config.command,
         "notes": list(notes),
         "config": config.to_dict(),
@@ -225,6 +227,26 @@ def read_config(run: RunFolder) -> RunConfig:
         return from_plain(settings, CONFIGS[content.get("kind", "train")])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"'{run.config}' cannot be read ({error}); start a new run") from error
+
+
+def check_labels(run: RunFolder, images: ImageSet) -> None:
+    """Raise an InputError where photos have other labels than when a run began.
+
+    Runs of earlier versions did not write down what they were.
+    """
+    content = read_yaml(run.config)
+    if content.get("labels", _labels_mark(images)) != _labels_mark(images):
+        raise InputError(
+            f"photos of '{run.path}' have other labels now than when the run began; give the "
+            "labels of then to resume, or start a new run"
+        )
+
+
+def _labels_mark(images: ImageSet) -> str:
+    """Return a short text that differs where the label of any photo does."""
+    names = (*images.classes, "")  # -1 has no label
+    said = [[key, names[target]] for key, target in zip(images.keys, images.targets, strict=True)]
+    return hashlib.sha256(json.dumps(sorted(said)).encode()).hexdigest()[:16]
 
 
 def read_notes(run: RunFolder) -> tuple[str, ...]:
