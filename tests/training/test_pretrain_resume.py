@@ -60,5 +60,7 @@ def test_command_line_pretrains_in_two_processes(tmp_path: Path, capfd: Any) -> 
     assert prepared.method.queue.seen == 2 * 72
     alone = prepared.task.measure(Place("cpu"))
     row = rows_of(output)[-1]
-    for name in ("held_out_loss", "knn_top1", "mixer_mask_deviation"):
+    for name in ("held_out_loss", "mixer_mask_deviation"):
         assert alone[name] == pytest.approx(float(row[name]), rel=1e-3), name
+    # each process has batch statistics of its own, so that a neighbour may change for a photo of 24
+    assert alone["knn_top1"] == pytest.approx(float(row["knn_top1"]), abs=1.01 / 24)
