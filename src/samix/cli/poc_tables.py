@@ -199,7 +199,7 @@ def _table(findings: Mapping[str, Any], mode: str, labels: int, lang: str) -> Ta
     title = word("say-table", mode=mode_words(mode), labels=labels, measure=measure)
     table = Table(
         title=getattr(title, lang), title_justify="left", box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0), show_edge=False,
+        padding=0, show_edge=False,  # 80 columns hold all of a row
     )  # fmt: skip
     for key in ("col-policy", "say-score", "say-gain", "say-time", "col-seeds"):
         heading = getattr(word(key), lang)
