@@ -83,11 +83,12 @@ class Local:
     def __post_init__(self) -> None:
         self.pool = self._created()
         for _ in range(self.workers):
-            self.pool.submit(_ready)  # they load the code while the photos are opened
+            self.submit(_ready)  # they load the code while the photos are opened
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call in a free process."""
-        return self.pool.submit(call, *arguments)
+        with _held_interrupt():
+            return self.pool.submit(call, *arguments)
 
     def renew(self) -> bool:
         """Replace all processes."""
@@ -207,6 +208,19 @@ def _ray(workers: int | None, device: str, code: Mapping[str, str]) -> Iterator[
         ray.shutdown()
 
 
+@contextmanager
+def _held_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back: a process that begins meanwhile inherits that, and shows no traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin_worker(
     parent: int, threads: int, stop: Event, scratch: Path | None, code: Mapping[str, str]
 ) -> None:
@@ -216,6 +230,8 @@ def _begin_worker(
     ends it at once: its training goes on from the last checkpoint whatever happens.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
