@@ -186,20 +186,37 @@ def open_parquet(
     photos = _photos(root, names, metadata, column, GroupCache(limit))
     if sum(map(partial(_packed, column.encoded), ordered, metadata)) <= limit:
         photos.keep()
-    splits = [file_split(name) for name in names]
     keys = tuple(f"{n}#{row}" for n, c in zip(names, counts, strict=True) for row in range(c))
     reader = PhotoReader(photos, keys, max_megapixels)
+    return packed_set(root, reader, classes, targets, parts_of_files(names, counts), notes)
+
+
+def packed_set(
+    root: Path,
+    reader: PhotoReader,
+    classes: tuple[str, ...],
+    targets: tuple[int, ...],
+    parts: tuple[SplitName | None, ...],
+    notes: tuple[str, ...],
+) -> ImageSet:
+    """Return the set of photos that files hold, ungrouped; one target and one part a photo."""
     return ImageSet(
         name=root.resolve().name,
         classes=classes,
-        keys=keys,
+        keys=reader.keys,
         targets=targets,
-        given_split=tuple(s for one, c in zip(splits, counts, strict=True) for s in [one] * c),
-        given_group=(None,) * sum(counts),
+        given_split=parts,
+        given_group=(None,) * len(reader.keys),
         read=reader,
         encoded=reader.encoded,
         notes=notes,
     )
+
+
+def parts_of_files(names: Sequence[str], counts: Sequence[int]) -> tuple[SplitName | None, ...]:
+    """Return the part that each photo's file names, for files of so many photos each."""
+    given = zip(map(file_split, names), counts, strict=True)
+    return tuple(part for part, count in given for _ in range(count))
 
 
 def _one_photo_column(root: Path, files: list[Path], schemas: list[pa.Schema]) -> PhotoColumn:

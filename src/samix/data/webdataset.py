@@ -17,7 +17,7 @@ from typing import Any
 from samix.data.columns import LABEL_COLUMNS, as_labels
 from samix.data.image_set import ImageSet, class_numbers, natural_key
 from samix.data.kinds import IMAGE_SUFFIXES
-from samix.data.parquet import MOST_ROWS, check_configurations, file_split
+from samix.data.parquet import MOST_ROWS, check_configurations, packed_set, parts_of_files
 from samix.data.reader import PhotoReader
 from samix.errors import CorruptImageError, InputError
 from samix.files import MAX_MEGAPIXELS
@@ -120,18 +120,7 @@ def open_tars(
     starts = tuple(accumulate(counts, initial=0))[:-1]
     places = tuple(place for _, place in photos)
     reader = PhotoReader(TarPhotos(str(root), names, starts, places), keys, max_megapixels)
-    splits = [file_split(name) for name in names]
-    return ImageSet(
-        name=root.resolve().name,
-        classes=classes,
-        keys=keys,
-        targets=targets,
-        given_split=tuple(s for one, c in zip(splits, counts, strict=True) for s in [one] * c),
-        given_group=(None,) * len(keys),
-        read=reader,
-        encoded=reader.encoded,
-        notes=notes,
-    )
+    return packed_set(root, reader, classes, targets, parts_of_files(names, counts), notes)
 
 
 def _samples(path: Path) -> dict[str, _Sample]:
