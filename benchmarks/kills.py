@@ -115,6 +115,13 @@ def ended(pid: int, seconds: float) -> int | None:
         time.sleep(0.002)
 
 
+def held(pid: int) -> bool:
+    """Stop a process, and say whether it is there to be struck: it may have ended by itself."""
+    os.kill(pid, signal.SIGSTOP)
+    state = os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+    return state is not None and state.si_code == os.CLD_STOPPED
+
+
 def first_words(command: str, output: Path, epochs: int) -> list[str]:
     """Return how a run begins; the study of a poc has been planned, so that all have one plan."""
     if command == "poc":
@@ -140,10 +147,13 @@ def disturbed(
         pid = start(words, log)
         patience = rng.uniform(0.02, 0.98) * tally.took if strikes else LONGEST
         code = ended(pid, patience)
+        if code is None and strikes and not held(pid):
+            code = ended(pid, LONGEST)
         if code is None and strikes:
             number = strikes.pop()
             said = log.stat().st_size
             os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)
             struck = time.monotonic()
             code = ended(pid, LONGEST)
             tally.struck.append(signal.Signals(number).name)
