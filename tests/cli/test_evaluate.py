@@ -37,7 +37,10 @@ def test_a_run_is_judged_on_its_own_splits(capsys):
     assert main(["train", DATA, *TINY, "--policy", "mixup", "--output", "run", "--seed", "4"]) == 0
     assert main(["evaluate", "run", "--data", DATA, "--output", "judged", *QUICK]) == 0
     out = capsys.readouterr().out
-    assert {path.name for path in Path("judged").iterdir()} == {"evaluation.json", "evaluation.png"}
+    assert {path.name for path in Path("judged").iterdir()} == {
+        "evaluation.json",
+        "evaluation.html",
+    }
     result = json.loads(Path("judged/evaluation.json").read_text())
     assert {"knn", "linear", "finetune"} < set(result)
     assert result["source"]["kind"] == "run"
@@ -49,7 +52,7 @@ def test_a_run_is_judged_on_its_own_splits(capsys):
     assert result["versions"]["timm"]
     assert 0 <= result["knn"]["random_encoder_accuracy"] <= 1
     for word in ("kNN", "random encoders", "pixels", "linear probe", "fine-tuning", "2 a class",
-                 "±", "judged/evaluation.png"):  # fmt: skip
+                 "±", "judged/evaluation.html"):  # fmt: skip
         assert word in out
 
 
@@ -57,7 +60,7 @@ def test_a_checkpoint_of_timm_on_a_folder_of_photos(weights, capsys):
     photos("photos", count=12)
     words = ["evaluate", weights, *MODEL, "--data", "photos", "--protocol", "knn"]
     assert main([*words, "--part", "val", "--group-by", r"part(\d+)"]) == 0
-    assert "runs/evaluate-weights-pth/evaluation.png" in capsys.readouterr().out
+    assert "runs/evaluate-weights-pth/evaluation.html" in capsys.readouterr().out
     result = json.loads(Path("runs/evaluate-weights-pth/evaluation.json").read_text())
     assert set(result) & {"knn", "linear", "finetune"} == {"knn"}
     assert result["knn"]["part"] == "val"

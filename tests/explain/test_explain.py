@@ -44,7 +44,7 @@ def test_validation_and_training_photos_can_be_explained(opened):
     assert {one.key for one in val.seen} <= keys
     train = explain(subject, photos, replace(FEW, part="train"))
     assert train.near is None  # a photo is no neighbour of itself
-    assert any("has seen them" in note for note in train.notes)
+    assert any("has seen them" in note.en for note in train.notes)
 
 
 def test_a_run_without_classes_has_what_needs_none(opened):
@@ -75,20 +75,20 @@ def test_a_run_that_did_not_mix_is_shown_with_mixup(opened):
     found = explain(replace(subject, policy=create_policy("none")), photos, FEW)
     assert found.mixed_by == "mixup"
     assert list(found.map.routes[0].points) == ["mixup"]
-    assert any("did not mix" in note for note in found.notes)
-    assert not any("guard" in note for note in found.notes)
-    assert any("learned little" in note for note in found.notes)  # after one epoch
+    assert any("did not mix" in note.en for note in found.notes)
+    assert not any("guard" in note.en for note in found.notes)
+    assert any("learned little" in note.en for note in found.notes)  # after one epoch
     assert found.confidence is not None
 
 
 def test_a_guarded_run_is_said_to_be_shown_without_its_guard(opened):
     subject, photos = opened("cutmix")
     found = explain(replace(subject, guarded=True), photos, FEW)
-    assert any("had a guard" in note for note in found.notes)
+    assert any("had a guard" in note.en for note in found.notes)
 
 
 def test_other_photos_than_all_are_drawn_where_there_are_many(opened, monkeypatch):
     monkeypatch.setattr(whole, "_MOST_EXPLAINED", 5)
     found = explain(*opened("cutmix"), FEW)
     assert found.photos[0] == 5 < found.photos[1]
-    assert any("drawn at random" in note for note in found.notes)
+    assert any("drawn at random" in note.en for note in found.notes)

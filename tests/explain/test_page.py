@@ -5,14 +5,13 @@ import json
 import math
 from dataclasses import replace
 
-import pytest
 import torch
 from PIL import Image
 
 from samix.explain.figures import (
     confusion_section,
-    draw_confusion,
     follow_sentence,
+    map_section,
     mixer_section,
     worst_pair,
 )
@@ -42,8 +41,9 @@ from samix.explain.results import (
     Spread,
     Sweep,
 )
-from samix.pages.parts import Strip
-from samix.pages.pictures import draw_strips, heated, thumb, wrapped
+from samix.pages.pictures import heated, thumb
+from samix.pages.words import both
+from tests.pages.test_languages import english, shown
 
 CLASSES = ("good", "$crack$", "a class with a very long name")
 LAM = (0.1, 0.5, 0.9)
@@ -73,7 +73,7 @@ def explanation(**changes) -> Explanation:
     points = {"samix": torch.rand(5, 2), "mixup": torch.rand(5, 2)}
     ratio = {"samix": 1.4, "mixup": 1.1}
     whole = Explanation(
-        title="What <run> has learned",
+        run="<run>",
         policy="samix",
         mixed_by="samix",
         classifies=True,
@@ -113,7 +113,7 @@ def explanation(**changes) -> Explanation:
             CLASSES,
             (0.5, 0.2),
             [Route(("good", "$crack$"), points, ratio, ratio)],
-            Spread(0.3, "two photos of one class", 1.2, "two photos of different classes", -2.0),
+            Spread(0.3, "class", 1.2, -2.0),
         ),
         near=NearStudy(
             [NearMix(mix(), [Neighbour(photo(), name, "z.png", 0.9) for name in CLASSES])],
@@ -132,7 +132,7 @@ def explanation(**changes) -> Explanation:
             4,
             1,
         ),
-        notes=["A note."],
+        notes=[both("A note.")],
     )  # fmt: skip
     return replace(whole, **changes)
 
@@ -141,21 +141,33 @@ def text_of(folder) -> str:
     return (folder / "explain.html").read_text()
 
 
-def test_page_and_figures_show_every_part(tmp_path):
-    files = write_explanation(tmp_path, explanation(), facts=[("seed", "3")])
-    assert {path.name for path in tmp_path.iterdir()} == set(files)
-    for name in files[:-1]:
-        with Image.open(tmp_path / name) as picture:
-            assert min(picture.size) > 200, name
-    text = text_of(tmp_path)
+def test_the_page_shows_every_part(tmp_path):
+    write_explanation(tmp_path, explanation(), facts=[("seed", "3")])
+    assert [path.name for path in tmp_path.iterdir()] == ["explain.html"]
+    text = text_of(tmp_path).replace("\u00a0", " ")
     for words in (
-        "What &lt;run&gt; has learned", "right on 80%", "A note.", "hint, not a proof",
+        "What &lt;run&gt; has learned", "right on 80 %", "A note.", "hint, not a proof",
         "no place speaks for it", "nothing speaks for $crack$", "How the Mixer mixes (samix)",
         "two photos of one class", "1 of 3 third class", "most confident", "least confident",
-        "look like a class with a very long name (60%)", "4.0x", "1 others",
+        "look like a class with a very long name (60 %)", "\u00d74.0", "1 others",
     ):  # fmt: skip
         assert words in text, words
     assert "http" not in text.replace("http-equiv", "")
+    # the map, one way, area, correlation, shares, and both matrices
+    assert text.count('<svg viewBox="0 0 420') == 7
+
+
+def test_the_page_in_japanese_has_no_english_sentence(tmp_path):
+    write_explanation(tmp_path, explanation(notes=[]), language="ja")
+    assert english(shown(text_of(tmp_path))) == []
+    assert "<run> が学習した内容" in shown(text_of(tmp_path))
+
+
+def test_each_photo_is_a_dot_of_the_map_in_the_colour_of_its_class():
+    chart = map_section(explanation()).parts[0]
+    dots = [one for one in chart.panels[0].strokes if one.round]
+    assert [one.path.count("M") for one in dots] == [7, 7, 6]
+    assert [one.colour for one in dots] == [style.colour for _, style in chart.legend]
 
 
 def test_numbers_are_plain_and_match(tmp_path):
@@ -175,9 +187,7 @@ def test_a_run_without_classes_says_what_is_left_out(tmp_path):
         classifies=False, accuracy=None, guess=None, confidence=None, confusion=None, seen=seen,
         inside=[], seen_mixes=[SeenMix(mix(("", "")), [heat(), heat()], None)],
     )  # fmt: skip
-    files = write_explanation(tmp_path, whole)
-    assert "split.png" not in files
-    assert "confusion.png" not in files
+    write_explanation(tmp_path, whole)
     text = text_of(tmp_path)
     for words in ("knows no classes", "so it cannot be sure of one", "nothing to take a photo for"):
         assert words in text
@@ -187,38 +197,38 @@ def test_a_run_without_classes_says_what_is_left_out(tmp_path):
 def test_a_network_that_cannot_say_where_it_looks():
     whole = explanation(looker="", asker="", seen=[], inside=[], seen_mixes=[])
     for section in (where_section(whole), where_mixes_section(whole)):
-        assert "no dependable way" in section.intro
+        assert "no dependable way" in section.intro.en
         assert not section.parts
 
 
 def test_a_run_without_a_mixer_or_training_photos_or_mixes():
     study = replace(explanation().mixer, looks=False, follows={})
     whole = explanation(mixer=study, near=None, confidence=None, mixed_by="cutmix")
-    section = mixer_section(whole, b"", None)
-    assert "does not look at the photos" in section.intro
+    section = mixer_section(whole)
+    assert "does not look at the photos" in section.intro.en
     assert len(section.parts[0].thumbs) == 2 + len(LAM)
-    assert "training photos are not in the data" in near_section(whole).intro
-    assert "None of the drawn mixes" in confidence_section(whole, None).intro
+    assert "training photos are not in the data" in near_section(whole).intro.en
+    assert "None of the drawn mixes" in confidence_section(whole).intro.en
 
 
-def test_two_classes_have_no_third_one(tmp_path):
+def test_two_classes_have_no_third_one():
     two = Confusion(
         ("a", "b"), torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]), [1, 1], [["", ""], ["", ""]],
         torch.full((2, 2), math.nan), 4, 0,
     )  # fmt: skip
-    draw_confusion(tmp_path / "two.png", two)
-    (figure,) = confusion_section(explanation(confusion=two), b"").parts
-    assert "no third one" in figure.caption
+    (chart,) = confusion_section(explanation(confusion=two)).parts
+    assert "no third one" in chart.reading.en
+    assert len(chart.panels) == 1
     assert worst_pair(two) == ""
 
 
 def test_flat_masks_are_called_flat():
     study = explanation().mixer
-    assert "flat" in follow_sentence(study)  # nothing varies at lam 0.5 for the partner
+    assert "flat" in follow_sentence(study).en  # nothing varies at lam 0.5 for the partner
     alive = replace(study, follows={**study.follows, "partner": [0.0, -0.2, 0.0]})
-    assert "+0.30 for the original and -0.20 for the partner" in follow_sentence(alive)
-    assert "nearly flat" not in follow_sentence(alive)
-    assert "nearly flat" in follow_sentence(replace(alive, deviation=0.02))
+    assert "+0.30 for the original and -0.20 for the partner" in follow_sentence(alive).en
+    assert "nearly flat" not in follow_sentence(alive).en
+    assert "nearly flat" in follow_sentence(replace(alive, deviation=0.02)).en
 
 
 def test_heat_leaves_cold_places_as_they_are():
@@ -228,17 +238,6 @@ def test_heat_leaves_cold_places_as_they_are():
     seen = heated(picture, hot)
     assert seen[:, 150, 150].tolist() == [0.5] * 3
     assert seen[0, 50, 50] > seen[2, 50, 50] + 0.5  # yellow
-
-
-def test_sheets_wrap_and_refuse_nothing(tmp_path):
-    many = Strip([thumb(photo(), f"{n}") for n in range(9)], title="$x^2$ and so on")
-    draw_strips(tmp_path / "many.png", [many], title="t", reading="r")
-    draw_strips(tmp_path / "few.png", [Strip(many.thumbs[:2])], title="t", reading="r")
-    heights = [Image.open(tmp_path / name).height for name in ("many.png", "few.png")]
-    assert heights[0] > heights[1]
-    with pytest.raises(ValueError, match="got none"):
-        draw_strips(tmp_path / "none.png", [], title="t", reading="r")
-    assert wrapped("one two three", 7) == "one two\nthree"
 
 
 def test_thumbs_are_enlarged():

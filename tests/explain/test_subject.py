@@ -117,8 +117,8 @@ def test_corrupt_photos_are_refused_or_left_out(run_copy, tmp_path):
     subject, source = open_network(run)
     photos = open_photos(subject, source, data=str(data), skip_corrupt=True)
     assert len(photos.parts["test"]) == len(images) // 3 - 1
-    assert "1 photos that cannot be read are left out." in photos.notes
-    assert any("1 of the run's 72 photos" in note for note in photos.notes)
+    assert "1 photos that cannot be read are left out." in [note.en for note in photos.notes]
+    assert any("1 of the run's 72 photos" in note.en for note in photos.notes)
 
 
 def test_a_part_without_photos_is_refused(opened):

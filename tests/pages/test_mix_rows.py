@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import samix
-from samix.pages.mixes import Remark, ShownPhotos, mix_rows, moved_regions, percent, together
+from samix.pages.mixes import Remark, ShownPhotos, mix_rows, moved_regions, rule_lines, together
 from samix.pages.pictures import ORIGINAL, PARTNER
+from samix.pages.words import Words, both, rounded
 
 SIZE = 32
 
@@ -27,7 +28,9 @@ def test_a_row_has_the_pictures_and_the_numbers_of_the_plan():
     assert (first.original, first.partner, first.classes) == (0, 1, ("good", "crack"))
     assert (first.lam, first.area, first.weight) == (0.25, 0.25, 0.25)
     assert first.label == (("crack", 0.75), ("good", 0.25))
-    assert first.label_text == "75 % crack, 25 % good"
+    assert first.label_words == Words(
+        "75\u00a0% crack, 25\u00a0% good", "75\u00a0% crack、25\u00a0% good"
+    )
     original, partner, mask, mix = first.pictures
     for picture, value in ((original, 0.2), (partner, 0.8), (mask, 0.25), (mix, 0.65)):
         assert torch.allclose(picture, torch.tensor(value))
@@ -38,13 +41,14 @@ def test_a_row_has_the_pictures_and_the_numbers_of_the_plan():
 def test_the_label_follows_the_weight_and_not_lam():
     row = mix_rows(photos(), plan_of(weight=(0.5, 0.5)), count=1)[0]
     assert row.lam == 0.25
-    assert row.label_text == "50 % good, 50 % crack"
+    assert row.label_words.en == "50\u00a0% good, 50\u00a0% crack"
 
 
 def test_one_class_has_the_whole_label_and_no_label_has_places():
-    assert mix_rows(photos(target=(1, 1)), plan_of())[0].label_text == "100 % crack"
+    assert mix_rows(photos(target=(1, 1)), plan_of())[0].label_words.en == "100\u00a0% crack"
     row = mix_rows(photos(classes=(), target=(-1, -1)), plan_of())[0]
-    assert row.label_text == "75 % partner, 25 % original"
+    assert row.label_words.en == "75\u00a0% partner, 25\u00a0% original"
+    assert row.label_words.ja == "75\u00a0% 相手画像、25\u00a0% 元画像"
     assert row.classes == ("", "")
     assert row.record()["original"] == {"photo": "a/1.png", "class": None}
 
@@ -78,7 +82,7 @@ def test_the_region_of_a_partner_moves_as_the_partner_does():
 
 
 def test_verdicts_are_taken_over_and_must_be_one_a_photo():
-    said = Remark("label noise", "bad", ("crack: 4 % of its defect is visible",))
+    said = Remark(both("label noise"), "bad", (both("crack: 4 % is visible"),))
     rows = mix_rows(photos(), plan_of(), [said, Remark()])
     assert rows[0].verdict == said
     assert rows[0].record()["badge"] == "label noise"
@@ -88,8 +92,10 @@ def test_verdicts_are_taken_over_and_must_be_one_a_photo():
 
 
 def test_together_says_all_and_is_as_bad_as_the_worst():
-    both = together(Remark("repaired", "changed", ("a",)), Remark(), Remark("noise", "bad", ("b",)))
-    assert both == Remark("repaired, noise", "bad", ("a", "b"))
+    a, b = both("a"), both("b")
+    noise = Remark(both("noise"), "bad", (b,), noisy=True)
+    whole = together(Remark(both("repaired"), "changed", (a,)), Remark(), noise)
+    assert whole == Remark(Words("repaired, noise", "repaired、noise"), "bad", (a, b), noisy=True)
     assert together() == Remark()
 
 
@@ -98,7 +104,14 @@ def test_together_says_all_and_is_as_bad_as_the_worst():
     [(0.0, "0 %"), (1.0, "100 %"), (0.644, "64 %"), (0.004, "0.4 %"), (0.996, "99.6 %")],
 )
 def test_percent(share, text):
-    assert percent(share) == text
+    assert rounded(share).replace("\u00a0", " ") == text
+
+
+def test_what_rules_say_in_both_languages():
+    said = {"visibility": (torch.tensor([True]), torch.tensor([0.75]), torch.tensor([0.5]))}
+    (line,) = rule_lines(said, 0)
+    assert line.en == "Guard, visible content: 0.75, at least 0.50 is needed: kept."
+    assert line.ja == "ガード、見えている内容の割合：0.75（0.50 以上が必要）：適合。"
 
 
 def has(picture: torch.Tensor, colour: torch.Tensor) -> bool:

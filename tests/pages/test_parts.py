@@ -4,13 +4,25 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.pages.parts import Figure, Section, Strip, Table, Thumb, image_png, write_page
+from samix.pages.parts import (
+    Beside,
+    PictureRow,
+    Section,
+    Strip,
+    Table,
+    Thumb,
+    image_png,
+    page_text,
+    parts_text,
+    write_page,
+)
+from samix.pages.words import Words
 
 
 def test_a_page_holds_everything_it_shows(tmp_path):
     png = image_png(torch.rand(3, 4, 6))
     parts = [
-        Figure(png, "how to read it"),
+        PictureRow(png, caption="how to read it"),
         Table(("name", "value"), [("a", "1.5"), ("b", "no number")]),
         Strip([Thumb(png, "mask", "lam 0.3")], "pair 1", ["a line"], "repaired", "changed"),
     ]
@@ -31,6 +43,16 @@ def test_text_of_the_user_is_no_markup(tmp_path):
     assert text.count("<script>") == 1  # the page's own
     assert "<script>alert" not in text
     assert "a&lt;b" in text
+
+
+def test_parts_alone_are_what_a_page_shows_of_them():
+    strips = [Strip((), title=Words("photos", "写真")), Strip((), title="a<b")]
+    text = parts_text([Beside(strips)], "ja")
+    assert text.count('<div class="strip">') == 2
+    assert "写真" in text
+    assert "photos" not in text
+    assert "a&lt;b" in text
+    assert text.strip() in page_text("t", [Section("x", parts=[Beside(strips)])], language="ja")
 
 
 def test_parts_are_listed_where_there_are_many(tmp_path):

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from PIL import Image
 
 from samix.pages.mixes import MixRow, Remark
-from samix.pages.parts import write_page
-from samix.preview import page
+from samix.pages.parts import page_text
+from samix.pages.words import both, word
 from samix.preview.mixes import PolicyMixes
-from samix.preview.page import draw_preview, preview_sections, short_name
+from samix.preview.page import preview_sections, short_name
 
 
 def row(**changes) -> MixRow:
@@ -22,62 +21,70 @@ def row(**changes) -> MixRow:
     return replace(plain, **changes)
 
 
-NOISE = Remark("label noise", "bad", ("crack: 4 % of its defect is visible, label says 38 %",))
+SEEN = word("defect-seen", name="crack", seen="4\u00a0%", says="38\u00a0%")
+NOISE = Remark(word("noise"), "bad", (SEEN,), noisy=True)
+
+
+def mixes(name, about="", draw="", label="area", rows=(), *more) -> PolicyMixes:
+    return PolicyMixes(name, both(about), both(draw), label, rows, *more)
 
 
 def policies() -> list[PolicyMixes]:
     return [
-        PolicyMixes("mixup", "About mixup.", "Beta(1, 1)", "area", [row(area=0.3), row()], 2, 0),
-        PolicyMixes("a<b", "Its own.", "its own draw", "lam", [row(verdict=NOISE), row()], 2, 1),
+        mixes("mixup", "About mixup.", "Beta(1, 1)", "area", [row(area=0.3), row()], 2, 0),
+        mixes("a<b", "Its own.", "its own draw", "lam", [row(verdict=NOISE), row()], 2, 1),
     ]
 
 
-def test_the_page_has_a_table_and_a_section_a_policy(tmp_path):
-    write_page(tmp_path / "page.html", "Mixes", preview_sections(policies(), outlines=True))
-    text = (tmp_path / "page.html").read_text()
+def text_of(found: list[PolicyMixes], *, outlines: bool = False, language="en") -> str:
+    return page_text("Mixes", preview_sections(found, outlines=outlines), language=language)
+
+
+def test_the_page_has_a_table_and_the_policies_side_by_side():
+    text = text_of(policies(), outlines=True)
     for words in (
         "1 of 2", "About mixup.", "a&lt;b", "original: good", "lam 0.30, area 0.50", "1.png",
-        "1. 50\u00a0% good, 50\u00a0% $crack_$", "label says 38\u00a0%", "label noise", "orange",
-        'class="badge bad"', "area off lam",
+        "50\u00a0% good, 50\u00a0% $crack_$", "label says 38\u00a0%", "label noise", "orange",
+        'class="badge bad"', "area off lam", "Pair 2: good + $crack_$",
     ):  # fmt: skip
         assert words in text, words
-    assert text.count("data:image/png") == 16
+    # of each of two pairs: its two photos, then mask and mix of each of two policies
+    assert text.count("data:image/png") == 2 * (2 + 2 * 2)
+    assert text.count('<div class="beside">') == 2
 
 
-def test_nothing_is_said_of_defects_that_are_not_known(tmp_path):
+def test_the_page_in_japanese_has_no_english_words():
+    text = text_of(policies(), outlines=True, language="ja")
+    for words in (
+        "元画像：good",
+        "ラベルノイズ",
+        "欠陥の 4\u00a0% が見えており",
+        "組 2：good + $crack_$",
+    ):
+        assert words in text, words
+    for words in ("original", "label noise", "its defect is visible", "area off lam"):
+        assert words not in text, words
+
+
+def test_nothing_is_said_of_defects_that_are_not_known():
     unknown = [replace(policy, defects=None) for policy in policies()]
-    write_page(tmp_path / "page.html", "Mixes", preview_sections(unknown, outlines=False))
-    text = (tmp_path / "page.html").read_text()
+    text = text_of(unknown)
     assert "1 of 2" not in text
     assert "orange" not in text
     assert unknown[0].record()["rows_with_label_noise"] is None
 
 
 def test_the_label_uses_lam_where_both_are_the_same():
-    same = PolicyMixes("mixup", "", "", "area", [row(lam=0.5)])
-    assert (same.area_from_lam, same.label_text) == (0.0, "lam = area")
-    assert policies()[1].label_text == "lam"
+    same = mixes("mixup", rows=[row(lam=0.5)])
+    assert (same.area_from_lam, same.label_words.en) == (0.0, "lam = area")
+    assert policies()[1].label_words.en == "lam"
 
 
-def test_the_figure_has_two_columns_a_policy(tmp_path, monkeypatch):
-    shown = []
-    monkeypatch.setattr(page, "_show", lambda axes, picture, text, *more: shown.append(text))
-    one, two = policies()
-    two = replace(two, rows=[two.rows[0], row(partner=0)])
-    draw_preview(tmp_path / "preview.png", [one, two], title="$x_")
-    assert len(shown) == 2 * (2 + 2 * 2)
-    assert shown[0] == "1. original\ngood"
-    assert "label noise\n50 % good\n50 % $crack_$" in shown
-    assert "another partner\nlam 0.30\narea 0.50" in shown
-
-
-def test_the_figure_is_written_whole(tmp_path):
-    draw_preview(tmp_path / "preview.png", policies(), title="$x_")
-    with Image.open(tmp_path / "preview.png") as picture:
-        assert picture.width > 800
-    assert [path.name for path in tmp_path.iterdir()] == ["preview.png"]
-    with pytest.raises(ValueError, match="equally many"):
-        draw_preview(tmp_path / "x.png", [policies()[0], replace(policies()[1], rows=[row()])])
+def test_a_policy_that_drew_another_partner_shows_it():
+    other = row(partner=0, names=("a/1.png", "c/3.png"))
+    text = text_of([mixes("mixup", rows=[row()]), mixes("none", rows=[other])])
+    assert "another partner: 3.png" in text
+    assert text.count("data:image/png") == 2 + 2 + 3
 
 
 @pytest.mark.parametrize(
@@ -88,22 +95,15 @@ def test_short_names(name, shown):
     assert short_name(name) == shown
 
 
-def test_what_a_guard_put_in_the_place_of_a_mix(tmp_path, monkeypatch):
-    shown = []
-    monkeypatch.setattr(page, "_show", lambda axes, picture, text, *more: shown.append(text))
+def test_what_a_guard_put_in_the_place_of_a_mix():
     after = row(label=(("good", 1.0),))
-    said = Remark("label noise, repaired: left unmixed", "changed")
-    guarded = PolicyMixes(
-        "cutmix", "", "Beta(1, 1)", "area", [row(verdict=said, after=after), row()], 2, 1, True
-    )
+    said = Remark(word("guard-repaired", done=word("guard-clean")), "changed")
+    rows = [row(verdict=said, after=after), row()]
+    guarded = mixes("cutmix", "", "Beta(1, 1)", "area", rows, 2, 1, True)
     assert guarded.record()["rows_repaired_by_guard"] == 1
     assert guarded.record()["rows"][0]["after_guard"]["label"] == {"good": 1.0}
-    draw_preview(tmp_path / "preview.png", [guarded])
-    assert len(shown) == 2 * 4 + 1
-    assert "label noise, repaired\n50 % good\n50 % $crack_$" in shown
-    assert "left unmixed\n100 % good" in shown
-    write_page(tmp_path / "page.html", "Mixes", preview_sections([guarded], outlines=False))
-    text = (tmp_path / "page.html").read_text()
+    text = text_of([guarded])
     assert text.count("after the guard") == 2  # label and its alternative text
-    assert "<td>1 of 2</td>" in text
+    assert '<td class="number">1 of 2</td>' in text
+    assert "repaired: left unmixed" in text
     assert 'class="badge changed"' in text

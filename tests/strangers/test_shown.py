@@ -15,7 +15,7 @@ from PIL import Image
 from samix.cli import main
 from samix.errors import InputError
 from samix.pages.mixes import short
-from samix.pages.parts import Figure, Section, Strip, Table, Thumb, write_page
+from samix.pages.parts import PictureRow, Section, Strip, Table, Thumb, write_page
 from samix.pages.pictures import save, tick_name
 from samix.shown import shown
 
@@ -121,15 +121,15 @@ def test_a_page_shows_names_in_every_place(tmp_path: Path) -> None:
     odd = "<b>\u202ex\x1b[0m\ny"
     wanted = r"&lt;b&gt;\u202ex\x1b[0m\ny"
     strip = Strip([Thumb(b"", odd, odd)], odd, (odd,), odd)
-    parts = [Table([odd], [[odd]], odd), Figure(b"", odd, odd), strip]
+    parts = [Table([odd], [[odd]], odd), PictureRow(b"x", title=odd, caption=odd), strip]
     sections = [Section(odd, "line 1\nline 2", parts)] * 3
     write_page(tmp_path / "x.html", odd, sections, lead=f"one\ntwo{odd}", facts=[(odd, odd)])
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert not unsafe(page)
     assert "line 1\nline 2" in page
     assert "one\ntwo" in page
-    # title, heading, a fact; in the list at the top; heading, table, figure and strip of each part
-    assert page.count(wanted) == 4 + 3 * (1 + 1 + 3 + 2 + 6)
+    # title, heading, a fact; in the list at the top; heading, table, picture and strip of each part
+    assert page.count(wanted) == 4 + 3 * (1 + 1 + 3 + 3 + 6)
 
 
 def test_pictures_show_names(tmp_path: Path) -> None:

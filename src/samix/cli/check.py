@@ -6,12 +6,20 @@ import argparse
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from samix.training.config import TrainConfig
 
 from .options import add_command, add_fields, add_language, page_language, spoken
-from .running import cell, create_folder, how_to_repeat, photo_options, result_folder, say
+from .running import (
+    create_folder,
+    how_to_repeat,
+    photo_options,
+    print_table,
+    result_folder,
+    say,
+    tell,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,55 +160,53 @@ def print_check(found: Check, output: Path, console: Console, lang: str) -> None
     from samix.pages.health import duplicate_lines, grouping_words, problems_of, warnings_of
     from samix.pages.words import word
 
-    def tell(line: Words) -> None:
-        say(console, getattr(line, lang))
-
     sizes = size_facts(found)
     tell(
-        word(
+        console, word(
             "check-said", data=found.images.name, photos=f"{len(found.images):,}",
             parts=f"{found.parts:,}", grouping=grouping_words(found),
             width=_range(sizes["width"]), height=_range(sizes["height"]),
-        )
+        ), lang,
     )  # fmt: skip
     if found.images.classes:
         _print_classes(found, console, lang)
     for line in duplicate_lines(found):
-        tell(line)
+        tell(console, line, lang)
     for note in warnings_of(found):
-        tell(word("check-note", note=note))
+        tell(console, word("check-note", note=note), lang)
     problems = problems_of(found)
     for problem in problems:
-        tell(word("check-wrong", problem=problem))
+        tell(console, word("check-wrong", problem=problem), lang)
     for key, reason in found.corrupt[:3]:
         say(console, f"  {reason if key in reason else f'{key}: {reason}'}")
     if not problems:
-        tell(word("check-nothing"))
-    tell(word("check-page", path=str(output / "check.html")))
-    tell(word("check-numbers", path=str(output / "check.json")))
+        tell(console, word("check-nothing"), lang)
+    tell(console, word("check-page", path=str(output / "check.html")), lang)
+    tell(console, word("check-numbers", path=str(output / "check.json")), lang)
 
 
 def _print_classes(found: Check, console: Console, lang: str) -> None:
-    from rich.table import Table
-
     from samix.pages.health import judged_words, needed_line
-    from samix.pages.words import both, word
+    from samix.pages.parts import Table
+    from samix.pages.words import word
 
     given = "test" in found.images.given_split
-    table = Table()
-    for key in ("col-class", "col-photos", "check-parts-short", "col-test-parts", "check-known-to"):
-        justify: Literal["left", "right"] = "left" if key == "col-class" else "right"
-        table.add_column(getattr(word(key), lang), justify=justify)
+    header = [
+        word(f"col-{key}") if key != "parts" else word("check-parts-short")
+        for key in ("class", "photos", "parts", "test-parts")
+    ]
     classes = sorted(found.classes, key=lambda count: count.test_parts)
-    for count in classes[:_SHOWN_CLASSES]:
-        parts = f"{count.test_parts:,}" if given else f"~{count.test_parts:,}"
-        known = getattr(both(judged_words(count)), lang)
-        table.add_row(cell(count.name), f"{count.photos:,}", f"{count.parts:,}", parts, known)
-    console.print(table)
+    rows = [
+        [
+            count.name, f"{count.photos:,}", f"{count.parts:,}",
+            f"{count.test_parts:,}" if given else f"~{count.test_parts:,}", judged_words(count),
+        ]
+        for count in classes[:_SHOWN_CLASSES]
+    ]  # fmt: skip
+    print_table(console, Table([*header, word("check-known-to")], rows, words=[0]), lang)
     if len(classes) > _SHOWN_CLASSES:
-        more = word("check-more-classes", more=len(classes) - _SHOWN_CLASSES)
-        say(console, getattr(more, lang))
-    say(console, getattr(needed_line(), lang))
+        tell(console, word("check-more-classes", more=len(classes) - _SHOWN_CLASSES), lang)
+    tell(console, needed_line(), lang)
 
 
 def _range(values: Any) -> Words:

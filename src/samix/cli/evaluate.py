@@ -12,21 +12,32 @@ from typing import TYPE_CHECKING, Any
 from samix.errors import InputError
 from samix.training.config import TrainConfig
 
-from .options import PHOTOS, add_command, add_fields, key_values, with_table
+from .options import (
+    PHOTOS,
+    add_command,
+    add_fields,
+    add_language,
+    key_values,
+    page_language,
+    spoken,
+    with_table,
+)
 from .running import (
-    cell,
     chosen_machine,
     create_folder,
     how_to_repeat,
     photo_options,
+    print_table,
     result_folder,
     say,
+    tell,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from samix.evaluation import Encoder, EvaluateOptions, Machine
+    from samix.pages.words import Words
 
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
@@ -55,7 +66,7 @@ examples:
 
 
 def run_evaluate(chosen: argparse.Namespace) -> int:
-    """Evaluate, write evaluation.json and evaluation.png, and print a table.
+    """Evaluate, write evaluation.json and evaluation.html, and print a table.
 
     Returns:
         0.
@@ -67,11 +78,12 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
 
     from samix.data import open_images
     from samix.evaluation import evaluate
-    from samix.evaluation.figure import draw_evaluation
+    from samix.evaluation.figure import write_evaluation
     from samix.training import Terminal
     from samix.training.run_folder import write_json
 
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
+    language = page_language(given)
     given = with_table(given, "budgets")
     options = options_from(given)
     machine = chosen_machine(given)
@@ -87,7 +99,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)
-        display.say(_opening(encoder, images.name, output))
+        display.say(getattr(_opening(encoder, images.name, output), spoken(given)))
         result = evaluate(encoder, images, options, machine=machine, progress=display)
     except InputError:
         with suppress(OSError):  # it is empty, or not there
@@ -97,9 +109,8 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
         display.rest()
     record = _record(result, given, machine)
     write_json(output / "evaluation.json", record)
-    title = f"{encoder.name} on {images.name}"
-    draw_evaluation(output / "evaluation.png", record, title=title)
-    _print(record, output, console)
+    write_evaluation(output / "evaluation.html", record, name=encoder.name, language=language)
+    _print(record, output, console, spoken(given))
     return 0
 
 
@@ -146,75 +157,33 @@ def _record(
     }
 
 
-def _opening(encoder: Encoder, data: str, output: Path) -> str:
+def _opening(encoder: Encoder, data: str, output: Path) -> Words:
     """Return what is about to happen, in one line."""
+    from samix.pages.words import word
+
     described = encoder.description
-    return (
-        f"{encoder.name} ({described['backbone']}, {described['parameters'] / 1e6:.1f} M weights, "
-        f"{encoder.dimension} features, {encoder.image_size} px) on {data}; writing to '{output}'"
-    )
+    return word(
+        "judge-begin", encoder=encoder.name, backbone=str(described["backbone"]),
+        millions=f"{described['parameters'] / 1e6:.1f}", features=encoder.dimension,
+        size=encoder.image_size, data=data, output=str(output),
+    )  # fmt: skip
 
 
-def _print(record: Mapping[str, Any], output: Path, console: Console) -> None:
-    """Print a table of the accuracies, and where to look."""
-    from rich.table import Table
-
+def _print(record: Mapping[str, Any], output: Path, console: Console, lang: str) -> None:
+    """Print a table of the accuracies, and where to look, in one language."""
+    from samix.evaluation.figure import lead_of, score_table
+    from samix.pages.words import word
     from samix.training.progress import clock
 
-    photos = record["data"]["photos"]
     console.print()
-    say(
-        console,
-        f"{photos['train']} labelled photos to learn from, {photos['val']} to choose on, "
-        f"{photos['test']} test; accuracy:",
-    )
-    table = Table()
-    table.add_column("")
-    table.add_column("labels")
-    for heading in ("accuracy", "balanced"):
-        table.add_column(heading, justify="right")
-    for row in _rows(record):
-        table.add_row(*map(cell, row))
-    console.print(table)
+    tell(console, lead_of(record)[0], lang)
+    print_table(console, score_table(record), lang)
     for note in record["notes"]:
         if note.startswith("Warning"):
             say(console, note)
-    say(console, f"Done in {clock(record['seconds']['all'])}.")
-    say(console, f"All numbers: {output / 'evaluation.json'}")
-    say(console, f"Figure:      {output / 'evaluation.png'}")
-
-
-def _rows(record: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return the rows of the table: protocol, labels, accuracy, balanced accuracy."""
-    rows = []
-    if "knn" in record:
-        knn = record["knn"]
-        name = "kNN" if knn["part"] == "test" else "kNN on val"
-        rows += [
-            (name, "all", f"{knn['accuracy']:.1%}", f"{knn['balanced_accuracy']:.1%}"),
-            ("  best of 3 random encoders", "all", f"{knn['random_encoder_accuracy']:.1%}", ""),
-            ("  pixels", "all", f"{knn['pixel_accuracy']:.1%}", ""),
-        ]
-    if "linear" in record:
-        linear = record["linear"]
-        numbers = (f"{linear['accuracy']:.1%}", f"{linear['balanced_accuracy']:.1%}")
-        rows.append(("linear probe", "all", *numbers))
-    for key, name in (("linear", "linear probe"), ("finetune", "fine-tuning")):
-        for budget in record.get(key, {}).get("budgets", ()):
-            accuracy, balanced = (budget[n] for n in ("accuracy", "balanced_accuracy"))
-            rows.append((name, _labels(budget["labels"]), _spread(accuracy), _spread(balanced)))
-    return rows
-
-
-def _labels(text: str) -> str:
-    return text if text.endswith("%") else f"{text} a class"
-
-
-def _spread(values: Mapping[str, Any]) -> str:
-    """Return mean and spread of several draws, in percent."""
-    if values["spread"] is None:
-        return f"{values['mean']:.1%}"
-    return f"{values['mean']:.1%} ± {100 * values['spread']:.1f}"
+    tell(console, word("judge-time", time=clock(record["seconds"]["all"])), lang)
+    for key, name in (("saved-page", "evaluation.html"), ("saved-numbers", "evaluation.json")):
+        tell(console, word(key, path=str(output / name)), lang)
 
 
 def add_evaluate(commands: Any, about: str) -> None:
@@ -333,6 +302,7 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
 def _add_run(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("run")
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+    add_language(group)
     add_fields(
         group, TrainConfig, "seed", seed="seed of splits, labels, heads, random encoders (0)"
     )

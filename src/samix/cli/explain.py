@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from samix.training.config import TrainConfig
 
-from .options import PHOTOS, add_command, add_fields
+from .options import PHOTOS, add_command, add_fields, add_language, page_language, spoken
 from .running import (
     chosen_machine,
     create_folder,
     how_to_repeat,
     photo_options,
     result_folder,
-    say,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from samix.explain import ExplainOptions, RunNetwork, RunPhotos
     from samix.explain.results import Explanation
+    from samix.pages.words import Text, Words
 
 
 _SHOWN = ("part", "photos", "pairs", "seed")
@@ -36,7 +37,7 @@ mix from one photo to another, the real photos nearest to mixes, the most and le
 confident mixes, and what is taken for what.
 
 RUN is the folder of a finished 'samix train', or of 'samix pretrain' (without the parts
-that need classes). One page explain.html, its figures as PNG, and explain.json.
+that need classes). One page explain.html, and explain.json.
 """
 _EXAMPLES = """\
 examples:
@@ -47,7 +48,7 @@ examples:
 
 
 def run_explain(chosen: argparse.Namespace) -> int:
-    """Explain a run, write the page, its figures and explain.json, and print a few lines.
+    """Explain a run, write the page and explain.json, and print a few lines.
 
     Returns:
         0.
@@ -63,6 +64,7 @@ def run_explain(chosen: argparse.Namespace) -> int:
     from samix.training.run_folder import write_json
 
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
+    language = page_language(given)
     options = ExplainOptions(**{name: given[name] for name in _SHOWN if name in given})
     machine = chosen_machine({k: v for k, v in given.items() if k == "device"})
     subject, source = open_network(given["run"])
@@ -79,10 +81,11 @@ def run_explain(chosen: argparse.Namespace) -> int:
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)
-        display.say(_opening(subject, photos, options, output))
+        display.say(getattr(_opening(subject, photos, options, output), spoken(given)))
         whole = explain(subject.to(machine.device), photos, options, progress=display)
         display.work("drawing", 0, 1)
-        write_explanation(output, whole, facts=_facts(subject, photos, options))
+        facts = _facts(subject, photos, options)
+        write_explanation(output, whole, facts=facts, language=language)
         write_json(
             output / "explain.json",
             {
@@ -98,7 +101,7 @@ def run_explain(chosen: argparse.Namespace) -> int:
         raise
     finally:
         display.rest()
-    _print(whole, output, console)
+    _print(whole, output, console, spoken(given))
     return 0
 
 
@@ -114,52 +117,62 @@ def _clear(output: Path, *, made_here: bool) -> None:
             output.rmdir()
 
 
-def _opening(subject: RunNetwork, photos: RunPhotos, options: ExplainOptions, output: Path) -> str:
+def _opening(
+    subject: RunNetwork, photos: RunPhotos, options: ExplainOptions, output: Path
+) -> Words:
     """Return what is about to happen, in one line."""
-    made = subject.description
-    return (
-        f"{subject.name} ({made['backbone']}, {made['policy']}) on the {options.part} photos of "
-        f"{photos.images.name} ({len(photos.parts[options.part])}); writing to '{output}'"
-    )
+    from samix.pages.words import word
+
+    made, count = subject.description, len(photos.parts[options.part])
+    looked = word("see-photos-all", count=f"{count:,}", part=word(f"part-{options.part}"))
+    return word(
+        "see-begin", run=subject.name, backbone=str(made["backbone"]), policy=str(made["policy"]),
+        photos=looked, output=str(output),
+    )  # fmt: skip
 
 
 def _facts(
     subject: RunNetwork, photos: RunPhotos, options: ExplainOptions
-) -> list[tuple[str, str]]:
+) -> list[tuple[Text, Text]]:
+    from samix.pages.words import word
+
     made: Mapping[str, Any] = subject.description
     return [
-        ("run", str(made["run"])),
-        ("network", f"{made['backbone']}, {made['image_size']} px"),
-        ("method", str(made["method"])),
-        ("policy", str(made["policy"])),
-        ("data", photos.images.name),
-        ("part", options.part),
-        ("seed", str(options.seed)),
+        (word("see-run"), str(made["run"])),
+        (word("see-network"), f"{made['backbone']}, {made['image_size']} px"),
+        (word("see-method"), str(made["method"])),
+        (word("col-policy"), str(made["policy"])),
+        (word("mixes-data"), photos.images.name),
+        (word("see-part"), word(f"part-{options.part}")),
+        (word("seed"), str(options.seed)),
     ]
 
 
-def _print(whole: Explanation, output: Path, console: Console) -> None:
-    """Print the main numbers, and where to look."""
+def _print(whole: Explanation, output: Path, console: Console, lang: str) -> None:
+    """Print the main numbers, and where to look, in one language."""
     from samix.explain.figures import follow_sentence
-    from samix.explain.page import PAGE, near_sentence
+    from samix.explain.page import PAGE, lead_of, near_sentence
+    from samix.pages.words import percent, rounded, word
 
     console.print()
-    for note in whole.notes:
-        say(console, note)
-    if whole.accuracy is not None:
-        say(console, f"Right on {whole.accuracy:.1%} of {whole.photos[0]} {whole.part} photos.")
+    lines = lead_of(whole)
     for one in whole.inside:
-        cold = f"; in {one.cold} more nothing speaks for it" if one.cold else ""
-        share = f"{one.share:.0%} of the heat in the defect, which is {one.area:.1%} of the photo"
-        share = share if one.photos else "no heat"
-        count = f"{one.photos} photo{'s'[: one.photos != 1]}"
-        say(console, f"{one.name or 'photos'}: {share} ({count}{cold}).")
+        name = one.name or word("see-no-class")
+        if one.photos:
+            told = {"share": rounded(one.share), "area": percent(one.area)}
+            lines.append(word("see-heat-in", name=name, photos=one.photos, **told))
+            if one.cold:
+                lines.append(word("see-heat-cold", name=name, cold=one.cold))
+        else:
+            lines.append(word("see-heat-none", name=name, photos=one.cold))
     if whole.mixer.follows:
-        say(console, follow_sentence(whole.mixer))
+        lines.append(follow_sentence(whole.mixer))
     if whole.near is not None:
-        say(console, near_sentence(whole.near))
-    say(console, f"Page:        {output / PAGE}")
-    say(console, f"All numbers: {output / 'explain.json'}")
+        lines.append(near_sentence(whole.near))
+    lines.append(word("saved-page", path=str(output / PAGE)))
+    lines.append(word("saved-numbers", path=str(output / "explain.json")))
+    for line in lines:
+        tell(console, line, lang)
 
 
 def add_explain(commands: Any, about: str) -> None:
@@ -183,6 +196,7 @@ def add_explain(commands: Any, about: str) -> None:
         "--policy", help="the run's policy, where it is one of your own", metavar="MODULE:NAME"
     )
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+    add_language(group)
     add_fields(group, TrainConfig, "device")
     group = parser.add_argument_group("photos")
     group.add_argument(

@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Any
 from samix.errors import InputError
 from samix.training.config import TrainConfig
 
-from .options import DEFAULT_GUARD, PHOTOS, add_command, add_fields, key_values, read_guard
+from .options import (
+    DEFAULT_GUARD,
+    PHOTOS,
+    add_command,
+    add_fields,
+    add_language,
+    key_values,
+    page_language,
+    read_guard,
+    spoken,
+)
 from .running import (
-    cell,
     create_folder,
     how_to_repeat,
     photo_options,
+    print_table,
     result_folder,
-    say,
     say_lines,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
 
     from samix.data import ImageSet
     from samix.guard import Guard
+    from samix.pages.parts import Language
     from samix.preview.mixes import Look
     from samix.training import Terminal
 
@@ -65,7 +76,7 @@ examples:
 
 
 def run_preview(chosen: argparse.Namespace) -> int:
-    """Write preview.html, preview.png and preview.json, and print a table.
+    """Write preview.html and preview.json, and print a table.
 
     Returns:
         0.
@@ -81,6 +92,7 @@ def run_preview(chosen: argparse.Namespace) -> int:
 
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
     _check(given)
+    language = page_language(given)
     policies = open_policies(_names(given), _options(given))
     console = Console(highlight=False)
     images = _open(given, Terminal(console))
@@ -93,19 +105,19 @@ def run_preview(chosen: argparse.Namespace) -> int:
     )
     create_folder(output)
     try:
-        _write(output, found)
+        _write(output, found, language)
     except BaseException:
         for path in output.glob("preview.*"):  # the folder is ours: it was new or empty
             path.unlink()
         with suppress(OSError):
             output.rmdir()
         raise
-    print_look(found, output, console)
+    print_look(found, output, console, spoken(given))
     return 0
 
 
-def _write(output: Path, found: Look) -> None:
-    """Write the numbers, the picture and, last, the page.
+def _write(output: Path, found: Look, language: Language) -> None:
+    """Write the numbers and, last, the page.
 
     Raises:
         InputError: They cannot be written.
@@ -115,7 +127,7 @@ def _write(output: Path, found: Look) -> None:
 
     try:
         write_json(output / "preview.json", {**how_to_repeat("torch"), **record_of(found)})
-        write_preview(output, found)
+        write_preview(output, found, language)
     except OSError as error:
         raise InputError(
             f"--output '{output}' cannot be written ({error.strerror}); choose another folder"
@@ -212,29 +224,15 @@ def open_guard(word: str, images: ImageSet) -> Guard:
     return guard
 
 
-def print_look(found: Look, output: Path, console: Console) -> None:
-    """Print a line a policy and where to look."""
-    from rich.table import Table
+def print_look(found: Look, output: Path, console: Console, lang: str) -> None:
+    """Print a line a policy and where to look, in one language."""
+    from samix.pages.words import word
+    from samix.preview.page import lead_of, policy_table
 
-    from samix.preview.page import lead_of
-
-    say_lines(console, lead_of(found))
-    known = found.policies[0].defects is not None
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("policy", "lam from", "label uses", "area off lam"):
-        table.add_column(name, justify="right" if name.startswith("area") else "left")
-    guarded = any(policy.guarded for policy in found.policies)
-    for name in ["label noise"] * known + ["repaired"] * guarded:
-        table.add_column(name, justify="right")
-    for policy in found.policies:
-        cells = [policy.name, policy.draw, policy.label_text, f"{policy.area_from_lam:.2f}"]
-        cells += [f"{policy.noisy} of {policy.defects}"] * known
-        cells += [f"{len(policy.repaired)} of {len(policy.rows)}"] * guarded
-        table.add_row(*map(cell, cells))
-    console.print(table)
-    say(console, f"Page:    {output / 'preview.html'}")
-    say(console, f"Picture: {output / 'preview.png'}")
-    say(console, f"Numbers: {output / 'preview.json'}")
+    say_lines(console, getattr(lead_of(found), lang))
+    print_table(console, policy_table(found.policies), lang)
+    for key, name in (("saved-page", "preview.html"), ("saved-numbers", "preview.json")):
+        tell(console, word(key, path=str(output / name)), lang)
 
 
 def add_preview(commands: Any, about: str) -> None:
@@ -257,6 +255,7 @@ def add_preview(commands: Any, about: str) -> None:
     _add_photos(parser.add_argument_group("photos"))
     group = parser.add_argument_group("output")
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
+    add_language(group)
 
 
 def _add_policies(group: Any) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from samix.evaluation import Machine
+    from samix.pages.parts import Table
+    from samix.pages.words import Words
     from samix.training import Display, TrainResult
 
     Start = Callable[[Mapping[str, Any], Display], TrainResult]
@@ -364,6 +366,32 @@ def say_lines(console: Console, text: str) -> None:
     """Print a text of several lines, as :func:`say` prints one."""
     for line in text.split("\n"):
         say(console, line)
+
+
+def tell(console: Console, words: Words, lang: str) -> None:
+    """Print a sentence in one language, as :func:`say` prints one."""
+    say(console, words.ja if lang == "ja" else words.en)
+
+
+def print_table(console: Console, table: Table, lang: str) -> None:
+    """Print a table of a page in one language, without its title and caption.
+
+    Args:
+        console: Where to.
+        table: Its columns of numbers are set to the right.
+        lang: "en" or "ja".
+    """
+    from rich.table import Table as Lines
+
+    from samix.pages.words import both
+
+    lines = Lines()
+    for place, name in enumerate(table.header):
+        words = table.words is None or place in table.words
+        lines.add_column(getattr(both(name), lang), justify="left" if words else "right")
+    for row in table.rows:
+        lines.add_row(*(cell(getattr(both(one), lang)) for one in row))
+    console.print(lines)
 
 
 def cell(text: str) -> Text:

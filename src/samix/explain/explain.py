@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from samix.errors import InputError
+from samix.pages.words import Words, rounded, word
 from samix.progress import Display, Silent
 
 from .attention import (
@@ -97,7 +98,7 @@ def explain(
     looker, asker = open_looker(subject), open_class_looker(subject)
     trained = _trained(subject, photos, looked, options, progress)
     return Explanation(
-        title=f"What {subject.name} has learned",
+        run=subject.name,
         policy=str(subject.description["policy"]),
         mixed_by=subject.policy.name if subject.policy.traits.mixes else "mixup",
         classifies=bool(subject.classes),
@@ -160,7 +161,7 @@ def _trained(
     return look_at(subject, photos, positions, progress, "looking at train")
 
 
-def _learned_note(looked: Looked) -> tuple[str, ...]:
+def _learned_note(looked: Looked) -> tuple[Words, ...]:
     """Return a warning where a classifier is hardly better than guessing."""
     accuracy = _accuracy(looked)
     if accuracy is None:
@@ -168,10 +169,7 @@ def _learned_note(looked: Looked) -> tuple[str, ...]:
     guess = _guess(looked)
     if accuracy >= guess + _LEARNED * (1 - guess):
         return ()
-    return (
-        f"Always saying the most frequent class would be right on {guess:.0%}: this network has "
-        "learned little, and where it looks means little.",
-    )
+    return (word("see-learned-little", guess=rounded(guess)),)
 
 
 def _guess(looked: Looked) -> float:
@@ -186,14 +184,14 @@ def _accuracy(looked: Looked) -> float | None:
 
 def _notes(
     subject: RunNetwork, photos: RunPhotos, options: ExplainOptions, chosen: int
-) -> tuple[str, ...]:
+) -> tuple[Words, ...]:
     notes = list(photos.notes)
     if options.part == "train":
-        notes.append("Training photos are explained: the network has seen them, and knows them.")
+        notes.append(word("see-trained"))
     if chosen < len(photos.parts[options.part]):
-        notes.append(f"{chosen:,} photos drawn at random stand for the part.")
+        notes.append(word("see-drawn", count=f"{chosen:,}"))
     if not subject.policy.traits.mixes:
-        notes.append("The run did not mix; mixes here are those of mixup.")
+        notes.append(word("see-not-mixed"))
     if subject.guarded:
-        notes.append("The run had a guard; mixes here are as its policy draws them, not repaired.")
+        notes.append(word("see-guarded"))
     return tuple(notes)

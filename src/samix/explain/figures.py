@@ -1,422 +1,318 @@
-"""The map of the representation with the ways of mixes, and its two numbers."""
+"""Charts of an explanation: the map with the ways of mixes, masks over lam, and confusion."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
+from torch import Tensor
 
-from samix.pages.parts import Figure, Section, Strip, Table, Thumb
-from samix.pages.pictures import (
-    between,
-    heated,
-    save,
-    thumb,
-    tick_name,
+from samix.pages.charts import (
+    BOTTOM,
+    GRID,
+    HEIGHT,
+    LEFT,
+    LINE,
+    RIGHT,
+    TOP,
+    AxisScale,
+    Panel,
+    Point,
+    Style,
+    axis_of,
+    class_style,
+    framed,
 )
-from samix.shown import shown
+from samix.pages.mixes import photo_words
+from samix.pages.panels import matrix_panel
+from samix.pages.parts import Chart, Part, Section, Strip, Table, Thumb
+from samix.pages.pictures import heated, thumb
+from samix.pages.words import Text, Words, clipped, paragraph, rounded, word
 
-from .results import Confusion, Explanation, MapStudy, MixerStudy, Route, Spread, Sweep
+from .results import (
+    Confidence,
+    Confusion,
+    Explanation,
+    MapStudy,
+    MixerStudy,
+    Route,
+    Spread,
+    Sweep,
+)
 
-READ_MAP = (
-    "Each dot is a photo, coloured by its class: photos that the network finds alike lie close "
-    "together, and classes that it can tell apart form islands."
-)
-READ_ROUTES = (
-    "Each panel is the way of one mix from one photo (square) to another (star) as lam falls from "
-    "1 to 0; small steps mean that the mixes lie between their two photos, a jump that the network "
-    "switches from one to the other."
-)
-_LINES = {0: ("#111111", "-"), 1: ("#c02d8b", "--")}
-_MANY = 10  # classes that one palette can tell apart
-_MOST = 20  # classes that have a colour
+_WAYS = (Style("#4d4d4d", "square"), Style("#c02d8b", "diamond", hollow=True))
+_MOST_CLASSES = 10  # that have a colour
+_GREY = "#9a9a9a"
 _LETTERS = 18
 
 
-def map_section(whole: Explanation, picture: bytes, routes: bytes) -> Section:
-    """Return the map, the ways, and the numbers.
+def names_words(names: Sequence[str]) -> Words:
+    """Return what a mix is of."""
+    first, second = names
+    known = bool(first or second)
+    return word("see-between", first=first, second=second) if known else word("see-two-photos")
 
-    Args:
-        whole: The explanation.
-        picture: The PNG of :func:`draw_map`.
-        routes: The PNG of :func:`draw_routes`.
-    """
+
+def map_section(whole: Explanation) -> Section:
+    """Return the map, the ways, and the numbers."""
     study = whole.map
-    shown = sum(study.variance)
-    intro = (
-        "The network describes each photo by many numbers; the map is their shadow on two axes. "
-        f"It shows {shown:.0%} of what there is: what lies apart on it is apart, what lies "
-        "together may still differ."
-    )
-    parts: list[Figure | Table] = [
-        Figure(picture, READ_MAP, "map of the representation"),
-        Figure(routes, READ_ROUTES, "ways of mixes"),
-        _route_table(study.routes),
+    intro = word("see-map-intro", share=rounded(sum(study.variance)))
+    legend: list[tuple[Text, Style]] = [
+        (clipped(name, _LETTERS), class_style(place))
+        for place, name in enumerate(study.classes[:_MOST_CLASSES])
+    ]
+    if len(study.classes) > _MOST_CLASSES:
+        legend.append((word("see-others"), Style(_GREY, "circle")))
+    if bool((study.target < 0).any()):
+        legend.append((word("see-no-label"), Style(_GREY, "circle")))
+    parts: list[Part] = [
+        Chart("map", word("see-map-title"), word("see-map-read"), [_map_panel(study)], legend),
+        _routes_chart(study),
         _spread_table(study.spread),
     ]
-    return Section("Map of the representation", intro, parts)
+    return Section(word("see-map"), intro, parts, key="map")
 
 
-def draw_map(path: str | Path, study: MapStudy) -> None:
-    """Draw the photos on the map.
-
-    Args:
-        path: The PNG file to write; it appears as a whole or not at all.
-        study: What was measured.
-    """
-    canvas = Canvas(figsize=(6.0, 5.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.subplots()
-    _dots(axes, study, size=14, legend=True)
-    first, second = study.variance
-    axes.set_xlabel(f"first axis ({first:.0%})", fontsize=10)
-    axes.set_ylabel(f"second axis ({second:.0%})", fontsize=10)
-    save(canvas, path)
+def _scales(study: MapStudy) -> tuple[AxisScale, AxisScale]:
+    """Return the scales of both axes, with all photos and ways on them."""
+    ways = [points for route in study.routes for points in route.points.values()]
+    everything = torch.cat([study.points, *ways])
+    across, up = (everything[:, axis].tolist() for axis in (0, 1))
+    return axis_of(across, LEFT, RIGHT), axis_of(up, BOTTOM, TOP)
 
 
-def draw_routes(path: str | Path, study: MapStudy) -> None:
-    """Draw the way of each mix over the map, by each way of mixing.
-
-    Args:
-        path: The PNG file to write; it appears as a whole or not at all.
-        study: What was measured; one way or more.
-    """
-    columns = min(2, len(study.routes))
-    rows = -(-len(study.routes) // columns)
-    canvas = Canvas(figsize=(3.1 * columns + 0.1, 2.9 * rows + 0.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(canvas)
-    panels = canvas.subplots(rows, columns, squeeze=False).ravel()
-    for axes, route in zip(panels, study.routes, strict=False):
-        _draw_route(axes, study, route)
-    for axes in panels[len(study.routes) :]:
-        axes.set_axis_off()
-    handles, names = panels[0].get_legend_handles_labels()
-    canvas.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False,
-                  fontsize=10)  # fmt: skip
-    save(canvas, path)
+def _map_panel(study: MapStudy) -> Panel:
+    x, y = _scales(study)
+    names = [
+        word(f"axis-{name}", share=rounded(share))
+        for name, share in zip(("first", "second"), study.variance, strict=True)
+    ]
+    panel = framed(x, y, names[0], names[1])
+    _dots(panel, study, x, y, 2.6, 0.75)
+    return panel
 
 
-def _draw_route(axes: Axes, study: MapStudy, route: Route) -> None:
-    _dots(axes, study, size=9, legend=False, faint=True)
-    for number, (name, points) in enumerate(route.points.items()):
-        colour, line = _LINES[number]
-        across, up = points[:, 0].tolist(), points[:, 1].tolist()
-        axes.plot(across, up, line, color=colour, marker=".", markersize=4, linewidth=1.3,
-                  label=name)  # fmt: skip
-        axes.plot(across[0], up[0], "s", color=colour, markersize=7)
-        axes.plot(across[-1], up[-1], "*", color=colour, markersize=12)
-    axes.set_title(between(route.names), fontsize=9.5, parse_math=False)
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
-def _dots(axes: Axes, study: MapStudy, *, size: float, legend: bool, faint: bool = False) -> None:
+def _dots(
+    panel: Panel, study: MapStudy, x: AxisScale, y: AxisScale, radius: float, opacity: float
+) -> None:
     """Draw the photos, each class in its colour."""
-    palette = colormaps["tab10" if len(study.classes) <= _MANY else "tab20"]
-    alpha = 0.5 if faint else 0.75
     for target in torch.unique(study.target).tolist():
-        own = study.points[study.target == target]
-        coloured = 0 <= target < _MOST
-        name = study.classes[target] if target >= 0 else "no label"
-        axes.scatter(
-            own[:, 0].tolist(), own[:, 1].tolist(), s=size, alpha=alpha, linewidths=0,
-            color=palette(target) if coloured else "0.7",
-            label=name[:_LETTERS] if coloured or target < 0 else None,
-        )  # fmt: skip
-    if legend:
-        axes.legend(fontsize=10, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False,
-                    markerscale=1.8, ncols=4, columnspacing=1.0, handletextpad=0.2)  # fmt: skip
-    else:
-        for part in axes.collections:
-            part.set_label("_")
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+        coloured = 0 <= target < _MOST_CLASSES
+        colour = class_style(target).colour if coloured else _GREY
+        panel.dots(_placed(study.points[study.target == target], x, y), colour, radius, opacity)
 
 
-def _route_table(routes: Sequence[Route]) -> Table:
-    rows = [
-        [between(route.names), name, f"{route.detour[name]:.2f}", f"{route.stride[name]:.0%}"]
-        for route in routes
+def _placed(points: Tensor, x: AxisScale, y: AxisScale) -> list[Point]:
+    return [(x(a), y(b)) for a, b in points.tolist()]
+
+
+def _routes_chart(study: MapStudy) -> Chart:
+    x, y = _scales(study)
+    ways = list(study.routes[0].points) if study.routes else []
+    styles = dict(zip(ways, _WAYS, strict=False))
+    rows: list[list[Text]] = [
+        [names_words(route.names), name, f"{route.detour[name]:.2f}", rounded(route.stride[name])]
+        for route in study.routes
         for name in route.points
     ]
-    caption = (
-        "Length: of the way over the straight distance, 1 is straight. Longest step: of 20; 5 % "
-        "would be even steps, a large one is a jump."
-    )
-    return Table(("mix of", "mixed by", "length", "longest step"), rows, caption)
+    header = [word(f"col-{key}") for key in ("mix-of", "mixed-by", "length", "longest")]
+    return Chart(
+        "ways", word("see-routes-title"), word("see-routes-read"),
+        [_route_panel(study, route, x, y, styles) for route in study.routes],
+        list(styles.items()),
+        Table(header, rows, word("see-routes-table"), title=word("data-behind"), words=range(2),
+              folded=True),
+    )  # fmt: skip
+
+
+def _route_panel(
+    study: MapStudy, route: Route, x: AxisScale, y: AxisScale, styles: dict[str, Style]
+) -> Panel:
+    panel = Panel(HEIGHT, names_words(route.names))
+    panel.line([(LEFT, BOTTOM), (RIGHT, BOTTOM), (RIGHT, TOP), (LEFT, TOP), (LEFT, BOTTOM)], GRID)
+    _dots(panel, study, x, y, 1.8, 0.4)
+    for name, points in route.points.items():
+        style, places = styles[name], _placed(points, x, y)
+        panel.line(places, style.colour, width=1.6, dash="5 3" if style.hollow else "")
+        panel.dots(places, style.colour, 1.8, 1.0)
+        panel.put(*places[0], Style(style.colour, "square"), name, 4.6)
+        panel.put(*places[-1], Style(style.colour, "star"), name, 6.5)
+    return panel
 
 
 def _spread_table(spread: Spread) -> Table:
-    rows = []
+    rows: list[list[Text]] = []
     if spread.alignment is not None:
-        rows.append(
-            ["alignment", f"{spread.alignment:.2f}", f"squared distance of {spread.together}"]
-        )
+        what = word(f"see-distance-{spread.of}")
+        rows.append([word("see-alignment"), f"{spread.alignment:.2f}", what])
     if spread.apart is not None:
-        rows.append(
-            ["to compare", f"{spread.apart:.2f}", f"squared distance of {spread.apart_name}"]
-        )
-    rows.append(["uniformity", f"{spread.uniformity:.2f}", "how evenly the photos fill the space"])
-    caption = (
-        "Alignment: lower is better, what belongs together lies together; it should be far below "
-        "the line to compare. Uniformity: 0 is all photos in one place, -4 is an even spread; "
-        "classes that are tight islands keep it nearer to 0. (Wang and Isola 2020.)"
-    )
-    return Table(("", "value", "what it is"), rows, caption)
+        others = {"class": "see-distance-classes", "view": "see-distance-photos"}[spread.of]
+        rows.append([word("see-compare"), f"{spread.apart:.2f}", word(others)])
+    rows.append([word("see-uniformity"), f"{spread.uniformity:.2f}", word("see-even")])
+    header: list[Text] = ["", word("col-value"), word("col-about")]
+    return Table(header, rows, word("see-spread-read"), words=(0, 2))
 
 
-READ_MASKS = (
-    "White keeps the first photo, black shows the second; from left to right the first photo gets "
-    "more. A Mixer that has learned something keeps what matters in each photo."
-)
-READ_AREA = (
-    "Each line is a pair; on the dotted line the mask takes exactly the share that was wanted."
-)
-READ_FOLLOWS = (
-    "Above zero, masks keep the first photo where the network looks at the compared photo; "
-    "useful masks are above zero for the original, below it for the partner, and clearly away from "
-    "the grey line of a photo that has nothing to do with the pair."
-)
 _FLAT = 0.1  # as training judges whether a Mixer is alive
-_OF_PHOTO = {"original": "#d1731f", "partner": "#3b6ea8", "unrelated": "#9a9a9a"}
+_BLUE, _DARK = "#0072B2", "#4d4d4d"
+_OF_PHOTO = {
+    "original": Style("#D55E00", "circle"), "partner": Style(_BLUE, "square"),
+    "unrelated": Style(_GREY, "diamond"),
+}  # fmt: skip
 
 
-def mixer_section(whole: Explanation, area: bytes, follows: bytes | None) -> Section:
-    """Return the masks of a few pairs, and the curves.
-
-    Args:
-        whole: The explanation.
-        area: The PNG of :func:`draw_area`.
-        follows: The PNG of :func:`draw_follows`; None where masks are not compared with heat.
-    """
+def mixer_section(whole: Explanation) -> Section:
+    """Return the masks of a few pairs, and the curves."""
     study = whole.mixer
-    title = f"How the Mixer mixes ({whole.policy})" if study.looks else "How the run mixed"
-    intro = READ_MASKS
-    if not study.looks:
-        intro = (
-            f"The run has no Mixer: its masks are made by the rule of {whole.mixed_by}, which does "
-            "not look at the photos. White keeps the first photo, black shows the second."
-        )
-    numbers = f" {follow_sentence(study)}" if study.follows else ""
-    figures = [Figure(area, READ_AREA, "area of masks over lam")]
-    if follows is not None:
-        figures.append(Figure(follows, READ_FOLLOWS, "correlation of masks and heat over lam"))
-    return Section(title, intro + numbers, [*mask_strips(study), *figures])
-
-
-def mask_strips(study: MixerStudy) -> list[Strip]:
-    """Return one strip a pair: both photos, where the network looks in them, masks over lam."""
+    title = word("see-mixer", policy=whole.policy) if study.looks else word("see-rule")
+    read = "see-masks-read" if study.looks else "see-rule-read"
+    intro = [word(read, policy=whole.mixed_by)]
+    if study.follows:
+        intro.append(follow_sentence(study))
     shown = study.sweeps if study.looks else study.sweeps[:2]
-    return [Strip(_pictures(study, s), title=between(s.names), dense=True) for s in shown]
+    parts: list[Part] = [
+        Strip(_pictures(study, one), names_words(one.names), dense=True) for one in shown
+    ]
+    parts.append(_area_chart(study))
+    if study.follows:
+        parts.append(_follows_chart(study))
+    return Section(title, paragraph(intro), parts, key="mixer")
 
 
-def follow_sentence(study: MixerStudy) -> str:
+def follow_sentence(study: MixerStudy) -> Words:
     """Return what the correlation of masks and heat says at lam 0.5, in words."""
     middle = study.lam.index(0.5)
     own, theirs = study.follows["original"][middle], study.follows["partner"][middle]
     chance = study.follows.get("unrelated", [None] * len(study.lam))[middle]
     if own is None or theirs is None:
-        return "The masks are flat at lam 0.5: this Mixer mixes as plain mixup does."
-    text = (
-        f"At lam 0.5 the mask's correlation with where the network looks is {own:+.2f} for the "
-        f"original and {theirs:+.2f} for the partner"
-    )
-    text = f"{text} ({chance:+.2f} for an unrelated photo)." if chance is not None else f"{text}."
+        return word("see-flat")
+    told = [word("see-follows", own=f"{own:+.2f}", theirs=f"{theirs:+.2f}")]
+    if chance is not None:
+        told.append(word("see-chance", chance=f"{chance:+.2f}"))
     if study.deviation < _FLAT:
-        text += f" The masks are nearly flat (they vary by {study.deviation:.2f}), as in mixup."
-    return text
+        told.append(word("see-nearly-flat", deviation=study.deviation))
+    return paragraph(told)
 
 
-def draw_area(path: str | Path, study: MixerStudy) -> None:
-    """Draw the area of masks against lam.
-
-    Args:
-        path: The PNG file to write; it appears as a whole or not at all.
-        study: What was measured.
-    """
-    canvas, axes = _canvas()
-    axes.plot([0, 1], [0, 1], color="0.4", linewidth=1.0, linestyle=":")
-    for row in study.area:
-        axes.plot(study.lam, row.tolist(), color="#3b6ea8", alpha=0.25, linewidth=1.0)
-    axes.plot(study.lam, study.area.mean(0).tolist(), color="#1f3f66", linewidth=2.0, label="mean")
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="lam (wanted)", ylabel="area of the mask (got)")
-    axes.set_title(f"How much of the mask the first photo gets ({len(study.area)} pairs)",
-                   fontsize=10)  # fmt: skip
-    axes.legend(frameon=False, loc="upper left", fontsize=10)
-    save(canvas, path)
+def _area_chart(study: MixerStudy) -> Chart:
+    """Return the area of masks against lam."""
+    x, y = AxisScale(0.0, 1.0, LEFT, RIGHT), AxisScale(0.0, 1.0, BOTTOM, TOP)
+    panel = framed(x, y, word("axis-lam-wanted"), word("axis-area-got"))
+    panel.line([(x(0), y(0)), (x(1), y(1))], LINE, dash="4 3")
+    for row in study.area.tolist():
+        panel.line(_curve(study, row, x, y), _BLUE, opacity=0.3)
+    mean = _curve(study, study.area.mean(0).tolist(), x, y)
+    panel.line(mean, _DARK, width=2.2)
+    reading = word("see-area-read", count=len(study.area))
+    return Chart("area", word("see-area-title"), reading, [panel])
 
 
-def draw_follows(path: str | Path, study: MixerStudy) -> None:
-    """Draw the correlation of masks and heat against lam.
+def _curve(
+    study: MixerStudy, values: Sequence[float | None], x: AxisScale, y: AxisScale
+) -> list[Point]:
+    known = [(lam, v) for lam, v in zip(study.lam, values, strict=True) if v is not None]
+    return [(x(lam), y(value)) for lam, value in known]
 
-    Args:
-        path: The PNG file to write; it appears as a whole or not at all.
-        study: What was measured, with ``follows``.
-    """
-    canvas, axes = _canvas()
-    axes.axhline(0, color="0.4", linewidth=1.0, linestyle=":")
-    for name, values in study.follows.items():
-        line = [math.nan if value is None else value for value in values]
-        axes.plot(study.lam, line, color=_OF_PHOTO[name], marker="o", markersize=4,
-                  label=f"{name} photo")  # fmt: skip
-    axes.set(xlim=(0, 1), xlabel="lam", ylabel="correlation of mask and heat")
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -0.3), max(high, 0.3))
-    axes.set_title("Does the mask follow where the network looks?", fontsize=10)
-    axes.legend(frameon=False, fontsize=10)
-    save(canvas, path)
+
+def _follows_chart(study: MixerStudy) -> Chart:
+    """Return the correlation of masks and heat against lam."""
+    values = [v for line in study.follows.values() for v in line if v is not None]
+    x, y = AxisScale(0.0, 1.0, LEFT, RIGHT), axis_of([-0.3, 0.3, *values], BOTTOM, TOP)
+    panel = framed(x, y, word("axis-lam"), word("axis-correlation"), signed=(False, True))
+    panel.line([(LEFT, y(0)), (RIGHT, y(0))], LINE, dash="4 3")
+    legend: list[tuple[Text, Style]] = []
+    for name, line in study.follows.items():
+        style = _OF_PHOTO[name]
+        legend.append((word(f"see-of-{name}"), style))
+        places = _curve(study, line, x, y)
+        if places:
+            panel.line(places, style.colour, width=1.6)
+        for place in places:
+            panel.put(*place, style, legend[-1][0], 4.0)
+    return Chart("follows", word("see-follows-title"), word("see-follows-read"), [panel], legend)
 
 
 def _pictures(study: MixerStudy, sweep: Sweep) -> list[Thumb]:
     pictures = []
-    for side, word in enumerate(("original", "partner")):
-        name = sweep.names[side]
-        pictures.append(thumb(sweep.photos[side], f"{word}: {name}" if name else word))
+    for side, name in enumerate(("original", "partner")):
+        pictures.append(thumb(sweep.photos[side], photo_words(name, sweep.names[side])))
         if sweep.heats is not None and study.looks:
             heat = heated(sweep.photos[side], sweep.heats[side])
-            looks = float(sweep.heats[side].max()) > 0
-            pictures.append(thumb(heat, "where it looks" if looks else "it looks nowhere", word))
+            looks = "see-looks" if float(sweep.heats[side].max()) > 0 else "see-looks-nowhere"
+            pictures.append(thumb(heat, word(looks), word(f"picture-{name}")))
     for at, lam in enumerate(study.lam):
-        pictures.append(thumb(sweep.masks[at], f"lam {lam:g}", f"area {sweep.area[at]:.2f}"))
+        note = word("see-area", area=sweep.area[at])
+        pictures.append(thumb(sweep.masks[at], word("see-lam", lam=lam), note))
     return pictures
 
 
-def _canvas() -> tuple[Canvas, Axes]:
-    canvas = Canvas(figsize=(5.2, 3.5), dpi=110, layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.subplots()
-    axes.tick_params(labelsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    return canvas, axes
+def split_chart(found: Confidence) -> Chart:
+    """Return the network's share of the original against that of the label."""
+    x, y = AxisScale(0.0, 1.0, LEFT, RIGHT), AxisScale(0.0, 1.0, BOTTOM, TOP)
+    panel = framed(x, y, word("axis-label-share"), word("axis-network-share"))
+    panel.line([(x(0), y(0)), (x(1), y(1))], LINE, dash="4 3")
+    both = found.both.clamp(0, 1)
+    for low in range(4):  # the more probability the two classes get, the darker
+        own = ((both * 4).long().clamp(max=3) == low).nonzero()[:, 0]
+        points = torch.stack([found.weight[own], found.split[own]], 1)
+        if len(points):
+            panel.dots(_placed(points, x, y), _BLUE, 2.4, (0.2, 0.4, 0.65, 1.0)[low])
+    return Chart("split", word("see-split-title"), word("see-split-read"), [panel])
 
 
-READ_CONFUSION = (
-    "Above, photos: each row says what photos of a class are taken for; a dark diagonal is good. "
-    "Below, half-and-half mixes of the class in the row and the one in the column: the name is the "
-    "third class that gets most of the probability, and the darker, the more; a dark cell is a "
-    "pair of classes whose mixes look like something else."
-)
-_SHORT = 9
-_DARK = 0.55  # of the colour, from which on words are white
 _LEAST = 0.005
 _LEAST_TOP = 0.5  # probability that is darkest, at least
 
 
-def confusion_section(whole: Explanation, picture: bytes | None) -> Section:
-    """Return both matrices.
-
-    Args:
-        whole: The explanation.
-        picture: The PNG of :func:`draw_confusion`; None without classes.
-    """
-    title = "What is taken for what"
-    found = whole.confusion
-    if found is None or picture is None:
-        return Section(title, "The run has no classes, so there is nothing to take a photo for.")
-    words = [
-        READ_CONFUSION,
-        f"Up to {found.draws} mixes of each pair of classes, by {whole.mixed_by}.",
-    ]
+def confusion_section(whole: Explanation) -> Section:
+    """Return both matrices, the second where there are three classes."""
+    title, found = word("see-confusion"), whole.confusion
+    if found is None:
+        return Section(title, word("see-confusion-none"), key="confusion")
+    draws = word("see-confusion-draws", count=found.draws, policy=whole.mixed_by)
+    told = [word("see-confusion-read"), draws]
     if found.left_out:
-        words.append(
-            f"The {len(found.classes)} classes that are right least often; {found.left_out} others "
-            "are not shown."
-        )
+        told.append(word("see-confusion-left", shown=len(found.classes), left=found.left_out))
     if len(found.classes) < 3:
-        words.append("With two classes there is no third one, so only photos are shown.")
+        told.append(word("see-confusion-two"))
     worst = worst_pair(found)
-    if worst:
-        words.append(worst)
-    return Section(title, "", [Figure(picture, " ".join(words), "what is taken for what")])
+    panels = [_photos_panel(found)]
+    if bool((~found.strength.isnan()).any()):
+        panels.append(_mixes_panel(found))
+    chart = Chart("confusion", word("see-confusion-both"), paragraph([*told, worst]), panels)
+    return Section(title, "", [chart], key="confusion")
 
 
-def worst_pair(found: Confusion) -> str:
+def worst_pair(found: Confusion) -> Text:
     """Return the pair of classes whose mixes look most like a third class, in words."""
     known = found.strength.nan_to_num(-1.0)
     known = known.masked_fill(torch.eye(len(known), dtype=torch.bool), -1.0)
     if not len(known) or float(known.max()) < 0:
         return ""
     row, column = divmod(int(known.argmax()), len(known))
-    return (
-        f"Most of all, mixes of {found.classes[row]} and {found.classes[column]} look like "
-        f"{found.other[row][column]} ({float(known[row, column]):.0%})."
-    )
+    return word(
+        "see-worst", first=found.classes[row], second=found.classes[column],
+        third=found.other[row][column], share=rounded(float(known[row, column])),
+    )  # fmt: skip
 
 
-def draw_confusion(path: str | Path, found: Confusion) -> None:
-    """Draw both matrices, the second where there are three classes.
-
-    Args:
-        path: The PNG file to write; it appears as a whole or not at all.
-        found: What was measured.
-    """
-    count = len(found.classes)
-    third = bool((~found.strength.isnan()).any())
-    cell = min(max(6.2 / (count + 1), 0.62), 0.85)
-    width = cell * (count + 1) + 1.4
-    height = (cell * 0.62 * count + 1.35) * (1 + third)
-    canvas = Canvas(figsize=(max(width, 4.5), height), dpi=110, layout="constrained")
-    FigureCanvasAgg(canvas)
-    panels = canvas.subplots(1 + third, 1, squeeze=False)[:, 0]
-    _draw_clean(panels[0], found)
-    if third:
-        _draw_mixes(panels[1], found)
-    save(canvas, path)
+def _photos_panel(found: Confusion) -> Panel:
+    others = float(found.clean[:, -1].max()) > _LEAST
+    shares = (found.clean if others else found.clean[:, :-1]).tolist()
+    columns: list[Text] = [*found.classes, *([word("see-others")] if others else [])]
+    notes = [word("photos-alone", photos=count) for count in found.photos]
+    told = [[f"{100 * s:.0f}" if s > _LEAST else "" for s in line] for line in shares]
+    title = word("see-confusion-photos")
+    return matrix_panel(
+        found.classes, columns, shares, told, across=word("confusion-said"), title=title,
+        notes=notes,
+    )  # fmt: skip
 
 
-def _draw_clean(axes: Axes, found: Confusion) -> None:
-    shown = found.clean if float(found.clean[:, -1].max()) > _LEAST else found.clean[:, :-1]
-    axes.imshow(shown.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    names = [*found.classes, "(others)"][: shown.shape[1]]
-    rows = [f"{_short(n)} ({k})" for n, k in zip(found.classes, found.photos, strict=True)]
-    _label(axes, rows, names, "photos of (number)", "are taken for", "Photos")
-    for row in range(len(rows)):
-        for column in range(len(names)):
-            value = float(shown[row, column])
-            if value > _LEAST:
-                _write(axes, row, column, f"{value:.0%}", value)
-
-
-def _draw_mixes(axes: Axes, found: Confusion) -> None:
+def _mixes_panel(found: Confusion) -> Panel:
     known = found.strength.nan_to_num(0.0)
     top = max(float(known.max()), _LEAST_TOP)
-    axes.imshow(known.numpy(), cmap="Oranges", vmin=0, vmax=top, aspect="auto")
-    names = list(found.classes)
-    _label(axes, [_short(n) for n in names], names, "first source", "second source",
-           "Half-and-half mixes: the third class")  # fmt: skip
-    for row in range(len(names)):
-        for column in range(len(names)):
-            value = float(found.strength[row, column])
-            if found.other[row][column]:
-                words = f"{_short(found.other[row][column])}\n{value:.0%}"
-                _write(axes, row, column, words, value / top)
-
-
-def _write(axes: Axes, row: int, column: int, words: str, value: float) -> None:
-    colour = "white" if value > _DARK else "0.15"
-    axes.text(column, row, words, ha="center", va="center", fontsize=8, color=colour,
-              linespacing=1.05, parse_math=False)  # fmt: skip
-
-
-def _label(
-    axes: Axes, rows: list[str], columns: list[str], down: str, across: str, title: str
-) -> None:
-    axes.set_xticks(range(len(columns)), [tick_name(_short(name)) for name in columns])
-    axes.set_yticks(range(len(rows)), [tick_name(name) for name in rows])
-    axes.tick_params(labelsize=8.5, length=0)
-    if len(columns) > 7:
-        axes.tick_params(axis="x", rotation=40)
-    axes.set_xlabel(across, fontsize=9.5)
-    axes.set_ylabel(down, fontsize=9.5)
-    axes.set_title(title, fontsize=10.5)
-
-
-def _short(name: str) -> str:
-    name = shown(name)
-    return name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…"
+    return matrix_panel(
+        found.classes, found.classes, (known / top).tolist(), found.other,
+        across=word("see-second-source"), title=word("see-confusion-mixes"), colour="#D55E00",
+    )  # fmt: skip

@@ -150,17 +150,15 @@ def measure_spread(subject: RunNetwork, photos: RunPhotos, looked: Looked, *, se
     if bool((target >= 0).all()) and len(torch.unique(target)) > 1:
         return Spread(
             alignment(looked.embedding, target),
-            "two photos of one class",
+            "class",
             apart(looked.embedding, target),
-            "two photos of different classes",
             even,
         )
     first, second = _two_views(subject, photos, looked.positions[:_VIEWED], seed)
     return Spread(
         float((first - second).square().sum(1).mean()),
-        "two augmented views of one photo",
+        "view",
         apart(looked.embedding, torch.arange(len(target))),
-        "two different photos",
         even,
     )
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
+
+from samix.pages.words import Words
 
 
 @dataclass(frozen=True)
@@ -162,16 +165,14 @@ class Spread:
 
     Attributes:
         alignment: Mean squared distance of what belongs together; None where there is nothing.
-        together: What belongs together, in words.
+        of: What belongs together: photos of one "class", or each "view" of one photo.
         apart: Mean squared distance of what does not.
-        apart_name: What does not, in words.
         uniformity: log mean exp(-2 squared distance) over all pairs; lower is more even.
     """
 
     alignment: float | None
-    together: str
+    of: Literal["class", "view"]
     apart: float | None
-    apart_name: str
     uniformity: float
 
 
@@ -301,7 +302,7 @@ class Explanation:
     """All parts; None or empty where the network or the data cannot have it.
 
     Attributes:
-        title: Of the page.
+        run: What the run is called.
         policy: Name of the run's way of mixing, and of the one that mixes are made with.
         mixed_by: Name of the way of mixing of all mixes here.
         classifies: Whether the network knows classes.
@@ -323,7 +324,7 @@ class Explanation:
         notes: Sentences for the reader.
     """
 
-    title: str
+    run: str
     policy: str
     mixed_by: str
     classifies: bool
@@ -342,4 +343,4 @@ class Explanation:
     near: NearStudy | None
     confidence: Confidence | None
     confusion: Confusion | None
-    notes: Sequence[str]
+    notes: Sequence[Words]

@@ -33,6 +33,7 @@ from samix.networks import (
     tap_features,
 )
 from samix.networks.described import create_described, described_mixer
+from samix.pages.words import Words, word
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
 from samix.progress import Display, Progress
 from samix.training.config import FROZEN, RunConfig
@@ -260,7 +261,7 @@ class RunPhotos:
     targets: tuple[int, ...]
     parts: Mapping[str, tuple[int, ...]]
     size: int
-    notes: tuple[str, ...]
+    notes: tuple[Words, ...]
 
     def load(self, positions: Sequence[int]) -> Tensor:
         """Return the (B,3,S,S) photos at some positions, in [0, 1]."""
@@ -353,7 +354,7 @@ def open_photos(
     classes, targets = _classes(subject, images)
     parts, notes = _parts(source.run.splits, images, targets, labelled=bool(subject.classes))
     if images.skipped:
-        notes = (*notes, f"{len(images.skipped)} photos that cannot be read are left out.")
+        notes = (*notes, word("see-skipped", count=len(images.skipped)))
     return RunPhotos(images, classes, targets, parts, subject.image_size, notes)
 
 
@@ -394,7 +395,7 @@ def _classes(subject: RunNetwork, images: ImageSet) -> tuple[tuple[str, ...], tu
 
 def _parts(
     path: Path, images: ImageSet, targets: Sequence[int], *, labelled: bool
-) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
+) -> tuple[dict[str, tuple[int, ...]], tuple[Words, ...]]:
     """Return the run's parts among the photos that are there, and what is to be told.
 
     Raises:
@@ -416,9 +417,9 @@ def _parts(
     notes = []
     gone, new = len(side_of) - len(here), len(images) - len(here)
     if gone:
-        notes.append(f"{gone} of the run's {len(side_of)} photos are not in the data any more.")
+        notes.append(word("see-gone", gone=gone, all=len(side_of)))
     if new:
-        notes.append(f"{new} photos that the run did not have are left out.")
+        notes.append(word("see-unknown", count=new))
     return parts, tuple(notes)
 
 

@@ -41,13 +41,14 @@ class Label:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line through points, as data of an SVG path."""
+    """A line through points, as data of an SVG path; with round ends a point of it is a dot."""
 
     path: str
     colour: str = LINE
     width: float = 1.0
     dash: str = ""
     opacity: float = 1.0
+    round: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,17 @@ class Panel:
         """Draw a line through points."""
         self.strokes.append(Stroke(path_of(points), colour, width, dash, opacity))
 
+    def dots(self, points: Sequence[Point], colour: str, radius: float, opacity: float) -> None:
+        """Draw many small dots of one colour."""
+        path = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
+        self.strokes.append(Stroke(path, colour, 2 * radius, "", opacity, round=True))
+
+    def box(self, left: float, top: float, right: float, bottom: float, colour: str = LINE,
+            opacity: float = 0.18) -> None:  # fmt: skip
+        """Fill a rectangle."""
+        path = f"M{left:.1f} {top:.1f}H{right:.1f}V{bottom:.1f}H{left:.1f}z"
+        self.areas.append(Area(path, colour, opacity))
+
     def band(self, upper: Sequence[Point], lower: Sequence[Point], colour: str) -> None:
         """Fill what lies between two lines."""
         self.areas.append(Area(f"{path_of([*upper, *reversed(lower)])}z", colour))
@@ -159,6 +171,54 @@ class Panel:
             self.line([(left, at), (right, at)], GRID)
             self.say(left - 6, at + 4, name, "end")
         self.line([(left, y.start), (left, y.end)], LINE)
+
+
+LEFT, RIGHT, TOP, HEIGHT = 50.0, 400.0, 30.0, 300.0
+"""Where both axes of a panel of :func:`framed` lie, in its units."""
+BOTTOM = HEIGHT - 46.0
+Values = Sequence[float]
+
+
+def axis_of(
+    values: Values, start: float, end: float, *, most: tuple[float, float] | None = None
+) -> AxisScale:
+    """Return a scale from and to round values."""
+    found = round_values(min(values), max(values))
+    low, high = found[0], found[-1]
+    if most is not None:
+        low, high = max(low, most[0]), min(high, most[1])
+    return AxisScale(low, high, start, end)
+
+
+def framed(
+    x: AxisScale, y: AxisScale, across: Text, up: Text, *, title: Words = NOTHING,
+    signed: tuple[bool, bool] = (False, False),
+    values: tuple[Values | None, Values | None] = (None, None),
+    names: Sequence[Text] | None = None,
+) -> Panel:  # fmt: skip
+    """Return a panel with two axes of numbers and their names.
+
+    Args:
+        x: From :data:`LEFT` to :data:`RIGHT`.
+        y: From :data:`BOTTOM` to :data:`TOP`.
+        across: What lies on the first axis.
+        up: What lies on the second one.
+        title: Of the panel.
+        signed: Which of the axes write a plus before their numbers.
+        values: Marks of each axis; None takes round numbers.
+        names: Of the marks of the first axis; None writes the numbers.
+    """
+    panel = Panel(HEIGHT, title)
+    first, second = (
+        [v for v in (given or round_values(s.low, s.high)) if s.holds(v)]
+        for given, s in zip(values, (x, y), strict=True)
+    )
+    panel.across(x, first, names or names_of(first, signed=signed[0]), TOP, BOTTOM)
+    panel.upward(y, second, names_of(second, signed=signed[1]), LEFT, RIGHT)
+    panel.line([(LEFT, BOTTOM), (RIGHT, BOTTOM)], LINE)
+    panel.say(LEFT - 40, 16, up, "start", "axis")
+    panel.say(RIGHT, HEIGHT - 8, across, "end", "axis")
+    return panel
 
 
 def path_of(points: Sequence[Point]) -> str:
@@ -222,6 +282,16 @@ class Style:
     colour: str
     shape: str
     hollow: bool = False
+
+
+_CLASSES = (
+    _BLUE, _VERMILLION, _GREEN, _PURPLE, _ORANGE, _SKY, "#8c564b", "#7f7f7f", "#bcbd22", "#17becf",
+)  # fmt: skip
+
+
+def class_style(place: int) -> Style:
+    """Return a style for a class by its place; beyond ten colours come again."""
+    return Style(_CLASSES[place % len(_CLASSES)], "circle")
 
 
 def styles_of(policies: Sequence[str]) -> dict[str, Style]:

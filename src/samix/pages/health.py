@@ -20,10 +20,9 @@ from samix.data.health import (
     parts_needed,
     size_facts,
 )
-from samix.shown import shown
 
 from .parts import Section, State, Strip, Table, Thumb, image_png
-from .words import NOTHING, Text, Words, both, commas, either, listed, paragraph, word
+from .words import NOTHING, Text, Words, both, commas, either, in_lines, listed, paragraph, word
 
 _SIDE = 132  # px, of a small picture
 _STRIPS = 24  # groups that a section shows
@@ -38,7 +37,7 @@ def lead_of(found: Check) -> Words:
     """Return what a hurried reader must see."""
     problems = problems_of(found)
     verdict = word("check-bad") if problems else word("check-good")
-    return _lines([verdict, *problems, *duplicate_lines(found)])
+    return in_lines([verdict, *problems, *duplicate_lines(found)])
 
 
 def facts_of(found: Check) -> list[tuple[Text, Text]]:
@@ -120,12 +119,6 @@ def _large(found: Check, where: Words) -> list[Words]:
     return [_counted("check-large", len(twins.large), sizes=sizes, limit=limit, where=where)]
 
 
-def _lines(sentences: Sequence[Words]) -> Words:
-    """Return sentences, one a line, in which names have no ends of lines."""
-    en, ja = ("\n".join(shown(getattr(one, name)) for one in sentences) for name in ("en", "ja"))
-    return Words(en, ja)
-
-
 def check_sections(found: Check) -> list[Section]:
     """Return the parts of the page; those without anything to show are left out."""
     twins = found.duplicates
@@ -133,7 +126,7 @@ def check_sections(found: Check) -> list[Section]:
     notes = warnings_of(found)
     sections = [
         _classes(found),
-        Section(word("notes"), _lines(notes)) if notes else None,
+        Section(word("notes"), in_lines(notes)) if notes else None,
         _corrupt(found),
         strips.section("leak", [] if found.leakage is None else found.leakage.groups, "bad"),
         strips.section("labels", found.disagreeing, "bad"),

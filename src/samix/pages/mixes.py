@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from samix.shown import shown
 
 from .parts import State
 from .pictures import ORIGINAL, PARTNER, Outline, enlarged, save
+from .words import NOTHING, Words, both, commas, rounded, word
 
-_LEAST_SHOWN = 5e-4  # share of a label
+_AT_LEAST = ("visibility", "plausibility")  # rules of a guard; the others have a limit above
 _STATES: tuple[State, ...] = ("ok", "changed", "bad")
 
 
@@ -59,11 +60,13 @@ class Remark:
         badge: A word or two, such as "label noise"; empty where there is none.
         state: How serious it is.
         lines: Sentences.
+        noisy: The label promises what is not seen.
     """
 
-    badge: str = ""
+    badge: Words = NOTHING
     state: State = "ok"
-    lines: tuple[str, ...] = ()
+    lines: tuple[Words, ...] = ()
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,14 @@ class MixRow:
     after: MixRow | None = None
 
     @property
-    def label_text(self) -> str:
+    def label_words(self) -> Words:
         """Such as "64 % crack, 36 % good"."""
-        shown = [pair for pair in self.label if pair[1] >= _LEAST_SHOWN]
-        return ", ".join(f"{percent(share)} {name}" for name, share in shown)
+        shown = [pair for pair in self.label if pair[1] >= _SEEN / 10]
+        named = any(self.classes)
+        return commas(
+            both(f"{rounded(share)} ") + (name if named else word(f"picture-{name}"))
+            for name, share in shown
+        )
 
     def record(self) -> dict[str, Any]:
         """Return the row as plain values."""
@@ -111,8 +118,8 @@ class MixRow:
             "area": self.area,
             "weight": self.weight,
             "label": dict(self.label),
-            "badge": self.verdict.badge or None,
-            "lines": list(self.verdict.lines),
+            "badge": self.verdict.badge.en or None,
+            "lines": [line.en for line in self.verdict.lines],
             **({} if self.after is None else {"after_guard": self.after.record()}),
         }
 
@@ -198,10 +205,38 @@ def _around(
 
 def together(*verdicts: Remark) -> Remark:
     """Return several verdicts on one mix as one: all that they say, and the most serious state."""
-    said = [verdict.badge for verdict in verdicts if verdict.badge]
     worst = _STATES[max((_STATES.index(verdict.state) for verdict in verdicts), default=0)]
-    lines = tuple(line for verdict in verdicts for line in verdict.lines)
-    return Remark(", ".join(said), worst, lines)
+    return Remark(
+        commas(verdict.badge for verdict in verdicts if verdict.badge),
+        worst,
+        tuple(line for verdict in verdicts for line in verdict.lines),
+        any(verdict.noisy for verdict in verdicts),
+    )
+
+
+def rule_lines(said: Mapping[str, tuple[Tensor, Tensor, Tensor]], place: int) -> tuple[Words, ...]:
+    """Return what each rule of a guard says about one mix, with its numbers.
+
+    Args:
+        said: Whether it passed, its number and its limit, (B,) each, by rule; what
+            ``samix.guard.Guard.verdicts`` returns.
+        place: Of the mix in its batch.
+    """
+    return tuple(
+        word(
+            "rule-said", rule=word(f"rule-{rule}"), number=float(number[place]),
+            bound=word("rule-at-least" if rule in _AT_LEAST else "rule-at-most",
+                       limit=float(limit[place])),
+            state=word("rule-kept" if bool(passed[place]) else "rule-broken"),
+        )
+        for rule, (passed, number, limit) in said.items()
+    )  # fmt: skip
+
+
+def photo_words(side: str, name: str) -> Words:
+    """Return "original: crack", or the side alone for a photo without a class."""
+    told = word(f"picture-{side}")
+    return word("picture-of", what=told, names=name) if name else told
 
 
 def moved_regions(regions: Tensor, plan: MixPlan) -> Tensor:
@@ -221,14 +256,6 @@ def moved_regions(regions: Tensor, plan: MixPlan) -> Tensor:
     # beyond its border the partner is read as its outermost pixels
     inside = (grid.abs() < 1).all(-1).unsqueeze(1)
     return moved * inside
-
-
-def percent(share: float) -> str:
-    """Return a share as text: whole percents, one digit more where that would be 0 or 100."""
-    text = f"{100 * share:.0f}"
-    if text in ("0", "100") and abs(share - round(share)) >= _LEAST_SHOWN:
-        text = f"{100 * share:.1f}"
-    return f"{text} %"
 
 
 def _label(photos: ShownPhotos, plan: MixPlan, number: int) -> tuple[tuple[str, float], ...]:

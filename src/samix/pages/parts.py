@@ -35,21 +35,6 @@ Language = Literal["both", "en", "ja"]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A large picture with a sentence on how to read it.
-
-    Attributes:
-        png: The bytes of a PNG file.
-        caption: How to read it.
-        alt: What it shows, for people who cannot see it.
-    """
-
-    png: bytes
-    caption: Text
-    alt: Text = ""
-
-
-@dataclass(frozen=True)
 class Table:
     """A table.
 
@@ -112,6 +97,19 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Strips side by side, as many as the screen is wide, to be compared.
+
+    Attributes:
+        strips: Left to right.
+        title: Above all.
+    """
+
+    strips: Sequence[Strip]
+    title: Text = ""
+
+
+@dataclass(frozen=True)
 class PictureRow:
     """A row of pictures in one file, with words below each of them.
 
@@ -144,15 +142,15 @@ class Chart:
         reading: How to read it.
         panels: Drawings beside each other.
         legend: Name and style of what is drawn.
-        data: The numbers behind it.
+        data: The numbers behind it; None where another table has them.
     """
 
     key: str
     title: Text
     reading: Text
     panels: Sequence[Panel]
-    legend: Sequence[tuple[Text, Style]]
-    data: Table
+    legend: Sequence[tuple[Text, Style]] = ()
+    data: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -186,9 +184,9 @@ class Code:
     text: str
 
 
-Part = Figure | Table | Strip | PictureRow | Chart | Facts | Points | Code
+Part = Table | Strip | Beside | PictureRow | Chart | Facts | Points | Code
 _KINDS = {
-    "figure": Figure, "table": Table, "strip": Strip, "picture": PictureRow, "chart": Chart,
+    "table": Table, "strip": Strip, "beside": Beside, "picture": PictureRow, "chart": Chart,
     "facts": Facts, "points": Points, "code": Code,
 }  # fmt: skip
 
@@ -218,11 +216,14 @@ class Layout:
         package: Where its template lies, in ``templates``.
         template: Its name; it extends ``page.html``.
         values: What the template shows beside the sections.
+        script: Its own script in ``templates``, which may ask the server that the page came from;
+            empty for a page that stands alone.
     """
 
     package: str
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
+    script: str = ""
 
 
 class Lines(str):
@@ -250,19 +251,41 @@ def write_page(
         language: What is written of words in two languages; "both" writes both.
         layout: What the page has beside its sections; None is nothing.
     """
+    text = page_text(title, sections, lead=lead, facts=facts, language=language, layout=layout)
+    # a file name of broken letters must not stop a page
+    write_text(Path(path), text, errors="replace")
+
+
+def page_text(
+    title: Text,
+    sections: Sequence[Section],
+    *,
+    lead: Text = "",
+    facts: Sequence[tuple[Text, Text]] = (),
+    language: Language = "en",
+    layout: Layout | None = None,
+) -> str:
+    """Return the text of a page, see :func:`write_page`."""
     layout = layout or Layout("samix.pages", "page.html")
-    style, script = (read_template("samix.pages", f"page.{kind}") for kind in ("css", "js"))
-    text = (
+    style, *scripts = (read_template("samix.pages", f"page.{kind}") for kind in ("css", "js"))
+    if layout.script:
+        scripts.append(read_template(layout.package, layout.script))
+    return (
         _environment(language, layout.package)
         .get_template(layout.template)
         .render(
             title=title, sections=sections, lead=lead, facts=facts, language=language,
-            style=Markup(style), script=Markup(script),  # noqa: S704 - of this package
-            policy=_security(style, script), **layout.values,
+            style=Markup(style), scripts=[Markup(one) for one in scripts],  # noqa: S704 - our own
+            policy=_security(style, scripts, asks=bool(layout.script)), **layout.values,
         )
     )  # fmt: skip
-    # a file name of broken letters must not stop a page
-    write_text(Path(path), text, errors="replace")
+
+
+def parts_text(parts: Sequence[Part], language: Language) -> str:
+    """Return parts as a piece of a page that is there already."""
+    source = "{% from 'parts.html' import body with context %}{{ body(section) }}"
+    template = _environment(language, "samix.pages").from_string(source)
+    return template.render(section=Section("", parts=parts), language=language)
 
 
 def read_template(package: str, name: str) -> str:
@@ -364,11 +387,12 @@ def _shown(value: Text, *, lines: bool = False) -> Words:
     return Words(shown(told.en, lines=lines), shown(told.ja, lines=lines))
 
 
-def _security(style: str, script: str) -> str:
-    """Return what the browser may do: show this style and these pictures, run this script."""
+def _security(style: str, scripts: Sequence[str], *, asks: bool) -> str:
+    """Return what the browser may do: show this style and these pictures, run these scripts."""
+    ours = " ".join(f"'{_hash(script)}'" for script in scripts)
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        f"style-src '{_hash(style)}'; script-src {ours}" + ("; connect-src 'self'" if asks else "")
     )
 
 

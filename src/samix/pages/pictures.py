@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,18 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
 from torch import Tensor
 
 from samix.files import whole_file
 from samix.shown import shown
 
 from .fonts import give_fonts
-from .parts import Strip, Thumb, image_png
-from .words import both
+from .parts import Thumb, image_png
+from .words import Words
 
 ORIGINAL = (1.0, 0.62, 0.0)
 """Colour of the outline of the original's defect: orange."""
@@ -95,11 +91,6 @@ def tick_name(name: str) -> str:
 
 _HOT = "autumn"  # red to yellow: on grey and on most photos
 _STRONGEST = 0.7  # how much of the photo the hottest place covers
-_COLUMNS = 7
-_INCH, _TEXT, _HEAD = 1.35, 0.6, 0.34  # of a picture, the words below it, the title of a row
-_COLOURS = {"ok": "#2f7d4f", "changed": "#a4650b", "bad": "#b3282d"}
-_TITLE = 0.55
-_LETTERS = 21  # that fit below a picture
 
 
 def heated(photo: Tensor, heat: Tensor, defect: Tensor | None = None) -> Tensor:
@@ -121,93 +112,6 @@ def outlined(photo: Tensor, defect: Tensor | None = None) -> Tensor:
     return enlarged(photo, [] if defect is None else [(defect, PARTNER)])
 
 
-def thumb(picture: Tensor, label: str, note: str = "") -> Thumb:
+def thumb(picture: Tensor, label: Words | str, note: Words | str = "") -> Thumb:
     """Return a picture of the page: a (C,S,S) tensor with two lines of text."""
     return Thumb(image_png(enlarged(picture)), label, note)
-
-
-def draw_strips(path: str | Path, strips: Sequence[Strip], *, title: str, reading: str) -> None:
-    """Draw strips of pictures as one figure, as they stand on the page.
-
-    Args:
-        path: The PNG file to write; it appears as a whole or not at all.
-        strips: One or more.
-        title: Line above all.
-        reading: The sentence on how to read it.
-
-    Raises:
-        ValueError: No strip.
-    """
-    if not strips:
-        raise ValueError("strips: expected one or more, got none")
-    columns = min(max(len(strip.thumbs) for strip in strips), _COLUMNS)
-    rows = [math.ceil(len(strip.thumbs) / columns) for strip in strips]
-    width = max(_INCH * columns + 0.3, 7.0)
-    told = wrapped(reading, int(width * 13))
-    top = _TITLE + 0.19 * told.count("\n")
-    height = top + sum(count * (_INCH + _TEXT) + _HEAD for count in rows) + 0.1
-    figure = Figure(figsize=(width, height), dpi=100)
-    FigureCanvasAgg(figure)
-
-    def at(inches: float) -> float:
-        return 1 - inches / height
-
-    figure.text(0.15 / width, at(0.08), title, va="top", fontsize=11, parse_math=False)
-    figure.text(
-        0.15 / width, at(0.32), told, va="top", fontsize=8.5, color="0.35", parse_math=False
-    )
-    # one for all pictures, in inches from the upper left: axes of their own take long
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    down = top
-    for strip, count in zip(strips, rows, strict=True):
-        title, badge = both(strip.title).en, both(strip.badge).en
-        words = f"{title}   [{badge}]" if badge else title
-        colour = _COLOURS[strip.state] if strip.badge else "black"
-        figure.text(
-            0.15 / width, at(down + 0.08), words, va="top", fontsize=9.5, weight="bold",
-            color=colour, parse_math=False,
-        )  # fmt: skip
-        down += _HEAD
-        for number, one in enumerate(strip.thumbs):
-            row, column = divmod(number, columns)
-            left = 0.15 + column * _INCH
-            bottom = down + row * (_INCH + _TEXT) + _INCH - 0.08
-            picture = np.asarray(Image.open(io.BytesIO(one.png)).convert("RGB"))
-            side = _INCH - 0.08
-            axes.imshow(picture, extent=(left, left + side, bottom, bottom - side))
-            figure.text(
-                left / width, at(bottom + 0.03), _below(one), va="top", fontsize=7.5,
-                linespacing=1.15, parse_math=False,
-            )  # fmt: skip
-        down += count * (_INCH + _TEXT)
-    axes.set(xlim=(0, width), ylim=(height, 0), aspect="auto")
-    save(figure, path)
-
-
-def wrapped(text: str, width: int) -> str:
-    """Return a text in lines of at most so many letters."""
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    return "\n".join([*lines, line])
-
-
-def percent(share: float) -> str:
-    """Return a share as people write it."""
-    return "under 1\u00a0%" if 0 < share < 0.01 else f"{100 * share:.0f}\u00a0%"
-
-
-def between(names: Sequence[str]) -> str:
-    """Return what a mix is of, in words."""
-    first, second = names
-    return f"{first} and {second}" if first or second else "two photos"
-
-
-def _below(one: Thumb) -> str:
-    label, note = (wrapped(both(text).en, _LETTERS).splitlines() for text in (one.label, one.note))
-    return "\n".join([*label[:2], *note][:4])

@@ -19,7 +19,10 @@ from typing import Any
 
 import yaml
 
+from samix.shown import shown
+
 NOT_KNOWN = "\u2014"  # a dash
+_LEAST_SHOWN = 5e-4  # of a share
 _NARROW = "\u00a0"  # a space that does not break
 _WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff5e"
 _APART = re.compile(f"(?<=[{_WIDE}]) (?=[{_WIDE}])")
@@ -82,6 +85,12 @@ def word(key: str, **values: Text | float) -> Words:
     return Words(template.en.format(**en), _APART.sub("", template.ja.format(**ja)))
 
 
+def policy_about(name: str) -> Words:
+    """Return what a policy is, in a few words."""
+    key = f"about-{name}"
+    return word(key if key in dictionary() else "about-other")
+
+
 def both(value: Text | Mapping[str, Any] | None) -> Words:
     """Return words from words, a sentence of the findings ({"en", "ja"}), or a name.
 
@@ -104,6 +113,12 @@ def paragraph(sentences: Iterable[Text]) -> Words:
     """Return whole sentences one after the other."""
     kept = [both(one) for one in sentences if one]
     return Words(" ".join(_begun(one.en) for one in kept), "".join(one.ja for one in kept))
+
+
+def in_lines(sentences: Sequence[Words]) -> Words:
+    """Return sentences, one a line; a name in them ends no line."""
+    en, ja = ("\n".join(shown(getattr(one, name)) for one in sentences) for name in ("en", "ja"))
+    return Words(en, ja)
 
 
 def _begun(sentence: str) -> str:
@@ -149,6 +164,14 @@ def percent(share: Any, digits: int = 1) -> str:
     """Return a share in [0, 1] as percents, such as "84.2 %"; a dash where it is not known."""
     number = known(share)
     return NOT_KNOWN if number is None else f"{100 * number:.{digits}f}{_NARROW}%"
+
+
+def rounded(share: float) -> str:
+    """Return a share in whole percents, with one digit more where that would be 0 or 100."""
+    text = f"{100 * share:.0f}"
+    if text in ("0", "100") and abs(share - round(share)) >= _LEAST_SHOWN:
+        text = f"{100 * share:.1f}"
+    return f"{text}{_NARROW}%"
 
 
 def span(low: Any, high: Any, digits: int = 1) -> str:

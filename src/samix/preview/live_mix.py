@@ -23,13 +23,12 @@ from samix.errors import InputError
 from samix.guard import Guard, RuleVerdict, create_guard
 from samix.mixing import MixPlan, step_generator
 from samix.mixing.draws import given_lam
-from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
+from samix.pages.mixes import MixRow, ShownPhotos, mix_rows, rule_lines
 from samix.pages.parts import image_png
 from samix.policies import POLICIES
 
 from .policies import Shown, open_policies
 from .uploads import inside
-from .verdicts import verdict_lines
 
 LARGEST = 224  # px, side of the mixes
 _LEAST = 8
@@ -143,11 +142,11 @@ def _seen(shown: Shown, photos: ShownPhotos, pair: Pair, guard: Guard | None) ->
         found = guard.verdicts(photos.images, plan, target=photos.target)
     return MixedPair(
         name=shown.name,
-        about=shown.about,
+        about=shown.about.en,
         row=row,
         moved=_draws_lam(shown.name),
         accepted=all(bool(one.passed[0]) for one in found.values()) if found else None,
-        rules=tuple(verdict_lines(found, 0)),
+        rules=tuple(line.en for line in rule_lines(found, 0)),
     )
 
 
@@ -323,7 +322,7 @@ def _card(seen: MixedPair) -> str:
     return (
         f"<article><h3>{escape(seen.name)} {_badge(seen.accepted)}</h3>"
         f'<div class="pictures">{pictures}</div>'
-        f'<div class="label">{escape(row.label_text)}</div>'
+        f'<div class="label">{escape(row.label_words.en)}</div>'
         f"{''.join(f'<p>{escape(line)}</p>' for line in lines)}</article>"
     )
 

@@ -13,15 +13,11 @@ from samix.data import ImageSet
 from samix.guard import Guard
 from samix.mixing import draw_index, step_generator
 from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
+from samix.pages.words import Words, word
 
 from .photos import candidates, choose, read_photos
 from .policies import Shown
-from .verdicts import (
-    LABEL_NOISE,
-    count_defects,
-    guarded_rows,
-    harm_verdicts,
-)
+from .verdicts import count_defects, guarded_rows, harm_verdicts
 
 PAIRS = 8
 """Pairs that are shown where nothing is said."""
@@ -34,7 +30,7 @@ class PolicyMixes:
 
     Attributes:
         name: What the policy is called.
-        about: A few sentences about it.
+        about: What it is.
         draw: Where lam comes from, such as "Beta(1, 1)".
         label: Which share the label uses: "area" or "lam".
         rows: The pairs.
@@ -45,8 +41,8 @@ class PolicyMixes:
     """
 
     name: str
-    about: str
-    draw: str
+    about: Words
+    draw: Words
     label: str
     rows: Sequence[MixRow]
     defects: int | None = None
@@ -64,15 +60,15 @@ class PolicyMixes:
         return fmean(abs(row.area - row.lam) for row in self.rows)
 
     @property
-    def label_text(self) -> str:
+    def label_words(self) -> Words:
         """What the label uses, where both are the same."""
-        return self.label if self.area_from_lam >= _APART else "lam = area"
+        return word(f"uses-{self.label if self.area_from_lam >= _APART else 'same'}")
 
     def record(self) -> dict[str, Any]:
         """Return all but the pictures as plain values."""
         return {
-            "about": self.about,
-            "lam_from": self.draw,
+            "about": self.about.en,
+            "lam_from": self.draw.en,
             "label_uses": self.label,
             "mean_distance_of_area_and_lam": self.area_from_lam,
             "rows_with_defects": self.defects,
@@ -96,7 +92,7 @@ class Look:
     """
 
     data: str
-    what: str
+    what: Words
     photos: ShownPhotos
     policies: Sequence[PolicyMixes]
     seed: int
@@ -166,7 +162,7 @@ def mix(
     plan = shown.policy.plan(photos.images, target=photos.target, generator=generator)
     verdicts = harm_verdicts(photos, plan)
     rows = mix_rows(photos, plan, verdicts, count=count, outlines=outlines)
-    noisy = sum(LABEL_NOISE in row.verdict.badge for row in rows)
+    noisy = sum(row.verdict.noisy for row in rows)
     label, defects = shown.policy.traits.label, count_defects(photos, plan, count)
     guarded = guard is not None and shown.policy.traits.mixes
     if guard is not None and guarded:

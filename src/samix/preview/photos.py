@@ -14,6 +14,7 @@ from samix.data.image_set import NO_LABEL
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.pages.mixes import ShownPhotos
+from samix.pages.words import Words, word
 from samix.policies import nearest
 
 from .policies import parse_words
@@ -22,7 +23,7 @@ _LARGEST = 224  # px, side where none is given
 _DEFECT = 128  # value of a mask from which on a pixel is defect
 
 
-def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...], str]:
+def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...], Words]:
     """Return the positions of the photos to choose from, and what they are.
 
     Args:
@@ -34,14 +35,15 @@ def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...],
     """
     train = [i for i, split in enumerate(images.given_split) if split not in ("val", "test")]
     parted = any(split is not None for split in images.given_split)
-    what = "train photos" if parted else "all photos, no split is given"
+    what = word("from-train" if parted else "from-all")
     if not train:
-        train, what = list(range(len(images))), "photos of the given part: there is no train part"
+        train, what = list(range(len(images))), word("from-part")
     wanted = _classes(images, words)
     labelled = [i for i in train if images.targets[i] != NO_LABEL]
     if wanted:
         train = [i for i in labelled if images.targets[i] in wanted]
-        what = f"{what}, of {', '.join(images.classes[target] for target in wanted)}"
+        named = ", ".join(images.classes[target] for target in wanted)
+        what = word("from-classes", photos=what, classes=named)
     elif len(labelled) > 1:
         train = labelled
     if len(train) < 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from samix.errors import InputError
 from samix.methods import RIVALS
 from samix.networks import PretrainedMixer, is_pretrained_mixer
+from samix.pages.words import Words, both, paragraph, policy_about, word
 from samix.policies import (
     POLICIES,
     Policy,
@@ -39,28 +39,33 @@ class Shown:
         name: As it was given.
         policy: What makes the plans.
         options: Its options, of those that were given or that all share.
-        about: A few sentences about it.
+        about: What it is.
     """
 
     name: str
     policy: Policy
     options: Mapping[str, Any]
-    about: str
+    about: Words
 
     @property
-    def text(self) -> str:
+    def text(self) -> Words:
         """What it is, with its options."""
         shown = {k: f"{v:g}" if isinstance(v, float) else v for k, v in self.options.items()}
         options = ", ".join(f"{name} {value}" for name, value in shown.items())
-        return f"{self.about} Options here: {options}." if options else self.about
+        if not options:
+            return self.about
+        return word("about-options", about=self.about, options=options)
 
     @property
-    def draw(self) -> str:
+    def draw(self) -> Words:
         """Where lam comes from."""
         if not self.policy.traits.draws_lam:
-            return "the photos"
+            return word("draw-photos")
         values = list(dict.fromkeys(self.options[a] for a in _ALPHAS if a in self.options))
-        return " or ".join(f"Beta({v:g}, {v:g})" for v in values) or "its own draw"
+        told = [both(f"Beta({v:g},\u00a0{v:g})") for v in values]
+        if len(told) > 1:
+            return word("draw-or", first=told[0], second=told[1])
+        return told[0] if told else word("draw-own")
 
 
 def parse_words(words: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
@@ -71,9 +76,9 @@ def parse_words(words: Sequence[str], known: Sequence[str] = ()) -> tuple[str, .
         known: Names that may have a comma of their own; an existing path may, too.
     """
     names: list[str] = []
-    for word in words:
-        whole = word in known or ("," in word and Path(word).expanduser().exists())
-        parts = [word] if whole else word.split(",")
+    for one in words:
+        whole = one in known or ("," in one and Path(one).expanduser().exists())
+        parts = [one] if whole else one.split(",")
         names += [part.strip() for part in parts if part.strip()]
     return tuple(dict.fromkeys(names))
 
@@ -191,26 +196,20 @@ def _open(name: str, options: Mapping[str, Any]) -> Shown:
         if name in RIVALS:
             rival = RIVALS[name]
             policy = create_policy(rival.policy, **{**rival.policy_options, **options})
-            return Shown(name, policy, options, f"{rival.about} Shown is '{rival.policy}'.")
+            about = word("about-rival", policy=rival.policy)
+            return Shown(name, policy, options, about)
         if name in POLICIES or is_pretrained_mixer(name):
             policy = create_policy(name, **options)
-            about = _about(name) if name in POLICIES else f"The pre-trained Mixer in '{name}'."
-            return Shown(name, policy, options, " ".join([about, *_remarks(policy)]))
-        mixer = mixer_of_run(name)
-        policy = PretrainedPolicy(mixer, name=name, **options)
+            about = word("about-mixer", name=name) if name not in POLICIES else policy_about(name)
+        else:
+            policy = PretrainedPolicy(mixer_of_run(name), name=name, **options)
+            about = word("about-run", name=name)
     except (ValueError, TypeError) as error:
         raise InputError(f"--policy {name}: {error}") from error
-    about = f"The Mixer of the run '{name}', with the momentum average of the network that fed it."
-    return Shown(name, policy, options, " ".join([about, *_remarks(policy)]))
+    # remarks on a Mixer are written by its training, in English alone
+    return Shown(name, policy, options, paragraph([about, *_remarks(policy)]))
 
 
 def _remarks(policy: Policy) -> tuple[str, ...]:
     mixer = getattr(policy, "mixer", None)
     return mixer_remarks(mixer) if isinstance(mixer, PretrainedMixer) else ()
-
-
-def _about(name: str) -> str:
-    """Return the first sentence about a policy."""
-    return (
-        (inspect.getdoc(POLICIES[name]) or "").split("\n\n")[0].replace("`", "").replace("\n", " ")
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,23 +10,14 @@ import torch
 from torch import Tensor
 
 from samix.errors import InputError
-from samix.guard import OUTCOMES, Guard, RuleVerdict
+from samix.guard import OUTCOMES, Guard
 from samix.mixing import Evidence, MixPlan
 from samix.mixing.saliency import label_noise, visible_shares
-from samix.pages.mixes import MixRow, Remark, ShownPhotos, mix_rows, percent, together
+from samix.pages.mixes import MixRow, Remark, ShownPhotos, mix_rows, rule_lines, together
+from samix.pages.parts import State
+from samix.pages.words import Words, both, rounded, word
 
 from .policies import Shown
-
-LABEL_NOISE = "label noise"
-_SIDES = ("original", "partner")
-_DONE = {
-    "partner": "another partner",
-    "mask": "another mask",
-    "label": "another label",
-    "mixup": "mixup instead",
-    "clean": "left unmixed",
-}
-_AT_LEAST = ("visibility", "plausibility")  # the other rules have a limit above
 
 
 def harm_verdicts(photos: ShownPhotos, plan: MixPlan) -> list[Remark]:
@@ -59,16 +50,17 @@ def _verdict(
         if share == 0.0:
             continue
         position = number if side == 0 else int(plan.index[number])
-        name = photos.class_of(position) or _SIDES[side]
-        name = f"{name} ({_SIDES[side]})" if same else name
+        place = word(f"picture-{('original', 'partner')[side]}")
+        name = both(photos.class_of(position) or place)
+        name = word("named-side", name=name, side=place) if same else name
         if not torch.isnan(visible[side]):
-            seen = percent(float(visible[side]))
-            says = percent(1.0 if same else share)
-            lines.append(f"{name}: {seen} of its defect is visible, label says {says}")
+            seen, says = rounded(float(visible[side])), rounded(1.0 if same else share)
+            lines.append(word("defect-seen", name=name, seen=seen, says=says))
         elif photos.empty_masks[position]:
-            lines.append(f"{name}: its defect mask is empty, so that nothing can be said")
-    bad = bool(noisy.any())
-    return Remark(LABEL_NOISE if bad else "", "bad" if bad else "ok", tuple(lines))
+            lines.append(word("defect-empty", name=name))
+    if bool(noisy.any()):
+        return Remark(word("noise"), "bad", tuple(lines), noisy=True)
+    return Remark(lines=tuple(lines))
 
 
 def count_defects(photos: ShownPhotos, plan: MixPlan, count: int) -> int | None:
@@ -141,40 +133,29 @@ def guarded_rows(
     after = mix_rows(photos, mended, harm, count=len(rows), outlines=outlines)
     outcomes = [OUTCOMES[number] for number in _numbers(record.repair, len(rows))]
     return [
-        _row(row, new, outcome, verdict_lines(said, place))
+        _row(row, new, outcome, rule_lines(said, place))
         for place, (row, new, outcome) in enumerate(zip(rows, after, outcomes, strict=True))
     ]
 
 
-def _row(row: MixRow, after: MixRow, outcome: str, lines: list[str]) -> MixRow:
+def _row(row: MixRow, after: MixRow, outcome: str, lines: tuple[Words, ...]) -> MixRow:
     """Return a row with the guard's verdict, and the repaired mix where there is one."""
     if outcome == "accepted":
-        return replace(row, verdict=together(row.verdict, Remark(outcome, "ok", tuple(lines))))
+        return replace(row, verdict=together(row.verdict, Remark(word("guard-ok"), "ok", lines)))
     # partners are drawn anew for the whole batch, so that one may come up again
     again = outcome == "partner" and after.partner == row.partner
-    done = _DONE["mask" if again else outcome]
-    where = f" ({after.names[1]})" if outcome == "partner" and not again else ""
-    lines.append(f"guard: repaired, {done}{where}: {after.label_text}")
-    lines += [f"after the guard: {line}" for line in after.verdict.lines]
-    both = together(row.verdict, Remark(f"repaired: {done}", "changed", tuple(lines)))
-    harmful = LABEL_NOISE in after.verdict.badge
-    return replace(row, verdict=replace(both, state="bad" if harmful else "changed"), after=after)
-
-
-def verdict_lines(said: Mapping[str, RuleVerdict], place: int) -> list[str]:
-    """Return what each rule says about one mix, with its numbers.
-
-    Args:
-        said: From :meth:`samix.guard.Guard.verdicts`.
-        place: Of the mix in its batch.
-    """
-    lines = []
-    for rule, verdict in said.items():
-        number, limit = float(verdict.number[place]), float(verdict.limit[place])
-        bound = "at least" if rule in _AT_LEAST else "at most"
-        state = "passed" if bool(verdict.passed[place]) else "broken"
-        lines.append(f"guard: {rule} {state}: {number:.2f}, {bound} {limit:.2f}")
-    return lines
+    done = word(f"guard-{'mask' if again else outcome}")
+    where = done
+    if outcome == "partner" and not again:
+        where = word("named-side", name=done, side=after.names[1])
+    lines = (
+        *lines,
+        word("guard-did", done=where, label=after.label_words),
+        *(word("guard-then", line=line) for line in after.verdict.lines),
+    )
+    said = together(row.verdict, Remark(word("guard-repaired", done=done), "changed", lines))
+    state: State = "bad" if after.verdict.noisy else "changed"
+    return replace(row, verdict=replace(said, state=state), after=after)
 
 
 def _numbers(repair: Tensor | None, count: int) -> list[int]:

@@ -8,10 +8,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from samix.pages.charts import LINE, WIDTH, AxisScale, Panel, Point, Style, names_of, round_values
+from samix.pages.charts import (
+    BOTTOM,
+    LEFT,
+    LINE,
+    RIGHT,
+    TOP,
+    AxisScale,
+    Panel,
+    Point,
+    Style,
+    axis_of,
+    framed,
+    round_values,
+)
+from samix.pages.panels import MOST, Dot, dot_panel
 from samix.pages.parts import Chart, Table
 from samix.pages.words import (
     NOTHING,
@@ -19,7 +33,6 @@ from samix.pages.words import (
     Words,
     between,
     both,
-    clipped,
     count,
     known,
     number,
@@ -33,15 +46,9 @@ from samix.study.report.view import BASELINE, ReportView, Row, columns, question
 from samix.study.statistics.tables import MODES
 from samix.study.wording import mode_words, policy_words
 
-_LEFT, _RIGHT, _TOP, _HEIGHT = 50.0, 400.0, 30.0, 300.0
-_BOTTOM = _HEIGHT - 46.0
 _APART = 2.4  # units between marks of policies with the same labels
 _SIDE_BY_SIDE = 11.0  # units between marks of policies that cost as much
 _LEAST_GAP = 34.0  # units between two names on an axis
-MOST = 16  # rows of a chart; the table behind it has all
-_DOTS_LEFT, _DOTS_RIGHT, _DOTS_TOP = 132.0, 400.0, 10.0
-_LETTERS = 15  # of a name beside the axis
-_BETWEEN, _EACH, _FOOT = 14.0, 11.0, 46.0  # units: between rows, of a mark, below the axis
 # parts of a split: their marks, dark to light, so that grey paper tells them apart
 _PARTS = {
     "train": Style("#4d4d4d", "circle"),
@@ -108,17 +115,16 @@ def modes_chart(view: ReportView) -> Chart | None:
     rows = [r for r in (found or {}).get("policies", ()) if r["policy"] in view.policies]
     if not rows:
         return None
-    panel = Panel(_HEIGHT)
     ends = [(_pair(r, "supervised"), _pair(r, "self_supervised")) for r in rows]
     x, y = (
-        _axis([v for end in ends for v in (end[side][1], end[side][2], 0.0) if v is not None],
-              *((_LEFT, _RIGHT) if side == 0 else (_BOTTOM, _TOP)))
+        axis_of([v for end in ends for v in (end[side][1], end[side][2], 0.0) if v is not None],
+              *((LEFT, RIGHT) if side == 0 else (BOTTOM, TOP)))
         for side in (0, 1)
     )  # fmt: skip
     gains = [word("axis-gain-in", mode=mode_words(mode)) for mode in MODES]
-    _frame(panel, x, y, gains[0], gains[1], signed=(True, True))
-    panel.line([(x(0), _TOP), (x(0), _BOTTOM)], LINE, dash="4 3")
-    panel.line([(_LEFT, y(0)), (_RIGHT, y(0))], LINE, dash="4 3")
+    panel = framed(x, y, gains[0], gains[1], signed=(True, True))
+    panel.line([(x(0), TOP), (x(0), BOTTOM)], LINE, dash="4 3")
+    panel.line([(LEFT, y(0)), (RIGHT, y(0))], LINE, dash="4 3")
     for row, (across, up) in zip(rows, ends, strict=True):
         style = view.styles[row["policy"]]
         at = (x(across[0]), y(up[0]))
@@ -154,13 +160,12 @@ def calibration_chart(view: ReportView) -> Chart | None:
     ]
     if not rows:
         return None
-    panel = Panel(_HEIGHT)
     shown = [b for row in rows for b in row["bins"]]
     low = min([0.9, *(min(b["confidence"], b["accuracy"]) for b in shown)])
     scale = round_values(100 * low, 100.0)
-    x = AxisScale(scale[0], scale[-1], _LEFT, _RIGHT)
-    y = AxisScale(scale[0], scale[-1], _BOTTOM, _TOP)
-    _frame(panel, x, y, word("axis-confidence"), word("axis-accuracy"), values=(scale, scale))
+    x = AxisScale(scale[0], scale[-1], LEFT, RIGHT)
+    y = AxisScale(scale[0], scale[-1], BOTTOM, TOP)
+    panel = framed(x, y, word("axis-confidence"), word("axis-accuracy"), values=(scale, scale))
     panel.line([(x(scale[0]), y(scale[0])), (x(scale[-1]), y(scale[-1]))], LINE, dash="4 3")
     cells: list[list[Text]] = []
     for row in rows:
@@ -309,16 +314,15 @@ def balance_chart(classes: Sequence[Row]) -> Chart | None:
 
 def _curve_panel(view: ReportView, mode: str) -> Panel:
     budgets = view.budgets(mode)
-    panel = Panel(_HEIGHT, mode_words(mode))
     rows = view.rows("curve", mode=mode)
     far = 1.18 if len(budgets) > 1 else 2.0
-    x = AxisScale(max(budgets[0] / far, 1e-6), budgets[-1] * far, _LEFT, _RIGHT, log=True)
+    x = AxisScale(max(budgets[0] / far, 1e-6), budgets[-1] * far, LEFT, RIGHT, log=True)
     tall = [v for r in rows if r["policy"] in view.shown for v in (r["low"], r["high"])]
-    y = _axis([100 * v for v in [*tall, *(r["score"] for r in rows)]], _BOTTOM, _TOP,
+    y = axis_of([100 * v for v in [*tall, *(r["score"] for r in rows)]], BOTTOM, TOP,
               most=(0.0, 100.0))  # fmt: skip
     names = [count(b) for b in budgets]
-    _frame(panel, x, y, word("axis-labels"), view.measure, values=(budgets, None),
-           names=_thinned(budgets, names, x))  # fmt: skip
+    panel = framed(x, y, word("axis-labels"), view.measure, title=mode_words(mode),
+                   values=(budgets, None), names=_thinned(budgets, names, x))  # fmt: skip
     there = [name for name in view.policies if any(r["policy"] == name for r in rows)]
     # those that stand out are drawn last, over the others
     order = sorted(there, key=lambda name: name in view.shown)
@@ -358,13 +362,12 @@ def _curve(
 
 
 def _cost_panel(view: ReportView, rows: Sequence[Row], title: Words) -> Panel:
-    panel = Panel(_HEIGHT, title)
-    x = _axis([1.0, 1.5, *(r["multiple"] for r in rows)], _LEFT, _RIGHT - 40)
-    x = replace(x, start=_LEFT + 12)
+    x = axis_of([1.0, 1.5, *(r["multiple"] for r in rows)], LEFT, RIGHT - 40)
+    x = replace(x, start=LEFT + 12)
     tall = [v for r in rows for v in (r["gain_low"], r["gain_high"], r["gain"]) if v is not None]
-    y = _axis([0.0, *tall], _BOTTOM, _TOP)
-    _frame(panel, x, y, word("axis-cost"), word("axis-gain"), signed=(False, True))
-    panel.line([(_LEFT, y(0)), (_RIGHT, y(0))], LINE, dash="4 3")
+    y = axis_of([0.0, *tall], BOTTOM, TOP)
+    panel = framed(x, y, word("axis-cost"), word("axis-gain"), title=title, signed=(False, True))
+    panel.line([(LEFT, y(0)), (RIGHT, y(0))], LINE, dash="4 3")
     places = _beside([x(row["multiple"]) for row in rows])
     for row, place in zip(rows, places, strict=True):
         style = view.styles[row["policy"]]
@@ -376,35 +379,6 @@ def _cost_panel(view: ReportView, rows: Sequence[Row], title: Words) -> Panel:
         if row["policy"] in view.shown and row["policy"] != BASELINE:
             _name(panel, at, policy_words(row["policy"]), x)
     return panel
-
-
-def _frame(
-    panel: Panel, x: AxisScale, y: AxisScale, across: Words, up: Words, *,
-    signed: tuple[bool, bool] = (False, False),
-    values: tuple[Sequence[float], Sequence[float] | None] | None = None,
-    names: Sequence[str] | None = None,
-) -> None:  # fmt: skip
-    """Draw both axes with their names."""
-    first = round_values(x.low, x.high) if values is None else values[0]
-    second = values[1] if values is not None and values[1] is not None else None
-    second = round_values(y.low, y.high) if second is None else second
-    first, second = ([v for v in some if s.holds(v)] for some, s in ((first, x), (second, y)))
-    panel.across(x, first, names or names_of(first, signed=signed[0]), _TOP, _BOTTOM)
-    panel.upward(y, second, names_of(second, signed=signed[1]), _LEFT, _RIGHT)
-    panel.line([(_LEFT, _BOTTOM), (_RIGHT, _BOTTOM)], LINE)
-    panel.say(_LEFT - 40, 16, up, "start", "axis")
-    panel.say(_RIGHT, _HEIGHT - 8, across, "end", "axis")
-
-
-def _axis(
-    values: Sequence[float], start: float, end: float, *, most: tuple[float, float] | None = None
-) -> AxisScale:
-    """Return a scale from and to round values."""
-    found = round_values(min(values), max(values))
-    low, high = found[0], found[-1]
-    if most is not None:
-        low, high = max(low, most[0]), min(high, most[1])
-    return AxisScale(low, high, start, end)
 
 
 def _beside(places: Sequence[float]) -> list[float]:
@@ -456,74 +430,6 @@ def _data(
     return Table(
         header, cells, title=word("data-behind"), words=range(left), strong=strong, folded=True
     )
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A value with its interval.
-
-    Attributes:
-        value: In the unit of the axis.
-        style: How it is drawn.
-        tip: What is told where it is pointed at.
-        low: Lower end, or None.
-        high: Upper end, or None.
-    """
-
-    value: float
-    style: Style
-    tip: Text
-    low: float | None = None
-    high: float | None = None
-
-
-def dot_panel(
-    rows: Sequence[tuple[Text, Sequence[Dot]]],
-    axis: Words,
-    *,
-    title: Words = NOTHING,
-    unit: str = "",
-    from_zero: bool = False,
-    most: float | None = None,
-) -> Panel:
-    """Return a panel with one row a name.
-
-    Args:
-        rows: Name and values of each; the values lie below each other.
-        axis: What is on the axis.
-        title: Of the panel.
-        unit: Behind the numbers of the axis.
-        from_zero: Begin at 0 and draw a line from there.
-        most: Largest value that is possible.
-    """
-    tall = [_BETWEEN + _EACH * max(len(dots), 1) for _, dots in rows]
-    bottom = _DOTS_TOP + sum(tall)
-    panel = Panel(bottom + _FOOT, title)
-    ends = [v for _, dots in rows for d in dots for v in (d.value, d.low, d.high) if v is not None]
-    found = round_values(min([*ends, *([0.0] if from_zero else [])]), max(ends), 5)
-    high = found[-1] if most is None else min(found[-1], most)
-    x = AxisScale(max(found[0], 0.0), high, _DOTS_LEFT, _DOTS_RIGHT)
-    values = [v for v in found if x.holds(v)]
-    panel.across(x, values, names_of(values, unit=unit), _DOTS_TOP, bottom)
-    panel.say(_DOTS_RIGHT, bottom + 36, axis, "end", "axis")
-    top = _DOTS_TOP
-    for (name, dots), height in zip(rows, tall, strict=True):
-        panel.line([(8, top), (WIDTH - 8, top)], "#edf0f2")
-        told = both(name)
-        cut = Words(clipped(told.en, _LETTERS), clipped(told.ja, _LETTERS))
-        full: Text = told if cut != told else ""
-        panel.say(_DOTS_LEFT - 8, top + height / 2 + 4, cut, "end", "name", full)
-        for at, dot in enumerate(dots):
-            y = top + _BETWEEN / 2 + _EACH * (at + 0.5)
-            low = x(dot.low) if dot.low is not None else None
-            if from_zero:
-                panel.line([(x(0), y), (x(dot.value), y)], dot.style.colour, width=2.2)
-            elif low is not None and dot.high is not None:
-                panel.line([(low, y), (x(dot.high), y)], dot.style.colour, width=1.5)
-            panel.put(x(dot.value), y, dot.style, dot.tip, 4.6)
-        top += height
-    panel.line([(_DOTS_LEFT, _DOTS_TOP), (_DOTS_LEFT, bottom)], LINE)
-    return panel
 
 
 def _sure(style: Style, judgeable: bool) -> Style:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from samix.pages.charts import LINE, WIDTH, Area, AxisScale, Panel, names_of, round_values
+from samix.pages.charts import LINE, AxisScale, Panel, names_of, round_values
+from samix.pages.panels import (
+    BAR_LETTERS,
+    BARS,
+    BELOW,
+    HEAD,
+    NAMES,
+    ROW,
+    Bar,
+    bar_panel,
+    name_row,
+)
 from samix.pages.parts import Chart, Table
 from samix.pages.words import (
     Text,
-    Words,
     between,
     both,
-    clipped,
     duration,
     known,
     number,
@@ -24,9 +33,6 @@ from samix.study.report.view import BASELINE, ReportView, Row, columns, question
 from samix.study.statistics.candidates import VerdictLimits
 from samix.study.wording import policy_words
 
-_LEFT, _RIGHT, _TOP = 178.0, WIDTH - 20.0, 22.0
-_ROW, _FOOT = 34.0, 42.0  # units: of a policy, below the axis
-_LETTERS = 22  # of a name
 _FAR = 4.0  # an interval that is so many times as wide as the others does not set the axis
 
 
@@ -57,17 +63,17 @@ def forest_chart(view: ReportView) -> Chart | None:
 
 def _gains(view: ReportView, rows: Sequence[Row], worth: float) -> Panel:
     """Return gains with their intervals, and the zone in which a difference is worth nothing."""
-    bottom = _TOP + _ROW * len(rows)
-    panel = Panel(bottom + _FOOT, word("forest-gain"))
+    bottom = HEAD + ROW * len(rows)
+    panel = Panel(bottom + BELOW, word("forest-gain"))
     x = _axis(rows, worth)
-    panel.areas.append(_box(x(-worth), _TOP, x(worth), bottom))
-    panel.say((x(-worth) + x(worth)) / 2, _TOP - 8, word("forest-zone"), kind="note")
+    panel.box(x(-worth), HEAD, x(worth), bottom)
+    panel.say((x(-worth) + x(worth)) / 2, HEAD - 8, word("forest-zone"), kind="note")
     values = [v for v in round_values(x.low, x.high, 6) if x.holds(v)]
-    panel.across(x, values, names_of(values, signed=True), _TOP, bottom)
-    panel.line([(x(0), _TOP), (x(0), bottom)], LINE, dash="4 3")
-    panel.say(_RIGHT, bottom + 36, word("axis-gain"), "end", "axis")
+    panel.across(x, values, names_of(values, signed=True), HEAD, bottom)
+    panel.line([(x(0), HEAD), (x(0), bottom)], LINE, dash="4 3")
+    panel.say(BARS, bottom + 36, word("axis-gain"), "end", "axis")
     for at, row in enumerate(rows):
-        middle, style = _TOP + _ROW * (at + 0.5), view.styles[row["policy"]]
+        middle, style = HEAD + ROW * (at + 0.5), view.styles[row["policy"]]
         gain, low, high = (known(row[key]) for key in ("gain", "gain_low", "gain_high"))
         name = policy_words(str(row["policy"]))
         if row["policy"] == BASELINE:
@@ -77,7 +83,7 @@ def _gains(view: ReportView, rows: Sequence[Row], worth: float) -> Panel:
             told = word("forest-none")
         else:
             told = f"{number(gain, signed=True)} ({between(low, high, signed=True)})"
-        _name(panel, middle, name, told)
+        name_row(panel, NAMES - 10, middle - 3, name, BAR_LETTERS, told)
         if low is not None and high is not None:
             panel.line([(x(low), middle), (x(high), middle)], style.colour, width=2.2)
         if gain is not None:
@@ -94,42 +100,18 @@ def _axis(rows: Sequence[Row], worth: float) -> AxisScale:
     most = max([2 * worth, *map(abs, gains), reach])
     kept = [min(max(v, -most), most) for v in ends]
     found = round_values(min([-2 * worth, *gains, *kept]), max([2 * worth, *gains, *kept]), 6)
-    return AxisScale(found[0], found[-1], _LEFT, _RIGHT)
+    return AxisScale(found[0], found[-1], NAMES, BARS)
 
 
 def _costs(view: ReportView, rows: Sequence[Row]) -> Panel:
     """Return the time of one training as bars, with its money."""
-    bottom = _TOP + _ROW * len(rows)
-    panel = Panel(bottom + _FOOT, word("forest-time"))
-    most = max([1.0, *(known(row["multiple"]) or 0.0 for row in rows)])
-    values = round_values(0.0, most, 5)
-    x = AxisScale(0.0, values[-1], _LEFT, _RIGHT - 8)
-    panel.across(x, values, names_of(values), _TOP, bottom)
-    panel.say(_RIGHT, bottom + 36, word("axis-cost"), "end", "axis")
-    for at, row in enumerate(rows):
-        middle, style = _TOP + _ROW * (at + 0.5), view.styles[row["policy"]]
+    bars = []
+    for row in rows:
         spent = view.one("cost", mode=view.mode, policy=row["policy"]) or {}
         told = duration(row["seconds"])
         # money is that of a training with the most labels
         if known(spent.get("money")) is not None and view.labels == max(view.budgets(view.mode)):
             told = told + both(f", {short(spent['money'])} {view.currency}".rstrip())
-        _name(panel, middle, policy_words(str(row["policy"])), told)
-        multiple = known(row["multiple"])
-        if multiple is not None:
-            ends = [(x(0), middle), (x(multiple), middle)]
-            panel.line(ends, style.colour, width=13.0, opacity=0.85)
-            panel.say(x(multiple) + 4, middle + 4, times(multiple), "start")
-    return panel
-
-
-def _name(panel: Panel, middle: float, name: Words, told: Text) -> None:
-    """Write a policy beside its row, with its numbers below."""
-    cut = Words(clipped(name.en, _LETTERS), clipped(name.ja, _LETTERS))
-    full = "" if cut == name else name
-    panel.say(_LEFT - 10, middle - 3, cut, "end", "name", full)
-    panel.say(_LEFT - 10, middle + 12, told, "end", "note")
-
-
-def _box(left: float, top: float, right: float, bottom: float) -> Area:
-    path = f"M{left:.1f} {top:.1f}H{right:.1f}V{bottom:.1f}H{left:.1f}z"
-    return Area(path, LINE, 0.18)
+        multiple, colour = known(row["multiple"]), view.styles[row["policy"]].colour
+        bars.append(Bar(policy_words(str(row["policy"])), multiple, times(multiple), colour, told))
+    return bar_panel(bars, word("axis-cost"), title=word("forest-time"))

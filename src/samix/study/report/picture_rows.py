@@ -18,7 +18,7 @@ from samix.explain.pairs import choose_pairs
 from samix.guard import Guard, RuleVerdict, create_guard
 from samix.methods.mix_step import with_attention
 from samix.mixing import Evidence, MixPlan, step_generator
-from samix.pages.mixes import MixRow, ShownPhotos, mix_rows
+from samix.pages.mixes import MixRow, ShownPhotos, mix_rows, rule_lines
 from samix.pages.parts import image_png
 from samix.pages.pictures import enlarged, heated, outlined
 from samix.pages.words import Words, both, paragraph, percent, word
@@ -27,7 +27,6 @@ from samix.study.wording import policy_words
 
 _MIXES = 64  # that the guard judges, to say how many it would reject
 _GAP = 8  # px of white between pictures
-_AT_LEAST = ("visibility", "plausibility")  # the other rules have a limit above
 
 Row = dict[str, Any]
 
@@ -108,7 +107,7 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     return [
         {
             "part": "mixes", "policy": policy, "file": f"mixes-{policy}-{at + 1}.png",
-            "png": _beside(row.pictures), "title": both(f"{at + 1}. {row.label_text}").plain(),
+            "png": _beside(row.pictures), "title": (both(f"{at + 1}. ") + row.label_words).plain(),
             **_badge(said, at), **judged, "columns": _columns(row),
             "lines": [
                 word("picture-numbers", lam=row.lam, area=row.area).plain(), *_lines(said, at),
@@ -314,17 +313,7 @@ def _badge(said: Mapping[str, RuleVerdict] | None, at: int) -> Row:
 def _lines(said: Mapping[str, RuleVerdict] | None, at: int) -> list[dict[str, str]]:
     if said is None:
         return [word("picture-no-attention").plain()]
-    return [_rule(rule, verdict, at).plain() for rule, verdict in said.items()]
-
-
-def _rule(rule: str, verdict: RuleVerdict, at: int) -> Words:
-    """Say what a rule of the guard found."""
-    bound = "rule-at-least" if rule in _AT_LEAST else "rule-at-most"
-    return word(
-        "rule-said", rule=word(f"rule-{rule}"), number=float(verdict.number[at]),
-        bound=word(bound, limit=float(verdict.limit[at])),
-        state=word("rule-kept" if bool(verdict.passed[at]) else "rule-broken"),
-    )  # fmt: skip
+    return [line.plain() for line in rule_lines(said, at)]
 
 
 def _columns(row: MixRow) -> list[dict[str, str]]:

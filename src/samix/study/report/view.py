@@ -9,7 +9,7 @@ from typing import Any
 
 from samix.errors import InputError
 from samix.pages.charts import LONG, Style, styles_of
-from samix.pages.words import Text, Words, word
+from samix.pages.words import Text, Words, policy_about, word
 from samix.study.statistics.tables import MODES
 from samix.study.wording import mode_words, policy_words
 from samix.training.config import FROZEN
@@ -158,15 +158,13 @@ def question_words(mode: str, labels: int) -> Words:
 def about(policy: str) -> Words:
     """Return what a policy is, in a few words."""
     name = policy.removesuffix(LONG)
-    told = word(_ABOUT.get(name, "about-other"))
+    told = policy_about(name)
     return told if name == policy else word("about-long", policy=told)
 
 
-_ABOUT = {
-    "none": "about-none", FROZEN: "about-frozen", "mixup": "about-mixup", "cutmix": "about-cutmix",
-    "mixup-cutmix": "about-mixup-cutmix", "samix-p": "about-samix-p",
-    "samix-fast": "about-samix-fast", "samix": "about-samix",
-}  # fmt: skip
+_ORDER = (
+    BASELINE, FROZEN, "mixup", "cutmix", "mixup-cutmix", "samix-p", "samix-fast", "samix",
+)  # fmt: skip
 _LAST = ("samix-p", "samix-fast", "samix")
 
 
@@ -178,5 +176,5 @@ def _place(policy: str) -> tuple[int, int, str]:
         kind = 3
     if policy == BASELINE:
         kind = 0
-    order = list(_ABOUT).index(name) if name in _ABOUT else len(_ABOUT)
+    order = _ORDER.index(name) if name in _ORDER else len(_ORDER)
     return kind, order, policy
