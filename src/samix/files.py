@@ -12,8 +12,10 @@ import os
 import re
 import shutil
 import stat
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from .errors import InputError
@@ -23,6 +25,29 @@ MAX_MEGAPIXELS = 200
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _SAID = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed")
 _PARTIAL = re.compile(r".+\.\d+\.partial|(?:last|best)\.partial")
+_LONGEST_WORD = 60  # characters: a name of a file has room for 255 bytes, some take four
+
+
+def file_word(name: str) -> str:
+    """Return a name as a part of a file's name: letters and digits of any script, and hyphens.
+
+    Args:
+        name: Such as that of a folder of photos.
+    """
+    word = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", name)).strip("-")
+    return word[:_LONGEST_WORD].rstrip("-")
+
+
+def free_path(folder: Path, name: str, suffix: str = "") -> Path:
+    """Return the first of name, name-2, name-3 and so on that is not there yet.
+
+    Args:
+        folder: Where it shall be.
+        name: What it begins with.
+        suffix: What it ends with, such as ".csv".
+    """
+    names = (f"{name}{f'-{n}' if n > 1 else ''}{suffix}" for n in count(1))
+    return next(path for each in names if not (path := folder / each).exists())
 
 
 @contextmanager

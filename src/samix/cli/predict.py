@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
-from samix.files import MAX_MEGAPIXELS, check_links
+from samix.files import MAX_MEGAPIXELS, check_links, file_word, free_path
 from samix.shown import shown
 from samix.training.config import TrainConfig
 
@@ -166,9 +165,7 @@ def _output(given: Mapping[str, Any], run: Path, name: str) -> Path:
         _check_new(path, "--output")
         return path
     check_links(run)
-    word = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "photos"
-    names = (f"predictions-{word}{f'-{n}' if n > 1 else ''}.csv" for n in range(1, 10**6))
-    return next(path for each in names if not (path := run / each).exists())
+    return free_path(run, f"predictions-{file_word(name) or 'photos'}", ".csv")
 
 
 def _export(classifier: Classifier, path: Path) -> str | None:

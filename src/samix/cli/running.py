@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from samix._version import __version__
 from samix.errors import InputError
-from samix.files import write_text
+from samix.files import file_word, free_path, write_text
 from samix.shown import shown
 from samix.stopping import exit_code
 from samix.training.config import FROZEN, TrainConfig, whole_path
@@ -460,9 +459,7 @@ def result_folder(given: Mapping[str, Any], name: str) -> Path:
         InputError: The given folder holds something.
     """
     if "output" not in given:
-        word = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
-        names = (f"runs/{word}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
-        return next(path for name in names if not (path := Path(name)).exists())
+        return free_path(Path("runs"), file_word(name))
     path = Path(given["output"]).expanduser()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"--output '{path}' exists already; choose another folder")

@@ -286,5 +286,9 @@ def _read_model(folder: Path, named: str | Path) -> dict[str, Any]:
             if unfinished
             else "give the run folder of a finished 'samix train'"
         )
+        if not folder.exists():
+            runs = sorted(path.parent.name for path in folder.parent.glob(f"*/{MODEL}"))
+            there = f" ('{folder.parent}' holds: {', '.join(runs[:_NAMED])})" if runs else ""
+            raise InputError(f"there is no folder '{named}'; {remedy}{there}")
         raise InputError(f"'{named}' has no {MODEL}; {remedy}")
     return read_model(described)

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import platform
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from samix._version import __version__
 from samix.data import ImageSet, Splits
 from samix.data.depth import Depth
 from samix.errors import InputError
-from samix.files import sweep, whole_file, write_text
+from samix.files import file_word, free_path, sweep, whole_file, write_text
 from samix.networks import MomentumEncoder, Tap
 from samix.options import from_plain
 from samix.plain_yaml import dump_yaml, read_yaml
@@ -109,10 +108,8 @@ def free_output(config: RunConfig) -> Path:
             making was cut off is taken as an empty one.
     """
     if config.output is None:
-        word = re.sub(r"[^A-Za-z0-9]+", "-", Path(config.data).name).strip("-") or "data"
-        stem = "-".join(("runs/" + word, *config.name_parts))
-        names = (f"{stem}{f'-{n}' if n > 1 else ''}" for n in range(1, 10**6))
-        return next(path for name in names if not (path := Path(name)).exists())
+        word = file_word(Path(config.data).name) or "data"
+        return free_path(Path("runs"), "-".join((word, *config.name_parts)))
     path = Path(config.output).expanduser()
     if path.exists() and not is_unbegun(path):
         raise InputError(
