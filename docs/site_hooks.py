@@ -25,6 +25,7 @@ PAGES = {
     "benchmarks/results/README.md": "measurements.md",
     "examples": "examples/index.md",
 }
+MEASURED = "results.md"
 FRONT = {"README.md": "index.md", "README.ja.md": "ja/index.md"}  # the site has its own front
 PACKAGES = (
     "samix",
@@ -61,6 +62,7 @@ def made_pages() -> dict[str, str]:
         for source, page in PAGES.items()
         if source.endswith(".md")
     }
+    pages[MEASURED] = measured()
     rows = ["# Examples", "", "Each runs as it is, in seconds.", ""]
     for path in examples():
         code = path.read_text(encoding="utf-8")
@@ -73,6 +75,13 @@ def made_pages() -> dict[str, str]:
     for package in PACKAGES:
         pages[f"reference/{package}.md"] = reference(package)
     return pages
+
+
+def measured() -> str:
+    """Return the page of what was measured: that section of the README, where the figures stand."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("## What we measured\n")[1].split("\n## ")[0]
+    return f"# What we measured\n{section}\n"
 
 
 def reference(package: str) -> str:
@@ -163,12 +172,16 @@ def relinked(text: str, page: str) -> str:
     known = {**known, **FRONT}
     if page == PAGES["examples"]:
         origin = "examples/index.md"
+    if page == MEASURED:
+        origin = "README.md"
 
     def replaced(found: re.Match[str]) -> str:
         picture, shown, target, place = found[1], found[2], found[3], found[4] or ""
         if ":" in target:
             return found[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
+        if (path, place) == ("README.md", "#what-we-measured"):
+            return f"[{shown}]({posixpath.relpath(MEASURED, posixpath.dirname(page) or '.')})"
         inside = path.removeprefix("docs/")
         if path in known:
             new = known[path]

@@ -32,7 +32,8 @@ def main() -> float:
     momentum = samix.MomentumEncoder(online)
     policy = samix.create_policy("samix", channels=16)  # samix: the Mixer
     before = neighbours(online[0])
-    optimizer = torch.optim.SGD(nn.ModuleList([online, predictor, policy]).parameters(), lr=0.05)
+    learning = nn.ModuleList([online, predictor, policy])
+    optimizer = torch.optim.SGD(learning.parameters(), lr=0.1, momentum=0.9)
     for step in range(STEPS):
         loss = torch.zeros(())
         views = make_views(BATCH, seed=step)
@@ -40,11 +41,10 @@ def main() -> float:
             with torch.no_grad():
                 key = F.normalize(momentum(other), dim=1)
                 evidence = samix.Evidence(momentum.module[0][0](view))
-            # samix: the encoder regresses from its mix to both keys
+            # samix: the encoder regresses from its mix to both keys, the Mixer learns from another
             plan = policy.plan(view, evidence=evidence, generator=generator).detach()
             query = F.normalize(predictor(online(samix.blend(view, plan))), dim=1)
             loss = loss + mixed_regression(query, key, key[plan.index], plan.lam)
-            # samix: the Mixer learns from another mix, by the local term
             plan = policy.plan(view, evidence=evidence, generator=generator)
             query = F.normalize(momentum(samix.blend(view, plan)), dim=1)
             pairs = pair_candidates(query, key, key[plan.index], TEMPERATURE)

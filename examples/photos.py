@@ -1,7 +1,4 @@
-"""What the other examples learn from: small photos, and a small network.
-
-A photo is noise with one bright square, whose colour is the class.
-"""
+"""Small photos, noise with one bright square whose colour is the class, and a small network."""
 
 import timm
 import torch
@@ -22,16 +19,19 @@ def make_photos(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return images, target
 
 
+def lit(images: Tensor, seed: int) -> Tensor:
+    """Return the photos, each under a light of another brightness and colour."""
+    light = torch.rand(len(images), 3, 1, 1, generator=torch.Generator().manual_seed(seed))
+    return images + light - 0.5
+
+
 def make_views(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return two views of the same photos (count,3,32,32): mirrored or not, other noise."""
+    """Return two views of the same photos (count,3,32,32): under other light, one mirrored."""
     images, _ = make_photos(count, seed)
-    generator = torch.Generator().manual_seed(seed)
-    noise = 0.3 * torch.randn(2, *images.shape, generator=generator)
-    return images + noise[0], images.flip(3) + noise[1]
+    return lit(images, 2 * seed), lit(images.flip(3), 2 * seed + 1)
 
 
 def make_network(classes: int = CLASSES) -> nn.Module:
-    """Return a small timm model with fresh weights."""
     return timm.create_model("resnet18", num_classes=classes, **SMALL)
 
 
@@ -46,9 +46,9 @@ def accuracy(model: nn.Module) -> float:
 
 @torch.no_grad()
 def neighbours(encoder: nn.Module) -> float:
-    """Return how often the nearest other photo, by embedding, shows the same class."""
+    """Return how often the nearest other photo shows the same class, whatever its light."""
     images, target = make_photos(192, seed=1000)
-    embedding = nn.functional.normalize(encoder.eval()(images), dim=1)
+    embedding = nn.functional.normalize(encoder.eval()(lit(images, seed=1000)), dim=1)
     likeness = (embedding @ embedding.T).fill_diagonal_(-1)
     encoder.train()
     return float((target[likeness.argmax(1)] == target).float().mean())

@@ -124,6 +124,10 @@ def test_links_are_changed_as_they_should_be():
     made = hooks.relinked
     assert made("[a](poc.md#why)", "index.md") == "[a](poc.md#why)"
     assert made("[a](../README.md)", "poc.md") == "[a](index.md)"
+    assert made("[a](../README.md#what-we-measured)", "poc.md") == "[a](results.md)"
+    assert made("[a](docs/guard.md) [b](CHANGELOG.md)", "results.md") == (
+        "[a](guard.md) [b](changes.md)"
+    )
     assert made("[a](../README.ja.md)", "poc.md") == "[a](ja/index.md)"
     assert made("[a](../poc.md)", "ja/index.md") == "[a](../poc.md)"
     assert made("[`a`](../examples/collate.py)", "drop_in.md") == "[`a`](examples/collate.md)"
