@@ -50,6 +50,13 @@ def free_path(folder: Path, name: str, suffix: str = "") -> Path:
     return next(path for each in names if not (path := folder / each).exists())
 
 
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: SAMIX_CACHE, or samix in the user's cache."""
+    own = os.environ.get("SAMIX_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(base, "samix")
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Give the name to write a file under; it gets its own name once it is written.

@@ -13,7 +13,8 @@ from PIL import Image
 from samix.data import join_images, open_images
 from samix.data.depth import Depth, depth_from
 from samix.data.folder import open_unsorted
-from samix.data.reading import decode, deepened
+from samix.data.reading import decode
+from samix.data.verifying import deepened
 from samix.errors import CorruptImageError, InputError
 
 RAMP = np.linspace(0, 4095, 64 * 48).round().astype(np.uint16).reshape(48, 64)

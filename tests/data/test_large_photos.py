@@ -28,9 +28,9 @@ from samix.data.reading import (
     kept_room,
     room_for,
     to_rgb,
-    verify,
 )
 from samix.data.store import PhotoStore
+from samix.data.verifying import verify
 from samix.data.views import squeeze
 from samix.errors import CorruptImageError, InputError, LargeImageError
 from samix.training.config import TrainConfig

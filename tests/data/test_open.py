@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from samix.data import open_images
-from samix.data.reading import verify
+from samix.data.verifying import verify
 from samix.errors import CorruptImageError, InputError
 
 Make = Callable[..., Path]

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from samix.data import IMAGENET_MEAN, IMAGENET_STD, View, eval_view, random_keys, train_view
-from samix.data.views import _shift
+from samix.data.sampling import uniforms
+from samix.data.views import _crop, _shift, squeeze
 from samix.errors import InputError
 
 ALL = [
@@ -101,10 +106,38 @@ def test_crops_keep_most_of_the_photo() -> None:
     assert spans.std() > 0.05
 
 
+def test_crops_are_those_of_torchvision() -> None:
+    """A loop over the photos in torchvision's own words, and the same spread of areas."""
+    rng = np.random.default_rng(0)
+    photos = torch.from_numpy(rng.integers(0, 256, (40, 3, 48, 48), dtype=np.uint8))
+    draws = uniforms(keys(40), 23)
+    out = _crop(photos, draws, 32)
+    for i, (flip, down, across, *more) in enumerate(draws.tolist()):
+        for area, ratio in zip(more[:10], more[10:], strict=True):
+            part = (0.35 + 0.65 * area) * 48 * 48
+            form = math.exp(math.log(3 / 4) + ratio * (math.log(4 / 3) - math.log(3 / 4)))
+            width, height = round(math.sqrt(part * form)), round(math.sqrt(part / form))
+            if width <= 48 and height <= 48:
+                break
+        top, left = int(down * (49 - height)), int(across * (49 - width))
+        wanted = functional.resized_crop(photos[i], top, left, height, width, [32, 32])
+        assert torch.equal(out[i], wanted.flip(2) if flip < 0.5 else wanted)
+    rows = torch.arange(192).view(1, 1, -1, 1).expand(2000, 1, -1, 192).to(torch.uint8)
+    own = _crop(rows.contiguous(), uniforms(keys(2000), 23), 8)[:, 0, :, 0].float()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        crop = v2.RandomResizedCrop(8, scale=(0.35, 1.0), antialias=True)
+        other = torch.stack([crop(row)[0, :, 0].float() for row in rows])
+    for statistic in (lambda x: x[:, -1] - x[:, 0], lambda x: x[:, 0]):
+        a, b = statistic(own), statistic(other)
+        assert abs(a.mean() - b.mean()) < 4 * ((a.var() + b.var()) / 2000) ** 0.5
+        assert float(a.std()) == pytest.approx(float(b.std()), rel=0.08)
+
+
 def test_a_photo_of_any_shape_is_squeezed_whole() -> None:
     wide = Image.new("RGB", (400, 100), "black")
     wide.paste("white", (380, 0, 400, 100))
-    stored = eval_view(32).load(wide)
+    stored = squeeze(wide, eval_view(32).load_size)
     assert stored.shape == (3, 32, 32)
     assert stored.dtype == torch.uint8
     assert stored[:, :, -1].float().mean() > 200
@@ -113,7 +146,7 @@ def test_a_photo_of_any_shape_is_squeezed_whole() -> None:
 
 def test_a_photo_of_the_right_size_is_not_resampled() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    stored = train_view(32).load(Image.fromarray(pixels))
+    stored = squeeze(Image.fromarray(pixels), train_view(32).load_size)
     assert np.array_equal(stored.permute(1, 2, 0).numpy(), pixels)
 
 

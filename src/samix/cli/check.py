@@ -102,6 +102,7 @@ def _look(given: Mapping[str, Any], display: Terminal) -> Check:
     """Open the photos and check them, with a bar on long work."""
     from samix.data import open_images
     from samix.data.health import check_images
+    from samix.data.verifying import Keep
 
     corrupt: list[tuple[str, str]] = []
     try:
@@ -112,6 +113,7 @@ def _look(given: Mapping[str, Any], display: Terminal) -> Check:
             **photo_options(given),
             progress=lambda done, total: display.work("checking photos", done, total),
             left_out=lambda key, reason: corrupt.append((key, reason)),
+            keep=Keep(prints=True),
         )
         return check_images(
             images, group_by=given.get("group_by"), corrupt=corrupt, announce=display.work

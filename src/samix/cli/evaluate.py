@@ -77,6 +77,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
     from rich.console import Console
 
     from samix.data import open_images
+    from samix.data.verifying import Keep
     from samix.evaluation import evaluate
     from samix.evaluation.figure import write_evaluation
     from samix.training import Terminal
@@ -96,6 +97,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
             given["data"],
             **photo_options(given),
             depth=encoder.depth,
+            keep=Keep(prints=True),
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)

@@ -78,7 +78,7 @@ def _predict(
 ) -> None:
     """Judge the photos, and print what came of it."""
     from samix.data.packed import open_unlabelled
-    from samix.data.reading import deepened
+    from samix.data.verifying import deepened
     from samix.training import Terminal
     from samix.training.predict import predict
 

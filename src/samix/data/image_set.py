@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from PIL import Image
 
 from samix.data.depth import Depth
+from samix.data.kept import KeptPhotos
 from samix.errors import InputError
 
 SplitName = Literal["train", "val", "test"]
@@ -86,6 +87,7 @@ class ImageSet:
         notes: Sentences for the user about how the photos are read.
         encoded: Photo of a position as it is stored, such as a JPEG file; picklable; raises
             CorruptImageError; None as a whole where photos are not stored one by one.
+        kept: What was kept of the photos when they were decoded.
     """
 
     name: str
@@ -100,6 +102,7 @@ class ImageSet:
     encoded: ReadEncoded | None = None
     depth: Depth | None = None
     notes: tuple[str, ...] = ()
+    kept: KeptPhotos = field(default_factory=KeptPhotos, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         lengths = {
@@ -158,6 +161,7 @@ class ImageSet:
             read=_ChosenPhotos(self.read, chosen),
             read_mask=None if self.read_mask is None else _Chosen(self.read_mask, chosen),
             encoded=None if self.encoded is None else _Chosen(self.encoded, chosen),
+            kept=self.kept.subset(chosen),
         )
 
 

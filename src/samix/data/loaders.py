@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from samix.data.image_set import ImageSet
 from samix.data.sampling import EpochSampler, class_weights, random_keys
 from samix.data.splits import Splits
-from samix.data.store import PhotoStore
+from samix.data.store import CACHE_BUDGET, PhotoStore
 from samix.data.two_views import TwoViews
 from samix.data.views import View
 from samix.errors import InputError
@@ -28,7 +28,6 @@ from samix.stopping import leave_to_the_first_process
 Batch = tuple[Tensor, Tensor]
 ViewBatch = tuple[Tensor, Tensor]
 DEFAULT_BATCH_SIZE = 100
-CACHE_BUDGET = 2**30  # bytes of decoded photos that are kept in memory
 _MAX_WORKERS = 8
 
 

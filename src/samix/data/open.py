@@ -16,10 +16,11 @@ from samix.data.depth import Depth
 from samix.data.folder import name_like, open_folder, open_listed
 from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
 from samix.data.packed import hint_for, open_packed, packed_below
-from samix.data.reading import check_limit, too_deep, verify
+from samix.data.reading import check_limit
 from samix.data.splits import Splits
 from samix.data.tables import with_labels
 from samix.data.timm_names import PREFIXES, open_timm
+from samix.data.verifying import KEEP_NOTHING, Keep, too_deep, verify
 from samix.errors import InputError
 from samix.files import MAX_MEGAPIXELS
 from samix.progress import Progress
@@ -44,6 +45,7 @@ def open_images(
     depth: Depth | None = None,
     labels: str | Path | None = None,
     label_column: str | None = None,
+    keep: Keep = KEEP_NOTHING,
 ) -> ImageSet:
     """Open an image set and verify that every photo can be read.
 
@@ -67,6 +69,7 @@ def open_images(
         labels: A table (CSV, JSON lines or Parquet) with the path and the label of each photo,
             which then lie below the folder in any way.
         label_column: Its column of labels, or that of the parquet files; None finds it.
+        keep: What is kept of the photos while they are verified, for those who come next.
 
     Returns:
         The image set.
@@ -81,7 +84,8 @@ def open_images(
     if files is not None:
         files = list(files)
         limit = max_megapixels
-        found = verify(images, files or None, max_megapixels=limit, progress=progress)
+        found = verify(images, files or None, max_megapixels=limit, progress=progress, keep=keep)
+        images = replace(images, kept=found.kept)
         bad = found.corrupt
         if found.highest:
             images = images.with_depth(depth or found.depth)

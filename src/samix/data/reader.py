@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from samix.data.depth import Depth
-from samix.data.reading import decode, header_is_wide
+from samix.data.image_set import ImageSet
+from samix.data.reading import decode_each, header_is_wide
 from samix.errors import CorruptImageError, UnreadableImageError
 from samix.files import MAX_MEGAPIXELS
 
@@ -36,8 +37,22 @@ class PhotoReader:
 
     def reduced(self, index: int, side: int | None = None) -> Image.Image:
         """Return the photo at a position for a copy of a side in px; None is in full."""
-        key, limit = self.keys[index], self.max_megapixels
-        return decode(self.stored(index), key, side=side, max_megapixels=limit, depth=self.depth)
+        return self.each(index, (side,))[side]
+
+    def each(
+        self, index: int, sides: Sequence[int | None], stored: bytes | None = None
+    ) -> dict[int | None, Image.Image]:
+        """Return the photo at a position for copies of several sides, decoded once if it can be.
+
+        Args:
+            index: Position of the photo.
+            sides: Sides of the copies in px.
+            stored: The photo as it is stored; None looks it up.
+        """
+        return decode_each(
+            self.stored(index) if stored is None else stored, self.keys[index], sides,
+            max_megapixels=self.max_megapixels, depth=self.depth,
+        )  # fmt: skip
 
     def is_wide(self, index: int) -> bool:
         """Say whether the header of a photo tells of more than 8 bits a colour."""
@@ -56,3 +71,19 @@ class PhotoReader:
         except OSError as error:
             msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
             raise CorruptImageError(msg) from error
+
+
+def read_each(
+    images: ImageSet, index: int, sides: Sequence[int], stored: bytes | None = None
+) -> Mapping[int | None, Image.Image]:
+    """Read a photo for copies of several sides, each as :meth:`ImageSet.read_for` does.
+
+    Args:
+        images: The photos.
+        index: Position of the photo.
+        sides: Sides of the copies in px.
+        stored: The photo as it is stored, where it is known.
+    """
+    if isinstance(images.read, PhotoReader):
+        return images.read.each(index, sides, stored)
+    return {side: images.read_for(index, side) for side in sides}

@@ -1,43 +1,27 @@
 """From an encoded photo of any kind to 8-bit RGB, within bounded memory.
 
-`decode` reads one photo, `threaded` works on many at once, and `verify` decodes every photo of a
-set before training, so that a corrupt one is found at the start, and how deep they are. Large
-photos of all threads share the room of :func:`room_for`.
+`decode` reads one photo, `threaded` works on many at once. Large photos of all threads share the
+room of :func:`room_for`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import io
-import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from PIL import Image
 
-from samix.data.depth import (
-    Depth,
-    deep_colours,
-    deep_scale,
-    depth_of,
-    grey_scale,
-    highest_of,
-    keep_highest,
-    wide_kind,
-)
-from samix.data.image_set import ImageSet
+from samix.data.depth import Depth, deep_colours, deep_scale, grey_scale, keep_highest, wide_kind
 from samix.data.kinds import reads_heic
-from samix.data.upright import PAGES, has_pages, turned
-from samix.errors import CorruptImageError, InputError, LargeImageError, UnreadableImageError
-from samix.files import MAX_MEGAPIXELS, write_text
+from samix.data.upright import PAGES, has_pages, orientation, turned
+from samix.errors import CorruptImageError, InputError, LargeImageError
+from samix.files import MAX_MEGAPIXELS
 from samix.progress import Progress
 
 # Up to here a photo that is no JPEG is read in full whatever is needed of it, within 128 MiB a
@@ -49,8 +33,9 @@ ROOM = 200_000_000  # px of large photos that threads hold at once; one may have
 _STRIP = 2**20  # px that are converted at once
 _MILLION = 1_000_000
 _CHUNK = 64
+_SIZE = "samix size"  # in Image.info of a photo that was reduced
+_ON_ITS_SIDE = 5  # EXIF orientations from here on exchange width and height
 _TRANSPARENT = {"RGBA", "LA", "PA", "RGBa", "La"}
-_SIDE = 32  # px: decoding for a copy of that side shows whether a photo is whole
 _Result = TypeVar("_Result")
 
 
@@ -76,7 +61,7 @@ def decode(
     Where only a small copy is needed, a JPEG is reduced while it is decoded, which takes a third to
     a half of the time; the squeezed copy departs from that of the whole photo by about one step of
     255 on average. A photo of more than :data:`ORDINARY` pixels is converted strip by strip, and
-    reduced on the way whatever its kind.
+    reduced on the way whatever its kind. :func:`full_size` tells the size before that.
 
     Args:
         source: The encoded bytes, or the path of a file.
@@ -93,9 +78,41 @@ def decode(
         CorruptImageError: The photo is missing, empty, truncated or not decodable.
         LargeImageError: It has more pixels than may be read, or than fit into memory.
     """
+    return decode_each(source, key, (side,), max_megapixels=max_megapixels, depth=depth)[side]
+
+
+def decode_each(
+    source: bytes | str | os.PathLike[str],
+    key: str,
+    sides: Sequence[int | None],
+    *,
+    max_megapixels: int = MAX_MEGAPIXELS,
+    depth: Depth | None = None,
+) -> dict[int | None, Image.Image]:
+    """Decode one photo for copies of several sides, each exactly as :func:`decode` does.
+
+    Copies that are reduced alike while they are decoded share one decoding.
+
+    Args:
+        source: As for :func:`decode`, like the others.
+        key: Name of the photo.
+        sides: Sides in px, at least one.
+        max_megapixels: Limit of size.
+        depth: What is white.
+
+    Returns:
+        By side, the photo; several may have the same one.
+    """
+    reopen = partial(_open, source)
+    photos: dict[int | None, Image.Image] = {}
+    decoded: dict[tuple[int, ...], Image.Image] = {}
     try:
-        with _open(source) as opened:
-            return _read(opened, key, side, max_megapixels, depth, partial(_open, source))
+        for side in sides:
+            with _open(source) as opened:
+                detail = _detail(opened, key, side, max_megapixels)
+                if detail not in decoded:
+                    decoded[detail] = _read(opened, detail, depth, reopen)
+                photos[side] = decoded[detail]
     except LargeImageError:
         raise
     except (MemoryError, Image.DecompressionBombError) as error:
@@ -110,6 +127,13 @@ def decode(
             reason = reason.rstrip("'").rstrip(" :")
         msg = f"photo '{key}' cannot be read ({reason})"
         raise CorruptImageError(msg) from error
+    return photos
+
+
+def full_size(photo: Image.Image) -> tuple[int, int]:
+    """Return width and height in px that a photo had before it was reduced."""
+    size: tuple[int, int] = photo.info.get(_SIZE, photo.size)
+    return size
 
 
 def to_rgb(image: Image.Image, depth: Depth | None = None) -> Image.Image:
@@ -190,21 +214,19 @@ def _open(source: bytes | str | os.PathLike[str]) -> Image.Image:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 
-def _read(
-    opened: Image.Image,
-    key: str,
-    side: int | None,
-    max_megapixels: int,
-    depth: Depth | None,
-    reopen: Callable[[], Image.Image],
-) -> Image.Image:
-    """Decode an opened photo.
+def _detail(
+    opened: Image.Image, key: str, side: int | None, max_megapixels: int
+) -> tuple[int, int, int, int, int]:
+    """Let an opened photo be reduced while it is decoded, as far as a side allows.
+
+    Returns:
+        Width and height before, width and height in which it will be decoded, and the factor that
+        it is to be reduced by afterwards.
 
     Raises:
         LargeImageError: It has too many pixels.
     """
-    # the tile of a TIFF file is decoded as a whole, and may be larger than the photo
-    width, height = max(opened.size, getattr(opened, "_tile_size", opened.size), key=_area)
+    width, height = _stored_size(opened)
     pixels = width * height
     if pixels > max_megapixels * _MILLION:
         needed = -(-pixels // _MILLION)
@@ -213,20 +235,45 @@ def _read(
             f"that are read; raise the limit with --max-megapixels {needed}, or make it smaller"
         )
     large = pixels > ORDINARY
+    whole = opened.size
+    if side is not None:
+        gap = GAP if large else DRAFT
+        opened.draft(None, (gap * side, gap * side))
+    factor = max(1, min(opened.size) // (GAP * side)) if large and side is not None else 1
+    return (*whole, *opened.size, factor)
+
+
+def _read(
+    opened: Image.Image,
+    detail: tuple[int, ...],
+    depth: Depth | None,
+    reopen: Callable[[], Image.Image],
+) -> Image.Image:
+    """Decode an opened photo as :func:`_detail` has found."""
+    width, height, *_, factor = detail
+    pixels = max(width * height, _area(_stored_size(opened)))
+    large = pixels > ORDINARY
+    drafted = opened.size != (width, height)
     with room_for(pixels) if large else nullcontext():
         pages = has_pages(opened)
-        if side is not None:
-            gap = GAP if large else DRAFT
-            opened.draft(None, (gap * side, gap * side))
         deep = deep_colours(opened)
         with _own_limit() if large else nullcontext():
             opened.load()
-        factor = max(1, min(opened.size) // (GAP * side)) if large and side is not None else 1
         photo = _as_rgb(opened, factor, depth, reopen if deep else None, large=large)
         photo = turned(photo, opened)
+    size = (width, height) if drafted else opened.size  # a TIFF is turned while it is loaded
+    if orientation(opened) >= _ON_ITS_SIDE:
+        size = size[::-1]
+    if size != photo.size:
+        photo.info[_SIZE] = size
     if pages:
         photo.info[PAGES] = True
     return photo
+
+
+def _stored_size(opened: Image.Image) -> tuple[int, int]:
+    # the tile of a TIFF file is decoded as a whole, and may be larger than the photo
+    return max(opened.size, getattr(opened, "_tile_size", opened.size), key=_area)
 
 
 def _as_rgb(
@@ -392,136 +439,6 @@ def threaded(
         pool.shutdown(cancel_futures=True)  # what has not begun is not waited for
 
 
-@dataclass(frozen=True)
-class Verified:
-    """What decoding every photo of a set once has shown.
-
-    Attributes:
-        corrupt: The reason for each photo that cannot be read, by position.
-        highest: The largest value of photos of more than 8 bits, by kind.
-        wide: How many such photos there are.
-        pages: How many photos have several pages or frames, of which the first is read.
-    """
-
-    corrupt: dict[int, str]
-    highest: dict[str, float]
-    wide: int = 0
-    pages: int = 0
-
-    @property
-    def depth(self) -> Depth | None:
-        """What is white in all photos of the set; None where they have 8 bits."""
-        return depth_of(self.highest)
-
-    def notes(self, depth: Depth | None, photos: int) -> tuple[str, ...]:
-        """Return sentences about how the photos are read.
-
-        Args:
-            depth: What is white in them.
-            photos: How many there are.
-        """
-        found = []
-        if depth is not None and self.wide:
-            found.append(
-                f"{self.wide:,} of {photos:,} photos have more than 8 bits a colour; white is "
-                f"{depth.words()} in all of them."
-            )
-        if self.pages:
-            several = "photo has" if self.pages == 1 else "photos have"
-            found.append(
-                f"{self.pages:,} {several} several pages or frames, of which the first is read."
-            )
-        return tuple(found)
-
-
-def verify(
-    images: ImageSet,
-    files: Iterable[Path] | None = None,
-    *,
-    max_megapixels: int = MAX_MEGAPIXELS,
-    progress: Progress | None = None,
-) -> Verified:
-    """Decode every photo and report those that cannot be read, and how deep the others are.
-
-    Args:
-        images: The photos.
-        files: The files that hold them. Where they are given, the outcome is kept in the user's
-            cache folder, and of the same files (path, size, time of change) only the corrupt
-            photos are decoded again.
-        max_megapixels: What the photos were opened with: a record holds for one limit.
-        progress: Called with (done, total) now and then.
-    """
-    record = None
-    if files is not None:
-        record = cache_folder() / "verified" / f"{_print(files, max_megapixels)}.json"
-    if record is not None and record.is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # made again
-            return _remembered(images, json.loads(record.read_text()))
-    corrupt: dict[int, str] = {}
-    highest: dict[str, float] = {}
-    wide = pages = 0
-    looked = threaded(lambda i: _look(images, i), len(images), progress)
-    for index, (reason, found, several) in enumerate(looked):
-        pages += several
-        if reason is not None:
-            corrupt[index] = reason
-        elif found is not None:
-            wide += 1
-            highest[found[0]] = max(highest.get(found[0], 0.0), found[1])
-    if record is not None:
-        with contextlib.suppress(OSError):  # without a record the photos are decoded again
-            record.parent.mkdir(parents=True, exist_ok=True)
-            known = {"corrupt": list(corrupt), "highest": highest, "wide": wide, "pages": pages}
-            write_text(record, json.dumps(known))
-    return Verified(corrupt, highest, wide, pages)
-
-
-def _look(images: ImageSet, index: int) -> tuple[str | None, tuple[str, float] | None, bool]:
-    """Return why a photo cannot be read, its largest wide value, and whether it has pages."""
-    try:
-        photo = images.read_for(index, _SIDE)
-    except UnreadableImageError as error:
-        return str(error), None, False
-    return None, highest_of(photo), PAGES in photo.info
-
-
-def deepened(images: ImageSet, depth: Depth | None) -> ImageSet:
-    """Return photos read as a run learned from them, with a note where that is doubtful.
-
-    Args:
-        images: Photos that nobody has decoded yet.
-        depth: What was white in the photos of more than 8 bits that the run learned from. None,
-            where there were none, finds it in these photos, of which only wide ones are decoded.
-    """
-    if depth is not None and None not in (depth.integers, depth.floats):
-        return images.with_depth(depth)
-    wide = [i for i, is_wide in enumerate(_wide_headers(images)) if is_wide]
-    if not wide:
-        return images.with_depth(depth)
-    found = verify(images.subset(wide))
-    if not found.highest:
-        return images.with_depth(depth)
-    here = found.depth
-    if here is not None and depth is not None:
-        here = Depth(depth.integers or here.integers, depth.floats or here.floats)
-    images = images.with_depth(here)
-    unknown = [kind for kind in found.highest if depth is None or not getattr(depth, kind)]
-    if not unknown or here is None:
-        return images
-    note = (
-        f"{found.wide:,} of {len(images):,} photos have more than 8 bits a colour, which the run "
-        f"did not learn from; white is taken to be {here.words()} in all of them."
-    )
-    return replace(images, notes=(*images.notes, note))
-
-
-def _wide_headers(images: ImageSet) -> Iterable[bool]:
-    """Say of each photo whether its header tells of more than 8 bits."""
-    read = images.read
-    find = getattr(read, "is_wide", None)
-    return threaded(find, len(images)) if find is not None else [True] * len(images)
-
-
 def header_is_wide(source: bytes | str | os.PathLike[str]) -> bool:
     """Say whether the header of a photo tells of more than 8 bits a colour."""
     try:
@@ -529,49 +446,3 @@ def header_is_wide(source: bytes | str | os.PathLike[str]) -> bool:
             return wide_kind(opened) is not None or deep_colours(opened)
     except Exception:  # it is named when it is read
         return False
-
-
-def too_deep(images: ImageSet, found: Verified) -> dict[int, str]:
-    """Return the photos that do not fit the depth of their set, and why, by position.
-
-    Args:
-        images: With a depth that was given, not found.
-        found: What decoding each photo by itself has shown.
-    """
-    if images.depth is None or images.depth.joined(found.depth) == images.depth:
-        return {}
-    looked = enumerate(threaded(lambda i: _look(images, i)[0], len(images)))
-    return {i: why for i, why in looked if why is not None}
-
-
-def _remembered(images: ImageSet, known: dict[str, Any]) -> Verified:
-    """Return what was found before; what was corrupt is decoded again."""
-    corrupt, highest, wide = {}, {k: float(v) for k, v in known["highest"].items()}, known["wide"]
-    for index in map(int, known["corrupt"]):
-        reason, found, _ = _look(images, index)
-        if reason is not None:
-            corrupt[index] = reason
-        elif found is not None:
-            wide += 1
-            highest[found[0]] = max(highest.get(found[0], 0.0), found[1])
-    return Verified(corrupt, highest, int(wide), int(known["pages"]))
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made again: SAMIX_CACHE, or samix in the user's cache."""
-    own = os.environ.get("SAMIX_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(base, "samix")
-
-
-def _print(files: Iterable[Path], max_megapixels: int) -> str:
-    """Return a fingerprint of some files from their paths, sizes and times of change."""
-    digest = hashlib.sha256(f"2 {max_megapixels}\n".encode())
-    for file in files:
-        try:
-            status = file.stat()
-            line = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        except OSError:
-            line = f"{file}\0missing\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()

@@ -22,6 +22,23 @@ from samix.data.reading import threaded
 from samix.data.views import squeeze
 from samix.progress import Progress
 
+CACHE_BUDGET = 2**30  # bytes of decoded photos that are kept in memory
+
+
+def photo_at(images: ImageSet, index: int, side: int) -> Tensor:
+    """Return a photo squeezed to a square, from memory where it was kept: (3, side, side) uint8.
+
+    Args:
+        images: The photos.
+        index: Position of the photo.
+        side: Side in px.
+
+    Raises:
+        UnreadableImageError: The photo cannot be read.
+    """
+    known = images.kept.copy(index, side)
+    return squeeze(images.read_for(index, side), side) if known is None else known
+
 
 class PhotoStore:
     """Photos of one part by position; labels are not looked at.
@@ -65,6 +82,7 @@ class PhotoStore:
         ):
             kept[i] = photo
             known[self.indices[i]] = kept[i]  # the same memory
+            self.images.kept.drop(self.indices[i], self.size)
         self.kept = kept
 
     @property
@@ -73,7 +91,7 @@ class PhotoStore:
         return len(self) * 3 * self.size**2
 
     def _read(self, index: int) -> Tensor:
-        return squeeze(self.images.read_for(self.indices[index], self.size), self.size)
+        return photo_at(self.images, self.indices[index], self.size)
 
 
 @dataclass

@@ -13,7 +13,6 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from samix.data.views import (
@@ -23,7 +22,6 @@ from samix.data.views import (
     SMALL,
     Channels,
     check_size,
-    squeeze,
 )
 from samix.errors import InputError
 
@@ -96,10 +94,6 @@ class TwoViews:
     recipes: tuple[Recipe, Recipe]
     mean: Channels = IMAGENET_MEAN
     std: Channels = IMAGENET_STD
-
-    def load(self, photo: Image.Image) -> Tensor:
-        """Return a photo of any size as it is stored: (3, load_size, load_size) uint8."""
-        return squeeze(photo, self.load_size)
 
     def __call__(self, photos: Tensor, keys: NDArray[np.uint64]) -> tuple[Tensor, Tensor]:
         """Make two views of a batch; a pure function of photos and keys.

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from samix.data.sampling import uniforms
@@ -25,6 +26,8 @@ IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 SMALL = 64  # px; up to here photos are shifted, above they are cropped and resized
 ROOM = 1.5  # photos to crop are kept larger, so that an average crop is not enlarged
 _CROP_AREA = (0.35, 1.0)  # smaller crops often lose the one defect that the label is about
+_CROP_RATIO = (3 / 4, 4 / 3)  # of width to height
+_TRIES = 10  # draws of area and ratio, of which the first that fits is taken
 _SEED_BITS = np.uint64(2**63 - 1)
 
 
@@ -50,10 +53,6 @@ class View:
     mean: Channels
     std: Channels
 
-    def load(self, photo: Image.Image) -> Tensor:
-        """Return a photo of any size as it is stored: (3, load_size, load_size) uint8."""
-        return squeeze(photo, self.load_size)
-
     def __call__(self, photos: Tensor, keys: NDArray[np.uint64]) -> Tensor:
         """Make a batch for the network; a pure function of photos and keys.
 
@@ -67,7 +66,7 @@ class View:
         if self.geometry == "shift":
             photos = _shift(photos, uniforms(keys, 3))
         elif self.geometry == "crop":
-            photos = _one_by_one(photos, keys, _cropper(self.image_size))
+            photos = _crop(photos, uniforms(keys, 3 + 2 * _TRIES), self.image_size)
         if self.recolour:
             photos = _one_by_one(photos, ~keys, v2.RandAugment())
         mean = torch.tensor(self.mean).view(3, 1, 1) * 255
@@ -180,9 +179,37 @@ def _mirrored(at: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return np.asarray((size - 1) - np.abs((size - 1) - np.abs(at)))
 
 
-def _cropper(size: int) -> v2.Transform:
-    crop = v2.RandomResizedCrop(size, scale=_CROP_AREA, antialias=True)
-    return v2.Compose([crop, v2.RandomHorizontalFlip()])
+def _crop(photos: Tensor, draws: NDArray[np.float64], size: int) -> Tensor:
+    """Crop, resize and flip each photo as torchvision's RandomResizedCrop does.
+
+    Its draws are made for the whole batch at once, which takes a third of the time.
+
+    Args:
+        photos: (B, C, S, S) uint8.
+        draws: (B, 3 + 2 T) in [0, 1): flip, place down and across, T areas, T ratios.
+        size: Side of the result in px.
+
+    Returns:
+        (B, C, size, size) uint8.
+    """
+    side = photos.shape[-1]
+    area = _CROP_AREA[0] + draws[:, 3 : 3 + _TRIES] * (_CROP_AREA[1] - _CROP_AREA[0])
+    low, high = np.log(_CROP_RATIO)
+    ratio = np.exp(low + draws[:, 3 + _TRIES :] * (high - low))
+    width, height = np.round(side * np.sqrt(area * ratio)), np.round(side * np.sqrt(area / ratio))
+    fits = np.maximum(width, height) <= side
+    rows, first = np.arange(len(photos)), fits.argmax(1)
+    chosen = np.stack([height, width], 2)[rows, first]
+    chosen = np.where(fits.any(1)[:, None], chosen, side).astype(np.int64)
+    place = np.floor(draws[:, 1:3] * (side - chosen + 1)).astype(np.int64)
+    done = []
+    for photo, flip, (top, left), (down, across) in zip(
+        photos, draws[:, 0] < 0.5, place.tolist(), chosen.tolist(), strict=True
+    ):
+        part = photo[None, :, top : top + down, left : left + across]
+        part = F.interpolate(part, size=(size, size), mode="bilinear", antialias=True)
+        done.append(part.flip(3) if flip else part)
+    return torch.cat(done)
 
 
 def _one_by_one(

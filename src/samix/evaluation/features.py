@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from samix.data import ImageSet, View
-from samix.data.loaders import CACHE_BUDGET
-from samix.data.reading import cache_folder, threaded
-from samix.files import whole_file
+from samix.data.reading import threaded
+from samix.data.store import CACHE_BUDGET, photo_at
+from samix.files import cache_folder, whole_file
 from samix.networks import in_format, settle_format
 from samix.progress import Announce
 
@@ -150,7 +150,7 @@ def _contents(
         index = at[number]
         stored = b"" if images.encoded is None else images.encoded(index)
         if not stored:
-            photo = view.load(images.read_for(index, view.load_size))
+            photo = photo_at(images, index, view.load_size)
             if fit:
                 held[index] = photo
             stored = photo.numpy().tobytes()
@@ -191,7 +191,7 @@ def _stored(
     def one(number: int) -> Tensor:
         if (photo := held.get(at[number])) is not None:
             return photo
-        return view.load(images.read_for(at[number], view.load_size))
+        return photo_at(images, at[number], view.load_size)
 
     return list(threaded(one, len(at), chunk=_READ))
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from samix.data import train_view
 from samix.data.sampling import random_keys
+from samix.data.store import photo_at
 from samix.policies import create_policy
 from samix.progress import Display
 
@@ -170,9 +171,7 @@ def _two_views(
     plain = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     view = train_view(subject.image_size, mean=plain[0], std=plain[1])
     index = torch.arange(len(positions)).numpy()
-    stored = torch.stack(
-        [view.load(photos.images.read_for(at, view.load_size)) for at in positions]
-    )
+    stored = torch.stack([photo_at(photos.images, at, view.load_size) for at in positions])
     seen = []
     for epoch in (0, 1):
         views = view(stored, random_keys(seed, epoch, index))

@@ -18,7 +18,8 @@ from samix.data import ImageSet, open_images
 from samix.data.image_set import NO_LABEL
 from samix.data.reading import threaded
 from samix.data.splits import read_table
-from samix.data.views import Channels, squeeze
+from samix.data.store import photo_at
+from samix.data.views import Channels
 from samix.errors import InputError
 from samix.evaluation.encoder import load_weights
 from samix.methods import RIVALS, scaled
@@ -294,7 +295,7 @@ class RunPhotos:
         return self.classes[target] if target >= 0 else ""
 
     def _photo(self, position: int) -> Tensor:
-        return squeeze(self.images.read_for(position, self.size), self.size)
+        return photo_at(self.images, position, self.size)
 
 
 def open_photos(

@@ -26,8 +26,7 @@ from typing import Any, Protocol
 
 import torch
 
-from samix.data.loaders import CACHE_BUDGET
-from samix.data.store import reuse_photos
+from samix.data.store import CACHE_BUDGET, reuse_photos
 from samix.errors import InputError
 from samix.stopping import ENDING, Interrupted, end_with_parent, exit_code, stop_on_signals
 from samix.study.cells import Ended, PocFolder, run_job, write_cell

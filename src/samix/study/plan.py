@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from samix.study.timing import BUSY, time_policies
 from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish, good_of
 from samix.training import TrainConfig
 from samix.training.config import FROZEN
-from samix.training.prepare import resolve, split
+from samix.training.prepare import kept_for, resolve, split
 from samix.training.progress import clock
 
 # lam is drawn as the hand-made rivals draw it: a lead is not to come from another alpha
@@ -129,6 +129,7 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
         labels=config.labels,
         label_column=config.label_column,
         progress=lambda done, total: announce("checking photos", done, total),
+        keep=replace(kept_for(config), sides=None),
     )
     stray = [name for name in wish.good if name not in images.classes]
     if stray:

@@ -22,7 +22,7 @@ from samix.policies import create_policy
 from samix.progress import Display, named
 
 from .config import FROZEN, TrainConfig
-from .prepare import resolve, split_sources
+from .prepare import kept_for, resolve, split_sources
 from .probe import PARTS, FrozenPhotos, FrozenResult, embed_parts, fit_head, judge
 from .run_folder import (
     PREDICTIONS,
@@ -146,7 +146,9 @@ def run_frozen(
     config = resolve(frozen_config(config))
     path = free_output(config) if run is None else run.path
     begin = time.monotonic()
-    sources = open_sources(config, progress=named(display.work, "checking photos"))
+    sources = open_sources(
+        config, progress=named(display.work, "checking photos"), keep=kept_for(config)
+    )
     images = joined(sources)
     if run is not None:
         with only_run(run):

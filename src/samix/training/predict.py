@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from samix.data import ImageSet, View, eval_view
 from samix.data.depth import Depth
 from samix.data.reading import threaded
+from samix.data.store import photo_at
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
 from samix.evaluation.encoder import load_weights, read_weights
@@ -200,7 +201,7 @@ def _read(view: View, images: ImageSet, at: Sequence[int]) -> list[Tensor | str]
 
     def one(place: int) -> Tensor | str:
         try:
-            return view.load(images.read_for(at[place], view.load_size))
+            return photo_at(images, at[place], view.load_size)
         except UnreadableImageError as error:
             return str(error)
 

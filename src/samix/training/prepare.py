@@ -24,13 +24,17 @@ from samix.data import (
     make_unlabelled_splits,
     read_splits,
     split_together,
+    train_view,
+    two_views,
 )
-from samix.errors import InputError
+from samix.data.image_set import SplitName
+from samix.data.verifying import Keep, Sides
+from samix.errors import InputError, UnreadableImageError
 from samix.methods import SelfSupervisedMethod, SupervisedMethod
 from samix.progress import Announce, named
 
 from .building import check_queue, create_run_method, fit_queue, process_notes
-from .config import PretrainConfig, RunConfig, TrainConfig, whole_path
+from .config import FROZEN, PretrainConfig, RunConfig, TrainConfig, whole_path
 from .machine import choose_device, choose_precision, emulation_notes
 from .probe import begin_with_head, fitted_size, fitted_steps
 from .run_folder import RunFolder
@@ -51,6 +55,7 @@ from .warm_start import (
     start,
 )
 
+_SPLITS: tuple[SplitName | None, ...] = (None, "train", "val", "test")
 _LEAST_LOOKS = 20  # at validation in a run
 _LEAST_LOOKS_OF_A_PROBE = 5
 
@@ -152,7 +157,9 @@ def prepare(
     fresh = run is None or not run.last.is_file()  # otherwise weights come from the checkpoint
     if starts is None:
         starts = open_starts(config) if fresh else Starts()
-    sources = open_sources(config, progress=named(announce, "checking photos"))
+    sources = open_sources(
+        config, progress=named(announce, "checking photos"), keep=kept_for(config)
+    )
     images = joined(sources)
     if run is None:
         splits, notes = split_sources(sources, config, announce, starts.init)
@@ -168,6 +175,7 @@ def prepare(
         probe = begin_with_head(method, config, images, splits, announce) if config.probe else None
     freeze(method, config)
     task = _task(config, images, splits, method, rank, announce)
+    images.kept.copies.clear()  # what will be asked for again is in memory now
     config = fitted_steps(config, len(splits.train))
     passes = math.ceil(len(task.batches) / config.accumulate)  # steps of one
     if config.steps is not None:
@@ -188,6 +196,32 @@ def prepare(
         *task.notes,
     )
     return Prepared(config, images, splits, task, steps, notes, probe)
+
+
+def kept_for(config: RunConfig) -> Keep:
+    """Return what a run will want of its photos, so that they are decoded once."""
+    grouped = config.duplicates == "ignore" or config.group_by is not None
+    few = isinstance(config, TrainConfig) and (config.labels_per_class or config.label_fraction)
+    several = isinstance(config, PretrainConfig) and config.more_data
+
+    def sides(images: ImageSet) -> Sides:
+        try:
+            size = fitted_size(config, images).image_size
+        except UnreadableImageError:  # the next look at all photos names it
+            return {}
+        if not isinstance(config, TrainConfig):
+            return dict.fromkeys(_SPLITS, (two_views(size).load_size,))
+        if config.policy == FROZEN:
+            return dict.fromkeys(_SPLITS, (size,))
+        load = train_view(size, augmentation=config.augmentation).load_size
+        both = tuple({load, size})
+        learned = both if config.probe else (load,)
+        return {None: both, "train": learned, "val": (size,), "test": (size,)}
+
+    return Keep(
+        prints=not grouped and config.splits is None,
+        sides=None if few or several else sides,
+    )
 
 
 def split_sources(

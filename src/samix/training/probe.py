@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from samix.data import ImageSet, Splits, View, eval_view
+from samix.data.store import photo_at
 from samix.errors import InputError
 from samix.evaluation import Machine, evaluate_classifiers
 from samix.evaluation.features import FrozenEncoder, frozen_features
@@ -172,7 +173,7 @@ def _check(
 ) -> None:
     """Refuse a network that is not the head on its features."""
     view = encoder.view
-    photos = torch.stack([view.load(images.read_for(i, view.load_size)) for i in at])
+    photos = torch.stack([photo_at(images, i, view.load_size) for i in at])
     shown = view(photos, np.zeros(len(photos), dtype=np.uint64))
     with torch.no_grad(), encoder.machine.precision():
         logits = encoder.network(shown.to(encoder.machine.device)).float().cpu()

@@ -21,6 +21,7 @@ from samix.data import (
 )
 from samix.data.splits import read_table
 from samix.data.store import kept_set
+from samix.data.verifying import KEEP_NOTHING, Keep
 from samix.errors import InputError
 from samix.evaluation.encoder import read_weights
 from samix.evaluation.model_file import read_model
@@ -396,13 +397,14 @@ def data_of(config: RunConfig) -> tuple[str, ...]:
 
 
 def open_sources(
-    config: RunConfig, *, progress: Progress | None = None
+    config: RunConfig, *, progress: Progress | None = None, keep: Keep = KEEP_NOTHING
 ) -> tuple[tuple[str, ImageSet], ...]:
     """Open the sets of photos of a run.
 
     Args:
         config: Resolved.
         progress: Called with (done, total) while the photos of a set are verified.
+        keep: What is kept of the photos meanwhile.
 
     Returns:
         Each set with the folder that its keys are relative to.
@@ -428,7 +430,9 @@ def open_sources(
     def opened(data: str) -> ImageSet:
         images = kept_set(
             (data, *options.values()),
-            lambda: open_images(data, need_labels=labelled, **options, progress=progress),
+            lambda: open_images(
+                data, need_labels=labelled, **options, progress=progress, keep=keep
+            ),
         )
         if labelled:  # it may have been opened before for training without labels
             check_labels(images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from samix.data.image_set import ImageSet
-from samix.data.reading import ORDINARY, kept_room, strips, threaded
+from samix.data.kept import Print
+from samix.data.reading import ORDINARY, full_size, kept_room, strips, threaded
+from samix.errors import UnreadableImageError
 from samix.progress import Progress
 
 SMALL, LARGE = 32, 64  # px, sides of the grey copies
+PRINTED_AT = 192  # px: photos are read as for a copy of that side, which runs often ask for, too
 _SMALL_PHOTO = 96  # px: finer copies of photos of a shorter side up to here would compare noise
 _SAMPLED = 33  # photos that are looked at to choose the side
 
@@ -41,41 +45,63 @@ class Fingerprints:
 def take_fingerprints(
     images: ImageSet, *, hashed: bool = True, progress: Progress | None = None
 ) -> Fingerprints:
-    """Decode every photo once and keep what is needed to compare it.
+    """Keep what is needed to compare photos, decoding those once of which it is not known yet.
 
     Args:
         images: At least one photo, all readable.
-        hashed: Take the hash of the pixels of each photo. Otherwise only photos whose size and grey
-            copy are those of another one are read once more for it, and the others are numbered,
-            which takes two thirds of the time.
+        hashed: Take the hash of the pixels of each photo. Otherwise JPEG photos are reduced while
+            they are decoded, and only photos whose size and grey copy are those of another one are
+            read in full for it; the others are numbered.
         progress: Called with (done, total) now and then.
 
     Raises:
         CorruptImageError: A photo cannot be read.
     """
-    side = _side(images)
+    side = grey_side(images)
     grey = np.empty((len(images), side, side), dtype=np.uint8)
     size = np.empty((len(images), 2), dtype=np.int64)
+    reduced = np.zeros(len(images), dtype=bool)
     pixels: list[str] = []
 
-    def look(index: int) -> tuple[NDArray[np.uint8], tuple[int, int], str]:
+    def look(index: int) -> Print:
+        known = images.kept.prints.get(index)
+        if not hashed and known is not None and known.grey.shape == (side, side):
+            return known
         with kept_room():  # equal photos are equal in every pixel: large ones are read in full
-            photo = images.read(index)
-            return small_grey(photo, side), photo.size, _pixel_hash(photo) if hashed else ""
+            photo = images.read(index) if hashed else images.read_for(index, PRINTED_AT)
+            whole = full_size(photo)
+            digest = _pixel_hash(photo) if hashed else ""
+            return Print(digest, whole, small_grey(photo, side), whole != photo.size)
 
-    for i, (copy, measures, digest) in enumerate(threaded(look, len(images), progress)):
-        grey[i], size[i] = copy, measures
-        pixels.append(digest or str(i))
+    for i, found in enumerate(threaded(look, len(images), progress)):
+        grey[i], size[i], reduced[i] = found.grey, found.size, found.reduced
+        images.kept.prints.pop(i, None)  # it is kept here now
+        pixels.append(found.content if hashed else str(i))
     if not hashed:
-        alike = [
-            f"{size[i]}{hashlib.sha256(grey[i].tobytes()).digest()!r}" for i in range(len(grey))
-        ]
-        asked = [i for positions in equal_photos(alike) for i in positions]
+        asked = _may_be_equal(grey, size, reduced)
         for i, digest in zip(
             asked, threaded(lambda n: _hash_of(images, asked[n]), len(asked)), strict=True
         ):
             pixels[i] = digest
     return Fingerprints(grey, size, np.array(pixels))
+
+
+def _may_be_equal(
+    grey: NDArray[np.uint8], size: NDArray[np.int64], reduced: NDArray[np.bool_]
+) -> list[int]:
+    """Return the positions of photos that may be equal in every pixel to another one.
+
+    Equal photos have equal copies, unless only one of them was reduced while it was decoded, as a
+    JPEG is beside a PNG: then all photos of that size are meant.
+    """
+    sizes = [f"{width} {height}" for width, height in size.tolist()]
+    ways = {(one, bool(way)) for one, way in zip(sizes, reduced, strict=True)}
+    mixed = {one for one, way in ways if way and (one, False) in ways}
+    alike = [
+        one if one in mixed else f"{one} {hashlib.sha256(copy.tobytes()).hexdigest()}"
+        for one, copy in zip(sizes, grey, strict=True)
+    ]
+    return [i for positions in equal_photos(alike) for i in positions]
 
 
 def _hash_of(images: ImageSet, index: int) -> str:
@@ -99,7 +125,12 @@ def content_hashes(images: ImageSet, *, progress: Progress | None = None) -> lis
     encoded = images.encoded
     if encoded is None:
         return None
-    return list(threaded(lambda i: hashlib.sha256(encoded(i)).hexdigest(), len(images), progress))
+
+    def one(index: int) -> str:
+        known = images.kept.prints.get(index)
+        return hashlib.sha256(encoded(index)).hexdigest() if known is None else known.content
+
+    return list(threaded(one, len(images), progress))
 
 
 def small_grey(photo: Image.Image, side: int) -> NDArray[np.uint8]:
@@ -116,11 +147,14 @@ def equal_photos(pixels: Sequence[str] | NDArray[np.str_]) -> list[list[int]]:
     return [positions for positions in found.values() if len(positions) > 1]
 
 
-def _side(images: ImageSet) -> int:
-    """Return the side of the copies: small where most photos are."""
+def grey_side(images: ImageSet) -> int:
+    """Return the side of the copies: small where most photos are, of those that can be read."""
     step = max(1, len(images) // _SAMPLED)
-    shorter = [min(images.read_for(i, LARGE).size) for i in range(0, len(images), step)]
-    return SMALL if median(shorter) <= _SMALL_PHOTO else LARGE
+    shorter = []
+    for i in range(0, len(images), step):
+        with suppress(UnreadableImageError):
+            shorter.append(min(images.read_for(i, LARGE).size))
+    return SMALL if shorter and median(shorter) <= _SMALL_PHOTO else LARGE
 
 
 def _pixel_hash(photo: Image.Image) -> str:

@@ -29,8 +29,8 @@ from samix.data.duplicates.fingerprints import (
 )
 from samix.data.duplicates.matching import CHUNK, LEAST_AGREEMENT, agree, find_candidates, match
 from samix.data.image_set import ImageSet
-from samix.data.reading import cache_folder, threaded
-from samix.files import whole_file
+from samix.data.reading import threaded
+from samix.files import cache_folder, whole_file
 from samix.progress import Announce, named
 
 Groups = tuple[tuple[int, ...], ...]
@@ -39,7 +39,7 @@ Same = Callable[[Sequence[Pair]], Sequence[bool]]
 LARGEST_SHARE = 0.02  # of the photos, that a group may have and be used without being asked for
 HANDFUL = 10  # photos that a group may always have
 MOST_PHOTOS = 200_000  # that all are compared with all; the time grows with the square
-_VERSION = 3  # of the method: another one does not read what this one wrote
+_VERSION = 4  # of the method: another one does not read what this one wrote
 _ROUNDS = 8
 
 
