@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+import samix
 from samix.data import open_images
 from samix.errors import InputError
 from samix.study import plan as planning
+from samix.study import subjects
 from samix.study.grid import Timing, jobs_of
 from samix.study.plan import open_study, plan_study
+from samix.study.subjects import admit, labels_of
 from samix.study.timing import time_policies
 from samix.study.wish import Wish, good_of
 
@@ -176,3 +179,19 @@ def test_the_looks_share_the_error(tmp_path, quick):
     fixed = plan(tmp_path, budget=3000.0, design="fixed")["plan"]
     assert fixed["looks"] == {}
     assert len(fixed["seeds"]) <= 5
+
+
+def test_a_policy_of_a_file_keeps_its_label_once_it_is_known(tmp_path, monkeypatch):
+    (tmp_path / "mine_of_plan.py").write_text(
+        "import samix\n\n\ndef halves(images, index, generator):\n    raise NotImplementedError\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    given = ("none", "mine_of_plan:halves", "mine_of_plan:cutmix")
+    first = labels_of(given)
+    assert list(first) == ["none", "halves", "cutmix-own"]
+    monkeypatch.setattr(subjects, "_ADMITTED", {})
+    try:
+        admit({"halves": first["halves"]})
+        assert labels_of(given) == first
+    finally:
+        samix.POLICIES.pop("halves", None)

@@ -79,7 +79,8 @@ def _labelled(word: str) -> tuple[str, str]:
 def _label(name: str) -> str:
     """Return plain letters for a path or a class, that are no name of a policy."""
     plain = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:32] or "own"
-    return f"{plain}-own" if plain in POLICIES or plain == FROZEN else plain
+    ours = plain == FROZEN or (plain in POLICIES and plain not in _ADMITTED)
+    return f"{plain}-own" if ours else plain
 
 
 def check_label(label: str) -> bool:
