@@ -38,14 +38,11 @@ class Page:
         if found is None:
             raise SystemExit(f"the page did not start: {said!r}")
         self.host, self.root = found.groups()
-        text = self.ask("GET", "/").decode()
-        config = json.loads(re.search(r"gradio_config = (\{.*?\});</script>", text, re.S)[1])
-        self.function = next(one for one in config["dependencies"] if len(one["inputs"]) == 7)["id"]
 
-    def ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> bytes:
+    def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
         """Ask the page and return its whole answer."""
         there = http.client.HTTPConnection(self.host, timeout=_WAIT)
-        there.request(method, self.root + path, body, {"Content-Type": kind} if kind else {})
+        there.request(method, self.root + path, body)
         answer = there.getresponse()
         text = answer.read()
         there.close()
@@ -55,19 +52,13 @@ class Page:
 
     def drop_in(self, photo: bytes) -> dict[str, Any]:
         """Drop a photo in and return what stands for it."""
-        head = 'Content-Disposition: form-data; name="files"; filename="photo.png"'
-        body = f"--edge\r\n{head}\r\n\r\n".encode() + photo + b"\r\n--edge--\r\n"
-        kind = "multipart/form-data; boundary=edge"
-        path = json.loads(self.ask("POST", "/gradio_api/upload", body, kind))[0]
-        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+        return {"photo": json.loads(self.ask("POST", "/photo", photo))}
 
-    def mix(self, session: str, photos: list[dict[str, Any]]) -> int:
+    def mix(self, photos: list[dict[str, Any]]) -> int:
         """Ask for the mixes of two photos and return how many came."""
-        data = [*photos, "", "", 0.5, 0, _POLICIES]
-        call = {"fn_index": self.function, "session_hash": session, "data": data}
-        self.ask("POST", "/gradio_api/queue/join", json.dumps(call).encode(), "application/json")
-        text = self.ask("GET", f"/gradio_api/queue/data?session_hash={session}").decode()
-        return text.count("<article>")
+        asked = {"sides": photos, "lam": 0.5, "seed": 0, "policies": _POLICIES}
+        text = self.ask("POST", "/mix", json.dumps(asked).encode()).decode()
+        return text.count('<div class="strip">') - 1  # the photos themselves
 
     def memory(self) -> float:
         """Return the resident memory of the server in MiB."""
@@ -83,7 +74,7 @@ def photo(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def one_round(page: Page, number: int, requests: int, photos: list[bytes]) -> tuple[int, float]:
+def one_round(page: Page, requests: int, photos: list[bytes]) -> tuple[int, float]:
     """Send all requests at once; return how many were answered in full, and the highest memory."""
     highest, ended = page.memory(), threading.Event()
 
@@ -94,7 +85,7 @@ def one_round(page: Page, number: int, requests: int, photos: list[bytes]) -> tu
 
     def one(index: int) -> bool:
         pair = [page.drop_in(photos[(index + side) % len(photos)]) for side in range(2)]
-        return page.mix(f"round{number}x{index}", pair) == len(_POLICIES)
+        return page.mix(pair) == len(_POLICIES)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -114,11 +105,11 @@ def main() -> None:
     photos = [photo(seed) for seed in range(8)]
     page = Page()
     try:
-        one_round(page, 0, 2, photos)  # everything is loaded and warm
+        one_round(page, 2, photos)  # everything is loaded and warm
         print(f"before: {page.memory():.0f} MiB resident, after 2 requests")
         for number in range(1, chosen.rounds + 1):
             began = time.perf_counter()
-            answered, highest = one_round(page, number, chosen.requests, photos)
+            answered, highest = one_round(page, chosen.requests, photos)
             took = time.perf_counter() - began
             print(
                 f"round {number}: {answered} of {chosen.requests} answered in {took:.0f} s, "

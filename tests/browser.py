@@ -95,10 +95,14 @@ class Browser:
 
     def open(self, file: Path, width: int, height: int = 900) -> None:
         """Open a file in a window of a size in px, and wait until it is there."""
+        self.open_address(file.resolve().as_uri(), width, height)
+
+    def open_address(self, address: str, width: int, height: int = 900) -> None:
+        """Open an address in a window of a size in px, and wait until it is there."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height,
                  deviceScaleFactor=1, mobile=width < 500)  # fmt: skip
         self.events.clear()
-        self.ask("Page.navigate", url=file.resolve().as_uri())
+        self.ask("Page.navigate", url=address)
         while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
             self.events.append(self._read())
 

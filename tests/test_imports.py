@@ -148,8 +148,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 NEEDS = {
     "networks": {"ssl", "onnx"}, "methods": {"ssl"}, "data": {"train", "ssl"},
     "evaluation": {"train", "ssl"}, "pages": {"train"}, "presets": {"train"},
-    "training": {"train"}, "explain": {"explain"}, "preview": {"train", "ui"},
-    "study": {"poc"}, "cli": {"train", "ui"},
+    "training": {"train"}, "explain": {"explain"}, "preview": {"train"},
+    "study": {"poc"}, "cli": {"train"},
     "plain_yaml.py": {"train"},
 }  # fmt: skip
 """The extras that the commands of a folder need; other folders have the core alone."""

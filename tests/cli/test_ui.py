@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import io
-import mimetypes
 import os
 import random
 import socket
-from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,24 +12,27 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.cli import main, ui
+from samix.cli import main
 from samix.data import open_images
+from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.mixing import draw_lam
 from samix.mixing.draws import given_lam
+from samix.pages.mixes import Remark
+from samix.pages.parts import parts_text
+from samix.preview.dropped import LARGEST, DropLimits, DroppedPhotos, TooMuchError, inside
 from samix.preview.live_mix import (
     Offer,
     Pair,
-    cards,
     class_of,
     lies_inside,
-    message,
     mix_pair,
     offer,
     open_shown,
     policies_for_pairs,
 )
-from samix.preview.uploads import TooMuchError, UploadLimits, Uploads
+from samix.preview.live_page import find_pages
+from samix.preview.page import compared
 
 from .test_train import complaint, photos, somewhere_else  # noqa: F401
 
@@ -51,11 +52,11 @@ def test_every_policy_that_needs_no_network_in_training_is_offered():
     assert [one.name for one in seen] == list(names)
     for one in seen:
         original, partner, mask, mix = one.row.pictures
+        assert one.row.verdict.badge.en in ("guard: accepted", "guard: rejected")
         assert sum(share for _, share in one.row.label) == pytest.approx(1.0, abs=1e-5)
         assert mask.shape[0] == 1
         assert original.shape == partner.shape == mix.shape
-        assert one.accepted is not None
-        assert any("visibility" in line for line in one.rules)
+        assert any("visible content" in line.en for line in one.row.verdict.lines)
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.2, 0.7, 1.0])
@@ -79,7 +80,8 @@ def test_policies_that_find_lam_themselves_say_so():
     for lam in (0.1, 0.9):
         pair = Pair(noise(0), noise(1), lam=lam)
         assert not any(one.moved for one in mix_pair(pair, open_shown(names)))
-    assert "the slider does not move it" in cards(mix_pair(pair, open_shown(names)))
+        for one in mix_pair(pair, open_shown(names)):
+            assert "the slider does not move it" in one.row.verdict.lines[0].en
 
 
 def test_what_is_drawn_beside_lam_follows_the_seed_alone():
@@ -102,7 +104,7 @@ def test_a_label_of_one_class_and_photos_of_one_size():
     big = Image.new("RGB", (3000, 500), "grey")
     (one,) = mix_pair(Pair(big, BLACK_AND_WHITE[0]), open_shown(["cutmix"]), guarded=False)
     assert one.row.pictures[3].shape == (3, 224, 224)
-    assert (one.accepted, one.rules) == (None, ())
+    assert one.row.verdict == Remark()
 
 
 def test_a_given_lam_moves_the_generator_on_and_ends_with_its_context():
@@ -130,12 +132,12 @@ def test_bad_numbers_and_policies_are_refused():
 
 def test_words_of_the_user_stay_words():
     bad = "<script>alert(1)</script>"
-    text = cards(mix_pair(Pair(*BLACK_AND_WHITE, classes=(bad, "a & b")), open_shown(["cutmix"])))
+    seen = mix_pair(Pair(*BLACK_AND_WHITE, classes=(bad, "a & b")), open_shown(["cutmix"]))
+    text = parts_text([compared([(one.name, one.row) for one in seen])], "both")
     assert bad not in text
     assert "&lt;script&gt;" in text
     assert "a &amp; b" in text
     assert "http" not in text.replace("data:image/png;base64,", "")
-    assert message(bad) == "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"
 
 
 def test_photos_to_choose_from():
@@ -172,7 +174,7 @@ def test_links_that_lead_out_of_the_folder_are_not_offered_and_not_followed_late
     Path("photos/good/deeper").symlink_to(Path("elsewhere").resolve())
     images = open_images("photos")
     found, left_out = offer(images, Path("photos").resolve())
-    keys = [key for key, _ in found.choices()]
+    keys = [key for _, key, _ in found.choices()]
     assert left_out == 2
     assert len(keys) == 5
     assert "crack/in.png" in keys
@@ -200,99 +202,80 @@ def test_tables_of_photos_that_are_links_out_of_the_folder_are_not_offered():
     assert lies_inside(None, "anything")
 
 
-@pytest.fixture
-def uploads() -> Uploads:
-    Path("uploads").mkdir()
-    return Uploads(
-        Path("uploads"), UploadLimits(photo_bytes=2000, pixels=500, kept=3, kept_bytes=5000)
-    )
-
-
-def png(image: Image.Image) -> io.BytesIO:
+def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return buffer
+    return buffer.getvalue()
 
 
-def test_a_photo_that_was_dropped_in(uploads):
+def test_a_photo_that_was_dropped_in():
+    dropped = DroppedPhotos(DropLimits(photo_bytes=2000, pixels=500, kept=3))
     small = Image.fromarray(np.full((4, 4), 65535, np.uint16))
-    there = uploads.add(png(small))
-    assert there.is_relative_to(uploads.folder)
-    assert uploads.read(str(there), "original").getpixel((0, 0)) == (255, 255, 255)
+    name = dropped.add(png(small))
+    assert dropped.read(name).getpixel((0, 0)) == (255, 255, 255)
     with pytest.raises(TooMuchError, match="more than 0 MiB"):
-        uploads.add(png(noise(0).resize((400, 400))))
+        dropped.add(png(noise(0).resize((400, 400))))
     with pytest.raises(TooMuchError, match="more than 0 million pixels"):
-        uploads.add(png(Image.new("L", (40, 40))))
+        dropped.add(png(Image.new("L", (40, 40))))
     for no_photo in (b"", b"no photo", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe"):
         with pytest.raises(InputError, match="the file is no photo"):
-            uploads.add(io.BytesIO(no_photo))
-    there.write_bytes(png(noise(0).resize((20, 20))).getvalue()[:500])
-    with pytest.raises(InputError, match="photo 'original' cannot be read") as told:
-        uploads.read(str(there), "original")
-    assert "choose another photo" in str(told.value)
-    assert str(there) not in str(told.value)
+            dropped.add(no_photo)
+    with pytest.raises(InputError, match=r"cannot be read .*; choose another photo"):
+        dropped.add(png(noise(0).resize((20, 20)))[:500])
+    for _ in range(3):
+        dropped.add(png(small))
+    for forgotten in (name, "", "x" * 32):
+        with pytest.raises(InputError, match="not among those that were dropped in"):
+            dropped.read(forgotten)
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
-def test_every_kind_of_photo_may_be_dropped_in(uploads, kind):
+def test_every_kind_of_photo_may_be_dropped_in(kind):
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), "orange").save(buffer, kind)
-    there = uploads.add(buffer)
-    assert uploads.read(str(there), "original").size == (16, 16)
-    assert mimetypes.guess_type(there)[0].startswith("image/")  # a browser shows it
+    dropped = DroppedPhotos()
+    assert dropped.read(dropped.add(buffer.getvalue())).size == (16, 16)
 
 
-def test_a_photo_of_two_pictures_as_cameras_make_them_may_be_dropped_in(uploads):
-    buffer = io.BytesIO()
-    first, second = (Image.new("RGB", (16, 16), name) for name in ("orange", "grey"))
-    first.save(buffer, "MPO", save_all=True, append_images=[second])
-    assert uploads.add(buffer).suffix == ".jpeg"
+def test_a_large_photo_is_kept_as_it_is_mixed():
+    photo = noise(0).resize((500, 300))
+    dropped = DroppedPhotos()
+    kept = dropped.read(dropped.add(png(photo)))
+    assert kept.size == (LARGEST, LARGEST)
+    assert torch.equal(squeeze(kept, LARGEST), squeeze(photo, LARGEST))
 
 
-def test_the_oldest_photos_are_removed(uploads):
-    names = []
-    for index in range(5):
-        names.append(uploads.add(png(Image.new("L", (8, 8), index))))
-        os.utime(names[-1], (index, index))
-    uploads.tidy()
-    assert [name.exists() for name in names] == [False, False, True, True, True]
-    assert [name.parent.exists() for name in names] == [False, False, True, True, True]
-    names[4].write_bytes(bytes(4990))
-    uploads.tidy()
-    assert [name.exists() for name in names[2:]] == [False, False, True]
-
-
-def test_only_files_below_a_folder_are_found(uploads):
-    there = uploads.add(png(Image.new("L", (8, 8))))
+def test_only_files_below_a_folder_are_found():
+    folder = Path("runs").resolve()
+    folder.mkdir()
+    there = folder / "report.html"
+    there.write_text("a report")
     secret = outside("secret.png")
-    link = uploads.folder / "link.png"
-    link.symlink_to(secret)
-    (uploads.folder / "circle").symlink_to(uploads.folder / "circle")
-    assert uploads.find(str(there)) == there
-    no_files = ("", "\0", f"{there}\0", str(uploads.folder), str(there.parent), f"{there}.png")
-    links = (str(link), f"{uploads.folder}/circle")
-    out = (str(secret), f"{uploads.folder}/../elsewhere/secret.png", f"{uploads.folder}2/x.png")
-    for path in (*no_files, *links, *out, "elsewhere/secret.png", f"file://{there}"):
-        with pytest.raises(InputError, match="not among those that were dropped in"):
-            uploads.find(path)
-        with pytest.raises(InputError, match="drop it in again"):
-            uploads.read(path, "original")
+    (folder / "link.html").symlink_to(secret)
+    (folder / "circle").symlink_to(folder / "circle")
+    assert inside(folder, there) == there
+    for path in ("", "\0", f"{there}\0", str(folder), f"{there}.png", f"{folder}/link.html",
+                 f"{folder}/circle", str(secret), f"{folder}/../elsewhere/secret.png",
+                 f"{folder}2/x.png", "elsewhere/secret.png", f"file://{there}"):  # fmt: skip
+        assert inside(folder, path) is None, path
 
 
-@pytest.fixture
-def extra(monkeypatch):
-    """As if the extra were there; nothing is served."""
-    monkeypatch.setattr(ui, "_is_there", lambda name: True)
+def test_pages_of_runs_and_studies_are_found_the_newest_first():
+    for at, name in enumerate(("old/report.html", "poc/report.html", "poc/final/run.html",
+                               "poc/other.html", "explain/explain.html")):  # fmt: skip
+        file = Path("runs", name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("a page")
+        os.utime(file, (at, at))
+    Path("runs/check.html").symlink_to(outside("secret.png"))
+    assert [(page.name, page.what.en) for page in find_pages(Path("runs"))] == [
+        ("explain", "what a run has learned"), ("poc/final", "a run of training"),
+        ("poc", "report of a study"), ("old", "report of a study"),
+    ]  # fmt: skip
+    assert [page.name for page in find_pages(Path("runs/old"))] == ["old"]
 
 
-def test_a_missing_extra_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(ui, "_is_there", lambda name: name != "gradio")
-    said = complaint(["ui", "--data", "nowhere"], capsys)
-    assert "'gradio'" in said
-    assert "pip install 'samix[ui]'" in said
-
-
-def test_bad_options_are_refused_in_one_sentence(extra, capsys):
+def test_bad_options_are_refused_in_one_sentence(capsys):
     def said(*words: str) -> str:
         return complaint(["ui", *words], capsys)
 
@@ -307,14 +290,9 @@ def test_bad_options_are_refused_in_one_sentence(extra, capsys):
     assert "nearest is 'cutmix'" in said("--policy", "cutmics")
     assert "no trained Mixer" in said("--policy", "samix")
     photos("photos", count=2)
-    assert "'photos' is no folder of samix poc" in said("--poc", "photos")
-    Path("poc").mkdir()
-    Path("poc/poc.yaml").write_text("version: 1")
-    assert "has no report.html" in (text := said("--poc", "poc"))
-    assert "samix poc --resume --output poc" in text
-    Path("elsewhere.html").write_text("a report")
-    Path("poc/report.html").symlink_to(Path("elsewhere.html").resolve())
-    assert "a link that leads out of the folder" in said("--poc", "poc")
+    assert "--runs 'nowhere' is no folder" in said("--runs", "nowhere")
+    assert "--runs 'photos' has no page in it" in said("--runs", "photos")
+    assert "--lang must be one of both, en, ja, got 'fr'" in said("--lang", "fr")
     Path("only").mkdir()
     Path("only/out.png").symlink_to(outside("secret.png"))
     assert "all 1 photos of 'only' are links" in said("--data", "only")
@@ -326,34 +304,5 @@ def test_help_says_that_nothing_leaves_the_machine(capsys):
         main(["ui", "--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
-    for word in ("127.0.0.1", "no upload", "--poc", "--data", "Ctrl-C"):
+    for word in ("127.0.0.1", "no upload", "--runs", "--data", "--lang", "Ctrl-C"):
         assert word in text
-
-
-def test_a_page_is_made_of_what_is_there():
-    from samix.preview import live_page
-    from samix.preview.live_page import Context, build_page, see
-
-    Path("uploads").mkdir()
-    uploads = Uploads(Path("uploads"))
-    images = open_images("demo:photos_per_class=2,size=16")
-    context = Context(("mixup", "cutmix"), uploads, offer(images, None)[0])
-    both = tuple(str(uploads.add(png(noise(seed)))) for seed in range(2))
-
-    def seen(files=both, classes=("", ""), lam=0.5, seed=0, names=("mixup",)) -> str:
-        return see(context, files, classes, lam, seed, names)
-
-    assert "Drop in two photos" in seen((None, both[1]))
-    assert "at least one policy" in seen(names=[])
-    text = seen(classes=("crack", ""), lam=0.25, seed=None, names=["mixup", "cutmix", "mixup"])
-    assert text.count("<article>") == 2
-    assert "75 % partner, 25 % crack" in text
-    assert "policy 'fmix' is not offered" in unescape(seen(names=["mixup", "fmix"]))
-    assert "not among those that were dropped in" in seen((both[0], str(outside("secret.png"))))
-    Path(both[0]).write_bytes(b"")
-    assert "the file is no photo" in seen()
-    config = build_page(context)
-    labels = [part["props"].get("label") for part in config.get_config_file()["components"]]
-    assert {"original from demo", "policies", "partner"} <= set(labels)
-    # gradio writes a stub beside the module of each component that is derived from its own
-    assert not Path(live_page.__file__).with_suffix(".pyi").exists()

@@ -1,22 +1,16 @@
-"""`samix ui`: a page on this machine to look at mixes, and at the report of a study."""
+"""`samix ui`: a page on this machine to look at mixes, and at the reports of runs and studies."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import signal
-import socket
-import tempfile
-from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
 from samix.training.config import TrainConfig
 
-from .options import PHOTOS, add_command, add_fields
+from .options import PHOTOS, add_command, add_fields, add_language, page_language
 from .running import photo_options, say
 
 if TYPE_CHECKING:
@@ -24,20 +18,20 @@ if TYPE_CHECKING:
 
     from samix.data import ImageSet
     from samix.preview.live_mix import Offer
+    from samix.preview.live_page import ShownPage
     from samix.training import Terminal
 
 
-HOST = "127.0.0.1"
-_FIRST_PORT = 7860
-_PORTS = 100  # that are tried
-_PACKAGES = ("gradio", "fastapi", "uvicorn")
+_RUNS = "runs"  # where commands write when nothing is said
+_DATA = "demo:photos_per_class=12"
 _ADDRESS = (
     "The address is the key to the page: whoever has it sees what you see, so keep it to yourself. "
     "Ctrl-C ends the page."
 )
 _UI = """\
-A page in your browser: drop in two photos, move lam, choose policies, and see mask, mix,
-label and what the guard says side by side.
+A page in your browser: two photos, and beside them what each policy makes of them: mask,
+mix, label and what the guard says. Move lam, choose policies, drop in photos of your own;
+open the reports and the pages of your runs.
 
 The page is served on this machine alone (127.0.0.1), to whoever has the address that is
 printed: it holds a random token. Nothing is sent anywhere: no telemetry, no upload, no
@@ -46,8 +40,8 @@ share link, no fonts or scripts from elsewhere. Ctrl-C ends it.
 _EXAMPLES = """\
 examples:
   samix ui
-  samix ui --data photos/ --poc runs/poc-photos
-  samix ui --data demo --policy runs/photos-samix
+  samix ui --data photos/ --runs runs/poc-photos
+  samix ui --policy runs/photos-samix --lang ja
 """
 
 
@@ -58,88 +52,61 @@ def run_ui(chosen: argparse.Namespace) -> int:
         0.
 
     Raises:
-        InputError: Something the user gave cannot be used, or the extra is missing.
+        InputError: Something the user gave cannot be used.
     """
+    import secrets
+
     from rich.console import Console
 
     from samix.preview.live_mix import open_shown, policies_for_pairs
-    from samix.preview.uploads import Uploads
+    from samix.preview.live_page import LivePage
+    from samix.preview.server import HOST, bound
 
     given = {k: v for k, v in vars(chosen).items() if k != "command"}
-    _check_packages()
+    language = page_language(given)
     console = Console(highlight=False)
     further = tuple(dict.fromkeys(given.get("policy", ())))
-    offered = _offer(given, console)
-    report = _report(given["poc"]) if "poc" in given else None
+    pages = _pages(given)
     open_shown(further)  # what cannot mix is refused now, not in the page
-    with _bound(given.get("port")) as there, _private_folder() as folder:
-        from samix.preview.live_page import Context, create_app, new_token, serve
-
-        policies = (*policies_for_pairs(), *further)
-        token = new_token()
-        app = create_app(Context(policies, Uploads(folder), offered, report), token)
-        say(console, f"Look at: http://{HOST}:{there.getsockname()[1]}/{token}/")
-        say(console, _ADDRESS)
-        serve(app, there)
+    offered = _offer({"data": _DATA, **given}, console)
+    page = LivePage((*policies_for_pairs(), *further), offered, pages, language)
+    token = secrets.token_hex(16)
+    server = bound(given.get("port"), token, page.ways())
+    page.text()  # what can go wrong goes wrong now, and the first answer is quick
+    say(console, f"Look at: http://{HOST}:{server.server_port}/{token}/")
+    say(console, _ADDRESS)
+    server.serve()
     say(console, "Ended.")
     return 0
 
 
-def _check_packages() -> None:
-    """Refuse to begin where the extra is missing.
+def _pages(given: Mapping[str, Any]) -> list[ShownPage]:
+    """Return the pages that there are to open.
 
     Raises:
-        InputError: It is.
+        InputError: A folder was named that is none, or that has no page.
     """
-    missing = next((name for name in _PACKAGES if not _is_there(name)), None)
-    if missing is not None:
+    from samix.preview.live_page import find_pages
+
+    folder = Path(given.get("runs", _RUNS)).expanduser()
+    if "runs" not in given and not folder.is_dir():
+        return []
+    if not folder.is_dir():
+        raise InputError(f"--runs '{folder}' is no folder; give that of a run, a study, or of many")
+    found = find_pages(folder)
+    if not found and "runs" in given:
         raise InputError(
-            f"'samix ui' needs the package '{missing}', which is not installed; run pip install "
-            "'samix[ui]'"
+            f"--runs '{folder}' has no page in it or in the folders below it; give the --output of "
+            "a finished samix poc, check, preview, explain, evaluate or train"
         )
+    return found
 
 
-def _is_there(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ValueError:  # imported without a specification
-        return False
-
-
-@contextlib.contextmanager
-def _private_folder() -> Iterator[Path]:
-    """Yield a folder for the photos that are dropped in; it is removed at the end, however it ends.
-
-    gradio is told to use it before it is imported, and not to send or keep anything.
-    """
-    ends = signal.signal(signal.SIGTERM, _end)
-    try:
-        with tempfile.TemporaryDirectory(prefix="samix-ui-") as name:
-            folder = Path(name).resolve()
-            os.environ |= {
-                "GRADIO_ANALYTICS_ENABLED": "False",
-                "GRADIO_SHARE": "False",
-                "GRADIO_RUN_HISTORY": "False",
-                "GRADIO_TEMP_DIR": str(folder),
-                "HF_HUB_DISABLE_TELEMETRY": "1",
-            }
-            yield folder
-    finally:
-        signal.signal(signal.SIGTERM, ends)
-
-
-def _end(number: int, _: Any) -> NoReturn:
-    """End as a signal asks, by way of all that cleans up."""
-    raise SystemExit(128 + number)
-
-
-def _offer(given: Mapping[str, Any], console: Console) -> Offer | None:
+def _offer(given: Mapping[str, Any], console: Console) -> Offer:
     """Return the photos to choose from, and say which links are not followed."""
     from samix.preview.live_mix import offer
     from samix.training import Terminal
 
-    if "data" not in given:
-        return None
     images = _photos(given, Terminal(console))
     named = Path(given["data"]).expanduser()
     folder = named.parent if named.is_file() else named
@@ -166,58 +133,6 @@ def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet:
         display.rest()
 
 
-def _report(path: str) -> Path:
-    """Return the report of a study.
-
-    Raises:
-        InputError: There is none.
-    """
-    from samix.preview.uploads import inside
-
-    folder = Path(path).expanduser().resolve()
-    page = folder / "report.html"
-    if not (folder / "poc.yaml").is_file():
-        raise InputError(
-            f"--poc '{path}' is no folder of samix poc (it has no poc.yaml); give the --output of "
-            "one"
-        )
-    if not page.is_file():
-        raise InputError(
-            f"--poc '{path}' has no {page.name}: the study is not finished; go on with samix poc "
-            f"--resume --output {path}"
-        )
-    if inside(folder, page) is None:
-        raise InputError(
-            f"--poc '{path}': {page.name} is a link that leads out of the folder, which the page "
-            "does not follow; give the folder that holds the report"
-        )
-    return page
-
-
-def _bound(port: int | None) -> socket.socket:
-    """Return a socket of this machine alone, which the page will be served on.
-
-    Raises:
-        InputError: The port is no port, or taken.
-    """
-    if port is not None and not 1 <= port <= 65535:
-        raise InputError(f"--port must be 1 to 65535, got {port}")
-    ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else (port,)
-    reason = ""
-    for number in ports:
-        there = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            there.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            there.bind((HOST, number))
-            there.listen()
-            return there
-        except OSError as error:
-            there.close()
-            reason = error.strerror or str(error)
-    what = f"port {port}" if port else f"none of the ports {ports[0]} to {ports[-1]}"
-    raise InputError(f"--port: {what} can be used ({reason}); choose another one")
-
-
 def add_ui(commands: Any, about: str) -> None:
     """Add the parser of `samix ui`.
 
@@ -234,12 +149,14 @@ def add_ui(commands: Any, about: str) -> None:
         examples=_EXAMPLES,
     )
     group = parser.add_argument_group("what")
-    data = "photos to choose from: folder, parquet folder, timm name, or 'demo'"
+    data = "photos to choose from: folder, parquet folder, timm name, or 'demo' (demo)"
     group.add_argument("--data", help=data, metavar="DATA")
     add_fields(group, TrainConfig, *PHOTOS)
     policy = "a further policy: folder of a run or of a pre-trained Mixer; may be repeated"
     group.add_argument("--policy", help=policy, action="append", metavar="RUN")
-    group.add_argument("--poc", help="folder of a samix poc, whose report is shown", metavar="POC")
+    runs = "folder whose reports and runs are listed, its own and those below it (runs/)"
+    group.add_argument("--runs", help=runs, metavar="DIR")
+    add_language(group)
     group = parser.add_argument_group("machine")
     group.add_argument(
         "--port", help="of the page (the first free one from 7860)", type=int, metavar="N"

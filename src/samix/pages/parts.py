@@ -337,6 +337,7 @@ def _environment(language: Language, package: str) -> Environment:
     environment.filters |= {
         "lines": Lines,
         "say": _say(language),
+        "made": Markup,  # a piece that parts_text has made
         "one": lambda value: _one(value, language),
         "tongue": _one,
         "uri": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}",

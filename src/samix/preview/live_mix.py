@@ -1,16 +1,11 @@
-"""What `samix ui` shows: a pair of photos under several policies for a lam, as cards of HTML.
-
-Every word of the user is escaped. Which photos there are to choose from is here too.
-"""
+"""A pair of photos under several policies for one lam, and the photos to choose from."""
 
 from __future__ import annotations
 
-import base64
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 
 import torch
@@ -20,41 +15,20 @@ from torch import Tensor
 from samix.data import ImageSet
 from samix.data.views import squeeze
 from samix.errors import InputError
-from samix.guard import Guard, RuleVerdict, create_guard
+from samix.guard import Guard, create_guard
 from samix.mixing import MixPlan, step_generator
 from samix.mixing.draws import given_lam
-from samix.pages.mixes import MixRow, ShownPhotos, mix_rows, rule_lines
-from samix.pages.parts import image_png
+from samix.pages.mixes import MixRow, Remark, ShownPhotos, mix_rows, rule_lines
+from samix.pages.parts import State
+from samix.pages.words import word
 from samix.policies import POLICIES
 
+from .dropped import LARGEST, inside
 from .policies import Shown, open_policies
-from .uploads import inside
 
-LARGEST = 224  # px, side of the mixes
 _LEAST = 8
 _UNNAMED = ("original", "partner")
 _MOST = 300  # photos in a list that a person reads
-_OWN_LAM = "This policy finds lam itself; the slider does not move it."
-STYLE = """
-.mixes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr));
-  gap: 1rem; }
-.mixes article { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: .8rem;
-  min-width: 0; }
-.mixes h3 { margin: 0 0 .2rem; font-size: 1.1rem; }
-.mixes .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; }
-.mixes figure { margin: 0; }
-.mixes img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: auto;
-  border: 1px solid var(--border-color-primary); display: block; }
-.mixes figcaption { font-size: .85rem; }
-.mixes .label { font-weight: 600; margin: .5rem 0 .2rem; overflow-wrap: anywhere; }
-.mixes p { margin: .2rem 0; font-size: .9rem; overflow-wrap: anywhere; }
-.mixes .badge { display: inline-block; padding: 0 .5rem; border-radius: 4px; font-size: .85rem;
-  border: 1px solid currentColor; }
-.mixes .accepted { color: #1c6b3f; } .mixes .rejected { color: #a3252b; }
-.photo img { width: 100%; height: 100%; object-fit: contain; }
-.dark .mixes .accepted { color: #7ed3a4; } .dark .mixes .rejected { color: #ff9a9a; }
-"""
-"""Rules of the cards, for the head of the page."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +56,13 @@ class MixedPair:
 
     Attributes:
         name: Of the policy.
-        about: A few sentences about it.
-        row: Pictures, numbers and label.
+        row: Pictures, numbers and label, and as its verdict what the guard says.
         moved: The mix follows the lam that was given; some policies find lam themselves.
-        accepted: What a guard says as a whole; None where nothing was asked.
-        rules: What it says in detail.
     """
 
     name: str
-    about: str
     row: MixRow
     moved: bool
-    accepted: bool | None
-    rules: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
@@ -136,18 +104,16 @@ def mix_pair(pair: Pair, shown: Sequence[Shown], *, guarded: bool = True) -> lis
 def _seen(shown: Shown, photos: ShownPhotos, pair: Pair, guard: Guard | None) -> MixedPair:
     """Return what one policy makes of the pair; the second row, the other way round, is unseen."""
     plan = _plan(shown, photos.images, photos.target, pair.lam, pair.seed)
-    (row,) = mix_rows(photos, plan, count=1)
-    found: dict[str, RuleVerdict] = {}
+    moved = _draws_lam(shown.name)
+    told = Remark(lines=() if moved else (word("live-own-lam"),))
     if guard is not None:
-        found = guard.verdicts(photos.images, plan, target=photos.target)
-    return MixedPair(
-        name=shown.name,
-        about=shown.about.en,
-        row=row,
-        moved=_draws_lam(shown.name),
-        accepted=all(bool(one.passed[0]) for one in found.values()) if found else None,
-        rules=tuple(line.en for line in rule_lines(found, 0)),
-    )
+        said = guard.verdicts(photos.images, plan, target=photos.target)
+        good = all(bool(one.passed[0]) for one in said.values())
+        badge = word("picture-accepted" if good else "live-rejected")
+        state: State = "ok" if good else "bad"
+        told = Remark(badge, state, (*told.lines, *rule_lines(said, 0)))
+    (row,) = mix_rows(photos, plan, count=1)
+    return MixedPair(shown.name, replace(row, verdict=told), moved)
 
 
 def _plan(shown: Shown, images: Tensor, target: Tensor | None, lam: float, seed: int) -> MixPlan:
@@ -181,7 +147,7 @@ def _photos(pair: Pair) -> ShownPhotos:
         images=torch.stack([squeeze(photo, side) for photo in both]).float() / 255,
         target=torch.tensor([0, 0 if same else 1]),
         classes=(first,) if same else (first, second),
-        names=_UNNAMED,
+        names=("", ""),
     )
 
 
@@ -240,9 +206,10 @@ class Offer:
         others = others or [i for i in self.positions if i != first] or [first]
         return first, rng.choice(others)
 
-    def choices(self) -> list[tuple[str, int]]:
-        """Return what the list of photos shows, and which position it stands for."""
-        return [(self.images.keys[position], position) for position in self.positions]
+    def choices(self) -> list[tuple[int, str, str]]:
+        """Return what the list of photos shows: position, name and class."""
+        keys = self.images.keys
+        return [(place, keys[place], class_of(self.images, place)) for place in self.positions]
 
 
 def offer(images: ImageSet, root: Path | None, most: int = _MOST) -> tuple[Offer, int]:
@@ -301,43 +268,3 @@ def _taken(classes: Sequence[Sequence[int]], most: int) -> tuple[int, ...]:
             if turn < len(positions) and len(taken) < most:
                 taken.append(positions[turn])
     return tuple(sorted(taken))
-
-
-def cards(seen: Sequence[MixedPair]) -> str:
-    """Return the cards of all policies."""
-    return f'<div class="mixes">{"".join(_card(one) for one in seen)}</div>'
-
-
-def message(text: str) -> str:
-    """Return a sentence where there are no cards."""
-    return f"<p>{escape(text)}</p>"
-
-
-def _card(seen: MixedPair) -> str:
-    row = seen.row
-    mask, mix = row.pictures[2:]
-    numbers = f"lam {row.lam:.2f}, area {row.area:.2f}, label uses {row.weight:.2f}"
-    lines = [numbers, *([] if seen.moved else [_OWN_LAM]), *seen.rules]
-    pictures = _figure(mask, "mask: white shows the original") + _figure(mix, "mix")
-    return (
-        f"<article><h3>{escape(seen.name)} {_badge(seen.accepted)}</h3>"
-        f'<div class="pictures">{pictures}</div>'
-        f'<div class="label">{escape(row.label_words.en)}</div>'
-        f"{''.join(f'<p>{escape(line)}</p>' for line in lines)}</article>"
-    )
-
-
-def _badge(accepted: bool | None) -> str:
-    if accepted is None:
-        return ""
-    word = "accepted" if accepted else "rejected"
-    return f'<span class="badge {word}">guard: {word}</span>'
-
-
-def _figure(picture: Tensor, caption: str) -> str:
-    data = base64.b64encode(image_png(picture)).decode()
-    alt = escape(caption)
-    return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{alt}">'
-        f"<figcaption>{alt}</figcaption></figure>"
-    )

@@ -1,321 +1,220 @@
-"""The page of `samix ui`, made with gradio, and how it is served on this machine alone."""
+"""The page of `samix ui`: what it shows first, and what it answers when something is moved."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ctypes
-import platform
+import json
 import random
-import secrets
-import socket
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-import uvicorn
-from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI, Request
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, Response
+from PIL import Image
 
 from samix.errors import InputError
+from samix.pages.parts import Language, Layout, Part, Points, page_text, parts_text
+from samix.pages.words import Words, word
 
-from .gate import REPORT, TEXT, UPLOAD, Gate, Refusal, refuse, sentence
-from .live_mix import STYLE, Offer, Pair, cards, message, mix_pair, open_shown
-from .uploads import TooMuchError, Uploads, inside
+from .dropped import DroppedPhotos, inside
+from .live_mix import Offer, Pair, mix_pair, open_shown
+from .page import compared
+from .server import Reply, Way
 
-_SIDES = ("original", "partner")
-_FIRST = ("mixup", "cutmix", "samix-p")
-_FONT = ("system-ui", "Hiragino Sans", "Noto Sans CJK JP", "Meiryo", "sans-serif")
-_MONO = ("ui-monospace", "Consolas", "monospace")
-_NO_PHOTOS = "Drop in two photos, or choose them from the list."
-_LEAD = (
-    "Two photos, one `lam` (the share of the original), one seed: what each policy makes of "
-    "them. Nothing leaves this machine."
-)
-_REPORT = (
-    "<p><a href='report' target='_blank' rel='noopener'>Open it in a tab of its own</a></p>"
-    "<iframe src='report' title='report of the study' sandbox='allow-scripts allow-popups' "
-    "style='width:100%;height:80vh;border:1px solid var(--border-color-primary)'></iframe>"
-)
-_WAITING = 1000  # calls in the queue
-_THREADS = 4  # each may hold a photo of the largest size
-_TURN = 5.0  # seconds
-_SESSIONS = 8  # gradio keeps what each last showed; the page itself needs none of it
+TEXT = 200
+"""Characters that a text of the page may have."""
+FIRST = ("mixup", "cutmix", "samix-p")
+"""Policies that are compared when the page opens."""
+_SEEDS = 2**53  # the largest whole number that JSON carries exactly
+_CALL_BYTES = 16 * 2**10
+_PAGES = {
+    "report.html": "live-report", "explain.html": "live-explain", "preview.html": "live-preview",
+    "check.html": "live-check", "evaluation.html": "live-evaluation", "run.html": "live-run",
+    "bench.html": "live-bench",
+}  # fmt: skip
+_MOST_PAGES = 200
+_DEEP = (
+    "*",
+    "*/*",
+    "*/*/*",
+)  # a page may lie in the folder, in one below it, or in that of a study
 
 
 @dataclass(frozen=True)
-class Context:
+class ShownPage:
+    """A page that was written earlier.
+
+    Attributes:
+        file: Where it lies.
+        root: The folder that it must not lead out of.
+        what: Which kind of page it is.
+    """
+
+    file: Path
+    root: Path
+    what: Words
+
+    @property
+    def name(self) -> str:
+        """The folder that it lies in, below the one that was named."""
+        below = self.file.parent.relative_to(self.root)
+        return str(below) if below.parts else self.root.name
+
+
+def find_pages(folder: Path) -> list[ShownPage]:
+    """Return the pages of reports and runs in a folder and those below it, the newest first.
+
+    Args:
+        folder: A run, a study, or a folder of many. Links that lead out of it are not followed.
+    """
+    root = folder.resolve()
+    found = [
+        (file.stat().st_mtime, ShownPage(file, root, word(_PAGES[file.name])))
+        for pattern in _DEEP
+        for file in root.glob(pattern)
+        if file.name in _PAGES and inside(root, file) is not None
+    ]
+    return [page for _, page in sorted(found, key=lambda one: -one[0])[:_MOST_PAGES]]
+
+
+@dataclass
+class LivePage:
     """What the page shows, and all that it may read.
 
     Attributes:
         policies: Those to choose from.
-        uploads: The photos that are dropped in.
-        offer: Photos to choose from; None offers none.
-        report: The report.html of a study; None shows none.
+        offer: Photos to choose from.
+        pages: Reports and runs that it opens.
+        language: Of the page.
+        dropped: The photos that are dropped in.
     """
 
     policies: tuple[str, ...]
-    uploads: Uploads
-    offer: Offer | None = None
-    report: Path | None = None
+    offer: Offer
+    pages: Sequence[ShownPage] = ()
+    language: Language = "en"
+    dropped: DroppedPhotos = field(default_factory=DroppedPhotos)
+    _turn: threading.Lock = field(default_factory=threading.Lock)  # memory of one mix at a time
 
+    def ways(self) -> dict[str, Way]:
+        """Return what may be asked of the page."""
+        return {
+            "": Way(lambda body, number: Reply(self.text().encode())),
+            "mix": Way(lambda body, number: Reply(self.mix(body).encode()), _CALL_BYTES),
+            "draw": Way(self._draw, _CALL_BYTES),
+            "photo": Way(self._photo, self.dropped.limits.photo_bytes),
+            "page/N": Way(self._page),
+        }
 
-def new_token() -> str:
-    """Return a random word of 128 bits that no one can guess."""
-    return secrets.token_hex(16)
+    def text(self) -> str:
+        """Return the page, with a pair and its mixes shown already."""
+        # the same pair each time: what is seen first can be talked about
+        pair = self.offer.another_pair(random.Random(0))  # noqa: S311 - which photos are shown
+        first = [name for name in self.policies if name in FIRST] or list(self.policies[:1])
+        asked = {
+            "sides": [{"position": place} for place in pair], "lam": 0.5, "seed": 0,
+            "policies": first,
+        }  # fmt: skip
+        values = {
+            "sides": [word("picture-original"), word("picture-partner")],
+            "pair": pair,
+            "choices": self.offer.choices(),
+            "data": self.offer.images.name,
+            "policies": [(name, name in first) for name in self.policies],
+            "pages": self.pages,
+            "mixes": self._mixes(asked),
+            "longest": TEXT,
+            "most": self.dropped.limits.photo_bytes,
+        }
+        layout = Layout("samix.preview", "ui.html", values, "ui.js")
+        lead = word("live-lead")
+        return page_text(word("live-title"), [], lead=lead, language=self.language, layout=layout)
 
+    def mix(self, body: bytes) -> str:
+        """Return what the policies make of a pair, as a piece of the page.
 
-def create_app(context: Context, token: str) -> Gate:
-    """Return the application: the page, and the report of a study where there is one.
+        Args:
+            body: JSON: ``sides`` (each with a ``photo`` that was dropped in or a ``position`` of
+                the list, and a ``name``), ``lam``, ``seed`` and ``policies``.
 
-    Args:
-        context: What it shows.
-        token: From :func:`new_token`; the page lies below ``/TOKEN/``.
-    """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sparing)
-    app.add_exception_handler(HTTPException, refuse)
-    app.post(f"/{token}{UPLOAD}")(_upload_to(context.uploads))
-    if context.report is not None:
-        app.get(f"/{token}{REPORT}")(_report(context.report))
-    page = build_page(context)
-    page.queue(api_open=False, max_size=_WAITING)
-    page.state_session_capacity = _SESSIONS
-    gr.mount_gradio_app(
-        app,
-        page,
-        path=f"/{token}",
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        max_file_size=context.uploads.limits.photo_bytes,
-        theme=theme(),
-        css=STYLE,
-    )
-    # gradio checks the paths of inputs only once launch() has said so, which mounting leaves out
-    page.has_launched = page.is_running = True
-    return Gate(app, token, page.fns, context.uploads)
+        Raises:
+            InputError: It is not what the page sends, or a photo cannot be read.
+        """
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise InputError("the request must be a JSON object; open the page anew") from error
+        if not isinstance(asked, dict):
+            raise _refused("request", "a JSON object", asked)
+        return self._mixes(asked)
 
+    def _mixes(self, asked: Mapping[str, Any]) -> str:
+        sides, names = asked.get("sides"), asked.get("policies")
+        if not isinstance(sides, list) or len(sides) != 2:
+            raise _refused("sides", "a list of two", sides)
+        if not isinstance(names, list) or any(name not in self.policies for name in names):
+            raise _refused("policies", "names of the list", names)
+        lam, seed = asked.get("lam"), asked.get("seed")
+        if isinstance(lam, bool) or not isinstance(lam, int | float) or not 0 <= lam <= 1:
+            raise _refused("lam", "a number in [0, 1]", lam)
+        if type(seed) is not int or not 0 <= seed < _SEEDS:
+            raise _refused("seed", "a whole number of at least 0", seed)
+        if not names:
+            return self._piece([Points([word("live-no-policy")])])
+        (original, first), (partner, second) = (self._side(one) for one in sides)
+        pair = Pair(original, partner, (first, second), float(lam), seed)
+        with self._turn:
+            mixed = mix_pair(pair, open_shown(tuple(dict.fromkeys(names))))
+            return self._piece([compared([(one.name, one.row) for one in mixed])])
 
-def serve(app: Gate, there: socket.socket) -> None:
-    """Serve the page until Ctrl-C.
+    def _piece(self, parts: Sequence[Part]) -> str:
+        return parts_text(parts, self.language)
 
-    Args:
-        app: From :func:`create_app`.
-        there: A socket that listens on this machine.
-    """
-    config = uvicorn.Config(
-        app,
-        access_log=False,  # addresses hold the token
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        ws="none",
-    )
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[there])
+    def _side(self, side: Any) -> tuple[Image.Image, str]:
+        """Return a photo and what it shows.
 
+        Raises:
+            InputError: It is neither of the list nor dropped in, or cannot be read.
+        """
+        if not isinstance(side, dict):
+            raise _refused("sides", "a list of two objects", side)
+        name, photo, position = (side.get(key) for key in ("name", "photo", "position"))
+        if name is not None and not _is_text(name):
+            raise _refused("name", f"a text of at most {TEXT} characters", name)
+        if isinstance(photo, str):
+            return self.dropped.read(photo), name or ""
+        if type(position) is not int:
+            raise _refused("position", "the number of a photo of the list", position)
+        read, shown = self.offer.read(position)
+        return read, shown if name is None else name
 
-def _report(page: Path) -> Any:
-    """Return what answers with the report; a link that leads out of the study is not followed."""
+    def _draw(self, body: bytes, number: int) -> Reply:
+        """Return another pair of the list."""
+        pair = self.offer.another_pair(random.Random())  # noqa: S311 - which photos are shown
+        return Reply(json.dumps(pair).encode(), "application/json")
 
-    def answer() -> Response:
-        found = inside(page.parent, page)
+    def _photo(self, body: bytes, number: int) -> Reply:
+        """Keep a photo and return its name."""
+        with self._turn:
+            return Reply(json.dumps(self.dropped.add(body)).encode(), "application/json")
+
+    def _page(self, body: bytes, number: int) -> Reply:
+        """Return a page that was written earlier; a link out of its folder is not followed."""
+        page = self.pages[number] if number < len(self.pages) else None
+        found = None if page is None else inside(page.root, page.file)
         if found is None:
-            raise Refusal(404, "The report is no longer in the folder of --poc; start anew.")
-        return FileResponse(found, media_type="text/html")
-
-    return answer
+            raise InputError("the page is no longer in its folder; start samix ui anew")
+        return Reply(found.read_bytes(), alone=True)
 
 
-def _upload_to(uploads: Uploads) -> Any:
-    """Return what takes photos that are dropped in, in the place of gradio's own."""
-
-    async def upload(request: Request) -> Response:
-        most = uploads.limits.at_once
-        async with request.form() as form:
-            photos = form.getlist("files")
-            if not photos or any(isinstance(photo, str) for photo in photos):
-                raise Refusal(400, "An upload must be a form with photos in 'files'; drop one in.")
-            if len(photos) > most:
-                raise Refusal(413, f"{len(photos)} photos at once are too many; drop in {most}.")
-            try:
-                kept = [await run_in_threadpool(_keep, uploads, photo) for photo in photos]
-            except InputError as error:
-                status = 413 if isinstance(error, TooMuchError) else 400
-                raise Refusal(status, sentence(error)) from error
-        return JSONResponse(kept)
-
-    return upload
+def _is_text(value: Any) -> bool:
+    """Say whether a value is a short text that can be written down."""
+    if not isinstance(value, str) or len(value) > TEXT:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _keep(uploads: Uploads, photo: Any) -> str:
-    return str(uploads.add(photo.file))
-
-
-def file_of(payload: Any) -> str | None:
-    """Return where a photo lies that was dropped in; what it may be is asked when it is read."""
-    return None if payload is None else str(payload.path)
-
-
-def theme() -> Any:
-    """Return a theme with fonts of the system, none from elsewhere."""
-    return gr.themes.Default(font=_FONT, font_mono=_MONO)
-
-
-def build_page(context: Context) -> Any:
-    """Return the page as gradio blocks.
-
-    Args:
-        context: What it shows.
-    """
-    with gr.Blocks(title="samix", analytics_enabled=False) as page:
-        gr.Markdown("# samix")
-        if context.report is None:
-            _mixes(context)
-        else:
-            with gr.Tab("Mixes"):
-                _mixes(context)
-            with gr.Tab("Report of the study"):
-                gr.HTML(_REPORT)
-    return page
-
-
-def see(
-    context: Context,
-    files: tuple[str | None, str | None],
-    classes: tuple[str, str],
-    lam: float,
-    seed: float | None,
-    names: Sequence[str],
-) -> str:
-    """Return the cards of a pair of photos, or one sentence that says what is missing.
-
-    Args:
-        context: The policies and the photos that may be asked for.
-        files: Where both photos lie.
-        classes: What they show.
-        lam: Share of the original.
-        seed: Of what is drawn beside lam; None is 0.
-        names: Of the policies.
-    """
-    if files[0] is None or files[1] is None:
-        return message(_NO_PHOTOS)
-    if not names:
-        return message("Choose at least one policy.")
-    try:
-        other = next((name for name in names if name not in context.policies), None)
-        if other is not None:
-            raise InputError(f"policy '{other}' is not offered; choose one of the list")
-        original, partner = (
-            context.uploads.read(file or "", what) for file, what in zip(files, _SIDES, strict=True)
-        )
-        pair = Pair(original, partner, classes, float(lam), int(seed or 0))
-        return cards(mix_pair(pair, open_shown(tuple(dict.fromkeys(names)))))
-    except InputError as error:
-        return message(str(error))
-
-
-def _mixes(context: Context) -> None:
-    """Lay out the photos, the choices and the mixes."""
-    gr.Markdown(_LEAD)
-    sides, lists = [], []
-    with gr.Row():
-        for side in _SIDES:
-            with gr.Column(min_width=280):
-                image = gr.Image(
-                    label=side, sources=["upload", "clipboard"], height=240, format="png",
-                    elem_classes="photo",
-                )  # fmt: skip
-                image.preprocess = file_of  # read as samix reads photos, not by gradio
-                word = gr.Textbox(
-                    label=f"class of the {side}", placeholder=side, max_lines=1, max_length=TEXT
-                )
-                sides.append((image, word))
-                lists.append(_list(context, side))
-    button = gr.Button("Another pair", visible=context.offer is not None)
-    with gr.Row():
-        lam = gr.Slider(0, 1, value=0.5, step=0.01, label="lam: share of the original")
-        seed = gr.Number(value=0, precision=0, minimum=0, label="seed: places of boxes and blobs")
-    first = [name for name in context.policies if name in _FIRST]
-    names = gr.CheckboxGroup(list(context.policies), value=first, label="policies")
-    found = gr.HTML(message(_NO_PHOTOS))
-    inputs = [sides[0][0], sides[1][0], sides[0][1], sides[1][1], lam, seed, names]
-    gr.on(
-        [one.change for one in inputs],
-        lambda a, b, first, second, *rest: see(context, (a, b), (first, second), *rest),
-        inputs, found, trigger_mode="always_last", show_progress="hidden", api_name=False,
-    )  # fmt: skip
-    _connect(context, sides, lists, button)
-
-
-def _list(context: Context, side: str) -> Any:
-    """Return the list of photos, where there are some."""
-    if context.offer is None:
-        return None
-    there, images = context.offer.choices(), context.offer.images
-    label = f"{side} from {images.name}"
-    if len(there) < len(images):
-        label += f" ({len(there)} of {len(images)} photos)"
-    return gr.Dropdown(there, value=None, label=label)
-
-
-def _connect(
-    context: Context, sides: Sequence[tuple[Any, Any]], lists: Sequence[Any], button: Any
-) -> None:
-    """Let the lists and the button fill in photos and classes."""
-    offer = context.offer
-    if offer is None:
-        return
-
-    def chosen(position: int | None) -> tuple[Any, str]:
-        context.uploads.tidy()  # what is shown is kept among them, too
-        return (None, "") if position is None else _read(offer, position)
-
-    for (image, word), one in zip(sides, lists, strict=True):
-        one.input(chosen, one, [image, word], show_progress="hidden", api_name=False)
-    rng = random.Random()  # noqa: S311 - which photos are shown
-
-    def draw() -> tuple[Any, ...]:
-        first, second = offer.another_pair(rng)
-        return (first, second, *chosen(first), *chosen(second))
-
-    outputs = [*lists, *sides[0], *sides[1]]
-    button.click(draw, None, outputs, show_progress="hidden", api_name=False)
-
-
-def _read(offer: Offer, position: int) -> tuple[Any, str]:
-    """Return a photo of the list and its class; what is wrong is shown in the page."""
-    try:
-        return offer.read(position)
-    except InputError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-
-
-@contextlib.asynccontextmanager
-async def _sparing(_: Any) -> AsyncIterator[None]:
-    """Serve with few threads, and give memory back while the page is open."""
-    current_default_thread_limiter().total_tokens = _THREADS
-    task = asyncio.create_task(_give_back())
-    yield
-    task.cancel()
-
-
-async def _give_back() -> None:
-    """Give what was freed back to the system in turn; glibc keeps it where it is in small pieces.
-
-    Other systems do so by themselves.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    trim = ctypes.CDLL(None).malloc_trim
-    while True:
-        await asyncio.sleep(_TURN)
-        trim(0)
+def _refused(what: str, expected: str, got: Any) -> InputError:
+    """Return a complaint; what was sent is shortened."""
+    said = type(got).__name__ if isinstance(got, (dict, list)) else repr(got)[:40]
+    return InputError(f"the input '{what}' must be {expected}, got {said}; open the page anew")
