@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,13 @@ def test_the_readmes_tell_the_same_figures() -> None:
         lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
         rows.append([sorted(re.findall(r"\d+\.\d+|\d+(?= ?%)", line)) for line in lines])
     assert rows[0] == rows[1]
+
+
+def test_the_page_on_installing_names_every_extra() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = set(tomllib.load(file)["project"]["optional-dependencies"])
+    text = (ROOT / "docs/install.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == extras - {"dev", "docs"}
 
 
 def test_every_tracked_file_speaks_of_the_project_alone() -> None:

@@ -16,19 +16,19 @@ from samix.shown import close_output, escape_letters, shown
 from samix.stopping import ENDING, SIGPIPE, exit_code, signal_of, stop_on_signals
 
 COMMANDS = {
-    "poc": "from photos to a decision: does learned mixing pay here? (with a report)",
-    "check": "look at photos before training: duplicates, labels, splits, corrupt files",
+    "check": "look for duplicates, wrong labels and broken files among your photos",
+    "preview": "look at mixes of your photos before any training",
     "train": "train a classifier on a folder of photos",
+    "predict": "classify new photos with a trained run, or write it as ONNX",
+    "poc": "find out whether mixing pays on your photos, with a report to decide by",
+    "explain": "show what a run has learned: where it looks, what it confuses",
     "pretrain": "train an encoder on photos without labels",
     "evaluate": "measure what an encoder has learned: kNN, linear probe, fine-tuning",
-    "predict": "classify photos with a trained run: a CSV file, or an ONNX model",
-    "explain": "show what a run has learned: where it looks, how it mixes, what it confuses",
+    "policies": "list the ways of mixing, their sources and options",
+    "check-policy": "test whether the labels of a mix match its pixels",
     "mixer": "train, export, inspect and list pre-trained Mixers",
-    "preview": "look at mixes before any training: one page of pictures",
-    "check-policy": "prove that a mix does what its labels say, on your photos",
-    "bench": "measure what training costs on this machine: time, memory, hours, money",
-    "ui": "look at mixes in the browser, on this machine alone",
-    "policies": "list the mixing policies: source, cost, what they need",
+    "bench": "measure what training costs on this machine: time, memory, money",
+    "ui": "mix two photos in the browser, and open the pages of your runs",
 }
 """Every command and its line in the help, in order; each is a file here."""
 _EXTRA = {
@@ -92,8 +92,8 @@ def create_parser(wanted: Collection[str] = tuple(COMMANDS)) -> argparse.Argumen
     """
     parser = _Parser(
         prog="samix",
-        description="Learned mixup for image models.",
-        epilog="'samix COMMAND --help' explains a command. Start with: samix train demo",
+        description="Mix training images, and measure whether that pays on your photos.",
+        epilog="'samix COMMAND --help' explains a command. Begin with: samix check demo",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"samix {__version__}")

@@ -84,7 +84,7 @@ def add_command(
         usage=f"samix {usage}",
         help=about,
         description=description,
-        epilog=examples,
+        epilog=f"The default of an option stands in brackets.\n\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
