@@ -29,9 +29,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "none": {"policy": "none"},
     "cutmix": {"policy": "cutmix"},
     "samix-p": {"policy": "samix-p"},
-    "samix-fast": {"policy": "samix", "cost": "fast"},
-    "samix-seldom": {"policy": "samix", "cost": "seldom"},
-    "samix-full": {"policy": "samix", "cost": "full"},
+    "samix-fast": {"policy": "samix", "cost": "fast", "clean_branch": "off"},
+    "samix-seldom": {"policy": "samix", "cost": "seldom", "clean_branch": "off"},
+    "samix-full": {"policy": "samix", "cost": "full", "clean_branch": "off"},
 }
 WARM, STEPS, BATCH = 4, 8, 8
 

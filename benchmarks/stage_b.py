@@ -59,7 +59,9 @@ POLICIES: dict[str, dict[str, Any]] = {
     "cutmix": {},
     "mixup-cutmix": {},
     "samix-p": {},
-    "samix": {"policy_options": {"alpha": 2.0}},
+    "samix": {"policy_options": {"alpha": 2.0}, "clean_branch": "off"},
+    "mixup + clean": {"clean_branch": "branch"},
+    "samix + clean": {"policy_options": {"alpha": 2.0}, "clean_branch": "cheap"},
     f"none at {LARGE} px": {},
     "scratch": {},
 }
@@ -212,7 +214,7 @@ def config_of(cell: Cell, photos: Photos, folder: Path) -> TrainConfig:
         "data": str(photos.folder), "splits": str(folder / "splits.csv"), "seed": cell.seed,
         "output": str(folder / "run"), "device": "cpu", "image_size": size_of(cell), "workers": 0,
     }  # fmt: skip
-    policy = cell.policy.partition(" at ")[0]
+    policy = cell.policy.partition(" at ")[0].partition(" + ")[0]
     if policy == "frozen":
         return from_plain({**own, "policy": "frozen"}, TrainConfig)
     if cell.policy == "scratch":

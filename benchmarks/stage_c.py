@@ -75,7 +75,7 @@ class Cell:
 
 def run(cell: Cell, data: dict[str, Objects], pictures: Path | None) -> dict[str, Any]:
     """Train one cell, measure its masks, and return its row."""
-    options = json.loads(cell.options)
+    options = {"clean_branch": "off", **json.loads(cell.options)}
     policy: Any = Oracle(**options.pop("oracle", {})) if cell.policy == "oracle" else cell.policy
     classes = len(data["train"].classes)
     method = make_method(policy, classes, cell.steps, cell.seed, **options)

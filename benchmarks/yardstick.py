@@ -154,7 +154,7 @@ def run(
         steps=steps,
         seed=cell.seed,
         **NETWORKS[cell.network],
-        **{"cost": "full", **cell.options},
+        **{"cost": "full", "clean_branch": "off", **cell.options},
     ).to(device, memory_format=torch.channels_last)
     if cell.idea is not None:
         IDEAS[cell.idea](method)

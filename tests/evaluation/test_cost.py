@@ -131,7 +131,8 @@ def test_settings_are_read_from_words():
     assert method_arguments("samix-full + clean branch") == {
         "policy": "samix", "cost": "full", "clean_branch": "branch",
     }  # fmt: skip
-    assert method_arguments("mixup") == {"policy": "mixup"}
+    assert method_arguments("mixup") == {"policy": "mixup", "clean_branch": "off"}
+    assert method_arguments("mixco") == {"policy": "mixco"}
     assert [kind_of(n) for n in ("plain channels-last", "mixup", "i-mix", "samix-fast", "a/b")] == [
         "plain", "rule", "rule", "learned", "learned",
     ]  # fmt: skip

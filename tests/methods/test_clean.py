@@ -35,15 +35,37 @@ def batch(size: int = 8) -> tuple[Tensor, Tensor]:
 def test_words_for_it() -> None:
     assert find_clean(None) is None
     assert find_clean(False) is None
+    assert find_clean("off") is None
     assert find_clean(True) == find_clean("branch") == CleanBranch()
     assert find_clean({"mode": "share", "fraction": 0.25}) == CleanBranch("share", 0.25)
     assert find_clean(CLEAN_BRANCHES["cheap"]) is CLEAN_BRANCHES["cheap"]
 
 
 @pytest.mark.parametrize(
+    ("policy", "given", "expected"),
+    [
+        ("samix", None, "cheap"),
+        ("automix", None, "cheap"),
+        ("samix", "off", None),
+        ("samix", False, None),
+        ("samix", "half", "half"),
+        ("samix-p", None, None),
+        ("mixup", None, None),
+        ("none", None, None),
+    ],
+)
+def test_where_a_mixer_learns_the_encoder_sees_clean_images_unless_told_otherwise(
+    policy: str, given: Any, expected: str | None
+) -> None:
+    wanted = None if expected is None else CLEAN_BRANCHES[expected]
+    assert make(policy, clean_branch=given).clean == wanted
+
+
+@pytest.mark.parametrize(
     ("given", "error", "message"),
     [
         ("brunch", ValueError, "clean_branch: expected one of .*; the nearest is 'branch'"),
+        (0, TypeError, "clean_branch: expected True, False, one of off, branch"),
         (3, TypeError, "clean_branch: expected True, False, one of"),
         ({"modus": "share"}, ValueError, "modus: unknown option of clean_branch.*'mode'"),
         ({"mode": "all"}, ValueError, "clean_branch.mode: expected one of branch, share, got"),

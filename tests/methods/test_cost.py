@@ -85,7 +85,8 @@ def test_the_encoder_learns_the_same_at_any_share() -> None:
 
 
 def test_the_mixer_s_part_against_an_independent_calculation() -> None:
-    method = supervised(Cost(mixer_share=0.5, look_scale=0.5), teacher_statistics="averaged").eval()
+    cost = Cost(mixer_share=0.5, look_scale=0.5)
+    method = supervised(cost, teacher_statistics="averaged", clean_branch="off").eval()
     batch, target = images(32), torch.arange(32) % 4
     generator = copy.deepcopy(method.counter).next_generator()
     step = method(batch, target)

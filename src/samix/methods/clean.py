@@ -77,6 +77,8 @@ CLEAN_BRANCHES: Mapping[str, CleanBranch] = {
     "cheap": CleanBranch(look="encoder"),
 }
 """The clean branches that have a name."""
+OFF = "off"
+"""The name of no clean branch."""
 
 CleanLike = CleanBranch | Mapping[str, Any] | str | bool | None
 """What the argument ``clean_branch`` of :func:`samix.create_method` may be."""
@@ -87,13 +89,13 @@ def find_clean(clean: CleanLike) -> CleanBranch | None:
 
     Args:
         clean: A :class:`CleanBranch` as it is; its fields by name; a key of
-            :data:`CLEAN_BRANCHES`; True for "branch"; False or None for no clean branch.
+            :data:`CLEAN_BRANCHES`; True for "branch"; "off", False or None for no clean branch.
 
     Raises:
         TypeError: Something else was given, or a field of the wrong type.
         ValueError: An unknown name or field, or a value outside its range.
     """
-    if clean is None or clean is False:
+    if clean is None or clean is False or clean == OFF:
         return None
     if isinstance(clean, CleanBranch):
         return clean
@@ -103,14 +105,14 @@ def find_clean(clean: CleanLike) -> CleanBranch | None:
     name = "branch" if clean is True else clean
     if not isinstance(name, str):
         raise TypeError(
-            f"clean_branch: expected True, False, one of {', '.join(CLEAN_BRANCHES)}, or a "
+            f"clean_branch: expected True, False, one of {', '.join((OFF, *CLEAN_BRANCHES))}, or a "
             f"samix.methods.CleanBranch, got {clean!r}"
         )
     if name not in CLEAN_BRANCHES:
         raise ValueError(
-            f"clean_branch: expected one of {', '.join(CLEAN_BRANCHES)} or a "
+            f"clean_branch: expected one of {', '.join((OFF, *CLEAN_BRANCHES))} or a "
             f"samix.methods.CleanBranch, got {name!r}; the nearest is "
-            f"{nearest(name, CLEAN_BRANCHES)!r}"
+            f"{nearest(name, [OFF, *CLEAN_BRANCHES])!r}"
         )
     return CLEAN_BRANCHES[name]
 

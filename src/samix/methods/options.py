@@ -58,9 +58,10 @@ class MixOptions(Options):
     )
     clean_branch: bool | str | Mapping[str, Any] | CleanBranch | None = option(
         None,
-        "let the network also learn from unmixed photos: nothing or branch (a pass of their own), "
-        "half (of them), share (half of each batch stays unmixed), own-head, cheap (the Mixer "
-        "reads what that pass sees), or fields such as fraction=0.25,head=own",
+        "let the network also learn from unmixed photos: off, branch (a pass of their own), half "
+        "(of them), share (half of each batch stays unmixed), own-head, cheap (the Mixer reads "
+        "what that pass sees), or fields such as fraction=0.25,head=own (cheap where a Mixer "
+        "learns beside a classifier, else off)",
         group="mixing",
         metavar="HOW",
     )

@@ -109,7 +109,8 @@ class SupervisedMethod(nn.Module):
         self.memory_format = settle_format(encoder)
         self.policy = policy
         self.cost = find_cost(self.options.cost)
-        self.clean = find_clean(self.options.clean_branch)
+        chosen = self.options.clean_branch
+        self.clean = find_clean(policy.traits.clean if chosen is None else chosen)
         self.guard = guard
         check_guard(guard, policy)
         check_seam(encoder, policy)

@@ -36,7 +36,7 @@ class LearnedPolicy(Policy):
             "global" one alone, or every second time an "adversarial" one.
     """
 
-    traits = Traits(label="lam", learned=True, needs=("features",))
+    traits = Traits(label="lam", learned=True, clean="cheap", needs=("features",))
 
     def __init__(
         self,

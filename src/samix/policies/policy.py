@@ -62,6 +62,8 @@ class Traits:
             the attention that its encoder pays to the mix.
         relabel: Another label may be put on its mixes.
         learned: The policy has parameters that a method trains.
+        clean: The clean branch that a supervised method takes unless told otherwise, a key of
+            :data:`samix.methods.CLEAN_BRANCHES`; "off" for none.
         needs: Fields of :class:`Evidence` that must be given.
         reads_pixels: A plan follows from what is on the images, not from their number and size
             alone.
@@ -79,6 +81,7 @@ class Traits:
     label: Literal["area", "lam", "content", "attention"] = "area"
     relabel: bool = True
     learned: bool = False
+    clean: str = "off"
     needs: tuple[str, ...] = ()
     reads_pixels: bool = False
     draws_lam: bool = True

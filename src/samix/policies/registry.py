@@ -153,7 +153,7 @@ class PolicyFacts:
         traits = self.traits
         ways = (
             (not traits.mixes, "nothing"),
-            (traits.learned, "a pass of the momentum encoder, and the Mixer and its training"),
+            (traits.learned, "a pass over the unmixed images, and the Mixer and its training"),
             ("gradient" in traits.needs, "a forward and a backward pass before the step"),
             (bool(traits.needs), "a forward pass of the momentum encoder"),
             (traits.seam == "feature", "a blend of features"),

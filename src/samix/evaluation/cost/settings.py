@@ -109,7 +109,9 @@ def method_arguments(setting: str) -> dict[str, Any]:
     own: dict[str, Any] = {"policy": name}
     if name in _LEARNED:
         own = {"policy": "samix", "cost": _LEARNED[name]}
-    return {**own, "clean_branch": _CLEAN[how]} if how else own
+    if how:
+        return {**own, "clean_branch": _CLEAN[how]}
+    return own if name in RIVALS else {**own, "clean_branch": "off"}
 
 
 def create_step(
