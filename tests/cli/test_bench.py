@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from samix.cli import main
 from samix.cli.running import chosen_machine
@@ -37,7 +36,7 @@ def test_a_whole_run_with_an_estimate(known_memory, capsys):
     money = ["--epochs", "3", "--price", "1.5", "--currency", "EUR", "--power", "200"]
     assert main([*TINY, *words, *money, "--output", "costs"]) == 0
     out = capsys.readouterr().out
-    assert {path.name for path in Path("costs").iterdir()} == {"bench.json", "bench.png"}
+    assert {path.name for path in Path("costs").iterdir()} == {"bench.json", "bench.html"}
     record = json.loads(Path("costs/bench.json").read_text())
     names = ["plain", "plain channels-last", "none", "samix-fast", "samix-full + clean branch"]
     rows = record["rows"]
@@ -59,9 +58,11 @@ def test_a_whole_run_with_an_estimate(known_memory, capsys):
     assert record["steps"] == 2
     for word in (*names[1:4], "images/s", "MiB", "EUR", "kWh", "1,000 images, 3 epochs",
                  "samix-fast takes", record["summary"], "Only 2 steps", "costs/bench.json",
-                 "costs/bench.png"):  # fmt: skip
+                 "costs/bench.html"):  # fmt: skip
         assert word in out
-    assert Image.open("costs/bench.png").size[0] > 1000
+    page = Path("costs/bench.html").read_text("utf-8")
+    assert page.count('role="img"') == 3  # time, memory, a whole run
+    assert "通常学習比" in page
 
 
 def test_a_run_of_a_self_supervised_method_takes_free_names(capsys):

@@ -109,14 +109,15 @@ def test_inspect_prints_the_card_and_draws(run, capsys):
         "Seeds", "apache-2.0", "ok (SHA-256", "passed: masks of 3 pairs",
     ):  # fmt: skip
         assert word in out
-    with Image.open(f"mixer-{DEFAULT_MIXER}.png") as picture:
-        assert min(picture.size) > 500
+    page = Path(f"mixer-{DEFAULT_MIXER}.html").read_text("utf-8")
+    assert page.count("data:image/png") > 20
+    assert "マスクと混合画像" in page
     assert main(["mixer", "inspect", DEFAULT_MIXER]) == 0
-    assert Path(f"mixer-{DEFAULT_MIXER}-2.png").is_file()
+    assert Path(f"mixer-{DEFAULT_MIXER}-2.html").is_file()
     photos("photos")
-    own = ["mixer", "inspect", str(run / "mixer"), "--data", "photos", "--output", "own.png"]
+    own = ["mixer", "inspect", str(run / "mixer"), "--data", "photos", "--output", "own.html"]
     assert main(own) == 0
-    assert Path("own.png").is_file()
+    assert Path("own.html").is_file()
 
 
 def test_list_shows_those_of_the_package_and_below_a_folder(run, capsys):
@@ -206,7 +207,7 @@ def test_bad_input_of_inspect(run, capsys):
     Path("one").mkdir()
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save("one/1.png")
     assert "a pair needs two" in complaint([*inspect, "demo", "--data", "one"], capsys)
-    assert "must be a .png" in complaint([*inspect, "demo", "--output", "x.jpg"], capsys)
+    assert "must be a .html" in complaint([*inspect, "demo", "--output", "x.jpg"], capsys)
     Path("there.png").write_bytes(b"")
     assert "exists already" in complaint([*inspect, "demo", "--output", "there.png"], capsys)
     assert "no folder" in complaint([*inspect, "demo", "--output", "no/x.png"], capsys)

@@ -27,7 +27,9 @@ def test_a_run_counts_what_its_guard_did(tiny):
     assert float(rows[-1]["guard_broke_visibility"]) == pytest.approx(
         counts["broken"]["visibility"]
     )
-    assert result.run.guard.is_file()
+    page = result.run.page.read_text("utf-8")
+    assert "What the guard did" in page
+    assert "ガードの動作" in page
     assert json.loads(result.run.metrics.read_text())["guard"] == counts
 
 

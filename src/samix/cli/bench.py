@@ -51,7 +51,7 @@ examples:
 
 
 def run_bench(chosen: argparse.Namespace) -> int:
-    """Measure, write bench.json and bench.png, and print a table.
+    """Measure, write bench.json and bench.html, and print a table.
 
     Returns:
         0.
@@ -62,7 +62,7 @@ def run_bench(chosen: argparse.Namespace) -> int:
     from rich.console import Console
 
     from samix.evaluation import measure_cost
-    from samix.evaluation.cost.figure import draw_cost
+    from samix.evaluation.cost.figure import write_costs
     from samix.training import Terminal
     from samix.training.run_folder import write_json
 
@@ -85,10 +85,10 @@ def run_bench(chosen: argparse.Namespace) -> int:
         display.rest()
     record = _record(result, plan)
     write_json(output / "bench.json", record)
-    draw_cost(output / "bench.png", record, title=_title(options, record))
+    write_costs(output / "bench.html", record, title=_title(options, record))
     print_costs(record, console)
     display.say(f"All numbers: {output / 'bench.json'}")
-    display.say(f"Figure:      {output / 'bench.png'}")
+    display.say(f"Page:        {output / 'bench.html'}")
     return 0
 
 

@@ -88,7 +88,7 @@ a few pairs of photos for several lam, and area against lam.
 _INSPECT_EXAMPLES = """\
 examples:
   samix mixer inspect natural
-  samix mixer inspect my-mixer --data photos/ --output my-mixer.png
+  samix mixer inspect my-mixer --data photos/ --output my-mixer.html
 """
 
 
@@ -284,17 +284,18 @@ def _line(text: str) -> None:
 
 
 def run_mixer_inspect(chosen: argparse.Namespace) -> int:
-    """Print the card and the checks, and draw the picture.
+    """Print the card and the checks, and write the page.
 
     Returns:
         0.
 
     Raises:
-        InputError: No Mixer, or one that does not fit; no photos; or the picture cannot be written.
+        InputError: No Mixer, or one that does not fit; no photos; or the page cannot be written.
     """
     from rich.console import Console
 
-    from samix.pages.mixer import draw_mixer
+    from samix.pages.mixer import write_mixer
+    from samix.pages.words import word
 
     given = vars(chosen)
     console = Console(highlight=False)
@@ -304,12 +305,13 @@ def run_mixer_inspect(chosen: argparse.Namespace) -> int:
     images = _photos(given, console)
     looks = look(mixer, images, seed=given.get("seed", 0))
     try:
-        draw_mixer(output, looks, title=f"Mixer {_name(given)} on {images.name}")
+        title = word("mixer-page", name=_name(given), data=images.name)
+        write_mixer(output, looks, title=title)
     except OSError as error:
         raise InputError(
             f"--output '{output}' cannot be written ({error.strerror}); choose another file"
         ) from error
-    say(console, f"Picture: {output}")
+    say(console, f"Page: {output}")
     return 0
 
 
@@ -411,14 +413,14 @@ def _name(given: Mapping[str, Any]) -> str:
 
 
 def _output(given: Mapping[str, Any]) -> Path:
-    """Return the picture's file: the one that was given, or a free name."""
+    """Return the page's file: the one that was given, or a free name."""
     if "output" not in given:
         stem = f"mixer-{_name(given)}"
-        names = (f"{stem}{f'-{n}' if n > 1 else ''}.png" for n in range(1, 10**6))
+        names = (f"{stem}{f'-{n}' if n > 1 else ''}.html" for n in range(1, 10**6))
         return next(path for name in names if not (path := Path(name)).exists())
     path = Path(given["output"]).expanduser()
-    if path.suffix.lower() != ".png":
-        raise InputError(f"--output must be a .png file, got '{path}'")
+    if path.suffix.lower() != ".html":
+        raise InputError(f"--output must be a .html file, got '{path}'")
     if path.exists():
         raise InputError(f"--output '{path}' exists already; choose another file")
     if not path.parent.is_dir():
@@ -525,7 +527,7 @@ def _add_inspect(actions: Any) -> None:
         actions,
         "inspect",
         usage="mixer inspect NAME|FOLDER [options]",
-        about="look at one: card, checks, and a picture",
+        about="look at one: card, checks, and a page",
         description=_INSPECT,
         examples=_INSPECT_EXAMPLES,
     )
@@ -534,7 +536,7 @@ def _add_inspect(actions: Any) -> None:
     group.add_argument("mixer", help=name, metavar="NAME|FOLDER")
     group.add_argument("--data", help="photos to mix (the built-in 'demo')", metavar="DATA")
     add_fields(group, TrainConfig, "max_megapixels")
-    group.add_argument("--output", help="picture to write (mixer-NAME.png)", metavar="FILE.png")
+    group.add_argument("--output", help="page to write (mixer-NAME.html)", metavar="FILE.html")
     add_fields(group, TrainConfig, "seed", seed="seed of the choice of photos (0)")
 
 

@@ -81,6 +81,7 @@ def print_pretrain_summary(result: TrainResult, console: Console) -> None:
         say(console, f"Interrupted. Go on with: samix pretrain --resume --output {run.path}")
     if metrics is not None:
         say(console, f"Mixes to look at: {run.mixes}")
+        say(console, f"Page:             {run.page}")
         say(console, f"All numbers:      {run.metrics}")
         say(console, f"Encoder:          {run.path / WEIGHTS}")
         mixer = f" --policy {run.path}" if metrics["mixer"] is not None else ""

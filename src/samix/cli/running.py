@@ -251,8 +251,7 @@ def print_summary(result: TrainResult, console: Console) -> None:
     if metrics is not None:
         if metrics["epochs"]["planned"]:
             say(console, f"Mixes to look at: {result.run.mixes}")
-        if metrics["guard"] is not None:
-            say(console, f"Guard by classes: {result.run.guard}")
+        say(console, f"Page:             {result.run.page}")
         say(console, f"All numbers:      {result.run.metrics}")
 
 

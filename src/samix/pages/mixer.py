@@ -1,4 +1,4 @@
-"""A picture of what a Mixer does: masks and mixes of a few pairs for several lam."""
+"""The page of a Mixer: masks and mixes of a few pairs for several lam, and area against lam."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from .mixes import short, show, show_mask
-from .pictures import save
+from .charts import BOTTOM, LEFT, LINE, RIGHT, TOP, AxisScale, class_style, framed
+from .mixes import photo_words
+from .parts import Chart, Section, Strip, write_page
+from .pictures import thumb
+from .words import Text, Words, both, word
 
-_INCH = 1.25  # side of one picture
-_CURVE = 3.0  # height of the curves, in inches
 _MOST_PAIRS = 6
-_COLOURS = ("#3b6ea8", "#d1731f", "#4f9153", "#8a5aa8", "#b0413e", "#666666")
 
 
 @dataclass(frozen=True)
@@ -44,64 +41,61 @@ class Looks:
     area: Tensor
 
 
-def draw_mixer(path: str | Path, looks: Looks, *, title: str = "") -> None:
-    """Draw the pairs, their masks and mixes, and area against lam.
+def write_mixer(
+    path: str | Path, looks: Looks, *, title: Text, facts: Sequence[tuple[Text, Text]] = ()
+) -> None:
+    """Write the page of a Mixer in both languages.
 
     Args:
-        path: The PNG file to write; it appears as a whole or not at all.
+        path: The HTML file.
         looks: At most six pairs.
-        title: Line above all.
+        title: Of the page.
+        facts: Small print, such as its card.
 
     Raises:
         ValueError: No pair, or too many.
     """
-    pairs, columns = len(looks.images), 1 + len(looks.lam)
+    pairs = len(looks.images)
     if not 1 <= pairs <= _MOST_PAIRS:
         raise ValueError(f"looks: expected 1 to {_MOST_PAIRS} pairs, got {pairs}")
-    block = 2 * _INCH + 0.9
-    height = block * pairs + _CURVE + 1.1
-    figure = Figure(figsize=(_INCH * columns + 0.8, height), dpi=110)
-    FigureCanvasAgg(figure)
-    explained = "above the mask (white: original), below it the mix"
-    figure.suptitle(f"{title}\n{explained}", fontsize=11, parse_math=False)
-    top, bottom = 1 - 0.95 / height, (_CURVE + 0.25) / height
-    outer = figure.add_gridspec(
-        pairs, 1, left=0.03, right=0.985, top=top, bottom=bottom, hspace=0.3
-    )
-    for number in range(pairs):
-        grid = outer[number, 0].subgridspec(2, columns, wspace=0.06, hspace=0.27)
-        axes = [[figure.add_subplot(grid[row, c]) for c in range(columns)] for row in range(2)]
-        _draw_pair(axes, looks, number)
-    curve = figure.add_axes((0.1, 0.52 / height, 0.87, (_CURVE - 0.95) / height))
-    _draw_area(curve, looks)
-    save(figure, path)
+    sections = [
+        Section(word("mixer-pairs"), word("see-masks-read"), mixer_strips(looks)),
+        Section(word("see-area-title"), "", [_area_chart(looks)]),
+    ]
+    write_page(path, title, sections, facts=facts, language="both")
 
 
-def _draw_pair(axes: Sequence[Sequence[Axes]], looks: Looks, number: int) -> None:
-    """Draw original above partner, then for each lam the mask above the mix."""
-    original, partner = looks.images[number], looks.partner[number]
-    names = looks.names[number]
-    show(axes[0][0], original, _named(f"original {number + 1}", names[0]))
-    show(axes[1][0], partner, _named("partner", names[1]))
-    for column, lam in enumerate(looks.lam, start=1):
-        mask = looks.masks[column - 1, number]
-        show_mask(axes[0][column], mask[0], f"lam {lam:g}, area {float(mask.mean()):.2f}")
-        show(axes[1][column], torch.lerp(partner, original, mask).clamp(0, 1), "")
+def mixer_strips(looks: Looks) -> list[Strip]:
+    """Return one strip a pair: both photos, then the mask and the mix of each lam."""
+    strips = []
+    for at, names in enumerate(looks.names):
+        original, partner = looks.images[at], looks.partner[at]
+        pictures = [
+            thumb(original, photo_words("original", names[0])),
+            thumb(partner, photo_words("partner", names[1])),
+        ]
+        for lam, masks in zip(looks.lam, looks.masks, strict=True):
+            mask = masks[at]
+            area = word("see-area", area=float(mask.mean()))
+            pictures.append(thumb(mask, word("picture-mask"), _lam(lam) + ", " + area))
+            mix = torch.lerp(partner, original, mask).clamp(0, 1)
+            pictures.append(thumb(mix, word("picture-mix"), _lam(lam)))
+        strips.append(Strip(pictures, word("mixes-pair-bare", number=at + 1), dense=True))
+    return strips
 
 
-def _draw_area(axes: Axes, looks: Looks) -> None:
-    axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":", label="area = lam")
-    for number in range(len(looks.images)):
-        colour, name = _COLOURS[number], f"pair {number + 1}"
-        axes.plot(looks.swept.numpy(), looks.area[:, number].numpy(), color=colour, label=name)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    axes.set_xlabel("lam, weight of the original as drawn", fontsize=9)
-    axes.set_ylabel("area of the mask", fontsize=9)
-    axes.tick_params(labelsize=8.5)
-    axes.legend(fontsize=8.5, frameon=False, loc="upper left")
-    axes.spines[["top", "right"]].set_visible(False)
+def _lam(lam: float) -> Words:
+    return both(f"lam {lam:g}")
 
 
-def _named(what: str, name: str) -> str:
-    return what if not name else f"{what}\n{short(name)}"
+def _area_chart(looks: Looks) -> Chart:
+    x, y = AxisScale(0.0, 1.0, LEFT, RIGHT), AxisScale(0.0, 1.0, BOTTOM, TOP)
+    panel = framed(x, y, word("axis-lam-wanted"), word("axis-area-got"))
+    panel.line([(x(0), y(0)), (x(1), y(1))], LINE, dash="4 3")
+    for at in range(len(looks.images)):
+        points = zip(looks.swept.tolist(), looks.area[:, at].tolist(), strict=True)
+        panel.line([(x(lam), y(area)) for lam, area in points], class_style(at).colour, width=1.6)
+    legend = [
+        (word("mixes-pair-bare", number=at + 1), class_style(at)) for at in range(len(looks.images))
+    ]
+    return Chart("area", word("see-area-title"), word("mixer-area-read"), [panel], legend)

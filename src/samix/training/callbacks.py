@@ -26,7 +26,6 @@ from samix.errors import InputError
 from samix.files import whole_file
 from samix.guard import REPAIRS, Guard
 from samix.networks import DAMAGED
-from samix.pages.guard import draw_guard
 from samix.progress import Display
 from samix.stopping import StopRequest
 
@@ -338,12 +337,6 @@ def guard_summary(guard: Guard | None, checkpoint: Mapping[str, Any]) -> dict[st
         return None
     guard.counters.set_extra_state(method_state(checkpoint)[_COUNTS])
     return guard.counters.summary()
-
-
-def draw_run_guard(run: RunFolder, summary: Mapping[str, Any] | None, title: str) -> None:
-    """Draw the counts into the run folder, where there was a guard."""
-    if summary is not None and summary["mixes"]:
-        draw_guard(run.guard, summary, title=title)
 
 
 def guard_line(summary: Mapping[str, Any]) -> str:

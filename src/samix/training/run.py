@@ -16,6 +16,7 @@ from samix.files import check_links
 from samix.methods import SupervisedMethod
 from samix.mixing import step_generator
 from samix.pages.mixes import draw_mixes
+from samix.pages.run import write_run_page
 from samix.plain_json import read_json
 from samix.progress import Display, Silent
 from samix.stopping import StopRequest, stop_on_signals
@@ -23,7 +24,6 @@ from samix.stopping import StopRequest, stop_on_signals
 from .building import check_names
 from .callbacks import (
     check_checkpoint,
-    draw_run_guard,
     guard_summary,
     load_method,
     read_checkpoint,
@@ -307,7 +307,7 @@ def finish(
         run: Its folder, with checkpoints.
         display: Where to show progress.
         status: "finished" or "interrupted".
-        extras: Draw mixes.png and guard.png.
+        extras: Draw mixes.png and write run.html.
 
     Returns:
         What metrics.json holds.
@@ -336,8 +336,10 @@ def finish(
     }
     if extras:
         draw_run_mixes(run, prepared, place)
-        title = f"guard of {config.policy} on {prepared.images.name}"
-        draw_run_guard(run, metrics["guard"], title)
+        write_run_page(
+            run.page, metrics, rows, data=prepared.images.name, mixes=run.mixes,
+            settings=config.to_dict(),
+        )  # fmt: skip
     task.write_model(run)
     write_json(run.metrics, metrics)
     display.rest()

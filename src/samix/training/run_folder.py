@@ -85,9 +85,9 @@ class RunFolder:
         return self.path / "mixes.png"
 
     @property
-    def guard(self) -> Path:
-        """Picture of what a guard did, by pair of classes."""
-        return self.path / "guard.png"
+    def page(self) -> Path:
+        """What the run reached, its mixes, and what a guard did to them."""
+        return self.path / "run.html"
 
     @property
     def last(self) -> Path:
