@@ -248,7 +248,7 @@ def test_every_word_of_the_page_is_used(tmp_path: Path, monkeypatch: pytest.Monk
         page_of(tmp_path, found)
     page_of(tmp_path, risky(), pictures=[{**pictures()[0], **JUDGED}] * 2, study={
         "plan": {}, "prices": {}, "data": {}})  # fmt: skip
-    page_of(tmp_path, frozen())
+    page_of(tmp_path, frozen(), study=LOOKS)
     nothing = changed_kind("not-proven")
     nothing["verdict"]["risks"] = []
     nothing["calibration"], nothing["guard"] = [], None
@@ -264,6 +264,16 @@ def test_every_word_of_the_page_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     elsewhere = keys_used(iter(others), iter(()))  # of other pages
     assert sorted(own - used - PICTURES - elsewhere) == []
     assert used <= set(known)
+
+
+LOOKS = {"plan": {"design": "sequential", "looks": {"2": 0.2, "3": 0.8}}}
+
+
+def test_intervals_of_a_study_that_looks_twice_say_so(tmp_path: Path) -> None:
+    once, twice = (page_of(tmp_path, whole_findings(), study=s) for s in ({}, LOOKS))
+    for told in ("may decide after 2 and 3 seeds", "各区間は 1 回の判定だけを考えた"):
+        assert told not in once
+        assert told in twice
 
 
 def undecided(**numbers: int | None) -> dict[str, Any]:

@@ -34,7 +34,8 @@ def test_a_run_folder_holds_everything(tiny):
     found = {path.name for path in run.path.iterdir()}
     assert found == {
         "config.yaml", "splits.csv", "predictions.csv", "history.csv", "metrics.json",
-        "mixes.png", "run.html", "checkpoints", "tensorboard", "model.json", "model.safetensors",
+        "mixes.png", "run.html",
+        "checkpoints", "tensorboard", "model.json", "model.safetensors",
         "model_average.safetensors", "mixer.safetensors", ".lock",
     }  # fmt: skip
     assert {p.name for p in run.last.parent.iterdir()} == {"last.ckpt", "best.ckpt"}

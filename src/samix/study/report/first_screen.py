@@ -28,9 +28,8 @@ from samix.pages.words import (
 )
 from samix.study.overall import free_choice
 from samix.study.report.forest import forest_chart
-from samix.study.report.view import BASELINE, FULL, ReportView, Row, question_words
+from samix.study.report.view import BASELINE, FULL, ReportView, Row, is_probe, question_words
 from samix.study.wording import policy_words
-from samix.training.config import FROZEN
 
 # what a verdict is called, and how it looks
 KINDS = {
@@ -131,7 +130,7 @@ def advice_of(view: ReportView) -> Words:
         return word("act-adopt", policy=policy, points=number(row.get("gain"), signed=True))
     if kind == "use-simple":
         longer = view.policy == f"{BASELINE}{LONG}"
-        if view.policy == FROZEN:
+        if is_probe(view.policy):
             return word("act-frozen")
         return word("act-longer") if longer else word("act-simple", policy=policy)
     free = free_choice(view.rows("policies"), view.mode)

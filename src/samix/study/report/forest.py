@@ -18,12 +18,16 @@ from samix.pages.panels import (
 )
 from samix.pages.parts import Chart, Table
 from samix.pages.words import (
+    NOTHING,
     Text,
+    Words,
     between,
     both,
     duration,
     known,
+    listed,
     number,
+    paragraph,
     percent,
     short,
     times,
@@ -53,12 +57,20 @@ def forest_chart(view: ReportView) -> Chart | None:
     return Chart(
         key="forest",
         title=word("forest-title", measure=view.measure, question=question),
-        reading=word("forest-reading", worth=f"{worth:g}"),
+        reading=paragraph([word("forest-reading", worth=f"{worth:g}"), _looks(view)]),
         panels=[_gains(view, rows, worth), _costs(view, rows)],
         legend=[],
         data=Table(header, cells, title=word("data-behind"), words=range(1),
                    strong=view.strong(rows), folded=True),
     )  # fmt: skip
+
+
+def _looks(view: ReportView) -> Words:
+    """Say that intervals are those of one look, where the study looks more than once."""
+    looks = sorted(int(seeds) for seeds in view.plan.get("looks") or ())
+    if len(looks) < 2:
+        return NOTHING
+    return word("forest-looks", seeds=listed([str(seeds) for seeds in looks]))
 
 
 def _gains(view: ReportView, rows: Sequence[Row], worth: float) -> Panel:

@@ -14,10 +14,9 @@ from samix.files import whole_file, within
 from samix.pages.parts import PictureRow, Section, State
 from samix.pages.words import NOTHING, Words, both, word
 from samix.plain_json import read_json
-from samix.study.report.view import ReportView
+from samix.study.report.view import ReportView, is_probe
 from samix.study.statistics.tables import MODES
 from samix.study.wording import policy_words
-from samix.training.config import FROZEN
 
 FOLDER = "pictures"
 RECORD = "pictures.json"
@@ -163,8 +162,7 @@ def _drawn(
 ) -> list[Row]:
     """Return all rows with the bytes of their pictures, or the reason why there are none."""
     wanted = list(dict.fromkeys((policy, FULL)))
-    # the frozen encoder mixes nothing, and its network saw no photo of the set
-    missing = [name for name in (BASELINE, *wanted) if name not in runs and name != FROZEN]
+    missing = [name for name in (BASELINE, *wanted) if name not in runs and not is_probe(name)]
     lost = {name: word("picture-no-run", policy=policy_words(name)) for name in missing}
     try:
         # captum is an extra
