@@ -208,8 +208,8 @@ def test_bad_input_of_inspect(run, capsys):
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save("one/1.png")
     assert "a pair needs two" in complaint([*inspect, "demo", "--data", "one"], capsys)
     assert "must be a .html" in complaint([*inspect, "demo", "--output", "x.jpg"], capsys)
-    Path("there.png").write_bytes(b"")
-    assert "exists already" in complaint([*inspect, "demo", "--output", "there.png"], capsys)
+    Path("there.html").write_bytes(b"")
+    assert "exists already" in complaint([*inspect, "demo", "--output", "there.html"], capsys)
     assert "no folder" in complaint([*inspect, "demo", "--output", "no/x.png"], capsys)
 
 

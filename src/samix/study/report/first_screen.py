@@ -243,7 +243,7 @@ def _inspection(view: ReportView) -> KeyNumber | None:
         return None
     line = word("card-inspection-unit", currency=view.currency or word("price-units"))
     if plain is not None:
-        line = paragraph([line, word("card-plain", value=short(plain["cost"]))])
+        line = paragraph([line + word("full-stop"), word("card-plain", value=short(plain["cost"]))])
     name = word("card-inspection", policy=policy_words(view.policy))
     return KeyNumber(name, short(own["cost"]), NOTHING, line)
 
