@@ -28,6 +28,7 @@ NAMES = {
     "batch_candidates",
     "blend",
     "check_policy",
+    "compile_step",
     "create_guard",
     "create_method",
     "create_policy",

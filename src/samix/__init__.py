@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         StepOutput,
         SupervisedMethod,
         SupervisedOptions,
+        compile_step,
         create_method,
     )
     from .mixing import MixPlan, blend, match_area, mix_dense, mix_targets
@@ -77,6 +78,7 @@ __all__ = [
     "batch_candidates",
     "blend",
     "check_policy",
+    "compile_step",
     "create_guard",
     "create_method",
     "create_policy",

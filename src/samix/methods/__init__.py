@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .clean import CLEAN_BRANCHES, CleanBranch, find_clean
+    from .compiled import CompiledStep, compile_regions, compile_step
     from .contrast import has_local_statistics
     from .factory import (
         METHODS,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "clean": ("CLEAN_BRANCHES", "CleanBranch", "find_clean"),
+    "compiled": ("CompiledStep", "compile_regions", "compile_step"),
     "contrast": ("has_local_statistics",),
     "factory": (
         "METHODS", "SELF_SUPERVISED", "backbone_options", "create_method", "create_self_supervised",
@@ -43,6 +45,7 @@ __all__ = [
     "RIVALS",
     "SELF_SUPERVISED",
     "CleanBranch",
+    "CompiledStep",
     "Cost",
     "MixOptions",
     "Rival",
@@ -53,6 +56,8 @@ __all__ = [
     "SupervisedOptions",
     "backbone_options",
     "check_views",
+    "compile_regions",
+    "compile_step",
     "create_method",
     "create_self_supervised",
     "find_clean",

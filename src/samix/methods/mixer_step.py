@@ -86,9 +86,11 @@ def plan_loss(
         area_weight: Weight of the area loss.
         area_margin: Distance of area and lam that costs nothing.
     """
-    balanced = judged(plan.mask, loss_of)
-    area = area_weight * area_loss(plan.mask, plan.lam, area_margin)
-    return balanced + area, {"mixer": balanced.detach(), **mask_terms(plan)}
+    loss = judged(plan.mask, loss_of)
+    terms = {"mixer": loss.detach(), **mask_terms(plan)}
+    if area_weight:
+        loss = loss + area_weight * area_loss(plan.mask, plan.lam, area_margin)
+    return loss, terms
 
 
 @torch.no_grad()

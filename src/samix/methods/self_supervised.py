@@ -25,6 +25,7 @@ from samix.networks import (
     Tap,
     find_tap,
     momentum_decay,
+    train_format,
     unit,
 )
 from samix.objectives import Candidates, cluster_candidates
@@ -229,6 +230,8 @@ class SelfSupervisedMethod(nn.Module):
             mixer_lr: Learning rate of the Mixer; None takes ``lr``.
             mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
         """
+        for part in (self.network, *([self._averaged] if self.average is not None else [])):
+            train_format(part.backbone, part.memory_format)
         trained = nn.ModuleList([self.network, *([self.predictor] if self.predictor else [])])
         return parameter_groups(
             trained,
@@ -301,7 +304,8 @@ class SelfSupervisedMethod(nn.Module):
                 f"average: expected False, since method {self.contrast.name!r} keeps no momentum "
                 f"average with policy {self.policy.name!r}"
             )
-        return copy.deepcopy(chosen).requires_grad_(True).eval()
+        own = copy.deepcopy(chosen).requires_grad_(True)
+        return own.to(memory_format=torch.contiguous_format).eval()
 
     def average_encoder(self) -> nn.Module | None:
         """Return the averaged backbone, or None where no average is kept."""

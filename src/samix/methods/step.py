@@ -79,10 +79,14 @@ class StepCounter(nn.Module):
             )
         self.planned, self.mix_batches = steps, mix_batches
 
+    def generator(self) -> torch.Generator:
+        """Return the generator of the step that comes."""
+        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+        return step_generator(self.seed, self.steps, rank)
+
     def next_generator(self) -> torch.Generator:
         """Return the generator of this step and count it."""
-        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-        generator = step_generator(self.seed, self.steps, rank)
+        generator = self.generator()
         self.steps += 1
         return generator
 

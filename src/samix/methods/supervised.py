@@ -32,6 +32,7 @@ from samix.networks import (
     momentum_decay,
     second_head,
     settle_format,
+    train_format,
     update_average,
     watched_embedding,
 )
@@ -172,26 +173,30 @@ class SupervisedMethod(nn.Module):
 
         # clean images in a pass of their own, and which of the batch stay clean in that of the mix
         beside = self._clean_pass(images, target)
-        mixed = len(images) - self._stay_clean(len(images))
-        rest, rest_target = images[mixed:], target[mixed:]
-        images, target = images[:mixed], target[:mixed]
+        rest = None
+        if stay := self._stay_clean(len(images)):
+            rest = images[-stay:], target[-stay:]
+            images, target = images[:-stay], target[:-stay]
         evidence = self._evidence(images, target, beside.features)
-        plan, record = self._plan(images, target, evidence, generator)
+        turn = self._mixer_turn()
+        plan, record, mixer_plan = self._plans(images, target, evidence, generator, turn)
 
         # the Mixer learns from a mix of its own, under the momentum encoder
-        mixer_loss, terms = self._mixer_loss(images, target, evidence, generator)
+        if mixer_plan is None or turn is None:
+            mixer_loss, terms = self._idle_mixer(images), {}
+        else:
+            mixer_loss, terms = self._mixer_loss(images, target, mixer_plan, turn)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
-        mix, clean = (plan, record), (rest, rest_target)
-        loss, logits, own, plan = self._encoder_loss(images, target, mix, clean, generator)
+        mix = plan, record
+        loss, logits, own, plan = self._encoder_loss(images, target, mix, rest, generator)
         if beside.loss is not None:
             loss, own["clean"] = loss + beside.loss, beside.loss.detach()
         return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan, record)
 
     def _pass(self, clean: Tensor | None = None) -> EncoderPass:
         """Return a pass through the encoder, with clean images after the others."""
-        shown = clean if clean is not None and len(clean) else None
-        return EncoderPass(self.encoder, self.memory_format, shown)
+        return EncoderPass(self.encoder, self.memory_format, clean)
 
     def _stay_clean(self, batch: int) -> int:
         """Return how many of the last images of a batch are not mixed."""
@@ -226,7 +231,7 @@ class SupervisedMethod(nn.Module):
         images: Tensor,
         target: Tensor,
         mix: tuple[MixPlan, GuardRecord | None],
-        rest: tuple[Tensor, Tensor],
+        rest: tuple[Tensor, Tensor] | None,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor], MixPlan]:
         """Return the encoder's loss, logits of the mix, the terms, and the plan with its label.
@@ -235,23 +240,25 @@ class SupervisedMethod(nn.Module):
             images: (B,3,H,W), to be mixed.
             target: (B,) int64 classes.
             mix: Their plan, and what a guard did to it.
-            rest: (N,3,H,W) images of the same batch that stay clean, and their (N,) classes.
+            rest: (N,3,H,W) images of the same batch that stay clean, and their (N,) classes; None
+                where there are none.
             generator: Of the step.
         """
-        options, run = self.options, self._pass(rest[0])
+        options, run = self.options, self._pass(None if rest is None else rest[0])
         plan, record = mix
         with self._watched() as seen:
             if self.label == "attention":
                 logits, plan = attended_logits(run, images, plan, record)
             else:
                 logits = mixed_logits(run, self.policy, images, target, plan, generator)
-        logits, clean_logits = logits[: len(images)], logits[len(images) :]
+        clean_logits = logits[len(images) :] if rest is not None else None
+        logits = logits if rest is None else logits[: len(images)]
         loss = self._cross_entropy(logits, target, plan)
         terms = {"encoder": loss.detach()}
         if options.decoupled and self.policy.traits.mixes:
             apart = decoupled_loss(*class_candidates(logits, target, plan.index), plan.weight)
             loss, terms["decoupled"] = loss + options.decoupled * apart, apart.detach()
-        if len(clean_logits):
+        if rest is not None and clean_logits is not None:
             if self.clean_head is not None:
                 clean_logits = self.clean_head(seen[-1][len(images) :])
             clean = self._cross_entropy(clean_logits, rest[1], None)
@@ -282,6 +289,33 @@ class SupervisedMethod(nn.Module):
                 generator=generator,
                 count=count,
             )
+
+    def _mixer_turn(self) -> int | None:
+        """Return how often the Mixer learned before, or None where it does not learn now."""
+        return self.cost.mixer_turn(self.counter.steps - 1) if self.policy.learns else None
+
+    def _plans(
+        self,
+        images: Tensor,
+        target: Tensor,
+        evidence: Evidence,
+        generator: torch.Generator,
+        turn: int | None,
+    ) -> tuple[MixPlan, GuardRecord | None, MixPlan | None]:
+        """Plan the encoder's mix and, where it is its turn, the Mixer's."""
+        if turn is None:
+            return (*self._plan(images, target, evidence, generator), None)
+        part = self.cost.mixer_part(len(images))
+        if self.guard is None and self.options.pairing == "any":  # nothing between both draws
+            plan, own = self.policy.plan_both(
+                images, part, target=target, evidence=evidence, generator=generator
+            )
+            relabel = relabel_before(self.label, evidence)
+            return plan if relabel is None else relabel(plan), None, own
+        plan, record = self._plan(images, target, evidence, generator)
+        images, target, evidence = images[:part], target[:part], evidence.head(part)
+        own = self.policy.plan(images, target=target, evidence=evidence, generator=generator)
+        return plan, record, own
 
     @torch.no_grad()
     def update_momentum(self) -> None:
@@ -315,6 +349,9 @@ class SupervisedMethod(nn.Module):
             layer_decay: Learning rate of a layer of the encoder as a share of that of the next
                 one, in (0, 1]; the classifier has ``lr``.
         """
+        train_format(self.encoder, self.memory_format)
+        if self.average is not None:
+            train_format(self.average.module, self.memory_format)
         heads = [] if self.clean_head is None else [self.clean_head]
         return parameter_groups(
             nn.ModuleList([self.encoder, *heads]),
@@ -373,7 +410,7 @@ class SupervisedMethod(nn.Module):
         last = self.average_head if average else self.clean_head
         if head == "clean" and last is not None:
             classifier_of(network).load_state_dict(last.state_dict())
-        return network.requires_grad_(True).eval()
+        return network.requires_grad_(True).to(memory_format=torch.contiguous_format).eval()
 
     @torch.no_grad()
     def signs_of_life(self, images: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -403,21 +440,13 @@ class SupervisedMethod(nn.Module):
         return logits.float().softmax(1)
 
     def _mixer_loss(
-        self,
-        images: Tensor,
-        target: Tensor,
-        evidence: Evidence,
-        generator: torch.Generator,
+        self, images: Tensor, target: Tensor, plan: MixPlan, turn: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the Mixer's loss and its terms; zero and none for a policy that learns nothing."""
+        """Return the Mixer's loss for its plan of the first images of a batch, and its terms."""
         options, average = self.options, self.average
-        turn = self.cost.mixer_turn(self.counter.steps - 1)
-        if average is None or turn is None or not self.policy.learns:
-            return self._idle_mixer(images), {}
-        part = self.cost.mixer_part(len(images))
-        images, target, evidence = images[:part], target[:part], evidence.head(part)
-        plan = self.policy.plan(images, target=target, evidence=evidence, generator=generator)
-
+        if average is None:
+            raise RuntimeError("average: expected a momentum encoder, got none")
+        images, target = images[: len(plan)], target[: len(plan)]
         clean = self._clean_logits(images, turn)
 
         def loss_of(mask: Tensor) -> Tensor:

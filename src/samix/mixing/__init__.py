@@ -5,6 +5,7 @@ from .blend import (
 )
 from .draws import (
     PAIRINGS,
+    FixedDraws,
     Pairing,
     check_generator,
     check_pairing,
@@ -86,6 +87,7 @@ __all__ = [
     "CellMoves",
     "EarlierBatch",
     "Evidence",
+    "FixedDraws",
     "Grid",
     "InPlace",
     "MixPlan",

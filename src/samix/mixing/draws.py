@@ -7,16 +7,65 @@ so that a seed gives the same mixes on every device. Global random state is neve
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 _MASK_64 = (1 << 64) - 1
 _GIVEN: ContextVar[float | None] = ContextVar("lam", default=None)
+Draw = Callable[[torch.Generator | None], Tensor]
+
+
+class FixedDraws:
+    """The draws of a step in tensors that stay where they are, so that the step can be replayed.
+
+    The first step inside of :meth:`given` draws as ever; others there get the same tensors, in the
+    same order, without drawing. :meth:`renew` fills them as another generator would.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Draw, Tensor]] = []
+        self._next = 0
+
+    @contextmanager
+    def given(self) -> Iterator[None]:
+        """Let the draws of a step in this thread be those that are kept."""
+        self._next = 0
+        token = _FIXED.set(self)
+        try:
+            yield
+        finally:
+            _FIXED.reset(token)
+
+    def renew(self, generator: torch.Generator) -> None:
+        """Draw all of them anew, from the generator of another step."""
+        for draw, kept in self._kept:
+            kept.copy_(draw(generator), non_blocking=True)
+
+    def take(
+        self, draw: Draw, generator: torch.Generator | None, device: torch.device | str
+    ) -> Tensor:
+        """Return the draw whose turn it is."""
+        if self._next == len(self._kept):
+            self._kept.append((draw, draw(generator).to(device)))
+        self._next += 1
+        return self._kept[self._next - 1][1]
+
+
+_FIXED: ContextVar[FixedDraws | None] = ContextVar("draws", default=None)
+
+
+def _drawn(draw: Draw, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
+    """Return a draw on a device; inside of :class:`FixedDraws` the one that is kept."""
+    fixed = _FIXED.get()
+    if fixed is not None:
+        return fixed.take(draw, generator, device)
+    return draw(generator).to(device, non_blocking=True)
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
@@ -89,19 +138,21 @@ def draw_lam(
     """
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha: expected a number above 0, got {alpha}; use p=0 to mix nothing")
-    gammas = draw_gammas(2, batch, alpha=alpha, generator=generator)
-    lam = (gammas[0] / gammas.sum(0)).float()
-    given = _GIVEN.get()
-    if given is not None:
-        lam = torch.full_like(lam, given)
-    return lam.to(device, non_blocking=True)
+
+    def draw(generator: torch.Generator | None) -> Tensor:
+        first, second = draw_gammas(2, batch, alpha=alpha, generator=generator).numpy()
+        lam = torch.from_numpy((first / (first + second)).astype(np.float32))
+        given = _GIVEN.get()
+        return lam if given is None else torch.full_like(lam, given)
+
+    return _drawn(draw, generator, device)
 
 
 def draw_gammas(*size: int, alpha: float, generator: torch.Generator | None = None) -> Tensor:
     """Draw float64 numbers of the given size, above 0, from Gamma(alpha, 1)."""
     shape = torch.full(size, float(alpha), dtype=torch.float64)
     gammas = torch._standard_gamma(shape, generator=check_generator(generator))
-    return gammas.clamp_min(torch.finfo(torch.float64).tiny)
+    return gammas.clamp_min_(torch.finfo(torch.float64).tiny)
 
 
 @contextmanager
@@ -142,10 +193,14 @@ def draw_index(
     Returns:
         (B,) int64, a permutation without a fixed point (unless B = 1).
     """
-    order = torch.randperm(batch, generator=check_generator(generator))
-    index = torch.empty_like(order)
-    index[order] = order.roll(1)
-    return index.to(device, non_blocking=True)
+
+    def draw(generator: torch.Generator | None) -> Tensor:
+        order = torch.randperm(batch, generator=check_generator(generator)).numpy()
+        index = np.empty_like(order)
+        index[order] = np.roll(order, 1)
+        return torch.from_numpy(index)
+
+    return _drawn(draw, generator, device)
 
 
 def draw_uniform(
@@ -154,8 +209,11 @@ def draw_uniform(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Draw float32 numbers of the given size, uniform in [0, 1)."""
-    drawn = torch.rand(*size, generator=check_generator(generator), dtype=torch.float32)
-    return drawn.to(device, non_blocking=True)
+    return _drawn(
+        lambda given: torch.rand(*size, generator=check_generator(given), dtype=torch.float32),
+        generator,
+        device,
+    )
 
 
 Pairing = Literal["any", "same", "different", "balanced"]

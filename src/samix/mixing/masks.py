@@ -41,16 +41,15 @@ def box_mask(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -
         (B,1,H,W) float32.
     """
     height, width = size
-    place = torch.arange(
-        max(size), device=box.device
-    )  # along either side, which takes half the calls
+    place = torch.arange(max(size), device=box.device)  # along either side: half the calls
     first, last = box.view(-1, 2, 2, 1).unbind(1)
-    outside_rows, outside_columns = ((place < first) | (place >= last)).float().unbind(1)
-    outside_rows, outside_columns = outside_rows[:, :height], outside_columns[:, :width]
+    rows, columns = ((place < first) | (place >= last)).float().unbind(1)
+    if height != width:
+        rows, columns = rows[:, :height], columns[:, :width]
     if inside is not None:
-        outside_columns = torch.maximum(outside_columns, inside.float().unsqueeze(1))
+        columns = torch.maximum(columns, inside.float().unsqueeze(1))
     # one pass over the mask
-    return torch.maximum(outside_rows[:, None, :, None], outside_columns[:, None, None, :])
+    return torch.maximum(rows.view(-1, 1, height, 1), columns.view(-1, 1, 1, width))
 
 
 def resized_box_mask(
@@ -88,8 +87,9 @@ def box_area(box: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B,) float32 in [0, 1].
     """
-    sides = (box[:, 2:] - box[:, :2]).clamp_min(0)
-    return 1.0 - sides.prod(1).float() / (size[0] * size[1])
+    first, last = box.chunk(2, dim=1)
+    covered = (last - first).clamp_min(0).prod(1, dtype=torch.float32)
+    return 1.0 - covered / (size[0] * size[1])
 
 
 def cut_box(lam: Tensor, centre: Tensor, size: tuple[int, int]) -> Tensor:
@@ -105,7 +105,7 @@ def cut_box(lam: Tensor, centre: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B,4) int64 top, left, bottom, right.
     """
-    side = (1.0 - lam).clamp_min(0).sqrt().unsqueeze(1)
+    side = (1.0 - lam).sqrt().unsqueeze(1)
     if size[0] == size[1]:  # both axes at once
         return _cut(side, centre, size[0])
     down, across = (_cut(side, centre[:, i : i + 1], size[i]) for i in (0, 1))
@@ -114,9 +114,9 @@ def cut_box(lam: Tensor, centre: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _cut(side: Tensor, centre: Tensor, length: int) -> Tensor:
     """Return where boxes begin and end along axes of one length, (B,2n) for centres (B,n)."""
-    half = (side * length * 0.5).long()
+    half = (side * (length / 2)).long()
     middle = (centre * length).long()
-    return torch.cat([(middle - half).clamp_min(0), (middle + half).clamp_max(length)], dim=1)
+    return torch.cat([middle - half, middle + half], dim=1).clamp(0, length)
 
 
 def area_of(mask: Tensor) -> Tensor:

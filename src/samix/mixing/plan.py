@@ -61,7 +61,8 @@ def check_index(index: Tensor, count: int | None, name: str = "index") -> None:
     """
     if index.device.type != "cpu" or torch.compiler.is_compiling() or not index.numel():
         return
-    least, most = (int(number) for number in torch.aminmax(index))
+    numbers = index.numpy()  # of so few numbers in a third of the time that torch takes
+    least, most = int(numbers.min()), int(numbers.max())
     if least < 0 or (count is not None and most >= count):
         wanted = "from 0 on" if count is None else f"0 to {count - 1}"
         raise ValueError(

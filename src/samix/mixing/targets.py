@@ -162,9 +162,9 @@ def check_classes(target: Tensor, num_classes: int) -> None:
         )
     if not len(target):
         return
-    least, most = torch.aminmax(target)
     if target.device.type == "cpu" and not torch.compiler.is_compiling():
-        if not 0 <= int(least) <= int(most) < num_classes:
+        numbers = target.numpy()
+        if not 0 <= numbers.min() <= numbers.max() < num_classes:
             outside = target[(target < 0) | (target >= num_classes)]
             raise ValueError(
                 f"target: expected classes in [0, {num_classes}), got {outside[0].item()}; number "
@@ -173,6 +173,7 @@ def check_classes(target: Tensor, num_classes: int) -> None:
             )
     elif target.device.type in ("cpu", "cuda"):
         # the same check without waiting for the device
+        least, most = torch.aminmax(target)
         inside = (least >= 0) & (most < num_classes)
         torch._assert_async(inside, f"target: expected classes in [0, {num_classes})")
 

@@ -25,6 +25,7 @@ from .backbone import (
     small_stem,
     standardised,
     tap_features,
+    train_format,
     unit,
     up_to_tap,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "stage_module",
     "standardised",
     "tap_features",
+    "train_format",
     "unit",
     "up_to_tap",
     "update_average",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -362,32 +362,47 @@ class Mixer(nn.Module):
 
 
 _LEAST = 1e-3  # bounds the wanted mean; below lam_margin a mask is constant anyway
-_ROUNDS = 3  # of Newton's method; two are enough for logits within +-3
+_ROUNDS = 4  # of Newton's method; three are enough for logits within +-3
 _LEAST_SLOPE = 1e-6  # of the mean over the shift, where all sigmoids are near 0 or 1
 
 
 def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
     """Shift logits so that their sigmoids have a wanted mean over the last dimension.
 
-    ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by Newton's method without gradient,
-    from where it would be for normally distributed logits; then one more step, which carries the
-    gradient of the implicit function. Changing the sign of the logits and ``mean`` to ``1 - mean``
-    changes the sign of c in every round, also before it has converged.
+    ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by Newton's method, from where it
+    would be for normally distributed logits. Changing the sign of the logits and ``mean`` to
+    ``1 - mean`` changes the sign of c in every round, also before it has converged. The gradient by
+    the logits is that of the implicit function c; ``mean`` has none.
 
     Args:
         logit: (B,1,N).
         mean: (B,1,1) in [0, 1]; values nearer to an end than 0.001 count as that.
     """
-    mean = mean.clamp(_LEAST, 1.0 - _LEAST)
-    with torch.no_grad():
-        shift = _find_shift(logit, mean)
-    moved = logit + shift
-    share = torch.sigmoid(moved)
-    found = share.mean(dim=-1, keepdim=True)
-    slope = (found - share.square().mean(dim=-1, keepdim=True)).detach().clamp_min(_LEAST_SLOPE)
-    step = (found - mean) / slope
-    # where a mask is as sharp as a step, the last move would leave the place that was found
-    return moved - step + (step - step.clamp(-1.0, 1.0)).detach()
+    moved: Tensor = _Shifted.apply(logit, mean.clamp(_LEAST, 1.0 - _LEAST))
+    return moved
+
+
+class _Shifted(torch.autograd.Function):
+    """``logit + c`` for :func:`logit_with_mean`, with ``dc = -sum(s dlogit) / sum(s)``.
+
+    Here s is the slope ``share (1 - share)`` of each sigmoid.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logit: Tensor, mean: Tensor) -> Tensor:
+        moved = logit + _find_shift(logit, mean)
+        ctx.save_for_backward(moved)
+        return moved
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
+        (moved,), (gradient,) = ctx.saved_tensors, outputs
+        share = torch.sigmoid(moved)
+        slope = torch.addcmul(share, share, share, value=-1.0)
+        total = slope.sum(-1, keepdim=True).clamp_min(_LEAST_SLOPE * share.shape[-1])
+        return torch.addcmul(
+            gradient, slope, gradient.sum(-1, keepdim=True) / total, value=-1
+        ), None
 
 
 def _find_shift(logit: Tensor, mean: Tensor) -> Tensor:

@@ -29,9 +29,9 @@ def local_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) -
     Returns:
         Scalar, mean over the batch.
     """
-    difference = _pick(logits, original) - _pick(logits, partner)
-    loss = -lam * F.logsigmoid(difference) - (1.0 - lam) * F.logsigmoid(-difference)
-    return loss.masked_fill(original == partner, 0.0).mean()
+    log_p = F.log_softmax(_pick(logits, original, partner), dim=1)
+    loss = (_shares(lam) * log_p).sum(1)
+    return -loss.masked_fill(original == partner, 0.0).mean()
 
 
 def global_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
@@ -49,8 +49,8 @@ def global_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) 
     Returns:
         Scalar, mean over the batch.
     """
-    log_p = F.log_softmax(logits, dim=1)
-    return -(lam * _pick(log_p, original) + (1.0 - lam) * _pick(log_p, partner)).mean()
+    log_p = _pick(F.log_softmax(logits, dim=1), original, partner)
+    return -(_shares(lam) * log_p).sum(1).mean()
 
 
 def eta_balanced_loss(
@@ -75,10 +75,15 @@ def eta_balanced_loss(
     return local + eta * global_loss(logits, original, partner, lam)
 
 
-def _pick(values: Tensor, candidate: Tensor) -> Tensor:
-    """Return the (B,) entries of (B,K) values at one candidate a row, in float32 or wider."""
-    picked = values.gather(1, candidate.unsqueeze(1)).squeeze(1)
+def _pick(values: Tensor, original: Tensor, partner: Tensor) -> Tensor:
+    """Return the (B,2) entries of (B,K) values at both candidates, in float32 or wider."""
+    picked = values.gather(1, torch.stack([original, partner], dim=1))
     return picked if picked.dtype.itemsize >= 4 else picked.float()
+
+
+def _shares(lam: Tensor) -> Tensor:
+    """Return the (B,2) weights of both candidates."""
+    return torch.stack([lam, 1.0 - lam], dim=1)
 
 
 def soft_cross_entropy(logits: Tensor, soft_target: Tensor) -> Tensor:

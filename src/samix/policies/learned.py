@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from samix.mixing import Evidence, MixPlan, draw_lam
+from samix.mixing import Evidence, MixPlan, draw_index, draw_lam, draw_uniform, keep_clean
 from samix.networks import Mixer, MixerOptions
 from samix.objectives import Candidates, eta_balanced_loss, global_loss
 
-from .policy import Policy, PolicyCard, Traits, check_alpha, pair_features, register
+from .policy import (
+    Policy,
+    PolicyCard,
+    Traits,
+    check_alpha,
+    check_evidence,
+    pair_features,
+    register,
+)
 
 if TYPE_CHECKING:
     from samix.networks import PretrainedMixer
@@ -60,6 +68,46 @@ class LearnedPolicy(Policy):
         return samix_plan(
             images, index, generator, mixer=self.mixer, evidence=evidence, alpha=self.alpha
         )
+
+    def plan_both(
+        self,
+        images: Tensor,
+        part: int,
+        *,
+        target: Tensor,
+        evidence: Evidence,
+        generator: torch.Generator,
+    ) -> tuple[MixPlan, MixPlan]:
+        """Plan both mixes with the same draws in one pass of the Mixer; see :class:`Policy`."""
+        if self.mixer.options.start == "paper":  # its batch norm would see both
+            return super().plan_both(
+                images, part, target=target, evidence=evidence, generator=generator
+            )
+        known = check_evidence(evidence, self.traits.needs, self.name, len(images))
+        drawn = [self._drawn(count, generator, images.device) for count in (len(images), part)]
+        index, lam, clean = zip(*drawn, strict=True)
+        features, partners = known.features, known.partner_features
+        if features is None:
+            raise ValueError("evidence: expected the features of the images, got none")
+        pairs = torch.cat([features, features[:part]])
+        partner = (features if partners is None else partners)[torch.cat(index)]
+        mask = self.mixer(pairs, partner, torch.cat(lam), (images.shape[2], images.shape[3]))
+        masks = mask.split([len(images), part])
+        plan, own = (
+            made if left is None else keep_clean(made, left)
+            for made, left in zip(map(MixPlan, lam, index, masks, lam), clean, strict=True)
+        )
+        return plan.detach(), own
+
+    def _drawn(
+        self, count: int, generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return partners, lam, and who stays clean, as :meth:`plan` draws them."""
+        index = draw_index(count, generator=generator, device=device)
+        lam = draw_lam(count, self.alpha, generator=generator, device=device)
+        if self.p == 1.0:
+            return index, lam, None
+        return index, lam, draw_uniform(count, generator=generator, device=device) >= self.p
 
     def wants_likeness(self, turn: int) -> bool:
         """Say whether it is the adversary's turn, who keeps a mix like its sources."""

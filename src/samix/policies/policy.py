@@ -209,6 +209,32 @@ class Policy(nn.Module):
             drawn = draw_uniform(batch, generator=generator, device=device)
             return keep_clean(plan, drawn >= self.p)
 
+    def plan_both(
+        self,
+        images: Tensor,
+        part: int,
+        *,
+        target: Tensor,
+        evidence: Evidence,
+        generator: torch.Generator,
+    ) -> tuple[MixPlan, MixPlan]:
+        """Plan the mix of a batch for the encoder, and then one of its first images for the Mixer.
+
+        Args:
+            images: (B,C,H,W).
+            part: How many the Mixer learns from, at most B.
+            target: (B,) int64.
+            evidence: Of the batch.
+            generator: Source of randomness, on the CPU.
+
+        Returns:
+            The encoder's without, and the Mixer's with a graph.
+        """
+        with torch.no_grad():
+            plan = self.plan(images, target=target, evidence=evidence, generator=generator)
+        images, target, evidence = images[:part], target[:part], evidence.head(part)
+        return plan, self.plan(images, target=target, evidence=evidence, generator=generator)
+
     @property
     def learns(self) -> bool:
         """Whether there are parameters that a method is to train."""
