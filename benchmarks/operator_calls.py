@@ -10,15 +10,14 @@ writes without samix. Calls are counted on the CPU, with no time measured.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import samix
+from samix.evaluation.cost.measure import Calls
 from stepping import write_result
 
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -39,18 +38,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 WARM, STEPS, BATCH = 4, 8, 8
 
 
-class Counted(TorchDispatchMode):
-    """Counts what torch is asked to do."""
-
-    calls = 0
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        self.calls += 1
-        return function(*args, **(kwargs or {}))
-
-
 def calls(network: dict[str, Any], setting: dict[str, Any]) -> float:
     """Return the calls of a mean step; a setting without a policy is a loop without samix."""
     torch.manual_seed(0)
@@ -66,7 +53,7 @@ def calls(network: dict[str, Any], setting: dict[str, Any]) -> float:
     images, target = torch.randn(BATCH, 3, size, size), torch.arange(BATCH) % 10
     found = []
     for _ in range(WARM + STEPS):
-        with Counted() as counted:
+        with Calls() as counted:
             loss = (
                 F.cross_entropy(model(images), target)
                 if method is None
@@ -77,7 +64,7 @@ def calls(network: dict[str, Any], setting: dict[str, Any]) -> float:
             optimizer.zero_grad()
             if method is not None:
                 method.update_momentum()
-        found.append(counted.calls)
+        found.append(counted.count)
     return sum(found[WARM:]) / STEPS
 
 

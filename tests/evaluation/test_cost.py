@@ -41,6 +41,7 @@ from samix.evaluation.cost.settings import (
     refuse_unusable,
 )
 from samix.evaluation.cost.workload import batch_loss, byol_loss, moco_loss, simclr_loss, told, unit
+from samix.methods import compiled
 from samix.progress import Silent
 
 TINY = Workload(
@@ -220,9 +221,9 @@ def test_weights_count_everything_that_is_held():
 def test_everything_is_measured_side_by_side(monkeypatch):
     order: list[int] = []
 
-    def timed(step: Any) -> float:
+    def timed(step: Any) -> tuple[float, float]:
         order.append(id(step))
-        return 0.5
+        return 0.4, 0.5
 
     monkeypatch.setattr(measure, "timed", timed)
     threads, state = torch.get_num_threads(), torch.get_rng_state()
@@ -251,11 +252,39 @@ def test_real_steps_take_time_and_wavering_is_told(monkeypatch):
     assert result["faster_plain"] in ("plain", "plain channels-last")
     assert result["rows"][result["faster_plain"]]["time_ratio_to_faster_plain"] == 1.0
     dice = random.Random(0)
-    monkeypatch.setattr(measure, "timed", lambda step: dice.choice([1.0, 9.0]))
+    monkeypatch.setattr(measure, "timed", lambda step: (1.0, dice.choice([1.0, 9.0])))
     options = CostOptions(workload=TINY, settings=("none",), steps=30, warmup=1, memory=False)
     notes = measure_cost(options)["notes"]
     assert len(notes) == 1
     assert "waver" in notes[0]
+
+
+def test_compiled_steps_are_rows_of_their_own(monkeypatch):
+    monkeypatch.setattr(compiled, "compile_regions", lambda method: "Nothing is compiled: no.")
+    seconds = iter([2.0, 1.0, 3.0, 2.0] * 3)
+    monkeypatch.setattr(measure.random.Random, "shuffle", lambda self, order: None)
+    monkeypatch.setattr(measure, "timed", lambda step: (1.0, next(seconds)))
+    options = CostOptions(
+        workload=TINY, settings=("none",), steps=2, warmup=1, memory=False, channels_last=False,
+        compiled=True,
+    )  # fmt: skip
+    result = measure_cost(options)
+    rows = result["rows"]
+    assert list(rows) == ["plain", "none", "plain, compiled", "none, compiled"]
+    assert [row["kind"] for row in rows.values()] == ["plain", "rule", "plain", "rule"]
+    assert rows["none, compiled"]["time_ratio"] == 1.0
+    assert rows["none, compiled"]["time_ratio_to_compiled_plain"] == pytest.approx(2 / 3)
+    assert 0.0 < rows["plain"]["python_share"] < rows["none"]["python_share"] * 10 < 10
+    assert rows["plain, compiled"]["python_share"] is None
+    assert "Nothing is compiled: no." in result["notes"]
+
+
+def test_on_a_device_python_s_share_is_the_time_until_all_was_given_to_it():
+    class Step:
+        machine = Machine("cuda")
+
+    found = measure.python_shares({"plain": Step()}, {"plain": [2.0, 2.0]}, {"plain": [1.0, 2.0]})
+    assert found == {"plain": 0.75}
 
 
 def test_what_is_measured_follows_device_and_choice():

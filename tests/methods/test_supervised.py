@@ -98,7 +98,7 @@ def test_gradients_never_cross(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     assert not any(name.startswith("policy.") for name in gradients[False])
     for name, gradient in gradients[False].items():
-        assert torch.equal(gradient, gradients[True][name])
+        assert torch.allclose(gradient, gradients[True][name], atol=1e-6)  # masks of one pass
 
 
 def test_at_lam_1_the_loss_is_that_of_unmixed_images() -> None:

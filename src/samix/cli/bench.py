@@ -113,7 +113,7 @@ def options_from(given: Mapping[str, Any]) -> CostOptions:
     workload = Workload(**words)
     if not workload.supervised and "classes" in given:
         raise InputError(f"--classes goes with --method supervised, got {workload.method}")
-    measuring = ("steps", "warmup", "threads", "memory", "channels_last")
+    measuring = ("steps", "warmup", "threads", "memory", "channels_last", "compiled")
     rest = {name: given[name] for name in measuring if name in given}
     if "settings" in given:
         rest["settings"] = parse_settings(given["settings"], workload.method)
@@ -252,6 +252,13 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
         "well",
         action=argparse.BooleanOptionalAction,
     )
+    group.add_argument(
+        "--compile",
+        dest="compiled",
+        help="also measure every setting with compiled and, on a GPU, replayed steps, which takes "
+        "minutes to begin",
+        action="store_true",
+    )
 
 
 def _add_estimate(parser: argparse.ArgumentParser) -> None:
@@ -326,11 +333,14 @@ def _costs(record: Mapping[str, Any]) -> Table:
 
     rows = record["rows"]
     faster = record["faster_plain"] != "plain"
+    compiled = any("time_ratio_to_compiled_plain" in row for row in rows.values())
     remembered = "memory_ratio" in rows["plain"]
     table = _table(
         *("ms", "images/s", "time /\nplain", "quartiles"),
         *(["time /\nfaster\nplain"] if faster else []),
+        *(["time /\ncompiled\nplain"] if compiled else []),
         *(["MiB", "memory /\nplain"] if remembered else []),
+        "waits for\nPython",
     )
     for name, row in rows.items():
         low, high = row["time_ratio_low"], row["time_ratio_high"]
@@ -342,8 +352,15 @@ def _costs(record: Mapping[str, Any]) -> Table:
         ]
         if faster:
             cells.append(f"{row['time_ratio_to_faster_plain']:.2f}")
+        if compiled:
+            over = row.get("time_ratio_to_compiled_plain")
+            cells.append("" if over is None else f"{over:.2f}")
         if remembered:
-            cells += [short_number(row["mebibytes"]), f"{row['memory_ratio']:.2f}"]
+            known = "mebibytes" in row
+            cells += [short_number(row["mebibytes"]) if known else ""]
+            cells += [f"{row['memory_ratio']:.2f}" if known else ""]
+        share = row.get("python_share")
+        cells.append("" if share is None else f"{share:.0%}")
         table.add_row(cell(name), *cells)
     return table
 

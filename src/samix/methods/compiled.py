@@ -285,7 +285,8 @@ def capture(function: Callable[[], StepOutput], like: Tensor) -> tuple[Any, Step
         like: A tensor on the GPU.
     """
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(like.device), torch.cuda.graph(graph):
+    mode = "thread_local"  # whatever else the process does with the device
+    with torch.cuda.device(like.device), torch.cuda.graph(graph, capture_error_mode=mode):
         output = function()
     return graph, output
 

@@ -187,6 +187,11 @@ class RunConfig(MixOptions):
     accumulate: int = option(1, "batches per step", group="training", least=1, most=2**24)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", group="machine", metavar="NAME")
     precision: Precision = option("32", "32, bf16, 16, or auto", group="machine", metavar="BITS")
+    compile: bool = option(
+        False,
+        "let torch.compile take over the blocks of the networks, which takes a minute or more",
+        group="machine",
+    )
     devices: int = option(1, "processes on this machine", group="machine", least=1, most=1024)
     nodes: int = option(1, "machines, started by torchrun", group="machine", least=1, most=2**16)
     workers: int | None = option(

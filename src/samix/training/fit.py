@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from samix.errors import InputError
-from samix.methods import SelfSupervisedMethod
+from samix.methods import SelfSupervisedMethod, compile_regions
 from samix.policies import inherit_own
 from samix.progress import Display, Silent
 from samix.stopping import StopRequest, end_with_parent, stop_on_signals
@@ -84,6 +84,8 @@ def fit(
     module = MethodModule(
         prepared.task, config, steps=prepared.steps, record=checkpoint_record(prepared)
     )
+    if config.compile and (why_not := compile_regions(module.method)):
+        display.say(why_not)
     keeper = EpochKeeper(prepared, run, display, stop)
     shown = EpochProgress(display, config.epochs, config.processes)
     try:

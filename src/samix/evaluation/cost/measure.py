@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine
 from samix.progress import Display, Silent
 
 from .memory import measure_memory, why_unmeasured
-from .numbers import PeakMemory, RunPlan, cost_rows, estimate, fastest
+from .numbers import COMPILED, PeakMemory, RunPlan, cost_rows, estimate, fastest
 from .settings import (
     PLAIN,
     PLAIN_CHANNELS_LAST,
@@ -34,6 +35,7 @@ from .workload import TrainingStep, Workload, told
 
 LEAST_STEPS = 30
 """Steps of each setting below which a note says that they are few."""
+_SMALL_CALLS = 2000
 _WAVERING = 0.2  # distance of the quartiles, as a share of the ratio, that is worth a note
 _PROCESSOR = Path("/proc/cpuinfo")
 Rows = Mapping[str, Mapping[str, Any]]
@@ -53,6 +55,8 @@ class CostOptions:
         memory: Whether peak memory is measured; None does where it can be.
         channels_last: Whether plain training is also measured in this memory format; None does on
             the CPU where samix uses it. On other devices True runs samix's methods in it too.
+        compiled: Everything is also measured with compiled and, on a GPU, replayed steps; see
+            :func:`samix.compile_step`.
     """
 
     workload: Workload = field(default_factory=Workload)
@@ -62,6 +66,7 @@ class CostOptions:
     threads: int | None = None
     memory: bool | None = None
     channels_last: bool | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 2), ("warmup", 1), ("threads", 1)):
@@ -93,8 +98,10 @@ def measure_cost(
         ``time_ratio_low`` and ``time_ratio_high``; ``time_ratio_to_faster_plain``; ``seconds`` of
         each step; and where memory is measured ``mebibytes`` (weights and what steps add:
         ``weights_mebibytes``, ``step_mebibytes``) with ``memory_ratio`` and ``step_memory_ratio``
-        over plain training. Beside them ``faster_plain``, ``workload``, ``steps``, ``warmup``,
-        ``machine``, ``notes``.
+        over plain training. ``python_share`` is the share of the step in which the device waits for
+        Python, see :func:`python_shares`. Compiled settings are rows of their own, with
+        ``time_ratio_to_compiled_plain`` and without memory. Beside them ``faster_plain``,
+        ``workload``, ``steps``, ``warmup``, ``machine``, ``notes``.
 
     Raises:
         InputError: A setting cannot be trained so, memory cannot be measured, or runs out.
@@ -111,18 +118,24 @@ def measure_cost(
         memory: dict[str, PeakMemory] = {}
         if options.memory is not False and not unmeasured:
             memory = _memory(names, options, machine, progress)
-        seconds = measure_time(
-            names,
-            workload,
-            machine,
-            rounds=(options.warmup, options.steps),
-            channels_last=_in_channels_last(options, machine),
-            progress=progress,
+        steps = {
+            name: create_step(
+                name, workload, machine, channels_last=_in_channels_last(options, machine)
+            )
+            for name in (*names, *(f"{name}{COMPILED}" for name in names if options.compiled))
+        }
+        seconds, issued = measure_time(
+            steps, workload, rounds=(options.warmup, options.steps), progress=progress
         )
+        shares = python_shares(steps, seconds, issued)
         described = describe_machine(machine)
     quick = fastest({name: spent for name, spent in seconds.items() if name in PLAINS})
     measured = cost_rows(seconds, memory, workload.batch_size, reference=PLAIN, quick=quick)
-    rows = {name: {"kind": kind_of(name), **row} for name, row in measured.items()}
+    rows = {
+        name: {"kind": kind_of(name), **row, "python_share": shares.get(name)}
+        for name, row in measured.items()
+    }
+    said = dict.fromkeys(note for step in steps.values() for note in step.notes)
     return {
         "workload": asdict(workload),
         "steps": options.steps,
@@ -130,7 +143,7 @@ def measure_cost(
         "machine": described,
         "faster_plain": quick,
         "rows": rows,
-        "notes": _notes(options, machine.device, unmeasured, rows),
+        "notes": [*_notes(options, machine.device, unmeasured, rows), *said],
     }
 
 
@@ -146,56 +159,104 @@ def estimates(plan: RunPlan, rows: Rows) -> dict[str, Any]:
 
 
 def measure_time(
-    settings: Sequence[str],
+    steps: Mapping[str, TrainingStep],
     workload: Workload,
-    machine: Machine,
     *,
     rounds: tuple[int, int],
-    channels_last: bool,
     progress: Display,
-) -> dict[str, list[float]]:
-    """Return the seconds of each measured step by setting.
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return the seconds of each step by setting, and in how many of them Python was busy.
 
-    In each round every setting does one step, in an order that is drawn anew, so that whatever else
-    the machine does hits all of them alike and none always follows the same other one.
+    One step of each setting makes a round. The order within a round is drawn anew for each, so that
+    whatever else the machine does hits all of them alike and none always follows the same other
+    one.
 
     Args:
-        settings: From :func:`samix.evaluation.cost.settings.parse_settings`.
-        workload: What is trained.
-        machine: Device and precision.
+        steps: By setting.
+        workload: What is trained; its seed draws the order.
         rounds: How many warm up, and how many are measured.
-        channels_last: See :func:`samix.evaluation.cost.settings.create_step`.
         progress: Where to show it.
 
     Raises:
         InputError: A setting cannot be trained so, or memory runs out.
     """
     warmup, measured = rounds
-    steps = {
-        name: create_step(name, workload, machine, channels_last=channels_last) for name in settings
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in settings}
-    order, dice = list(settings), random.Random(workload.seed)  # noqa: S311 - no secret
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    issued: dict[str, list[float]] = {name: [] for name in steps}
+    order, dice = list(steps), random.Random(workload.seed)  # noqa: S311 - no secret
     begin, total = time.monotonic(), warmup + measured
     for done in range(total):
         dice.shuffle(order)
         for name in order:
             with told(workload, f"setting '{name}'", stepping=True):
-                spent = timed(steps[name])
+                busy, spent = timed(steps[name])
             if done >= warmup:
+                issued[name].append(busy)
                 seconds[name].append(spent)
         left = (time.monotonic() - begin) / (done + 1) * (total - done - 1)
         progress.work(f"step {done + 1}/{total} of each, {left:.0f} s left", done + 1, total)
-    return seconds
+    return seconds, issued
 
 
-def timed(step: TrainingStep) -> float:
-    """Return the seconds of one step, with all that the device has to do for it."""
+def timed(step: TrainingStep) -> tuple[float, float]:
+    """Return the seconds until a step was given to the device, and until the device had done it."""
     step.finish()
     start = time.perf_counter()
     step()
+    issued = time.perf_counter() - start
     step.finish()
-    return time.perf_counter() - start
+    return issued, time.perf_counter() - start
+
+
+class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the calls of torch's operators while it is entered."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Count a call and make it."""
+        self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+def python_shares(
+    steps: Mapping[str, TrainingStep],
+    seconds: Mapping[str, Sequence[float]],
+    issued: Mapping[str, Sequence[float]],
+) -> dict[str, float]:
+    """Return the share of each step in which the device waits for Python, at most 1.
+
+    On a GPU it is the time until everything was given to it over that until everything was done: at
+    1 the device always waits. On the CPU, where both are one, it is estimated: the calls of torch's
+    operators times what a call of one takes that adds two numbers. Compiled steps have none there.
+
+    Args:
+        steps: By setting.
+        seconds: Of each step.
+        issued: From :func:`measure_time`.
+    """
+    shares = {}
+    for name, step in steps.items():
+        total = sum(seconds[name])
+        if step.machine.device != "cpu":
+            shares[name] = min(sum(issued[name]) / total, 1.0)
+        elif not name.endswith(COMPILED):
+            with Calls() as calls:  # type: ignore[no-untyped-call]
+                step()
+            shares[name] = min(calls.count * _call_seconds() * len(seconds[name]) / total, 1.0)
+    return shares
+
+
+@torch.no_grad()
+def _call_seconds() -> float:
+    """Return the seconds that a call of torch takes at least."""
+    number = torch.zeros(1)
+    start = time.perf_counter()
+    for _ in range(_SMALL_CALLS):
+        number.add_(1.0)
+    return (time.perf_counter() - start) / _SMALL_CALLS
 
 
 def describe_machine(machine: Machine) -> dict[str, Any]:

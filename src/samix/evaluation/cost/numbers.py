@@ -11,6 +11,8 @@ from typing import Any
 
 from samix.errors import InputError
 
+COMPILED = ", compiled"
+"""Ends the name of a setting whose step is compiled."""
 BLOCKS = 8
 """Into how many pieces the rounds are divided for the quartiles."""
 _HOUR = 3600.0  # seconds
@@ -138,14 +140,17 @@ def cost_rows(
             "time_ratio_high": ratio.high,
             "time_ratio_to_faster_plain": ratio_over(spent, seconds[quick]).value,
         }
+        if name.endswith(COMPILED):
+            plain = seconds[f"{reference}{COMPILED}"]
+            row["time_ratio_to_compiled_plain"] = ratio_over(spent, plain).value
         if name in memory:
-            own, plain = memory[name], memory[reference]
+            own, other = memory[name], memory[reference]
             row |= {
                 "mebibytes": own.peak / _MEBIBYTE,
-                "memory_ratio": own.peak / max(plain.peak, 1),
+                "memory_ratio": own.peak / max(other.peak, 1),
                 "weights_mebibytes": own.weights / _MEBIBYTE,
                 "step_mebibytes": own.steps / _MEBIBYTE,
-                "step_memory_ratio": own.steps / max(plain.steps, 1),
+                "step_memory_ratio": own.steps / max(other.steps, 1),
             }
         rows[name] = {**row, "seconds": list(spent)}
     return rows

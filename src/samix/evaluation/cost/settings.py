@@ -17,6 +17,7 @@ from samix.networks import is_pretrained_mixer, tap_features
 from samix.policies import POLICIES, nearest, policy_options
 from samix.progress import Display
 
+from .numbers import COMPILED
 from .workload import QUEUE, TrainingStep, Workload, plain_step, told
 
 PLAIN = "plain"
@@ -47,7 +48,7 @@ def default_settings() -> tuple[str, ...]:
 
 def kind_of(setting: str) -> Literal["plain", "rule", "learned"]:
     """Return what a setting is: training without samix, a rule by hand, or a Mixer."""
-    name = setting.partition(_PLUS)[0]
+    name = setting.removesuffix(COMPILED).partition(_PLUS)[0]
     if name in PLAINS:
         return "plain"
     by_hand = name in RIVALS or (name in POLICIES and "channels" not in policy_options(name))
@@ -120,7 +121,7 @@ def create_step(
     """Return one training step of a setting.
 
     Args:
-        setting: From :func:`parse_settings`.
+        setting: From :func:`parse_settings`; ending in ", compiled" for one that is compiled.
         workload: What is trained.
         machine: Device and precision.
         channels_last: Memory format of the images and weights of samix's methods; on the CPU they
@@ -129,6 +130,9 @@ def create_step(
     Raises:
         InputError: Setting, network and image size do not go together.
     """
+    if setting.endswith(COMPILED):
+        plain = setting.removesuffix(COMPILED)
+        return create_step(plain, workload, machine, channels_last=channels_last).compiled()
     devices = [torch.device(machine.device)] if machine.device.startswith("cuda") else []
     with torch.random.fork_rng(devices), told(workload, f"setting '{setting}'"):
         torch.manual_seed(workload.seed)
@@ -165,6 +169,7 @@ def _method_step(
         made.parameter_groups(lr=0.01),
         machine,
         after=made.update_momentum,
+        batch=inputs,
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine
-from samix.methods import METHODS
+from samix.methods import METHODS, CompiledStep, compile_step
 from samix.networks import create_backbone, embedding_width, fast_format, unit, update_average
 from samix.policies import nearest
 
@@ -117,6 +117,22 @@ class Workload:
         return first, target.to(device)
 
 
+class PlainLoss(nn.Module):
+    """A network with its loss: what the loop without samix computes.
+
+    Args:
+        network: From (B,3,H,W) to (B,K) logits.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss of images (B,3,H,W) and classes (B,)."""
+        return F.cross_entropy(self.network(images), target)
+
+
 class TrainingStep:
     """Forward, backward, optimiser (SGD with momentum), and what follows it.
 
@@ -126,6 +142,10 @@ class TrainingStep:
         groups: Parameters for the optimiser.
         machine: Device and precision.
         after: What is done after the optimiser, such as moving an average; None does nothing.
+        batch: What ``held``, called with it, makes the loss of; None where it does not.
+
+    Attributes:
+        notes: What was not compiled or replayed, and why.
     """
 
     def __init__(
@@ -135,17 +155,32 @@ class TrainingStep:
         groups: Any,
         machine: Machine,
         after: Callable[[], None] | None = None,
+        batch: tuple[Any, ...] | None = None,
     ) -> None:
         self.loss = loss
         self.held = held
         self.machine = machine
-        self.after = after
+        self.after, self.batch = after, batch
+        self.notes: tuple[str, ...] = ()
+        self._whole: CompiledStep | None = None
         self.optimizer = torch.optim.SGD(groups, lr=_LR, momentum=0.9)
         kind = torch.device(machine.device).type
         self.scaler = torch.amp.GradScaler(kind, enabled=machine.autocast is torch.float16)
 
+    def compiled(self) -> TrainingStep:
+        """Compile the step, and replay it where that is possible; return it."""
+        whole = compile_step(self.held, self.optimizer)
+        self.notes = tuple(note for note in whole.notes if "GPU" not in note)
+        if whole.replays and self.batch is not None and not self.scaler.is_enabled():
+            self._whole = whole
+        return self
+
     def __call__(self) -> None:
         """Do one step; on an accelerator it may still be under way, see :meth:`finish`."""
+        if self._whole is not None and self.batch is not None:
+            with self.machine.precision():
+                self._whole(*self.batch)
+            return
         with self.machine.precision():
             loss = self.loss()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -183,11 +218,8 @@ def plain_step(
     inputs = workload.inputs(machine.device, channels_last=channels_last)
     model = workload.create_backbone()
     if workload.supervised:
-        images, target = inputs
-        model = _placed(model, machine, channels_last=channels_last)
-        return TrainingStep(
-            lambda: F.cross_entropy(model(images), target), model, model.parameters(), machine
-        )
+        loss = PlainLoss(_placed(model, machine, channels_last=channels_last))
+        return TrainingStep(lambda: loss(*inputs), loss, loss.parameters(), machine, batch=inputs)
     projector, predictor = _heads(workload.method, embedding_width(model))
     encoder = nn.Sequential(model, projector)
     networks = nn.ModuleDict({"encoder": encoder, "predictor": predictor})
