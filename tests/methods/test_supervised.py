@@ -170,7 +170,7 @@ def test_a_plan_on_its_own_is_that_of_a_step_and_counts_as_none(policy: str) -> 
     assert method.counter.steps == 0
     step = method(images, target)
     assert step.plan is not None
-    assert torch.equal(step.plan.mask, plan.mask)
+    assert torch.allclose(step.plan.mask, plan.mask, atol=1e-6)  # of one pass with the Mixer
     assert not plan.mask.requires_grad
 
 
