@@ -388,3 +388,18 @@ def test_texts_that_are_none_are_refused(tmp_path: Path, encoded: Encoded) -> No
     (tmp_path / "photos" / "0.png").write_bytes(encoded(0))
     with pytest.raises(InputError, match=r"y.parquet' is not a readable parquet file"):
         open_images(tmp_path / "photos", labels=tmp_path / "y.parquet")
+
+
+@pytest.mark.parametrize("parts", [(), ("train", "test")])
+def test_what_save_to_disk_writes_is_explained(parts: tuple[str, ...], tmp_path: Path) -> None:
+    for folder in [tmp_path / part for part in parts] or [tmp_path]:
+        folder.mkdir(exist_ok=True)
+        (folder / "data-00000-of-00001.arrow").write_bytes(b"x")
+        (folder / "state.json").write_text("{}")
+    written = "part.to_parquet" if parts else r"\.to_parquet\('photos/train.parquet'\)"
+    with pytest.raises(InputError, match=f"holds .arrow files .*save_to_disk.*{written}"):
+        open_images(tmp_path)
+    with pytest.raises(InputError, match=r"datasets\.save_to_disk"):
+        open_images(next(tmp_path.rglob("*.arrow")))
+    with pytest.raises(InputError, match=r"datasets\.save_to_disk"):
+        open_unlabelled([str(tmp_path)])

@@ -7,7 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from samix.data import ImageSet, find_groups, open_images
 from samix.data.tables import open_table, with_labels
@@ -281,3 +283,32 @@ def test_a_table_as_data_is_explained(flat: Path, tmp_path: Path) -> None:
     (tmp_path / "photos.zip").write_bytes(b"PK")
     with pytest.raises(InputError, match="is packed; unpack it"):
         open_images(tmp_path / "photos.zip")
+
+
+def test_a_table_in_each_part_as_hugging_face_writes_them(tmp_path: Path) -> None:
+    for part, labels in (("train", "abab"), ("test", "ba")):
+        (tmp_path / part).mkdir()
+        rows = ["file_name,label"]
+        for i, label in enumerate(labels):
+            pixels = np.full((16, 16, 3), 10 * i + len(part), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / part / f"{i}.png")
+            rows.append(f"{i}.png,{label}")
+        (tmp_path / part / "metadata.csv").write_text("\n".join(rows))
+    images = open_images(tmp_path)
+    found = {
+        key: (images.classes[target], given)
+        for key, target, given in zip(images.keys, images.targets, images.given_split, strict=True)
+    }
+    assert found == {
+        "train/0.png": ("a", "train"), "train/1.png": ("b", "train"),
+        "train/2.png": ("a", "train"), "train/3.png": ("b", "train"),
+        "test/0.png": ("b", "test"), "test/1.png": ("a", "test"),
+    }  # fmt: skip
+    assert any(
+        "column 'label' in 'metadata.csv of test and train'" in note for note in images.notes
+    )
+    (tmp_path / "test" / "metadata.csv").write_text("file_name,kind\n0.png,b\n1.png,a")
+    with pytest.raises(InputError, match="has the columns file_name, label, expected those of"):
+        open_images(tmp_path)
+    (tmp_path / "test" / "metadata.csv").unlink()  # photos of a contest: the test has no labels
+    assert open_images(tmp_path).targets == (-1, -1, 0, 1, 0, 1)

@@ -112,3 +112,15 @@ def test_what_cannot_be_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=f"{name}: expected"):
             create_method("supervised", policy="recursivemix", **SMALL, **options)
+
+
+def test_two_methods_that_were_given_one_policy_remember_what_each_mixed() -> None:
+    policy = policy_of()
+    one, other = (create_method("supervised", policy=policy, **SMALL) for _ in range(2))
+    torch.manual_seed(0)
+    one(torch.rand(4, 3, 16, 16), torch.arange(4))
+    assert one.policy.past_images is not None
+    assert other.policy.past_images is None
+    assert policy.past_images is None
+    mixup = create_policy("mixup")
+    assert create_method("supervised", policy=mixup, **SMALL).policy is mixup

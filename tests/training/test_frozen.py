@@ -20,7 +20,7 @@ from samix.evaluation import Machine, features
 from samix.evaluation.frozen import fit_frozen
 from samix.evaluation.linear import Labelled
 from samix.networks import create_backbone
-from samix.training import TrainConfig, resume, train
+from samix.training import TrainConfig, resume, train, warm_start
 from samix.training.predict import open_classifier, predict
 
 NETWORK = {"backbone": "test_resnet", "image_size": 32, "device": "cpu", "policy": "frozen"}
@@ -203,9 +203,15 @@ def len_of(splits: Path, part: str) -> int:
 
 
 def test_of_a_run_that_it_starts_from_the_split_is_taken(
-    frozen: Callable[..., TrainConfig], tmp_path: Path
+    frozen: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = {"policy": "none", "epochs": 1, "batch_size": 8, "output": str(tmp_path / "earlier")}
     first = train(frozen(**earlier, seed=1)).run
+    opened = []
+    real = warm_start.open_source
+    monkeypatch.setattr(
+        warm_start, "open_source", lambda *given: opened.append(given) or real(*given)
+    )
     run = train(frozen(weights=None, init=str(first.path), seed=2)).run
+    assert len(opened) == 1
     assert run.splits.read_text() == first.splits.read_text()

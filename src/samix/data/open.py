@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import accumulate
 from pathlib import Path
 
@@ -18,7 +18,13 @@ from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
 from samix.data.packed import hint_for, open_packed, packed_below
 from samix.data.reading import check_limit
 from samix.data.splits import Splits
-from samix.data.tables import with_labels
+from samix.data.tables import (
+    LabelTable,
+    open_table,
+    tables_beside,
+    tables_of_parts,
+    with_labels,
+)
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.data.verifying import KEEP_NOTHING, Keep, too_deep, verify
 from samix.errors import InputError
@@ -28,7 +34,6 @@ from samix.progress import Progress
 LeftOut = Callable[[str, str], None]
 PrefixedSet = tuple[str, ImageSet]
 """A set and the prefix of its keys, such as the path of its folder."""
-_BESIDE = (".csv", ".tsv", ".jsonl", ".parquet")  # tables that are looked at without being named
 _NAMED = 3  # how many unreadable photos a message names
 
 
@@ -206,19 +211,25 @@ class _Source:
         Raises:
             InputError: Several fit; or none, and the folder was refused as it is.
         """
-        found: list[tuple[Path, ImageSet]] = []
+        found: list[tuple[str, ImageSet]] = []
         why = ""
-        for table in _label_tables(path):
-            listed = open_listed(path, max_megapixels=self.max_megapixels)
+        tables: dict[str, Callable[[], LabelTable | None]] = {
+            one.name: partial(open_table, one) for one in tables_beside(path)
+        }
+        tables["a table a part"] = partial(tables_of_parts, path)
+        for name, opened in tables.items():
             try:
+                if (table := opened()) is None:
+                    continue
+                listed = open_listed(path, max_megapixels=self.max_megapixels)
                 images = with_labels(listed, table, self.label_column)
             except InputError as error:
-                why = f"{refused}; '{table.name}' beside them does not say their labels: {error}"
+                why = f"{refused}; '{name}' beside them does not say their labels: {error}"
                 continue
             if len(images.classes) > 1 and images.targets.count(NO_LABEL) * 2 < len(images):
-                found.append((table, images))
+                found.append((name, images))
         if len(found) > 1:
-            one, other = (table.name for table, _ in found[:2])
+            one, other = (name for name, _ in found[:2])
             raise InputError(
                 f"folder '{path}' can be read in two ways: '{one}' and '{other}' both have labels "
                 "of its photos; give one of them with `labels`"
@@ -231,12 +242,6 @@ class _Source:
         if self.labels is None:
             return images
         return with_labels(images, self.labels, self.label_column)
-
-
-def _label_tables(path: Path) -> list[Path]:
-    """Return the tables in a folder that may name the labels of the photos in it."""
-    found = (one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
-    return sorted(one for one in found if one.suffix.lower() in _BESIDE)
 
 
 def _missing(spec: str, path: Path) -> str:

@@ -18,6 +18,7 @@ from samix.errors import InputError
 from samix.files import MAX_MEGAPIXELS
 
 PACKED = (".parquet", ".tar")
+_ARROW = ".arrow"
 _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _TABLES = (".csv", ".tsv", ".jsonl", ".txt")
 
@@ -40,7 +41,9 @@ def packed_below(path: Path) -> tuple[list[Path], tuple[str, ...]]:
     """
     if path.is_file():
         return ([path] if path.suffix.lower() in PACKED else []), ()
-    tables, tars = _visible(path).values()
+    tables, tars, arrows = _visible(path).values()
+    if arrows and not tables and not tars and next(photos_below(path), None) is None:
+        raise InputError(_saved(path, arrows))
     if not tables and not tars:
         return [], ()
     rows = [_rows(file) for file in tables]
@@ -72,7 +75,7 @@ def _passed(files: Sequence[Path], what: str) -> tuple[str, ...]:
 
 def _visible(path: Path) -> dict[str, list[Path]]:
     """Return the packed files below a folder by their suffix, without hidden ones."""
-    found: dict[str, list[Path]] = {suffix: [] for suffix in PACKED}
+    found: dict[str, list[Path]] = {suffix: [] for suffix in (*PACKED, _ARROW)}
     for folder, inner, files in os.walk(path):
         inner[:] = [name for name in inner if not is_made(name)]
         for name in files:
@@ -80,6 +83,22 @@ def _visible(path: Path) -> dict[str, list[Path]]:
             if suffix in found and not is_made(name):
                 found[suffix].append(Path(folder, name))
     return {suffix: sorted(paths) for suffix, paths in found.items()}
+
+
+def _saved(path: Path, files: Sequence[Path]) -> str:
+    """Return a sentence about a folder that datasets.save_to_disk has written."""
+    parts = sorted({file.parent.name for file in files if file.parent != path})
+    write = (
+        f"load_from_disk({str(path)!r}).to_parquet('photos/train.parquet')"
+        if not parts
+        else f"for name, part in load_from_disk({str(path)!r}).items(): "
+        "part.to_parquet(f'photos/{name}.parquet')"
+    )
+    return (
+        f"folder '{path}' holds .arrow files ('{files[0].name}'), as datasets.save_to_disk writes "
+        f"them, which are not read; write Parquet files from them in Python (from datasets import "
+        f"load_from_disk; {write}), and give the folder of these"
+    )
 
 
 def _rows(file: Path) -> int | None:
@@ -152,6 +171,8 @@ def hint_for(path: Path) -> str:
             f"'{path}' is a table; give the folder of the photos as DATA, and this file as the "
             "table of their labels with `labels`"
         )
+    if suffix == _ARROW:
+        return _saved(path.parent, [path])
     if suffix in _ARCHIVES:
         return f"'{path}' is packed; unpack it, and give the folder that holds the photos"
     return f"'{path}' is a file; give the folder that holds the photos"

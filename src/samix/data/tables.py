@@ -28,6 +28,7 @@ from samix.plain_json import parse_json
 from samix.shown import name_of
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
+_BESIDE = (".csv", ".tsv", ".jsonl", ".parquet")  # tables that are looked at without being named
 _LABELS = (*map(plain_name, LABEL_COLUMNS), "ラベル", "クラス", "分類", "正解")
 _SPLITS = frozenset(("split", "set", "subset", "partition"))
 _DELIMITERS = "\t;,| "
@@ -367,14 +368,57 @@ def _no_match(images: ImageSet, table: LabelTable, column: str | None, what: str
     )
 
 
-def with_labels(images: ImageSet, path: str | Path, label_column: str | None = None) -> ImageSet:
+def tables_of_parts(top: Path) -> LabelTable | None:
+    """Read the tables beside the photos of parts, as Hugging Face has them: `train/metadata.csv`.
+
+    Args:
+        top: A folder with one folder a part.
+
+    Returns:
+        All rows, with the name of the part before each path; None where a part that has a table has
+        several, or no part has one.
+
+    Raises:
+        InputError: A table cannot be read, or has other columns than that of another part.
+    """
+    parts = sorted(one for one in top.iterdir() if one.is_dir() and split_of(one.name) is not None)
+    beside = {part: tables_beside(part) for part in parts}
+    found = [open_table(tables[0]) for tables in beside.values() if len(tables) == 1]
+    if not found or any(len(tables) > 1 for tables in beside.values()):
+        return None
+    first = found[0]
+    rows: list[tuple[str, ...]] = []
+    for table in found:
+        if table.columns != first.columns:
+            raise InputError(
+                f"'{table.path}' has the columns {', '.join(table.columns)}, expected those of "
+                f"'{first.path}' ({', '.join(first.columns)}); give both the same"
+            )
+        named = table.named(*PATH_COLUMNS)
+        at = 0 if named is None else table.columns.index(named)
+        folder = table.path.parent.name
+        rows += [(*row[:at], f"{folder}/{row[at]}", *row[at + 1 :]) for row in table.rows]
+    named_parts = " and ".join(table.path.parent.name for table in found)
+    return replace(first, path=top / f"{first.path.name} of {named_parts}", rows=rows)
+
+
+def tables_beside(path: Path) -> list[Path]:
+    """Return the tables in a folder that may name the labels of the photos in it."""
+    found = (one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
+    return sorted(one for one in found if one.suffix.lower() in _BESIDE)
+
+
+def with_labels(
+    images: ImageSet, path: str | Path | LabelTable, label_column: str | None = None
+) -> ImageSet:
     """Return a set with the labels of a table, and its parts where it names them.
 
     Photos that the table does not name, or has no label for, are unlabelled.
 
     Args:
         images: The photos; what their folders say is not looked at.
-        path: The table: one row a photo, with its path and its label, and maybe its split.
+        path: The table, or its file: one row a photo, with its path and its label, and maybe its
+            split.
         label_column: Column of the labels; None finds it by its name, or takes the only one beside
             the paths.
 
@@ -382,7 +426,7 @@ def with_labels(images: ImageSet, path: str | Path, label_column: str | None = N
         InputError: The table cannot be read, has no such column, fits no photo, or contradicts
             itself.
     """
-    table = open_table(path)
+    table = path if isinstance(path, LabelTable) else open_table(path)
     column = _label_column(table, label_column)
     values, stray = column_by_photo(images, table, column, what="label")
     where = f"column '{column}' of '{table.path}'"

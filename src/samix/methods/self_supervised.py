@@ -115,7 +115,7 @@ class SelfSupervisedMethod(nn.Module):
         self.contrast, self.objective = contrast, objective or MixedObjective()
         tapped = "features" in policy.traits.needs or reads_features(guard)
         self.tap = tap or (find_tap(network.backbone) if tapped else None)
-        self.network, self.predictor, self.policy = network, predictor, policy
+        self.network, self.predictor, self.policy = network, predictor, policy.own()
         memory = memory or Memory()
         self.queue, self.clusters = memory.queue, memory.clusters
         check_fit(policy, self.tap, self.options, contrast, self.objective)

@@ -108,7 +108,7 @@ class SupervisedMethod(nn.Module):
         self.options = options or SupervisedOptions()
         self.encoder = encoder
         self.memory_format = settle_format(encoder)
-        self.policy = policy
+        self.policy = policy.own()
         self.cost = find_cost(self.options.cost)
         chosen = self.options.clean_branch
         self.clean = find_clean(policy.traits.clean if chosen is None else chosen)

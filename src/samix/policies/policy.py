@@ -240,6 +240,13 @@ class Policy(nn.Module):
         """Whether there are parameters that a method is to train."""
         return self.traits.learned and any(value.requires_grad for value in self.parameters())
 
+    def own(self) -> Self:
+        """Return the policy for one method: a copy where it remembers batches, else itself.
+
+        Two methods that were given one object would otherwise mix with each other's batches.
+        """
+        return copy.deepcopy(self) if self.traits.sources == "history" else self
+
     def always(self) -> Self:
         """Return a copy of the policy that mixes every sample."""
         other = copy.copy(self)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import MISSING, fields, replace
-from types import SimpleNamespace
-from typing import Any, cast
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +17,6 @@ from samix.networks import (
     is_embedded,
     weights_at_hand,
 )
-from samix.policies import create_policy
 from samix.progress import Display, named
 
 from .config import FROZEN, TrainConfig
@@ -34,15 +32,15 @@ from .run_folder import (
     read_notes,
     write_config,
     write_json,
-    write_model,
+    write_network,
     write_predictions,
 )
 from .warm_start import (
+    Starts,
     adopt,
     joined,
     load_encoder,
     load_named,
-    open_source,
     open_sources,
     open_starts,
 )
@@ -56,7 +54,11 @@ _NEED_GRADIENTS = (
 
 
 def fit_frozen_classifier(
-    config: TrainConfig, images: ImageSet, splits: Splits, display: Display
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    display: Display,
+    starts: Starts | None = None,
 ) -> FrozenResult:
     """Fit the frozen rival on the train part, and choose it on val; test photos are only looked at.
 
@@ -65,11 +67,12 @@ def fit_frozen_classifier(
         images: All photos.
         splits: Their parts.
         display: Where to show progress.
+        starts: The run whose encoder is taken; None opens it.
 
     Raises:
         InputError: The encoder or its weights cannot be had, or do not end in a linear layer.
     """
-    network, said = _encoder(config, len(images.classes))
+    network, said = _encoder(config, len(images.classes), starts)
     for sentence in said:
         display.say(sentence)
     return fit_head(network, config, images, splits, announce=display.work)
@@ -83,14 +86,18 @@ def embed_frozen(
     Raises:
         InputError: The encoder or its weights cannot be had, or the photos do not suit it.
     """
-    network, _ = _encoder(config, len(images.classes))
+    network, _ = _encoder(config, len(images.classes), None)
     return embed_parts(network, config, images, splits, announce=display.work)
 
 
-def frozen_config(config: TrainConfig) -> TrainConfig:
+def frozen_config(config: TrainConfig, starts: Starts | None = None) -> TrainConfig:
     """Return the configuration of a frozen run: with weights, and nothing that needs gradients.
 
     Where no weights are named the embedded ones of :data:`samix.networks.EMBEDDED` are taken.
+
+    Args:
+        config: What the user asked for.
+        starts: The run whose encoder is taken; None opens it.
 
     Raises:
         InputError: An option needs gradients, or there are no weights.
@@ -123,7 +130,7 @@ def frozen_config(config: TrainConfig) -> TrainConfig:
             f"stem: expected None with policy '{FROZEN}', since fresh first layers stay random, "
             f"got '{config.stem}'; leave it out"
         )
-    return replace(adopt(replace(config, policy="none")), policy=FROZEN)
+    return replace(adopt(replace(config, policy="none"), starts), policy=FROZEN)
 
 
 def run_frozen(
@@ -143,7 +150,8 @@ def run_frozen(
     Raises:
         InputError: Something the user gave cannot be used, or is not there any more.
     """
-    config = resolve(frozen_config(config))
+    starts = open_starts(config)
+    config = resolve(frozen_config(config, starts))
     path = free_output(config) if run is None else run.path
     begin = time.monotonic()
     sources = open_sources(
@@ -154,39 +162,41 @@ def run_frozen(
         with only_run(run):
             check_labels(run, images)
             splits, notes = read_splits(run.splits, images), read_notes(run)
-            return run, _work(config, images, splits, notes, run, display=display, begin=begin)
+            job = _Job(config, images, splits, notes, run, starts)
+            return run, _work(job, display, begin)
     # of a run whose encoder is taken the split too: no test photo was learned from before
-    init = open_starts(replace(config, policy="none")).init
-    splits, notes = split_sources(sources, config, display.work, init)
+    splits, notes = split_sources(sources, config, display.work, starts.init)
     with created_run(path) as begun:
         write_splits(begun.splits, images, splits)
         write_config(begun, config, images, notes)
-        return begun, _work(config, images, splits, notes, begun, display=display, begin=begin)
+        job = _Job(config, images, splits, notes, begun, starts)
+        return begun, _work(job, display, begin)
 
 
-def _work(
-    config: TrainConfig,
-    images: ImageSet,
-    splits: Splits,
-    notes: tuple[str, ...],
-    run: RunFolder,
-    *,
-    display: Display,
-    begin: float,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Job:
+    """A frozen run that is ready to be worked on."""
+
+    config: TrainConfig
+    images: ImageSet
+    splits: Splits
+    notes: tuple[str, ...]
+    run: RunFolder
+    starts: Starts
+
+
+def _work(job: _Job, display: Display, begin: float) -> dict[str, Any]:
     """Fit the head, and write all files of the run; return what metrics.json holds."""
+    config, images, splits, run = job.config, job.images, job.splits, job.run
     display.rest()
-    for sentence in (_opening(config, images, splits, run), *notes):
+    for sentence in (_opening(config, images, splits, run), *job.notes):
         display.say(sentence)
-    result = fit_frozen_classifier(config, images, splits, display)
-    metrics = _metrics(config, images, splits, result, notes, begin)
+    result = fit_frozen_classifier(config, images, splits, display, job.starts)
+    metrics = _metrics(job, result, begin)
     said = {part: logits.double().softmax(1) for part, logits in result.logits.items()}
     write_predictions(run.path / PREDICTIONS, images, splits, said)
-    export = SimpleNamespace(
-        policy=create_policy("none"), tap=None, average=None, export=lambda: result.network
-    )
-    write_model(
-        run, cast("Any", export), config,
+    write_network(
+        run.path, result.network, config,
         classes=images.classes, mean=result.view.mean, std=result.view.std, depth=images.depth,
     )  # fmt: skip
     write_json(run.metrics, metrics)
@@ -194,8 +204,11 @@ def _work(
     return metrics
 
 
-def _encoder(config: TrainConfig, classes: int) -> tuple[nn.Module, list[str]]:
+def _encoder(
+    config: TrainConfig, classes: int, starts: Starts | None
+) -> tuple[nn.Module, list[str]]:
     """Return the classifier with trained weights, and sentences about them."""
+    init = (open_starts(config) if starts is None else starts).init
     said = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -210,8 +223,8 @@ def _encoder(config: TrainConfig, classes: int) -> tuple[nn.Module, list[str]]:
             )
         except (ValueError, TypeError, RuntimeError, OSError) as error:
             raise InputError(str(error)) from error
-    if config.init is not None:
-        load_encoder(open_source(config.init, "--init"), network)
+    if init is not None:
+        load_encoder(init, network)
     elif config.weights is not None:
         said.append(load_named(network, config).sentence)
     return network.requires_grad_(False).eval(), said
@@ -228,15 +241,9 @@ def _opening(config: TrainConfig, images: ImageSet, splits: Splits, run: RunFold
     )
 
 
-def _metrics(
-    config: TrainConfig,
-    images: ImageSet,
-    splits: Splits,
-    result: FrozenResult,
-    notes: tuple[str, ...],
-    begin: float,
-) -> dict[str, Any]:
+def _metrics(job: _Job, result: FrozenResult, begin: float) -> dict[str, Any]:
     """Return what metrics.json holds, as of any run, and what was chosen of the head."""
+    images, splits = job.images, job.splits
     judged: dict[str, Any] = {"test": None}
     for part, logits in result.logits.items():
         judged[part] = {"encoder": judge(logits, images, getattr(splits, part))}
@@ -260,8 +267,8 @@ def _metrics(
             "test_seconds": 0.0,
             "images_per_second": photos / max(result.seconds["features"], 1e-9),
             "steps": 0,
-            "device": config.device,
+            "device": job.config.device,
             "processes": 1,
         },
-        "notes": list(notes),
+        "notes": list(job.notes),
     }

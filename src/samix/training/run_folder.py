@@ -358,36 +358,16 @@ class ModelConfig(Protocol):
         """Name of the mixing policy."""
 
 
-def write_model(
-    run: RunFolder | Path,
-    method: Trained,
-    config: ModelConfig,
-    *,
-    classes: Sequence[str] | None,
-    mean: Sequence[float],
-    std: Sequence[float],
-    name: str = "supervised",
-    standardise: bool = False,
-    depth: Depth | None = None,
-) -> None:
+def write_model(run: RunFolder | Path, method: Trained, config: ModelConfig, **about: Any) -> None:
     """Write the trained network of a run, its average and its Mixer, each where there is one.
-
-    The weights are plain timm state dicts. ``model.json`` comes last, so that it only stands beside
-    weights that it describes; each file appears as a whole or not at all.
 
     Args:
         run: The run folder.
         method: With the weights to export.
         config: How the network was built.
-        classes: Class names of a classifier; None for an embedding network.
-        mean: Mean of the three channels that is subtracted from photos in [0, 1].
-        std: Standard deviation of the three channels to divide by.
-        name: Name of the method in :data:`samix.METHODS`.
-        standardise: The network was shown photos standardised one by one, whatever mean and std.
-        depth: What was white in photos of more than 8 bits; None where all had 8.
+        **about: As for :func:`write_network`.
     """
     path = run.path if isinstance(run, RunFolder) else run
-    _write_weights(path / WEIGHTS, method.export().state_dict())
     if method.average is not None:
         _write_weights(path / AVERAGE, method.export(average=True).state_dict())
     policy = method.policy
@@ -400,6 +380,40 @@ def write_model(
             "options": asdict(policy.mixer.options),
             "alpha": policy.alpha,
         }
+    write_network(path, method.export(), config, mixer=mixer, **about)
+
+
+def write_network(
+    path: Path,
+    network: nn.Module,
+    config: ModelConfig,
+    *,
+    classes: Sequence[str] | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    name: str = "supervised",
+    standardise: bool = False,
+    depth: Depth | None = None,
+    mixer: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a trained network and what describes it.
+
+    The weights are a plain timm state dict. ``model.json`` comes last, so that it only stands
+    beside weights that it describes; each file appears as a whole or not at all.
+
+    Args:
+        path: The run folder.
+        network: With the weights.
+        config: How the network was built.
+        classes: Class names of a classifier; None for an embedding network.
+        mean: Mean of the three channels that is subtracted from photos in [0, 1].
+        std: Standard deviation of the three channels to divide by.
+        name: Name of the method in :data:`samix.METHODS`.
+        standardise: The network was shown photos standardised one by one, whatever mean and std.
+        depth: What was white in photos of more than 8 bits; None where all had 8.
+        mixer: What describes the Mixer beside it.
+    """
+    _write_weights(path / WEIGHTS, network.state_dict())
     content = {
         "samix": __version__,
         "kind": "embedding" if classes is None else "classifier",
@@ -415,7 +429,7 @@ def write_model(
         "depth": None if depth is None else depth.record(),
         "method": name,
         "policy": config.policy,
-        **({} if mixer is None else {"mixer": mixer}),
+        **({} if mixer is None else {"mixer": dict(mixer)}),
     }
     write_json(path / MODEL, content)
 

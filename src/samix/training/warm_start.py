@@ -37,7 +37,7 @@ from samix.networks import (
 from samix.policies import POLICIES
 from samix.progress import Progress
 
-from .config import PretrainConfig, RunConfig, TrainConfig, whole_path
+from .config import FROZEN, PretrainConfig, RunConfig, TrainConfig, whole_path
 from .run_folder import MIXER, MODEL, WEIGHTS, RunFolder, open_run, read_config
 from .task import Method
 
@@ -333,7 +333,7 @@ def _with_whole_path(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _names_a_run(policy: str) -> bool:
     """Say whether a policy is the folder of a run, neither a name nor a pre-trained Mixer."""
-    if policy in {*POLICIES, *RIVALS} or is_pretrained_mixer(policy):
+    if policy in {*POLICIES, *RIVALS, FROZEN} or is_pretrained_mixer(policy):
         return False
     return Path(policy).expanduser().exists() or "/" in policy
 
