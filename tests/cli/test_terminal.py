@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from samix.cli import main
 from samix.files import no_room
+from samix.training import fit
 
 TINY = "demo:photos_per_class=8,size=16"
 
@@ -148,3 +150,21 @@ def test_names_that_are_no_utf_8(tmp_path, monkeypatch, capsys):
     for page in ("checked/check.html", "look/preview.html", "seen/explain.html"):
         assert Path(page).read_text(encoding="utf-8")
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_thread_that_finds_the_disk_full_prints_nothing(capsys):
+    """TensorBoard writes in a thread of its own; the run itself says that there is no room."""
+
+    def ends_with(error):
+        def work():
+            raise error
+
+        with fit._quiet():
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        return capsys.readouterr().err
+
+    assert ends_with(OSError(errno.ENOSPC, "No space left on device", "events")) == ""
+    assert "ValueError: another" in ends_with(ValueError("another"))
+    assert threading.excepthook is not fit._of_a_thread

@@ -8,6 +8,10 @@ import pytest
 from PIL import Image
 
 from samix.data import open_images
+from samix.data.depth import Depth
+from samix.data.folder import open_unsorted
+from samix.data.verifying import deepened
+from samix.errors import InputError
 
 
 def folder(path: Path, *names: str) -> str:
@@ -54,3 +58,94 @@ def test_a_class_of_no_labels_is_told(name, tmp_path):
 def test_usual_classes_are_not_remarked(tmp_path):
     images = open_images(folder(tmp_path, "photocopy/1.png", "good/2.png", "type (1)/3.png"))
     assert not images.notes
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        (("fold_0", "fold_1"), ("cat", "dog")),
+        (("lot1", "lot2"), ("type A", "type B")),
+        (("2024-01-01", "2024-02-01"), ("cam1", "cam2")),
+        (("pump", "valve"), ("good", "crack")),
+    ],
+)
+@pytest.mark.parametrize("part", ["", "train/"])
+def test_folders_above_the_classes_are_no_classes(part, outer, inner, tmp_path):
+    names = [f"{part}{one}/{two}/{i}.png" for one in outer for two in inner for i in (1, 2)]
+    with pytest.raises(InputError, match="can be read in two ways"):
+        open_images(folder(tmp_path, *names))
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "told"),
+    [(("cat", "dog"), ("in", "out"), True), (("cat", "dog"), ("day1", "day2"), False)],
+)
+def test_folders_below_the_classes_are_told_where_they_may_be_classes(outer, inner, told, tmp_path):
+    images = open_images(folder(tmp_path, *(f"{a}/{b}/1.png" for a in outer for b in inner)))
+    assert images.classes == outer
+    assert any("each of which holds the folders in, out" in note for note in images.notes) == told
+
+
+@pytest.mark.parametrize(
+    ("photo", "mask"),
+    [
+        ("image/{}.png", "label/{}.png"),
+        ("imgs/{}.png", "masks/{}.png"),
+        ("JPEGImages/{}.jpg", "SegmentationClass/{}.png"),
+        ("train/images/{}.png", "train/ground_truth/{}_mask.png"),
+        ("train/{}.jpg", "train_masks/{}_mask.png"),
+    ],
+)
+@pytest.mark.parametrize("need_labels", [True, False])
+def test_masks_in_a_folder_of_their_own_are_no_class(photo, mask, need_labels, tmp_path):
+    names = [form.format(i) for form in (photo, mask) for i in range(4)]
+    with pytest.raises(InputError, match="which are masks and no class"):
+        open_images(folder(tmp_path, *names), need_labels=need_labels)
+
+
+def test_classes_that_are_called_as_masks_stay_classes(tmp_path):
+    images = open_images(folder(tmp_path, "mask/1.png", "mask/2.png", "no_mask/1.png"))
+    assert images.classes == ("mask", "no_mask")
+    images = open_images(folder(tmp_path / "other", "mask/7.png", "images/1.png", "images/2.png"))
+    assert images.classes == ("images", "mask")
+
+
+@pytest.mark.parametrize("need_labels", [True, False])
+def test_parts_are_no_classes(need_labels, tmp_path):
+    one = folder(tmp_path / "1", "val/cat/1.png", "val/dog/1.png", "test/cat/1.png")
+    with pytest.raises(InputError, match="holds test, val and no train part"):
+        open_images(one, need_labels=need_labels)
+    other = folder(tmp_path / "2", *(f"{name}/1.png" for name in ("trainA", "trainB", "testA")))
+    with pytest.raises(InputError, match="sort them into test/A, train/A, train/B"):
+        open_images(other, need_labels=need_labels)
+
+
+@pytest.mark.parametrize("word", ["NA", "N/A", "-", "?", "null", "unknown"])
+def test_words_for_nothing_are_told_where_they_are_classes(word, tmp_path):
+    root = Path(folder(tmp_path, "1.png", "2.png", "3.png"))
+    (root / "labels.csv").write_text(f"path,label\n1.png,good\n2.png,bad\n3.png,{word}\n")
+    notes = [note for note in open_images(root).notes if f"'{word}' is a class like" in note]
+    assert len(notes) == 1
+
+
+def test_an_old_copy_of_a_class_and_arrays_beside_photos_are_told(tmp_path):
+    root = Path(folder(tmp_path, "ok/1.png", "ng/1.png", "ok_old/1.png"))
+    (root / "ok" / "2.npy").write_bytes(b"x")
+    notes = " ".join(open_images(root).notes)
+    assert "'ok_old' is a class beside 'ok'" in notes
+    assert "1 file is not read (.npy 1)" in notes
+
+
+def test_pages_are_told_of_photos_that_are_judged(tmp_path):
+    page = Image.new("RGB", (9, 9))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    page.save(tmp_path / "b.png")
+    for depth in (None, Depth(integers=255.0, floats=1.0)):
+        notes = deepened(open_unsorted([str(tmp_path)]), depth).notes
+        assert notes == ("1 photo has several pages or frames, of which the first is read.",)
+
+
+def test_one_piece_of_json_is_no_table(tmp_path):
+    (tmp_path / "labels.json").write_text('{"1.png": "good", "2.png": "bad"}')
+    with pytest.raises(InputError, match="is one piece of JSON, expected a row a photo"):
+        open_images(folder(tmp_path, "1.png", "2.png"), labels=tmp_path / "labels.json")

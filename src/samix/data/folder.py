@@ -11,7 +11,7 @@ import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,21 @@ from samix.files import MAX_MEGAPIXELS
 
 # Folders of boxes beside photos (YOLO, COCO, VOC), and what the folder of those photos is called.
 _MASK = re.compile(r"(.+)[ _.-](?:mask|gt|ground_?truth|seg|segmentation|annotation)$", re.I)
-_COPY = re.compile(r"(.+?)(?: - | |_|-)?(?:copy|kopie|copie|コピー|\(\d+\))(?: ?\(\d+\))?$", re.I)
-_NO_LABEL = re.compile(r"un-?labell?ed|no[ _-]?labels?|not[ _-]labell?ed", re.I)
 _BOXES = frozenset(("labels", "annotations"))
+_MASKS = frozenset(
+    (
+        *("mask", "masks", "label", "labels", "gt", "groundtruth", "annotation", "annotations"),
+        *("seg", "segs", "segmentation", "segmentations", "segmentationclass", "target", "targets"),
+        *("segmentationobject", "maps"),
+    )
+)
+_PICTURES = frozenset(
+    (
+        *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "input"),
+        *("inputs", "jpegimages", "rgb", "original", "originals", "train", "test", "val"),
+    )
+)
+_TRANSLATED = re.compile(r"(train|val|test)_?([A-Z])")
 _PHOTOS = frozenset(("images", "jpegimages", "imgs", "img", "imagesets"))
 # Names of classes that say what was found; several products have them each.
 _VERDICTS = frozenset(("ok", "ng", "good", "bad", "normal", "defect", "defective", "pass", "fail"))
@@ -102,6 +114,12 @@ def open_folder(
     names = _folders(top)
     others: Counter[str] = Counter()
     splits = _split_folders(top, names)
+    for inner in [top / name for name in splits] or [top]:
+        below = _folders(inner)
+        _check_masks(inner, below)
+        if need_labels:
+            notes = (*notes, *_check_reading(inner, below))
+    notes = tuple(dict.fromkeys(notes))
     if splits:
         found = [
             f
@@ -109,8 +127,6 @@ def open_folder(
             for f in _level(root, posixpath.join(prefix, n), splits[n], need_labels, others)
         ]
     else:
-        if need_labels:
-            _check_reading(top, names)
         found = _level(root, prefix, None, need_labels, others)
     if not found:
         raise InputError(_empty(root, others))
@@ -161,7 +177,7 @@ def _set_of(
     root: Path,
     found: Sequence[_Found],
     others: Counter[str],
-    notes: tuple[str, ...],
+    notes: Sequence[str],
     masked: bool,
     max_megapixels: int,
 ) -> ImageSet:
@@ -181,7 +197,7 @@ def _set_of(
         read=reader,
         encoded=reader.encoded,
         read_mask=_masks(root, keys, max_megapixels) if masked else None,
-        notes=(*notes, *told, *_odd_classes(classes), *missed),
+        notes=(*notes, *told, *missed),
     )
 
 
@@ -198,21 +214,6 @@ def _without_masks(found: Sequence[_Found]) -> tuple[Sequence[_Found], tuple[str
     out = set(masks)
     told = f"{len(masks):,} masks beside their photos are no photos, such as '{masks[0]}'."
     return [f for f in found if f.key not in out], (told,)
-
-
-def _odd_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return what to tell of folders that are classes by their place, and hardly by their name."""
-    notes = []
-    for name in classes:
-        copied = _COPY.search(name)
-        if copied and copied[1] in classes:
-            notes.append(f"'{name}' is a class beside '{copied[1]}'; join them if it is a copy.")
-        if len(classes) > 1 and _NO_LABEL.fullmatch(name):
-            notes.append(
-                f"'{name}' is a class like the others; photos without labels are named by a table "
-                "(`labels`), or lie in a folder of their own."
-            )
-    return tuple(notes)
 
 
 def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet:
@@ -345,29 +346,78 @@ def _box_among(top: Path, names: Sequence[str]) -> str | None:
     return boxes[0] if photos else None
 
 
-def _check_reading(top: Path, names: Sequence[str]) -> None:
-    """Refuse folders whose classes may be on this level or on the next.
+def _check_reading(top: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Look at folders whose classes may be on this level or on the next.
+
+    Returns:
+        A sentence where this level is taken, though each folder holds the same folders.
 
     Raises:
-        InputError: They are.
+        InputError: The next level says what was found, such as good and bad, or this one only
+            counts, as folds, lots and days do.
     """
     inner = [set(_folders(top / name)) for name in names]
     if len(names) < 2 or len(inner[0]) < 2 or any(one != inner[0] for one in inner):
-        return
-    if not _VERDICTS & {name.lower() for name in inner[0]}:
-        return
+        return ()
     if any(_photos_here(top / name) for name in names):
-        return
+        return ()
     outer, within = ", ".join(names[:3]), ", ".join(in_order(inner[0])[:3])
-    raise InputError(
-        f"folder '{top}' can be read in two ways: the classes are {outer}, or {within}, which each "
-        f"of these holds; give one of them ('{top / names[0]}'), or have one folder a class"
+    found_inside = _VERDICTS & {name.lower() for name in inner[0]}
+    found_here = _VERDICTS & {name.lower() for name in names}
+    if found_inside or (_is_counted(names) and not found_here):
+        raise InputError(
+            f"folder '{top}' can be read in two ways: the classes are {outer}, or {within}, which "
+            f"each of these holds; give one of them ('{top / names[0]}'), or have one folder a "
+            "class"
+        )
+    if found_here or _is_counted(sorted(inner[0])):
+        return ()
+    return (
+        f"The classes are {outer}, each of which holds the folders {within}; if these are the "
+        f"classes, give one of the outer folders ('{top / names[0]}').",
     )
+
+
+def _is_counted(names: Sequence[str]) -> bool:
+    """Say whether names differ in their numbers alone, as those of folds, lots and days do."""
+    return len({re.sub(r"\d+", "#", name) for name in names}) == 1 and any(
+        any(letter.isdigit() for letter in name) for name in names
+    )
+
+
+def _check_masks(top: Path, names: Sequence[str]) -> None:
+    """Refuse folders of photos beside folders of their masks, which are no classes.
+
+    Raises:
+        InputError: They are, by their names and by those of the photos in them.
+    """
+    plain = {name: re.sub(r"[^a-z]", "", name.lower()) for name in names}
+    masks = [n for n in names if plain[n] in _MASKS or plain[n].endswith(("mask", "masks"))]
+    photos = [n for n in names if n not in masks]
+    if not masks or not photos or any(map(_folders, (top / n for n in names))):
+        return
+    stems = {n: {posixpath.splitext(one)[0] for one in _photos_here(top / n)} for n in names}
+    known = set().union(*(stems[name] for name in photos))
+    paired = {s for n in masks for s in stems[n] if s in known or _mask_of(s) in known}
+    named = all(plain[n] in _PICTURES or f"{n}_mask" in masks or f"{n}_masks" in masks
+                for n in photos)  # fmt: skip
+    if named and 2 * len(paired) > len(known):
+        raise InputError(
+            f"folder '{top}' holds '{masks[0]}' beside '{photos[0]}' with photos of the same "
+            f"names, which are masks and no class; give '{top / photos[0]}', with the photos in "
+            "one folder a class, or name their classes in a table with `labels`"
+        )
+
+
+def _mask_of(stem: str) -> str | None:
+    match = _MASK.search(stem)
+    return match[1] if match else None
 
 
 def _split_folders(top: Path, names: list[str]) -> dict[str, SplitName]:
     """Return the split of each folder where the folders are splits, or nothing."""
     splits = {name: split for name in names if (split := split_of(name)) is not None}
+    _check_parts(top, names, splits)
     if "train" not in splits.values():
         return {}
     others = [name for name in names if name not in splits]
@@ -381,6 +431,26 @@ def _split_folders(top: Path, names: list[str]) -> dict[str, SplitName]:
         f"({', '.join(others[:3])}); keep only train, val and test on that level"
     )
     raise InputError(msg)
+
+
+def _check_parts(top: Path, names: Sequence[str], splits: Mapping[str, SplitName]) -> None:
+    """Refuse folders that are all called as parts are, and give no train part with classes.
+
+    Raises:
+        InputError: There are val and test alone, or sets as `trainA`, of images to be translated.
+    """
+    listed = ", ".join(names[:4])
+    if len(names) > 1 and len(splits) == len(names) and "train" not in splits.values():
+        raise InputError(
+            f"folder '{top}' holds {listed} and no train part; add a folder 'train' beside them, "
+            "or give one of them"
+        )
+    pairs = [_TRANSLATED.fullmatch(name) for name in names]
+    if len(names) > 1 and all(pairs):
+        raise InputError(
+            f"folder '{top}' holds {listed}, sets of photos to be translated into each other; for "
+            f"classes sort them into {', '.join(f'{m[1]}/{m[2]}' for m in pairs[:4] if m)}"
+        )
 
 
 def _level(

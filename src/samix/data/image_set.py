@@ -53,6 +53,12 @@ _SPLIT_WORDS: dict[str, SplitName] = {
     "test": "test",
     "testing": "test",
 }
+_COPY = re.compile(
+    r"(.+?)(?: - | |_|-|\.)?(?:copy|kopie|copie|コピー|old|bak|backup|\(\d+\))(?: ?\(\d+\))?$", re.I
+)
+_NO_LABEL = re.compile(
+    r"un-?labell?ed|no[ _-]?labels?|not[ _-]labell?ed|#?n/?a|null|unknown|\?+|-+|\.", re.I
+)
 _FILLING = {
     "set",
     "dataset",
@@ -244,3 +250,18 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Return a sorting key that puts "part2" before "part10"."""
     parts = re.split(r"(\d+)", text)
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+def odd_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return what to tell of classes that are some by their place, and hardly by their name."""
+    notes = []
+    for name in classes:
+        copied = _COPY.search(name)
+        if copied and copied[1] in classes:
+            notes.append(f"'{name}' is a class beside '{copied[1]}'; join them if it is a copy.")
+        if len(classes) > 1 and _NO_LABEL.fullmatch(name):
+            notes.append(
+                f"'{name}' is a class like the others; of photos without labels the cell in a "
+                "table (`labels`) is empty, or they lie in a folder of their own."
+            )
+    return tuple(notes)

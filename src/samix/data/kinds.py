@@ -38,7 +38,7 @@ _BESIDE = frozenset(
             "jsonl",
             "lock",
         ),
-        *("log", "md", "md5", "npy", "npz", "parquet", "pdf", "pkl", "py", "rst", "sha256", "toml"),
+        *("log", "md", "md5", "parquet", "pdf", "pkl", "py", "rst", "sha256", "toml"),
         *("tar", "tsv", "txt", "xls", "xlsx", "xml", "xmp", "yaml", "yml"),
     )
 )

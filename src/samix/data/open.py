@@ -14,7 +14,7 @@ from PIL import Image
 from samix.data.demo import open_demo
 from samix.data.depth import Depth
 from samix.data.folder import name_like, open_folder, open_listed
-from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, read_reduced
+from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, odd_classes, read_reduced
 from samix.data.packed import hint_for, open_packed, packed_below
 from samix.data.reading import check_limit
 from samix.data.splits import Splits
@@ -86,6 +86,7 @@ def open_images(
     folder = None if root is None else Path(root)
     source = _Source(need_labels, max_megapixels, labels, label_column)
     images, files = source.find(spec, folder, download)
+    images = replace(images, notes=(*images.notes, *odd_classes(images.classes)))
     if files is not None:
         files = list(files)
         limit = max_megapixels

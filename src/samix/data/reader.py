@@ -10,7 +10,7 @@ from PIL import Image
 
 from samix.data.depth import Depth
 from samix.data.image_set import ImageSet
-from samix.data.reading import decode_each, header_is_wide
+from samix.data.reading import decode_each, header_of
 from samix.errors import CorruptImageError, UnreadableImageError
 from samix.files import MAX_MEGAPIXELS
 
@@ -54,12 +54,12 @@ class PhotoReader:
             max_megapixels=self.max_megapixels, depth=self.depth,
         )  # fmt: skip
 
-    def is_wide(self, index: int) -> bool:
-        """Say whether the header of a photo tells of more than 8 bits a colour."""
+    def header(self, index: int) -> tuple[bool, bool]:
+        """Say whether a photo has more than 8 bits a colour, and several pages, by its header."""
         try:
-            return header_is_wide(self.stored(index))
+            return header_of(self.stored(index))
         except UnreadableImageError:
-            return False  # it is named when it is read
+            return False, False  # it is named when it is read
 
     def encoded(self, index: int) -> bytes:
         """Return the photo at a position as it is stored."""

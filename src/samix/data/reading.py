@@ -439,10 +439,11 @@ def threaded(
         pool.shutdown(cancel_futures=True)  # what has not begun is not waited for
 
 
-def header_is_wide(source: bytes | str | os.PathLike[str]) -> bool:
-    """Say whether the header of a photo tells of more than 8 bits a colour."""
+def header_of(source: bytes | str | os.PathLike[str]) -> tuple[bool, bool]:
+    """Say whether a photo has more than 8 bits a colour, and several pages, by its header."""
     try:
         with _open(source) as opened:
-            return wide_kind(opened) is not None or deep_colours(opened)
+            pages = has_pages(opened)
+            return wide_kind(opened) is not None or deep_colours(opened), pages
     except Exception:  # it is named when it is read
-        return False
+        return False, False

@@ -81,6 +81,11 @@ def open_table(path: str | Path) -> LabelTable:
         return _parquet(path)
     if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
         raise InputError(f"'{path}' is a spreadsheet; save it as CSV (UTF-8) and give that file")
+    if path.suffix.lower() == ".json":
+        raise InputError(
+            f"'{path}' is one piece of JSON, expected a row a photo; save it as CSV, or as JSON "
+            'lines (`.jsonl`) such as {"path": "a.png", "label": "good"}'
+        )
     try:
         text, encoding = _decoded(path.read_bytes())
     except OSError as error:

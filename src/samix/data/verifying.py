@@ -71,10 +71,7 @@ class Verified:
                 f"{depth.words()} in all of them."
             )
         if self.pages:
-            several = "photo has" if self.pages == 1 else "photos have"
-            found.append(
-                f"{self.pages:,} {several} several pages or frames, of which the first is read."
-            )
+            found.append(_pages_note(self.pages))
         return tuple(found)
 
 
@@ -221,10 +218,11 @@ def deepened(images: ImageSet, depth: Depth | None) -> ImageSet:
         depth: What was white in the photos of more than 8 bits that the run learned from. None,
             where there were none, finds it in these photos, of which only wide ones are decoded.
     """
-    if depth is not None and None not in (depth.integers, depth.floats):
-        return images.with_depth(depth)
-    wide = [i for i, is_wide in enumerate(_wide_headers(images)) if is_wide]
-    if not wide:
+    headers = list(_headers(images))
+    if pages := sum(several for _, several in headers):
+        images = replace(images, notes=(*images.notes, _pages_note(pages)))
+    wide = [i for i, (is_wide, _) in enumerate(headers) if is_wide]
+    if not wide or (depth is not None and None not in (depth.integers, depth.floats)):
         return images.with_depth(depth)
     found = verify(images.subset(wide))
     if not found.highest:
@@ -243,11 +241,15 @@ def deepened(images: ImageSet, depth: Depth | None) -> ImageSet:
     return replace(images, notes=(*images.notes, note))
 
 
-def _wide_headers(images: ImageSet) -> Iterable[bool]:
-    """Say of each photo whether its header tells of more than 8 bits."""
-    read = images.read
-    find = getattr(read, "is_wide", None)
-    return threaded(find, len(images)) if find is not None else [True] * len(images)
+def _headers(images: ImageSet) -> Iterable[tuple[bool, bool]]:
+    """Say of each photo whether it may have more than 8 bits, and several pages."""
+    find = getattr(images.read, "header", None)
+    return threaded(find, len(images)) if find is not None else [(True, False)] * len(images)
+
+
+def _pages_note(pages: int) -> str:
+    several = "photo has" if pages == 1 else "photos have"
+    return f"{pages:,} {several} several pages or frames, of which the first is read."
 
 
 def too_deep(images: ImageSet, found: Verified) -> dict[int, str]:

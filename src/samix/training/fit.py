@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from samix.errors import InputError
+from samix.files import no_room
 from samix.methods import SelfSupervisedMethod, compile_regions
 from samix.policies import inherit_own
 from samix.progress import Display, Silent
@@ -160,9 +162,16 @@ def _machine(config: RunConfig) -> dict[str, Any]:
     }
 
 
+def _of_a_thread(told: threading.ExceptHookArgs) -> None:
+    """Print what ended a thread, unless the disk is full: the run itself says so in a sentence."""
+    if told.exc_value is None or no_room(told.exc_value) is None:
+        threading.__excepthook__(told)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep lightning's remarks off the terminal; warnings of others and errors still come."""
+    before, threading.excepthook = threading.excepthook, _of_a_thread
     names = ("lightning.pytorch", "lightning.fabric")
     levels = {name: logging.getLogger(name).level for name in names}
     try:
@@ -174,6 +183,7 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
+        threading.excepthook = before
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
 
