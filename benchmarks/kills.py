@@ -45,6 +45,7 @@ import samix.cli.pretrain
 import samix.cli.train
 import samix.study.engine as engines
 from samix.cli import main as samix
+from samix.plain_yaml import read_yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.study.tiny import tiny_study
@@ -125,7 +126,8 @@ def held(pid: int) -> bool:
 def first_words(command: str, output: Path, epochs: int) -> list[str]:
     """Return how a run begins; the study of a poc has been planned, so that all have one plan."""
     if command == "poc":
-        tiny_study(output, policies=("none", "samix"), seeds=(0,), epochs=epochs)
+        tiny_study(output, policies=("none", "samix"), seeds=tuple(range(5)), epochs=epochs // 6,
+                   looks=True)  # fmt: skip
         return ["poc", "--resume", "--output", str(output), "--lang", "en", "--workers", "2"]
     return [*WORDS[command].split(), "--epochs", str(epochs), "--output", str(output)]
 
@@ -217,6 +219,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".safetensors": Path.read_bytes,
 }
 NAMED: dict[str, Callable[[Path], Any]] = {
+    "poc.yaml": read_yaml,  # what was decided after each look
     "metrics.json": lambda path: plain(json.loads(path.read_text())),
     "cell.json": lambda path: plain(json.loads(path.read_text())),
 }

@@ -126,20 +126,24 @@ def error(s: Mapping[str, np.ndarray], df: np.ndarray, seeds: int, parts: int) -
 def chances(
     s: Mapping[str, np.ndarray], df: np.ndarray, now: int, looks: Mapping[int, float], parts: int,
     *, level: float,
-) -> np.ndarray:  # fmt: skip
-    """Return the probability that the last look will show a lead, as chance does."""
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the probabilities that the last look shows a lead, and too little, as Outlook does."""
     last, share = max(looks), looks[max(looks)]
     if now >= last:
-        return np.zeros_like(s["mean"])
+        return np.zeros_like(s["mean"]), np.zeros_like(s["mean"])
     seed = np.maximum(s["seed"] - s["rest"], 0) / parts
     part = np.maximum(s["part"] - s["rest"], 0) / now
     planned = {"seed": s["rest"] + parts * seed, "part": s["rest"] + last * part, "rest": s["rest"]}
     width, of = error(planned, df / (now - 1) * (last - 1), last, parts)
-    needed = np.maximum(0.01, special.stdtrit(of, 1 - level * share) * width)
     moves = np.sqrt(s["seed"] / parts * (1 / now - 1 / last))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = 1 - special.stdtr(df, (needed - s["mean"]) / moves)
-    return np.where(moves > 0, found, s["mean"] >= needed)
+
+    def above(needed: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = 1 - special.stdtr(df, (needed - s["mean"]) / moves)
+        return np.where(moves > 0, found, s["mean"] >= needed)
+
+    lead = above(np.maximum(0.01, special.stdtrit(of, 1 - level * share) * width))
+    return lead, 1 - above(0.01 - special.stdtrit(of, 0.975) * width)
 
 
 def studied(right: np.ndarray, looks: Mapping[int, float]) -> dict[str, np.ndarray]:
@@ -152,8 +156,9 @@ def studied(right: np.ndarray, looks: Mapping[int, float]) -> dict[str, np.ndarr
     studies, policies, _, parts = right.shape
     active = np.ones((studies, policies), dtype=bool)
     seeds = np.full((studies, policies), min(looks))
-    state = {pair: {"mean": np.zeros(studies), "p": np.ones(studies), "chance": np.ones(studies),
-                    "high": np.ones(studies)} for pair in PAIRS}  # fmt: skip
+    first = {"mean": 0.0, "p": 1.0, "chance": 1.0, "little": 1.0, "high": 1.0}
+    state = {pair: {name: np.full(studies, value) for name, value in first.items()}
+             for pair in PAIRS}  # fmt: skip
     for now in sorted(looks):
         seeds[active] = now
         spread, of = pool(right, active, now)
@@ -168,7 +173,9 @@ def studied(right: np.ndarray, looks: Mapping[int, float]) -> dict[str, np.ndarr
             level = LEVELS.get(pair[0], RIVAL_LEVEL)
             known["mean"][here] = found["mean"]
             known["p"][here] = np.minimum(known["p"][here], p)
-            known["chance"][here] = chances(found, df, now, looks, parts, level=level)
+            known["chance"][here], known["little"][here] = chances(
+                found, df, now, looks, parts, level=level
+            )
             known["high"][here] = found["mean"] + special.stdtrit(freedom, 0.975) * width
         active = goes_on(state, active)
     kinds = verdicts(state)
@@ -184,13 +191,20 @@ def goes_on(state: Mapping[Any, Any], active: np.ndarray) -> np.ndarray:
         level = LEVELS.get(one, RIVAL_LEVEL)
         pairs = [(one, NONE), *((one, rival) for rival in OVER.get(one, ()))]
         open_ = {p: (state[p]["p"] >= level) | (state[p]["mean"] < 0.01) for p in pairs}
-        lost = state[one, NONE]["high"] < 0.01
+        hopeless = state[one, NONE]["high"] < 0.01
+        hardly = np.zeros_like(hopeless)
         for pair in pairs:
-            lost |= open_[pair] & (state[pair]["chance"] < SMALL)
+            hardly |= open_[pair] & (state[pair]["chance"] < SMALL)
         for pair in pairs:
-            on = open_[pair] & ~lost & active[:, one]
+            on = open_[pair] & ~hardly & ~hopeless & active[:, one]
             for policy in (one, pair[1], NONE):
                 needed[:, policy] |= on
+    # those in question may all turn out to be worth nothing
+    left = {one: active[:, one] & (state[one, NONE]["high"] >= 0.01) for one in OVER}
+    fading = [~left[one] | (state[one, NONE]["little"] >= SMALL) for one in OVER]
+    for one in OVER:
+        for policy in (one, NONE):
+            needed[:, policy] |= left[one] & np.all(fading, axis=0)
     return active & needed
 
 
@@ -240,7 +254,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
     parser.add_argument("--output", type=Path, default=Path("sequential.csv"))
     parser.add_argument("--studies", type=int, default=1000)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[5, 8])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[8])
     parser.add_argument("--parts", type=int, nargs="*", default=[300, 600])
     parser.add_argument("--tasks", nargs="*", default=["90 %, measured"], choices=list(TASKS))
     parser.add_argument("--truths", nargs="*", default=list(TRUTHS), choices=list(TRUTHS))

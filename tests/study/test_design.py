@@ -26,8 +26,8 @@ TIMINGS = {
 }  # fmt: skip
 
 
-def fit(seconds: float, **more):
-    designs = ladder(POLICIES, SHARES, MODES)
+def fit(seconds: float, steps: int | None = None, **more):
+    designs = ladder(POLICIES, SHARES, MODES, steps=steps)
     return choose(designs, TIMINGS, LABELS, seconds=seconds, workers=2, **more)
 
 
@@ -37,13 +37,12 @@ def test_more_time_buys_a_richer_grid_and_never_more_than_there_is():
         design, took = fit(seconds)
         assert design is not None, seconds
         assert took <= seconds
-        work = design.seeds * seconds_of(design, TIMINGS, LABELS, 1000)
+        work = seconds_of(design, TIMINGS, LABELS)
         assert work >= before
         before = work
     assert design.modes == MODES
     assert design.fractions == (1.0, 0.25, 0.1, 0.05)
     assert design.steps == 2 * STEPS
-    assert design.seeds == 5
     assert design.long_everywhere
 
 
@@ -61,9 +60,22 @@ def test_the_least_grid_answers_the_main_question_with_plain_training_for_equal_
     assert enough.steps >= LEAST_STEPS
 
 
-def test_seeds_that_are_asked_for_are_kept():
-    assert fit(200_000, seeds=2)[0].seeds == 2
-    assert fit(200_000, seeds=4)[0].seeds == 4
+def test_a_study_that_may_go_on_keeps_time_for_one_more_seed_of_the_main_question():
+    design, took = fit(9000)
+    assert fit(took)[0] == design
+    spare = seconds_of(design, TIMINGS, LABELS, main=True) / 2
+    assert spare < seconds_of(design, TIMINGS, LABELS) / 2 / 3  # no small budgets, one mode
+    assert fit(took, more=True)[0] != design
+    assert fit(took + spare + 1e-6, more=True)[0] == design
+
+
+def test_a_study_of_minutes_has_every_policy_and_a_small_part_without_labels():
+    design, took = fit(400, steps=100)
+    assert design.named("supervised") == ["none", "none-long", *POLICIES[1:]]
+    assert design.named("self-supervised") == ["none", "samix"]
+    assert (design.steps, design.fractions) == (100, (1.0,))  # whatever the time
+    less = fit(took - 1, steps=100)[0]
+    assert (less.modes, less.policies["supervised"]) == (("supervised",), POLICIES)
 
 
 def test_long_policies_make_as_many_steps_as_samix_has_time_for():
@@ -85,7 +97,7 @@ def test_the_whole_time_is_the_sum_of_its_trainings():
                 continue
             timing = TIMINGS["supervised"][name.removesuffix("-long")]
             total += timing.seconds(steps * (1.5 if name.endswith("-long") else 1.0))
-    assert seconds_of(design, TIMINGS, LABELS, 1000) == pytest.approx(total)
+    assert seconds_of(design, TIMINGS, LABELS) == pytest.approx(total)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from samix.study.statistics.effects import (
     pooled,
     reason,
     seed_spread,
-    weighted_holm,
 )
 from samix.study.statistics.intervals import crossed_interval, crossed_squares
 from samix.study.wording import say
@@ -137,10 +136,10 @@ def test_holm_against_a_hand_calculation() -> None:
 
 
 def test_holm_with_shares_against_a_hand_calculation() -> None:
-    assert weighted_holm([0.01, 0.04, 0.03], [1, 1, 1]) == pytest.approx(holm([0.01, 0.04, 0.03]))
-    assert weighted_holm([0.04, 0.01], [0.8, 0.2]) == pytest.approx([0.05, 0.05])
-    assert weighted_holm([0.03, 0.2], [0.8, 0.2]) == pytest.approx([0.0375, 0.2])
-    assert weighted_holm([0.9, 0.002], [0.8, 0.2]) == pytest.approx([0.9, 0.01])
+    assert holm([0.01, 0.04, 0.03], [1, 1, 1]) == pytest.approx(holm([0.01, 0.04, 0.03]))
+    assert holm([0.04, 0.01], [0.8, 0.2]) == pytest.approx([0.05, 0.05])
+    assert holm([0.03, 0.2], [0.8, 0.2]) == pytest.approx([0.0375, 0.2])
+    assert holm([0.9, 0.002], [0.8, 0.2]) == pytest.approx([0.9, 0.01])
 
 
 def test_one_sided_p_values() -> None:

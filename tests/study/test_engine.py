@@ -158,10 +158,10 @@ def test_a_full_disk_stops_everything_and_keeps_what_is_finished(tmp_path, monke
     assert read_cell(PocFolder(path), jobs[1].cells[0]) is None  # not called failed: it was not
 
 
-def test_no_further_seed_begins_after_the_deadline(tmp_path):
+def test_only_what_must_be_trained_begins_after_the_deadline(tmp_path):
     path = tmp_path / "poc"
     study = tiny_study(path, policies=("none",), seeds=(0, 1), epochs=1)
-    ended = run_all(path, study, deadline=time.monotonic() - 1, keep=(0,))
+    ended = run_all(path, study, deadline=time.monotonic() - 1, keep=lambda job: job.seed == 0)
     assert len(ended) == 2
     assert write_tables(PocFolder(path), study) == {"finished": 2, "failed": 0, "missing": 2}
 
@@ -271,6 +271,22 @@ def test_ray_runs_the_jobs_with_a_core_each(tmp_path, monkeypatch):
     assert asked[-1] == "shutdown"
 
 
+@pytest.mark.slow
+def test_the_package_ray_trains_what_this_process_would(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # a machine that is busy lets it stand still
+    one, other = tmp_path / "here", tmp_path / "ray"
+    study = tiny_study(one, policies=("none", "samix"), seeds=(0,), epochs=1)
+    assert tiny_study(other, policies=("none", "samix"), seeds=(0,), epochs=1) == study
+    run_all(one, study)
+    with open_engine("ray", 1, "cpu") as engine:
+        ended = run_all(other, study, engine)
+    assert [result.status for result in ended] == ["finished"] * 4
+    for here, there in zip(tables(one, study), tables(other, study), strict=True):
+        pd.testing.assert_frame_equal(here, there)
+
+
 def test_engines_are_checked(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"run pip install 'samix\[ray\]'"), \
@@ -288,8 +304,9 @@ import sys
 import traceback
 from pathlib import Path
 import samix.study.engine as engines
-from samix.study import conclude, grid
+from samix.study import conclude
 from samix.study.cells import PocFolder, read_study
+from samix.study.stages import stages
 
 fork = multiprocessing.get_context("fork")
 engines.get_context = lambda name: fork
@@ -297,9 +314,8 @@ engines.get_context = lambda name: fork
 def go_on(path):
     study = read_study(path)
     with engines.open_engine("local", 2, "cpu") as engine:
-        engines.run_jobs(
-            path, grid.jobs_of(study), engine, ended=lambda one: None, watch=lambda *a: None
-        )
+        for jobs in stages(PocFolder(path), study):
+            engines.run_jobs(path, jobs, engine, ended=lambda one: None, watch=lambda *a: None)
     conclude.write_tables(PocFolder(path), study)
 
 for line in sys.stdin:
@@ -353,10 +369,12 @@ class Studies:
 
 @pytest.mark.slow
 def test_killed_ten_times_and_resumed_is_equal(tmp_path):
-    """SIGKILL of the first process at random moments; its workers end by themselves."""
-    options: dict[str, Any] = {"policies": ("none", "samix"), "seeds": (0,), "epochs": 6}
+    """SIGKILL of the first process at random moments of a study that may stop after each seed."""
+    options: dict[str, Any] = {
+        "policies": ("none", "samix"), "seeds": (0, 1, 2, 3, 4), "epochs": 2, "looks": True,
+    }  # fmt: skip
     whole = tmp_path / "whole"
-    study = tiny_study(whole, **options)
+    tiny_study(whole, **options)
     with closing(Studies()) as studies:
         studies.start(whole)
         began = time.monotonic()
@@ -380,6 +398,9 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
                 kills += 1
                 pid = studies.start(killed)
             assert code == 0
+            study, other_study = read_study(whole), read_study(killed)
+            assert study["looked"] == other_study["looked"] >= 3
+            assert study["stopped"] == other_study["stopped"]
             for one, other in zip(tables(whole, study), tables(killed, study), strict=True):
                 pd.testing.assert_frame_equal(one, other)
             written = [read_table(PocFolder(path).outcomes, "outcomes") for path in (whole, killed)]

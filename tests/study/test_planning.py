@@ -30,10 +30,8 @@ def wish(**changes):
 def quick(monkeypatch):
     """Trials that take no time."""
 
-    def trials(path, photos, policies, options, engine, announce, *, sources):
-        found = {m: {n: Timing(1.0, 0.15 if n == "samix" else 0.1, 0.05) for n in names}
-                 for m, names in policies.items()}  # fmt: skip
-        return found, 1.0
+    def trials(path, photos, mode, policies, options, engine, *, announce, sources, turn):
+        return {n: Timing(1.0, 0.15 if n == "samix" else 0.1, 0.05) for n in policies}, 1.0
 
     monkeypatch.setattr(planning, "time_policies", trials)
 
@@ -49,8 +47,12 @@ def test_a_plan_says_what_is_trained_and_what_it_can_tell(tmp_path, quick):
     found = study["plan"]
     assert found["primary"] == {"mode": "supervised", "labels": found["labels"][-1]}
     assert found["expected_seconds"] <= found["budget_seconds"] == 3000.0
-    assert found["trainings"] == len(jobs_of(study))
-    assert found["cells"] == sum(len(job.cells) for job in jobs_of(study))
+    least = [job for job in jobs_of(study) if job.seed < 3]
+    assert found["trainings"] == len(least)
+    assert found["cells"] == sum(len(job.cells) for job in least)
+    more = [job for job in jobs_of(study) if job not in least]
+    assert {cell.labels for job in more for cell in job.cells} == {found["primary"]["labels"]}
+    assert {cell.mode for job in more for cell in job.cells} == {"supervised"}
     assert found["smallest_difference"] > 5  # points, of so few test parts
     assert found["measure"] == "accuracy"  # no side has ten parts
     assert set(found["weak_classes"]) == set(study["data"]["classes"])
@@ -60,10 +62,12 @@ def test_a_plan_says_what_is_trained_and_what_it_can_tell(tmp_path, quick):
         assert job.expected > 1
 
 
-def test_a_longer_time_shows_smaller_differences(tmp_path, quick):
+def test_time_decides_what_is_trained_and_not_how_many_seeds(tmp_path, quick):
     some = [plan(tmp_path, budget=seconds)["plan"] for seconds in (1500.0, 60_000.0)]
-    assert len(some[0]["seeds"]) < len(some[1]["seeds"])
-    assert some[0]["smallest_difference"] > some[1]["smallest_difference"]
+    assert some[0]["seeds"] == some[1]["seeds"] == list(range(8))
+    assert some[0]["trainings"] < some[1]["trainings"]
+    told = [plan(tmp_path, budget=9000.0, design="fixed", seeds=n)["plan"] for n in (3, 8)]
+    assert told[0]["smallest_difference"] > told[1]["smallest_difference"]
 
 
 def test_too_little_time_is_told_with_what_would_do(tmp_path, quick):
@@ -74,15 +78,15 @@ def test_too_little_time_is_told_with_what_would_do(tmp_path, quick):
 def test_policies_take_turns_until_their_times_agree_and_leave_nothing(tmp_path):
     torch.set_num_threads(1)
     found, share = time_policies(
-        tmp_path / "trials", opened(), {"supervised": ("none", "samix")}, {}, Here(),
-        lambda *_: None,
+        tmp_path / "trials", opened(), "supervised", ("none", "samix"), {}, Here(),
+        announce=lambda *_: None,
     )  # fmt: skip
-    assert list(found["supervised"]) == ["none", "samix"]
-    for timing in found["supervised"].values():
+    assert list(found) == ["none", "samix"]
+    for timing in found.values():
         assert timing.step > 0
         assert timing.look > 0
         assert timing.start > 0
-    assert found["supervised"]["samix"].step > found["supervised"]["none"].step
+    assert found["samix"].step > found["none"].step
     assert 0 < share <= 1
     assert not (tmp_path / "trials").exists()
 
@@ -98,8 +102,8 @@ def test_rounds_agree_where_ratios_do_whatever_the_machine_does():
 def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
     with pytest.raises(InputError, match=r"samix.* cannot be trained here: .*alpha"):
         time_policies(
-            tmp_path / "trials", opened(), {"supervised": ("samix",)},
-            {"samix": {"alpha": -1.0}}, Here(), lambda *_: None,
+            tmp_path / "trials", opened(), "supervised", ("samix",),
+            {"samix": {"alpha": -1.0}}, Here(), announce=lambda *_: None,
         )  # fmt: skip
     assert not (tmp_path / "trials").exists()
 
@@ -114,7 +118,7 @@ def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
         ({"policies": ("none", "none", "samix")}, "names a policy twice"),
         ({"modes": ("supervise",)}, "--modes must be some of"),
         ({"fractions": (0.0, 1.0)}, "--labels must be percentages"),
-        ({"seeds": 1}, "--seeds must be at least 2, got 1"),
+        ({"seeds": 2}, "--seeds must be at least 3, got 2"),
         ({"budget": 30.0}, "--budget 30s is too little to tell anything"),
         ({"design": "fix"}, "--design must be sequential or fixed, got 'fix'"),
     ],
@@ -175,10 +179,20 @@ def test_without_a_learned_policy_the_last_one_is_in_question(tmp_path, quick, m
 def test_the_looks_share_the_error(tmp_path, quick):
     looks = plan(tmp_path, budget=3000.0)["plan"]["looks"]
     assert sum(looks.values()) == pytest.approx(1, abs=1e-4)
-    assert sorted(looks.values()) == [looks[str(n)] for n in sorted(map(int, looks))]
+    assert list(looks) == ["3", "4", "5", "6", "7", "8"]
+    assert looks["3"] == 0.5  # most studies end there
     fixed = plan(tmp_path, budget=3000.0, design="fixed")["plan"]
     assert fixed["looks"] == {}
-    assert len(fixed["seeds"]) <= 5
+    assert len(fixed["seeds"]) == 3
+
+
+def test_the_guard_goes_to_policies_that_mix(tmp_path, quick):
+    asked = Wish(data=DATA, policies=POLICIES, network={**NETWORK, "guard": {}}, budget=3000.0)
+    study = plan_study(asked, open_study(asked, lambda *_: None), Here(), tmp_path / "trials",
+                       lambda *_: None)  # fmt: skip
+    for job in jobs_of(study):
+        mixes = job.settings["policy"] not in ("none", "frozen")
+        assert ("guard" in job.settings) == mixes, job.name
 
 
 def test_a_policy_of_a_file_keeps_its_label_once_it_is_known(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 from samix.data import write_splits
 from samix.study.cells import PocFolder, write_study
 from samix.study.plan import Opened, Wish, label_count, open_study
+from samix.study.statistics.looks import shares_of
 
 DATA = "demo:photos_per_class=20,size=16"
 NETWORK: dict[str, Any] = {
@@ -23,8 +24,11 @@ def opened(**changes: Any) -> Opened:
 
 def tiny_study(path: Path, *, policies: tuple[str, ...] = ("none", "none-long", "samix"),
                seeds: tuple[int, ...] = (0, 1), modes: tuple[str, ...] = ("supervised",),
-               epochs: int = 4) -> dict[str, Any]:  # fmt: skip
-    """Write the folder of a study with two label budgets, of which nothing is trained."""
+               epochs: int = 4, looks: bool = False) -> dict[str, Any]:  # fmt: skip
+    """Write the folder of a study with two label budgets, of which nothing is trained.
+
+    With looks it may stop after three seeds or a further one.
+    """
     photos = opened()
     images, splits = photos.images, photos.splits
     shares = [0.5, 1.0]
@@ -52,6 +56,12 @@ def tiny_study(path: Path, *, policies: tuple[str, ...] = ("none", "none-long", 
         "pretrain": {**photos.pretrain, "batch_size": 24, "method_options": {"queue_size": 64}},
         "prices": {}, "command": "samix poc", "versions": {}, "machine": "", "started": "",
     }  # fmt: skip
+    if looks:
+        study["data"]["test_parts"] = {"good": 4}
+        study["plan"] |= {
+            "looks": {str(n): share for n, share in shares_of(len(seeds)).items()},
+            "measure": "accuracy", "smallest_difference": 1.0, "subjects": ["samix"],
+        }  # fmt: skip
     path.mkdir(parents=True)
     write_splits(PocFolder(path).splits, images, splits)
     write_study(PocFolder(path), study)

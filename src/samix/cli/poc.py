@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from .poc_tables import (
     print_ended,
     print_plan,
     print_room,
+    print_standing,
     print_stopped,
     print_verdict,
 )
@@ -46,14 +48,16 @@ if TYPE_CHECKING:
 
 
 _BUDGET, _DEMO_BUDGET = "2h", "5m"
+_DEMO_STEPS = 90  # pinned, so that two runs on one machine train the same
+_DEMO_TRAINING: Mapping[str, Any] = {  # of so few steps: SGD needs twice as many
+    "optimizer": "adamw", "lr": 0.004, "mixer_lr": 0.004, "weight_decay": 0.01,
+}  # fmt: skip
 # a question with room: few labels of many drawn parts, most of which are kept for the test
 _DEMO: Mapping[str, Any] = {
     "data": "demo:views=1", "test_fraction": 0.4, "labels": ["25"],
     "policies": ["none", "mixup", "mixup-cutmix", "samix-p", "samix"], "escape_price": 50.0,
     "overkill_price": 2.0, "price": 0.5, "currency": "EUR", "power": 60.0,
 }  # fmt: skip
-_KEPT_SEEDS = 2  # that are trained whatever the time
-_LATE = 0.97  # of the budget; then no further seed begins a training
 _PHOTOS = (
     *PHOTOS, "group_by", "duplicates", "splits", "val_fraction", "test_fraction",
 )  # fmt: skip
@@ -172,6 +176,9 @@ def _wish(given: Mapping[str, Any]) -> Wish:
         network["model_kwargs"] = key_values(network["model_kwargs"], "model_kwargs")
     if "guard" in network:
         network["guard"] = read_guard(network["guard"])
+    short = demo and "budget" not in given
+    if short:
+        network = {**_DEMO_TRAINING, **network}
     return Wish(
         data=data,
         policies=tuple(_words(given, "policies", POLICY_NAMES)),
@@ -180,6 +187,7 @@ def _wish(given: Mapping[str, Any]) -> Wish:
         seeds=given.get("seeds"),
         design=given.get("design", "sequential"),
         budget=duration(given.get("budget", _DEMO_BUDGET if demo else _BUDGET)),
+        steps=_DEMO_STEPS if short else None,
         good=tuple(_words(given, "good", ())),
         photos={name: given[name] for name in _PHOTOS if name in given},
         network=network,
@@ -233,7 +241,7 @@ def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int
 def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     from samix.data import write_splits
     from samix.study.cells import PocFolder, write_study
-    from samix.study.plan import device_of, open_study, plan_study
+    from samix.study.plan import REPORT, device_of, open_study, plan_study
 
     wish = _wish(given)
     path = _new_folder(given, wish)
@@ -255,13 +263,14 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         write_study(folder, study)
         display.rest()
         print_plan(study, display.console, spoken(given))
-        deadline = begun + _LATE * wish.budget
+        deadline = begun + wish.budget - REPORT
         photos = (opened.images, opened.splits)
         return _train(folder, study, engine, display, given, deadline=deadline, photos=photos)
 
 
 def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     from samix.study.cells import PocFolder, check_cells, read_study, write_study
+    from samix.study.plan import REPORT
 
     if "output" not in given:
         raise InputError("--resume needs the study to go on with; give it with --output DIR")
@@ -282,7 +291,7 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         if prices:
             study["prices"] = {**(study.get("prices") or {}), **prices}
             write_study(folder, study)
-        return _train(folder, study, engine, display, given, deadline=begun + _LATE * budget)
+        return _train(folder, study, engine, display, given, deadline=begun + budget - REPORT)
 
 
 def _check_code(given: Mapping[str, Any], study: Mapping[str, Any]) -> None:
@@ -375,23 +384,29 @@ def _train(
 ) -> int:
     """Train what is left, judge and report."""
     from samix.study.cells import StudyStoppedError
+    from samix.study.conclude import found_so_far
     from samix.study.engine import run_jobs
-    from samix.study.grid import jobs_of
+    from samix.study.grid import first_seeds, jobs_of, must
     from samix.study.stages import stages
     from samix.training.progress import clock
 
     how = f"samix poc --resume --output {folder.path}"
     over: list[Ended] = []
+    begun = 0  # trainings of this stage and of those before
+
+    def planned() -> int:
+        plan = study["plan"]
+        least = plan["seeds"][: first_seeds(plan)]
+        return max(begun, sum(job.seed in least for job in jobs_of(study)))
 
     def watch(done: int, count: int, left: float) -> None:
-        planned = len(jobs_of(study))
-        display.work(f"{len(over)} of {planned} trainings, {clock(left)} left", len(over), planned)
+        all_ = planned()
+        display.work(f"{len(over)} of {all_} trainings, {clock(left)} left", len(over), all_)
 
     def ended(result: Ended) -> None:
         over.append(result)
-        print_ended(result, len(over), len(jobs_of(study)), display, spoken(given))
+        print_ended(result, len(over), planned(), display, spoken(given))
 
-    keep = study["plan"]["seeds"][:_KEPT_SEEDS]
     known = set(study.get("stopped") or {})
     try:
         for number, jobs in enumerate(stages(folder, study)):
@@ -399,9 +414,14 @@ def _train(
                 display.rest()
                 print_room(study, display.console, spoken(given))
             known |= print_stopped(study, known, display, spoken(given))
+            if number > 1:  # the first look was taken
+                display.rest()
+                print_standing(found_so_far(folder, study), spoken(given), display.console)
+            begun += len(jobs)
             run_jobs(
-                folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline, keep=keep
-            )
+                folder.path, jobs, engine, ended=ended, watch=watch, deadline=deadline,
+                keep=partial(must, study["plan"]),
+            )  # fmt: skip
         print_stopped(study, known, display, spoken(given))
         display.rest()
         if study["plan"].get("ended"):
@@ -426,16 +446,7 @@ def _conclude(
     how: str,
     photos: tuple[ImageSet, Splits] | None,
 ) -> int:
-    """Judge and report.
-
-    Args:
-        folder: Of the study.
-        study: What poc.yaml holds.
-        display: Where to show progress.
-        given: Options by name, only those that were given.
-        how: The command that goes on.
-        photos: Where they have been opened already.
-    """
+    """Judge and report; `how` is the command that goes on."""
     from samix.study.conclude import conclude, write_tables
 
     counts = write_tables(folder, study)
@@ -527,11 +538,14 @@ def _add_grid(parser: argparse.ArgumentParser) -> None:
         metavar="X|TABLE",
     )
     group.add_argument(
-        "--seeds", help="trainings of each kind (3, or up to 5 that fit)", type=int, metavar="N"
+        "--seeds",
+        help="trainings of each kind at most (8 where it is near; 3 of a fixed design)",
+        type=int,
+        metavar="N",
     )
     group.add_argument(
         "--design",
-        help="sequential: stop what is decided after each seed, or fixed: train all (sequential)",
+        help="sequential: after three seeds more of what is near, or fixed: train all (sequential)",
         metavar="NAME",
     )
     add_fields(group, TrainConfig, "guard")

@@ -21,8 +21,8 @@ _RISKS = 6  # that are shown
 
 def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
     """Print the grid, what it takes, and what it will and will not be able to tell."""
-    from samix.pages.words import NOTHING, commas, count, word
-    from samix.study.grid import LONG
+    from samix.pages.words import both, commas, count, word
+    from samix.study.grid import LONG, first_seeds
     from samix.study.wording import mode_words, policy_words
     from samix.training.progress import clock
 
@@ -46,14 +46,14 @@ def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
              epochs=_epochs(plan, labels))
         for labels, share in zip(plan["labels"], plan["fractions"], strict=True)
     ]  # fmt: skip
-    upto = word("say-up-to") if plan.get("looks") else NOTHING
-    seeds = upto + str(len(plan["seeds"]))
+    least, most = first_seeds(plan), len(plan["seeds"])
+    seeds = word("say-from-to", least=least, most=most) if least < most else both(str(most))
     rest.append(word("say-labels", budgets=commas(budgets), seeds=seeds))
     if any(name.endswith(LONG) for names in plan["policies"].values() for name in names):
         rest.append(word("say-long"))
     times = {name: clock(plan[f"{name}_seconds"]) for name in ("expected", "budget")}
     rest.append(
-        word("say-trainings", trainings=upto + str(plan["trainings"]), workers=plan["workers"],
+        word("say-trainings", trainings=plan["trainings"], workers=plan["workers"],
              expected=times["expected"], allowed=times["budget"])
     )  # fmt: skip
     for line in lines:
@@ -85,9 +85,9 @@ def _timings(plan: Mapping[str, Any], lang: str) -> Table:
         cells = []
         for mode in modes:
             timings = plan["timings"][mode]
-            best = {policy: t.get("best") or t["step"] for policy, t in timings.items()}
-            step = 1000 * timings[name]["step"]
-            cells.append(f"{step:.0f} ms  x{best[name] / best['none']:.2f}")
+            step = 1000 * timings[name]["step"] if name in timings else None
+            ratio = "" if step is None else f"x{step / timings['none']['step'] / 1000:.2f}"
+            cells.append("" if step is None else f"{step:.0f} ms  {ratio}")
         table.add_row(cell(getattr(policy_words(name), lang)), *cells)
     return table
 
@@ -175,7 +175,7 @@ def print_verdict(
     from samix.pages.words import both, word
 
     verdict = findings["verdict"]
-    console.print(_table(findings, verdict["mode"], verdict["labels"], lang))
+    print_standing(findings, lang, console)
     say(console, getattr(word("say-verdict", sentence=both(verdict["sentence"])), lang))
     risks = [both(risk) for risk in verdict["risks"]]
     more = len(risks) - _RISKS
@@ -187,14 +187,15 @@ def print_verdict(
     say(console, getattr(word("say-numbers", path=str(folder.findings)), lang))
 
 
-def _table(findings: Mapping[str, Any], mode: str, labels: int, lang: str) -> Table:
-    """Return all policies at the main question."""
+def print_standing(findings: Mapping[str, Any], lang: str, console: Console) -> None:
+    """Print all policies at the main question, as they stand."""
     from rich import box
     from rich.table import Table
 
     from samix.pages.words import word
     from samix.study.wording import mode_words, policy_words
 
+    mode, labels = findings["verdict"]["mode"], findings["verdict"]["labels"]
     measure = word(f"measure-{findings['data']['measure']}")
     title = word("say-table", mode=mode_words(mode), labels=labels, measure=measure)
     table = Table(
@@ -216,7 +217,7 @@ def _table(findings: Mapping[str, Any], mode: str, labels: int, lang: str) -> Ta
             f"{100 * row['score']:.1f}{_range(row, '', 100.0, '.1f')}", gain, multiple,
             str(row["seeds"]),
         )  # fmt: skip
-    return table
+    console.print(table)
 
 
 def _range(row: Mapping[str, Any], what: str, scale: float, form: str) -> str:

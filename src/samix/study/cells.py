@@ -11,7 +11,7 @@ import platform
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +27,8 @@ from samix.data import ImageSet, Splits, labelled_subset, read_splits
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine, PhotoParts, embed
 from samix.evaluation.encoder import open_encoder
-from samix.evaluation.frozen import fit_frozen
-from samix.evaluation.linear import Labelled, fit_probe
+from samix.evaluation.frozen import FrozenHead, fit_frozen
+from samix.evaluation.linear import Labelled, LinearProbe, fit_probe
 from samix.files import check_links, sweep, whole_file, within, write_text
 from samix.options import from_plain
 from samix.plain_json import read_json
@@ -36,7 +36,7 @@ from samix.plain_yaml import dump_yaml, read_yaml
 from samix.progress import Silent
 from samix.shown import name_of
 from samix.stopping import Interrupted
-from samix.study.grid import Cell, Job, cells_of
+from samix.study.grid import Cell, Job, cells_of, first_seeds
 from samix.study.plan_file import check_study
 from samix.study.statistics.tables import CELLS
 from samix.study.statistics.trained import AGAIN, VERSION
@@ -236,12 +236,19 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
 def collect(folder: PocFolder, study: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the tables of all cells, in the order of the plan.
 
+    Of the seeds after the first look, which not every study needs, those that were trained.
+
     Returns:
         Outcomes, and cells; see :func:`samix.study.statistics.trained.gather`.
     """
     rows, parts = [], []
+    plan = study["plan"]
+    planned = plan["seeds"][: first_seeds(plan)]
     for cell in cells_of(study):
-        record = read_cell(folder, cell) or {"status": "missing", "reason": "", **cell.to_dict()}
+        record = read_cell(folder, cell)
+        if record is None and cell.seed not in planned:
+            continue
+        record = record or {"status": "missing", "reason": "", **cell.to_dict()}
         if record["status"] == "finished":
             parts.append(read_table(folder.path / cell.folder / CELL_OUTCOMES, "outcomes"))
         rows.append({**record, "folder": cell.folder})
@@ -318,79 +325,59 @@ def _run(folder: PocFolder, job: Job) -> Ended:
     known = [read_cell(folder, cell) for cell in job.cells]
     if all(record is not None and record["status"] == _FINISHED for record in known):
         return _ended(job, known[0] or {})
-    if job.command == FROZEN:
-        return _ended(job, _run_frozen(folder, job))
     with _peak_memory() as peak:
-        result = _train(folder, job)
+        record, answers = (_frozen if job.command == FROZEN else _trained)(folder, job)
+    first: dict[str, Any] = {}
+    for cell, outcomes, seconds in answers:
+        test = outcomes[outcomes["part"] == "test"]
+        written = {
+            "status": _FINISHED, "reason": "", "alive": None, "guard_accepted": None, **record,
+            "seconds": record["seconds"] + (seconds if job.command == FROZEN else 0.0),
+            "memory_mb": peak.megabytes,
+            "accuracy": float((test["target"] == test["predicted"]).mean()),
+        }  # fmt: skip
+        write_cell(folder, cell, outcomes, written)
+        first = first or written
+    return _ended(job, first)
+
+
+Answers = Iterator[tuple[Cell, pd.DataFrame, float]]
+"""Cells with what was said of the photos, and the seconds of the head alone."""
+
+
+def _trained(folder: PocFolder, job: Job) -> tuple[dict[str, Any], Answers]:
+    """Train, and return what it took and what was said."""
+    result = _train(folder, job)
     if result.status != _FINISHED or result.metrics is None:
         # a worker is not interrupted, this process was
         raise Interrupted(result.stopped_by or signal.SIGINT)
     metrics, run = result.metrics, result.run.path
     mixer, guard = metrics["mixer"], metrics["guard"]
     record = {
-        "status": _FINISHED,
-        "reason": "",
         "seconds": metrics["cost"]["train_seconds"],
         "steps": metrics["cost"]["steps"],
         "epochs": metrics["epochs"]["done"],
         "alive": None if mixer is None else bool(mixer["alive_at_end"]),
-        "memory_mb": peak.megabytes,
         "guard_accepted": None if guard is None else guard["accepted"],
     }
-    answers = _supervised(run, job) if job.command == "train" else _probed(folder, run, job)
     shutil.rmtree(within(run, "checkpoints"), ignore_errors=True)
-    first: dict[str, Any] = {}
-    for cell, outcomes in answers:
-        written = _write_answer(folder, cell, outcomes, record)
-        first = first or written
-    return _ended(job, first)
+    return record, _supervised(run, job) if job.command == "train" else _probed(folder, run, job)
 
 
-def _write_answer(
-    folder: PocFolder, cell: Cell, outcomes: pd.DataFrame, record: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Write what a cell answered with its accuracy; return its record."""
-    test = outcomes[outcomes["part"] == "test"]
-    written = {**record, "accuracy": float((test["target"] == test["predicted"]).mean())}
-    write_cell(folder, cell, outcomes, written)
-    return written
-
-
-def _run_frozen(folder: PocFolder, job: Job) -> dict[str, Any]:
-    """Fit the heads of all cells on features that are computed once; return the first record.
-
-    Each cell's seconds are those that it would take alone.
-    """
+def _frozen(folder: PocFolder, job: Job) -> tuple[dict[str, Any], Answers]:
+    """Fit the heads of all cells on features that are computed once, as each would be alone."""
     settings = {**job.settings, "policy": FROZEN, "splits": str(folder.splits)}
     config = resolve(frozen_config(_as_train(from_plain(settings, TrainConfig))))
     images = joined(open_sources(config))
-    whole = read_splits(folder.splits, images)
-    with _peak_memory() as peak:
-        known = embed_frozen(config, images, whole, Silent())
-    place = {photo: at for at, photo in enumerate(whole.train)}
-    first: dict[str, Any] = {}
-    for cell in job.cells:
-        begin = time.monotonic()
-        share = job.fractions[cell.labels]
-        some = labelled_subset(images, whole, label_fraction=share, seed=cell.seed)
-        at = torch.tensor([place[photo] for photo in some])
-        train_part = Labelled(known.features["train"][at], known.target["train"][at])
-        head = fit_frozen(
-            train_part, known.labelled("val"), len(images.classes), flipped=known.flipped[at]
-        )
-        tables = [
-            _said(images, whole, part, head.logits(known.features[part]).softmax(1))
-            for part in ("val", "test")
-        ]
-        record = {
-            "status": _FINISHED, "reason": "",
-            "seconds": known.seconds + time.monotonic() - begin, "steps": 0, "epochs": 0,
-            "alive": None, "memory_mb": peak.megabytes, "guard_accepted": None,
-        }  # fmt: skip
-        outcomes = _answers(cell, pd.concat(tables, ignore_index=True))
-        written = _write_answer(folder, cell, outcomes, record)
-        first = first or written
-    return first
+    splits = read_splits(folder.splits, images)
+    photos = embed_frozen(config, images, splits, Silent())
+    known = {part: photos.labelled(part) for part in ("train", "val", "test")}
+    return {"seconds": photos.seconds, "steps": 0, "epochs": 0}, _headed(
+        job, images, splits, known,
+        lambda some, at: fit_frozen(
+            some, known["val"], len(images.classes), flipped=photos.flipped[at]
+        ),
+    )  # fmt: skip
 
 
 def _ended(job: Job, record: dict[str, Any]) -> Ended:
@@ -446,7 +433,7 @@ def _same_plan(there: RunConfig, planned: RunConfig, run: Path) -> None:
             )
 
 
-def _supervised(run: Path, job: Job) -> Iterator[tuple[Cell, pd.DataFrame]]:
+def _supervised(run: Path, job: Job) -> Answers:
     """Return what the classifier said."""
     cell = job.cells[0]
     kept = {"path": str, "split": str, "group": str, "target": str, "predicted": str}
@@ -456,16 +443,16 @@ def _supervised(run: Path, job: Job) -> Iterator[tuple[Cell, pd.DataFrame]]:
     for name in kept:
         said[name] = said[name].map(name_of)
     said = said.rename(columns={"path": "photo", "split": "part"})
-    yield cell, _answers(cell, said)
+    yield cell, _answers(cell, said), 0.0
 
 
-def _probed(folder: PocFolder, run: Path, job: Job) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """Return what a linear probe on the frozen encoder says at each label budget."""
+def _probed(folder: PocFolder, run: Path, job: Job) -> Answers:
+    """Return what a linear probe on the trained encoder says at each label budget."""
     config = replace(read_config(open_run(run)), splits=None)
     images = joined(open_sources(config))
-    whole = read_splits(folder.splits, images)
+    splits = read_splits(folder.splits, images)
     encoder = open_encoder(run)
-    photos = PhotoParts(images, whole, encoder.image_size, (encoder.mean, encoder.std), Silent())
+    photos = PhotoParts(images, splits, encoder.image_size, (encoder.mean, encoder.std), Silent())
     machine = Machine(config.device)
     network = encoder.network.to(config.device)
     known = {
@@ -473,20 +460,33 @@ def _probed(folder: PocFolder, run: Path, job: Job) -> Iterator[tuple[Cell, pd.D
                        photos.target(part))
         for part in ("train", "val", "test")
     }  # fmt: skip
-    place = {photo: at for at, photo in enumerate(whole.train)}
+    return _headed(
+        job, images, splits, known,
+        lambda some, _: fit_probe(some, known["val"], len(images.classes)),
+    )  # fmt: skip
+
+
+def _headed(
+    job: Job,
+    images: ImageSet,
+    splits: Splits,
+    known: Mapping[str, Labelled],
+    fit: Callable[[Labelled, Tensor], FrozenHead | LinearProbe],
+) -> Answers:
+    """Fit a head for each cell on the features of its labelled photos, and yield what it says."""
+    place = {photo: at for at, photo in enumerate(splits.train)}
     for cell in job.cells:
-        some = labelled_subset(
-            images, whole, label_fraction=job.fractions[cell.labels], seed=cell.seed
-        )
+        begin = time.monotonic()
+        share = job.fractions[cell.labels]
+        some = labelled_subset(images, splits, label_fraction=share, seed=cell.seed)
         at = torch.tensor([place[photo] for photo in some])
-        train_part = known["train"]
-        subset = Labelled(train_part.embedding[at], train_part.target[at])
-        probe = fit_probe(subset, known["val"], len(images.classes))
+        head = fit(Labelled(known["train"].embedding[at], known["train"].target[at]), at)
         tables = [
-            _said(images, whole, part, probe.logits(known[part].embedding).softmax(1))
+            _said(images, splits, part, head.logits(known[part].embedding).softmax(1))
             for part in ("val", "test")
         ]
-        yield cell, _answers(cell, pd.concat(tables, ignore_index=True))
+        said = _answers(cell, pd.concat(tables, ignore_index=True))
+        yield cell, said, time.monotonic() - begin
 
 
 def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) -> pd.DataFrame:

@@ -47,6 +47,18 @@ def write_tables(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
+def found_so_far(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what findings.json would hold now.
+
+    Raises:
+        InputError: Nothing finished, or a table is of another version.
+    """
+    return find(
+        *collect(folder, study), good=study["data"]["good"], prices=study.get("prices") or {},
+        plan=study["plan"], data=study["data"],
+    )  # fmt: skip
+
+
 def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, Splits]:
     """Open the photos of a study again.
 
@@ -88,11 +100,7 @@ def conclude(
     Raises:
         InputError: Nothing finished, a table is of another version, or an unknown language.
     """
-    outcomes, cells = collect(folder, study)
-    findings = find(
-        outcomes, cells, good=study["data"]["good"], prices=study.get("prices") or {},
-        plan=study["plan"], data=study["data"],
-    )  # fmt: skip
+    findings = found_so_far(folder, study)
     write_json(folder.findings, findings)
     images, splits = photos or open_photos(folder, study)
     if not folder.health.is_file():

@@ -262,7 +262,7 @@ def run_jobs(
     ended: Callable[[Ended], None],
     watch: Watch,
     deadline: float | None = None,
-    keep: Sequence[int] = (),
+    keep: Callable[[Job], bool] = lambda job: False,
 ) -> None:
     """Run the jobs of a study.
 
@@ -272,9 +272,8 @@ def run_jobs(
         engine: Where.
         ended: Called with each job that ended.
         watch: Called every half second with finished jobs, all jobs, and the seconds left.
-        deadline: Time of :func:`time.monotonic` after which no further seed begins a job that would
-            probably end later.
-        keep: Seeds that are trained whatever the time.
+        deadline: Time of :func:`time.monotonic`; a job that would probably end later is not begun.
+        keep: Says which jobs are trained whatever the time.
 
     Raises:
         StudyStoppedError: Nothing more can be trained.
@@ -288,7 +287,7 @@ def run_jobs(
         while waiting or running:
             while waiting and len(running) < engine.workers:
                 job = waiting.pop(0)
-                late = deadline is not None and job.seed not in keep
+                late = deadline is not None and not keep(job)
                 if late and time.monotonic() + pace.ratio() * job.expected > (deadline or 0.0):
                     pace.left_out(job)
                     continue

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from samix.study.statistics.looks import LEAST_SEEDS
 from samix.study.statistics.tables import MODES
 from samix.study.subjects import trained_as
 from samix.training.config import FROZEN
@@ -90,9 +91,8 @@ def base_of(policy: str) -> str:
 def jobs_of(study: Mapping[str, Any]) -> tuple[Job, ...]:
     """Return the trainings of a study: the frozen rival, then seed by seed, large budgets first.
 
-    Without those of policies that were stopped after fewer seeds (``stopped`` of the study).
-
-    A study that is stopped early therefore has whole seeds of the main question.
+    Without those of policies that were stopped after fewer seeds (``stopped`` of the study). Seeds
+    beyond the first look are trained for the main question alone.
 
     Args:
         study: What poc.yaml holds.
@@ -103,10 +103,28 @@ def jobs_of(study: Mapping[str, Any]) -> tuple[Job, ...]:
         *_frozen(study),
         *(job for seed in seeds for mode in plan["modes"] for job in _of_mode(study, mode, seed)),
     )
+    first = seeds[: first_seeds(plan)]
     return tuple(
         job for job in jobs
         if seeds.index(job.seed) < stopped.get(job.cells[0].policy, len(seeds))
+        and (job.seed in first or asks(plan, job))
     )  # fmt: skip
+
+
+def first_seeds(plan: Mapping[str, Any]) -> int:
+    """Return the number of seeds that are trained before anything is looked at."""
+    return min(map(int, plan.get("looks") or ()), default=len(plan["seeds"]))
+
+
+def asks(plan: Mapping[str, Any], job: Job) -> bool:
+    """Say whether a job answers the main question."""
+    mode, labels = plan["primary"]["mode"], int(plan["primary"]["labels"])
+    return any((cell.mode, cell.labels) == (mode, labels) for cell in job.cells)
+
+
+def must(plan: Mapping[str, Any], job: Job) -> bool:
+    """Say whether a job is trained whatever the time: the verdict is about it."""
+    return job.seed in plan["seeds"][:LEAST_SEEDS] and asks(plan, job)
 
 
 def cells_of(study: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -117,24 +135,27 @@ def cells_of(study: Mapping[str, Any]) -> tuple[Cell, ...]:
 def _frozen(study: Mapping[str, Any]) -> Iterator[Job]:
     """Yield the jobs of the frozen rival, where it is in the race: they cost seconds.
 
-    One for the first three seeds, whose features are computed once, and one for each further seed.
+    One for the seeds before the first look, whose features are computed once, and one for each
+    further seed.
     """
     plan = study["plan"]
     if FROZEN not in plan["policies"].get(SUPERVISED, ()):
         return
     fractions = dict(zip(plan["labels"], plan["fractions"], strict=True))
     seeds = [int(seed) for seed in plan["seeds"]]
-    for group in (seeds[:SEEDS], *([seed] for seed in seeds[SEEDS:])):
+    many = first_seeds(plan)
+    for group in (seeds[:many], *([seed] for seed in seeds[many:])):
+        first = group[0] == seeds[0]
         cells = tuple(
             Cell(FROZEN, labels, SUPERVISED, seed)
             for seed in group
             for labels in sorted(fractions, reverse=True)
+            if first or labels == int(plan["primary"]["labels"])
         )
-        first = group[0] == seeds[0]
         yield Job(
             folder=f"cells/{SUPERVISED}/{FROZEN}{'' if first else f'-s{group[0]}'}",
             command=FROZEN, settings={**study["frozen"], "policy": FROZEN}, cells=cells,
-            fractions=fractions, expected=float(plan.get("frozen_seconds", 1.0)) if first else 1.0,
+            fractions=fractions, expected=float(plan.get("frozen_seconds", 1.0)),
         )  # fmt: skip
 
 
@@ -174,6 +195,8 @@ def _settings(
     common = study["train"] if mode == SUPERVISED else study["pretrain"]
     if policy.endswith(LONG):
         epochs = max(epochs + 1, round(epochs * study["plan"]["long"][mode][policy]))
+    if base == "none":
+        common = {name: value for name, value in common.items() if name != "guard"}  # no mixes
     return {
         **common,
         "policy": trained_as(base, study["plan"].get("sources") or {}),
@@ -198,10 +221,6 @@ def _expected(plan: Mapping[str, Any], policy: str, mode: str, labels: int | Non
 
 STEPS = 1200  # of a training with all labels that is not short
 LEAST_STEPS = 150  # below this a network from scratch has learned nothing that could be compared
-SEEDS = 3  # at least
-MOST_SEEDS = 5
-MOST_LOOKED = 8  # of a sequential study, which rarely comes to the last ones
-_KEPT = 0.5  # of the trainings of a seed, that are left after three of a sequential study
 FEW_LABELS = 0.3  # of the steps with all labels, that a small budget has at least
 LONGER = 1.1  # times as many steps, at least: within a fifth wall times count as equal anyway
 LONGEST = 3.0  # times as many steps, for a policy that is trained as long as SAMix takes
@@ -216,27 +235,15 @@ class Timing:
         start: Seconds of a training beside its steps and looks.
         step: Seconds of a step.
         look: Seconds of a look at validation.
-        best: Seconds of a step in the quickest epoch, which other work on the machine disturbed
-            least: for ratios of policies. 0 is the same as ``step``.
     """
 
     start: float
     step: float
     look: float
-    best: float = 0.0
-
-    @property
-    def undisturbed(self) -> float:
-        """Seconds of a step for ratios."""
-        return self.best or self.step
 
     def seconds(self, steps: float) -> float:
         """Return the seconds of a training."""
         return self.start + steps * self.step + LOOKS * self.look
-
-    def to_dict(self) -> dict[str, float]:
-        """Return plain values."""
-        return {name: round(getattr(self, name), 5) for name in ("start", "step", "look", "best")}
 
 
 Timings = Mapping[str, Mapping[str, Timing]]  # by mode, then by policy
@@ -253,8 +260,8 @@ class Design:
         long: Free policies that are also trained as long as SAMix takes, by mode.
         long_everywhere: At each budget, not only at the largest.
         steps: Of a training with all labels.
+        alone: Share of the steps that a training without labels makes.
         subjects: Policies in question, whose time the others are given.
-        seeds: How many.
     """
 
     modes: tuple[str, ...]
@@ -263,7 +270,7 @@ class Design:
     long: Mapping[str, tuple[str, ...]]
     long_everywhere: bool
     steps: int
-    seeds: int = SEEDS
+    alone: float = 1.0
     subjects: tuple[str, ...] = LEARNED
 
     def named(self, mode: str) -> list[str]:
@@ -281,6 +288,7 @@ def ladder(
     fractions: Sequence[float],
     modes: Sequence[str],
     subjects: Sequence[str] = LEARNED,
+    steps: int | None = None,
 ) -> list[Design]:
     """Return designs of one wish, from rich to lean.
 
@@ -289,6 +297,8 @@ def ladder(
         fractions: Shares of the labels that are asked for, the main one (the largest) included.
         modes: That are asked for.
         subjects: The policies in question; those of them that are not asked for do not count.
+        steps: Of each training, in a study of minutes: its longer and self-supervised trainings are
+            those of plain training and the last subject alone. None is a study of hours.
     """
     shares = tuple(sorted(set(fractions), reverse=True))
     few = (shares[0], *shares[1:][-2:]) if len(shares) > 2 else shares
@@ -297,28 +307,37 @@ def ladder(
     asked = tuple(name for name in policies if name in subjects)
     core = tuple(name for name in policies if name in ("none", "mixup", *asked))
     pair = ("none", "samix" if "samix" in asked else asked[-1])
+    plain = ("none",)
     both = tuple(modes)
     one = (SUPERVISED,) if SUPERVISED in both else both
 
     def design(
         some: tuple[str, ...], budgets: tuple[float, ...], ways: tuple[str, ...], steps: int, *,
-        everywhere: bool = False, lean: bool = False,
+        alone: tuple[str, ...] | None = None, long: tuple[str, ...] | None = None,
+        everywhere: bool = False,
     ) -> Design:  # fmt: skip
-        here = {SUPERVISED: some, SELF_SUPERVISED: core if lean else some}
+        here = {SUPERVISED: some, SELF_SUPERVISED: some if alone is None else alone}
         free = {m: tuple(n for n in p if n not in asked) for m, p in here.items()}
-        if lean:
-            free[SELF_SUPERVISED] = ("none",)
+        if alone is not None:
+            free[SELF_SUPERVISED] = plain
+        if long is not None:
+            free = {SUPERVISED: long, SELF_SUPERVISED: ()}
         return Design(ways, budgets, here, free, everywhere, steps, subjects=asked)
+
+    def least(ways: tuple[str, ...], steps: int) -> Design:
+        lean = design(whole, shares[:1], ways, steps, alone=pair, long=plain)
+        return replace(lean, alone=0.5)
 
     rungs = [
         design(whole, shares, both, 2 * STEPS, everywhere=True),
         design(whole, shares, both, STEPS, everywhere=True),
         design(whole, shares, both, STEPS),
-        design(whole, shares, both, STEPS, lean=True),
-        design(whole, few, both, STEPS, lean=True),
-        design(whole, two, both, 2 * STEPS // 3, lean=True),
-        design(core, two, both, 2 * STEPS // 3, lean=True),
-        design(core, two, both, STEPS // 2, lean=True),
+        design(whole, shares, both, STEPS, alone=core),
+        design(whole, few, both, STEPS, alone=core),
+        design(whole, two, both, 2 * STEPS // 3, alone=core),
+        design(core, two, both, 2 * STEPS // 3, alone=core),
+        design(core, two, both, STEPS // 2, alone=core),
+        least(both, STEPS // 2),
         design(core, two, one, STEPS),
         design(core, two, one, STEPS // 2),
         design(core, two, one, STEPS // 4),
@@ -327,6 +346,11 @@ def ladder(
         design(pair, shares[:1], one, STEPS // 4),
         design(pair, shares[:1], one, LEAST_STEPS),
     ]
+    if steps is not None:
+        rungs = [
+            least(both, steps), least(one, steps), least(one, steps // 2),
+            design(pair, shares[:1], one, steps // 2),
+        ]  # fmt: skip
     kept: list[Design] = []
     for rung in rungs:
         if rung not in kept:
@@ -351,9 +375,9 @@ def long_factors(design: Design, timings: Timings) -> dict[str, dict[str, float]
     for mode in design.modes:
         of_mode = timings[mode]
         subjects = [name for name in design.policies[mode] if name in design.subjects]
-        slowest = max(of_mode[name].undisturbed for name in subjects)
+        slowest = max(of_mode[name].step for name in subjects)
         found[mode] = {
-            name + LONG: round(min(max(slowest / of_mode[name].undisturbed, 1.0), LONGEST), 3)
+            name + LONG: round(min(max(slowest / of_mode[name].step, 1.0), LONGEST), 3)
             for name in design.long[mode]
         }
     return found
@@ -372,25 +396,25 @@ def without_copies(design: Design, timings: Timings) -> Design:
 
 
 def seconds_of(
-    design: Design, timings: Timings, labels: Mapping[float, int], most: int
-) -> float:  # fmt: skip
+    design: Design, timings: Timings, labels: Mapping[float, int], *, main: bool = False
+) -> float:
     """Return the seconds of one seed of a design, one job after the other.
 
     Args:
         design: Which one.
         timings: From the trials.
         labels: Labels of each share.
-        most: All labels.
+        main: Of the main question alone.
     """
-    long = long_factors(design, timings)
+    long, most = long_factors(design, timings), max(labels.values())
     total = 0.0
-    for mode in design.modes:
+    for mode in design.modes[:1] if main else design.modes:
         for name in design.named(mode):
             timing, factor = timings[mode][base_of(name)], long[mode].get(name, 1.0)
             if mode == SELF_SUPERVISED:
-                total += timing.seconds(design.steps * factor)
+                total += timing.seconds(design.steps * design.alone * factor)
                 continue
-            for at, fraction in enumerate(design.fractions):
+            for at, fraction in enumerate(design.fractions[:1] if main else design.fractions):
                 if name.endswith(LONG) and at > 0 and not design.long_everywhere:
                     continue
                 total += timing.seconds(steps_of(design.steps, labels[fraction], most) * factor)
@@ -404,10 +428,10 @@ def choose(
     *,
     seconds: float,
     workers: int,
-    seeds: int | None = None,
-    sequential: bool = False,
+    seeds: int = LEAST_SEEDS,
+    more: bool = False,
 ) -> tuple[Design | None, float]:
-    """Return the richest design that fits, with as many seeds and steps as fit.
+    """Return the richest design that fits, with as many steps as fit.
 
     Args:
         designs: From rich to lean.
@@ -415,40 +439,30 @@ def choose(
         labels: Labels of each share.
         seconds: Of wall time.
         workers: Jobs at a time.
-        seeds: How many; None is three or, where they fit, up to five.
-        sequential: Policies are stopped where they are decided; then up to eight, of which those
-            beyond the third are taken to be trained of half the policies.
+        seeds: That must fit.
+        more: Further seeds may follow: time is kept for one of the main question.
 
     Returns:
-        The design and its seconds; None and the least seconds where none fits.
+        The design and the seconds of its seeds; None and the least seconds where none fits.
     """
-    most = max(labels.values())
 
     def wall(design: Design) -> float:
-        one = seconds_of(design, timings, labels, most)
-        jobs = sum(len(design.named(mode)) for mode in design.modes) * design.seeds
-        rest = 0.5 * one / max(jobs / design.seeds, 1)  # the last jobs do not fill all workers
-        return design.seeds * one / workers + rest
+        one = seconds_of(design, timings, labels)
+        jobs = sum(len(design.named(mode)) for mode in design.modes)
+        rest = 0.5 * one / max(jobs, 1)  # the last jobs do not fill all workers
+        return seeds * one / workers + rest
 
-    able = [without_copies(replace(one, seeds=seeds or SEEDS), timings) for one in designs]
+    def fits(design: Design) -> bool:
+        spare = seconds_of(design, timings, labels, main=True) / workers if more else 0.0
+        return wall(design) + spare <= seconds
+
+    able = [without_copies(one, timings) for one in designs]
     able = [one for one in able if all(mode in timings for mode in one.modes)]
-    fitting = next((one for one in able if wall(one) <= seconds), None)
-    if fitting is None:
-        return None, wall(able[-1])
+    fitting = next((one for one in able if fits(one)), able[-1])
+    if wall(fitting) > seconds:
+        return None, wall(fitting)
     for factor in (2.0, 1.75, 1.5, 1.25):
         longer = replace(fitting, steps=int(fitting.steps * factor))
-        if fitting.steps < STEPS and wall(longer) <= seconds:
-            fitting = longer
-            break
-    if seeds:
-        return fitting, wall(fitting)
-    whole, more = wall(fitting), fitting.seeds
-    one = whole / fitting.seeds * (_KEPT if sequential else 1.0)
-    while more < (MOST_LOOKED if sequential else MOST_SEEDS) and whole + one <= seconds:
-        whole, more = whole + one, more + 1
-    return replace(fitting, seeds=more), whole
-
-
-def plain_timings(timings: Timings) -> dict[str, dict[str, Any]]:
-    """Return timings as plain values."""
-    return {mode: {n: t.to_dict() for n, t in of.items()} for mode, of in timings.items()}
+        if LEAST_STEPS <= fitting.steps < STEPS and fits(longer):
+            return longer, wall(longer)
+    return fitting, wall(fitting)

@@ -15,7 +15,6 @@ others may do is to restrict:
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from samix.study.grid import LEARNED, base_of
 from samix.study.statistics.candidates import ERROR, VerdictLimits
 from samix.study.statistics.effects import Effect, Reason, reason
 from samix.study.statistics.intervals import Floats
+from samix.study.statistics.looks import LEAST_SEEDS
 from samix.study.statistics.tables import MODES, Question
 from samix.study.verdict import Verdict
 
@@ -138,9 +138,7 @@ def _gain(verdict: Verdict, policy: str) -> Effect | None:
 
 
 LEAST = 3  # policies below which there is nothing to rank
-EXACT = 7  # policies up to which every order is tried
-ORDERS = 10_000  # beyond that, drawn
-TIE = 1e-9
+ORDERS = 10_000  # that are tried: all of up to seven policies
 
 
 @dataclass(frozen=True)
@@ -210,28 +208,26 @@ def rank_correlation(one: Floats, other: Floats) -> tuple[float, float]:
         one: (P,) values.
         other: (P,) values.
     """
-    count = len(one)
-    ranks = [stats.rankdata(values) for values in (one, other)]
-    first, second = (r - r.mean() for r in ranks)
-    scale = math.sqrt(float((first**2).sum() * (second**2).sum()))
-    if count < LEAST or scale == 0:
+    if len(one) < LEAST or np.ptp(one) == 0 or np.ptp(other) == 0:
         return math.nan, 1.0
-    found = float(first @ second) / scale
-    if count <= EXACT:
-        orders = np.array(list(itertools.permutations(range(count))))
-    else:
-        random = np.random.default_rng(0)
-        drawn = [random.permutation(count) for _ in range(ORDERS - 1)]
-        orders = np.stack([np.arange(count), *drawn])
-    all_of_them = second[orders] @ first / scale
-    return found, float((np.abs(all_of_them) >= abs(found) - TIE).mean())
+    centred = stats.rankdata(one) - (len(one) + 1) / 2
+
+    def size(order: Floats, axis: int = -1) -> Floats:
+        sizes: Floats = np.round(np.abs(order @ centred), 6)  # so that equal ones tie
+        return sizes
+
+    drawn = stats.permutation_test(
+        (stats.rankdata(other),), size, permutation_type="pairings", n_resamples=ORDERS,
+        alternative="greater", vectorized=True, rng=0,
+    )  # fmt: skip
+    return float(stats.spearmanr(one, other).statistic), float(drawn.pvalue)
 
 
 def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
     """Return the policy to use where a study recommends none: it costs nothing to learn.
 
     The one with the largest gain over plain training at the most labels, of those without a Mixer
-    whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with two
+    whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with three
     seeds or more; plain training where there is none.
 
     Args:
@@ -245,7 +241,8 @@ def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
         for row in here
         if row["labels"] == most and base_of(row["policy"]) not in LEARNED
         and row["gain"] is not None and row["p_holm"] is not None
-        and row["gain"] >= VerdictLimits().worth and row["p_holm"] < ERROR and row["seeds"] >= 2
+        and row["gain"] >= VerdictLimits().worth and row["p_holm"] < ERROR
+        and row["seeds"] >= LEAST_SEEDS
     ]  # fmt: skip
     best = max(able, key=lambda row: float(row["gain"]), default=None)
     return BASELINE if best is None else str(best["policy"])

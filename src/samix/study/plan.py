@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,22 @@ from samix.errors import InputError
 from samix.progress import Announce
 from samix.study.engine import Engine
 from samix.study.grid import (
-    LEAST_STEPS,
     SELF_SUPERVISED,
     SUPERVISED,
     Design,
     Timing,
     Timings,
     choose,
+    first_seeds,
     jobs_of,
     ladder,
     long_factors,
-    plain_timings,
     steps_of,
 )
-from samix.study.statistics.looks import FIRST_LOOK, shares_of
+from samix.study.statistics.looks import LEAST_SEEDS, MOST_SEEDS, shares_of
 from samix.study.statistics.power import smallest_difference
 from samix.study.statistics.trained import VERSION, effective_parts, measure_of
-from samix.study.timing import BUSY, time_policies
+from samix.study.timing import BUSY, STEPS, time_policies
 from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish, good_of
 from samix.training import TrainConfig
 from samix.training.config import FROZEN
@@ -46,7 +45,7 @@ from samix.training.progress import clock
 # lam is drawn as the hand-made rivals draw it: a lead is not to come from another alpha
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"samix": {"alpha": 1.0}, "samix-p": {"alpha": 1.0}}
 _RESERVE = 0.12  # of the time, for a machine that is slower later and for the report
-_REPORT = 30.0  # seconds for findings, pictures and report
+REPORT = 30.0  # seconds for findings, pictures and report
 LEAST_LABELS = 3  # of the smallest class at a budget
 SKEWED = 3.0  # times as many training photos of the largest class as of the smallest
 _BALANCE = 0.5  # of skewed classes
@@ -280,15 +279,17 @@ def plan_study(
         InputError: The time does not suffice for anything; the message says what would.
     """
     begun = time.monotonic() if begun is None else begun
-    designs = ladder(wish.trained, tuple(opened.labels), wish.modes, wish.subjects)
+    designs = ladder(wish.trained, tuple(opened.labels), wish.modes, wish.subjects, wish.steps)
+    seeds = seeds_of(wish)
+    looks = shares_of(len(seeds)) if wish.design == "sequential" else {}
     frozen = _frozen_seconds(opened) if wish.frozen else 0.0
 
     def fit(timings: Timings) -> tuple[Design | None, float]:
-        usable = (1 - _RESERVE) * (wish.budget - (time.monotonic() - begun)) - _REPORT
+        usable = (1 - _RESERVE) * (wish.budget - (time.monotonic() - begun)) - REPORT
         usable -= frozen / engine.workers
         return choose(
             designs, timings, opened.labels, seconds=usable, workers=engine.workers,
-            seeds=wish.seeds, sequential=wish.design == "sequential",
+            seeds=min(looks, default=len(seeds)), more=len(looks) > 1,
         )  # fmt: skip
 
     timings: dict[str, dict[str, Timing]] = {}
@@ -298,26 +299,29 @@ def plan_study(
             hoped, _ = fit({**timings, mode: timings[wish.modes[0]]})
             if hoped is not None and mode not in hoped.modes:
                 continue  # no time for it even if it took no longer than the first
-        asked = {mode: wish.trained}
-        found, got = time_policies(
-            trials, opened, asked, _OPTIONS, engine, announce, sources=wish.sources
-        )
-        timings |= found
+        named = {name for one in designs for name in one.policies[mode]}
+        timings[mode], got = time_policies(
+            trials, opened, mode, [name for name in wish.trained if name in named], _OPTIONS,
+            engine, announce=announce, sources=wish.sources,
+            turn=STEPS if wish.steps is None else STEPS // 2,
+        )  # fmt: skip
         share = min(share, got)
     design, seconds = fit(timings)
     spent = time.monotonic() - begun
     if design is None:
-        least = spent + (seconds + _REPORT) / (1 - _RESERVE)
+        least = spent + (seconds + REPORT) / (1 - _RESERVE)
         raise InputError(
             f"--budget {clock(wish.budget)} is too little to tell anything on this machine: plain "
-            f"training, its rivals and {wish.subjects[-1]} for {LEAST_STEPS} steps with "
-            f"{wish.seeds or 3} seeds take about {clock(60 * math.ceil(least / 60))}; give more "
-            "time, fewer --policies, or a smaller --image-size"
+            f"training, its rivals and {wish.subjects[-1]} for {designs[-1].steps} steps with "
+            f"{min(looks, default=len(seeds))} seeds take about "
+            f"{clock(60 * math.ceil(least / 60))}; give more time, fewer --policies, or a "
+            "smaller --image-size"
         )
     plan = _plan(wish, opened, design, timings, engine.workers)
+    plan |= {"seeds": seeds, "looks": {str(n): round(a, 6) for n, a in looks.items()}}
     seconds += frozen / engine.workers
     plan |= {
-        "budget_seconds": wish.budget, "expected_seconds": round(spent + seconds + _REPORT),
+        "budget_seconds": wish.budget, "expected_seconds": round(spent + seconds + REPORT),
         "frozen_seconds": round(frozen, 1), "core_share": round(share, 2),
     }  # fmt: skip
     splits, images = opened.splits, opened.images
@@ -336,8 +340,8 @@ def plan_study(
         "pretrain": opened.pretrain if SELF_SUPERVISED in design.modes else None,
         "frozen": opened.frozen if wish.frozen else None,
     }  # fmt: skip
-    plan["cells"] = sum(len(job.cells) for job in jobs_of(study))
-    plan["trainings"] = len(jobs_of(study))
+    sure = [job for job in jobs_of(study) if job.seed in seeds[: first_seeds(plan)]]
+    plan |= {"cells": sum(len(job.cells) for job in sure), "trainings": len(sure)}
     return study
 
 
@@ -358,11 +362,10 @@ def _busy_note(opened: Opened, share: float) -> tuple[str, ...]:
     )
 
 
-def _looks(wish: Wish, seeds: int) -> dict[str, float]:
-    """Return the share of the error of each look, as poc.yaml holds it; none of a fixed design."""
-    if wish.design == "fixed" or seeds <= FIRST_LOOK:
-        return {}
-    return {str(count): round(share, 6) for count, share in shares_of(seeds).items()}
+def seeds_of(wish: Wish) -> list[int]:
+    """Return the seeds that a study may train, of which a sequential one rarely needs the last."""
+    usual = MOST_SEEDS if wish.design == "sequential" else LEAST_SEEDS
+    return list(range(wish.seeds or usual))
 
 
 def _plan(wish: Wish, opened: Opened, design: Design, timings: Any, workers: int) -> dict[str, Any]:
@@ -372,22 +375,22 @@ def _plan(wish: Wish, opened: Opened, design: Design, timings: Any, workers: int
     steps = {str(n): steps_of(design.steps, n, most) for n in labels}
     batch, ssl_batch = opened.train["batch_size"], opened.pretrain["batch_size"]
     epochs = {n: _epochs(count, int(n), batch) for n, count in steps.items()}
-    pretrain_epochs = _epochs(design.steps, photos, ssl_batch)
+    pretrain_epochs = _epochs(design.steps * design.alone, photos, ssl_batch)
     main = SUPERVISED if SUPERVISED in design.modes else design.modes[0]
     rivals = [name for name in design.named(main) if name not in wish.subjects]
     counts = opened.test_parts()
     measured = measure_of(counts, good=opened.good)
     parts = min(int(effective_parts(measured, counts)), opened.parts(opened.splits.test))
-    seeds = list(range(design.seeds))
-    shown = smallest_difference(len(seeds), parts, rivals=len(rivals)) if parts >= 2 else math.inf
+    sure = len(seeds_of(wish)) if wish.design == "fixed" else LEAST_SEEDS
+    shown = smallest_difference(sure, parts, rivals=len(rivals)) if parts >= 2 else math.inf
     policies = {mode: design.named(mode) for mode in design.modes}
     if wish.frozen:
         policies[SUPERVISED] = [FROZEN, *policies[SUPERVISED]]
     sources = {label: source for label, source in wish.sources.items() if label != source}
     return {
         "policies": policies, "sources": sources, "subjects": list(wish.subjects),
-        "design": wish.design, "looks": _looks(wish, design.seeds),
-        "modes": list(design.modes), "labels": labels, "fractions": budgets, "seeds": seeds,
+        "design": wish.design,
+        "modes": list(design.modes), "labels": labels, "fractions": budgets,
         "steps": {n: epochs[n] * _batches(int(n), batch) for n in epochs}, "epochs": epochs,
         "pretrain_epochs": pretrain_epochs,
         "pretrain_steps": pretrain_epochs * _batches(photos, ssl_batch),
@@ -395,14 +398,18 @@ def _plan(wish: Wish, opened: Opened, design: Design, timings: Any, workers: int
         "long_labels": labels if design.long_everywhere else labels[-1:],
         "options": {name: dict(given) for name, given in _OPTIONS.items()},
         "primary": {"mode": main, "labels": labels[-1]},
-        "measure": measured.name, "timings": plain_timings(timings), "workers": workers,
+        "measure": measured.name, "timings": _plain(timings), "workers": workers,
         "smallest_difference": round(shown, 2), "weak_classes": opened.weak(),
         "left_out": sorted(opened.left_out),
         "not_planned": sorted(set(opened.labels) - set(design.fractions)),
     }  # fmt: skip
 
 
-def _epochs(steps: int, photos: int, batch: int) -> int:
+def _plain(timings: Timings) -> dict[str, Any]:
+    return {mode: {name: asdict(one) for name, one in of.items()} for mode, of in timings.items()}
+
+
+def _epochs(steps: float, photos: int, batch: int) -> int:
     return math.ceil(steps / _batches(photos, batch))
 
 

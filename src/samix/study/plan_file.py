@@ -13,7 +13,6 @@ from typing import Any
 
 from samix.policies import POLICIES
 from samix.study.grid import SELF_SUPERVISED, SUPERVISED, base_of, jobs_of
-from samix.study.statistics.looks import FIRST_LOOK
 from samix.study.statistics.tables import MODES
 from samix.study.subjects import check_label
 from samix.training import PretrainConfig, TrainConfig
@@ -76,7 +75,7 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
                 raise ValueError(f"long: expected factors up to {_MOST_LISTED}, got {factor!r:.80}")
 
     for seeds, share in (plan.get("looks") or {}).items():
-        _whole("looks", int(seeds), FIRST_LOOK, _MOST_LISTED)
+        _whole("looks", int(seeds), 2, _MOST_LISTED)
         if not 0 < _number("looks", share) <= 1:
             raise ValueError(f"looks: expected shares in (0, 1], got {share!r:.80}")
 

@@ -3,9 +3,13 @@
 1. The frozen encoder and plain training of the first seed show how much room there is. Where plain
    training leaves less than the study can tell, the main question becomes that of fewer labels, or
    the study ends and says so. Only validation photos are looked at.
-2. One seed after the other. After each from the second on, a policy stops that is decided
-   (proven, or beaten by every candidate that is left), or whose chance to be proven at the last
-   seed is small. A fixed design trains all of it.
+2. Three seeds of everything, those of the main question first.
+3. After the third and each further seed a policy stops that is decided (proven, or worth nothing),
+   or that will hardly be proven at the last seed, unless all in question may be worth nothing. The
+   others are trained with one more seed, in the main question alone, as long as there is time. A
+   fixed design trains all seeds and looks once.
+
+Nothing else decides how many seeds a study has.
 
 What is decided is written into poc.yaml, so that a study that was killed goes on as it was.
 """
@@ -28,25 +32,24 @@ from samix.study.cells import (
     write_study,
 )
 from samix.study.findings import limits_of, roles_of
-from samix.study.grid import Cell, Job, jobs_of
+from samix.study.grid import Cell, Job, asks, first_seeds, jobs_of
 from samix.study.statistics.candidates import (
     ERROR,
     Candidate,
+    PolicyCost,
     Roles,
     VerdictLimits,
-    candidate,
     costs_of,
-    free_rivals,
-    gains_of,
-    pools_of,
     share_of,
 )
 from samix.study.statistics.effects import Effect
-from samix.study.statistics.looks import FIRST_LOOK, chance
+from samix.study.statistics.looks import Outlook
+from samix.study.statistics.tables import PartScores
 from samix.study.statistics.trained import gather, measure_of, scores_by
+from samix.study.verdict import case_of
 from samix.training.config import FROZEN
 
-SMALL = 0.1  # chance to be proven at the last seed, below which a policy is stopped
+SMALL = 0.1  # chance to be decided at the last seed, below which a policy is stopped
 
 
 def stages(folder: PocFolder, study: dict[str, Any]) -> Iterator[list[Job]]:
@@ -65,21 +68,18 @@ def stages(folder: PocFolder, study: dict[str, Any]) -> Iterator[list[Job]]:
     if "room" not in study["plan"]:
         study["plan"] |= asked(folder, study)
         write_study(folder, study)
-    if study["plan"]["ended"]:
+    plan = study["plan"]
+    if plan["ended"]:
         return
-    if not study["plan"].get("looks"):
-        yield [job for job in jobs_of(study) if job not in pilot]
-        return
-    seeds = study["plan"]["seeds"]
-    for count in range(FIRST_LOOK, len(seeds) + 1):
-        new = seeds[:count] if count == FIRST_LOOK else seeds[count - 1 : count]
-        jobs = [job for job in jobs_of(study) if job.seed in new and job not in pilot]
-        if not jobs:
-            return
-        yield jobs
-        if not _ended(folder, jobs):
+    seeds, count = plan["seeds"], first_seeds(plan)
+    jobs = [job for job in jobs_of(study) if job.seed in seeds[:count] and job not in pilot]
+    while jobs:
+        yield sorted(jobs, key=lambda job: not asks(plan, job))
+        if count not in map(int, plan.get("looks") or ()) or not _ended(folder, jobs):
             return
         look(folder, study, count)
+        count += 1
+        jobs = [job for job in jobs_of(study) if job.seed in seeds[count - 1 : count]]
 
 
 def pilot_jobs(study: Mapping[str, Any]) -> list[Job]:
@@ -158,26 +158,28 @@ class Contender:
         least = limits.worth if effect is self.known.gain else limits.margin
         return effect.p_better >= self.level or effect.points < least
 
-    def lost(self, limits: VerdictLimits) -> bool:
-        """Whether it will hardly be proven at the last seed."""
-        if self.known.hopeless(limits.worth):
-            return True
-        needed = (self.known.gain, *(self.known.over if self.rivals else ()))
-        return any(
-            self.open(one, limits)
-            and chance(
-                one.squares, one.points, limits.looks or {},
-                margin=limits.worth if one is self.known.gain else limits.margin, level=self.level,
-            ) < SMALL
-            for one in needed
-        )  # fmt: skip
-
     def undecided(self, limits: VerdictLimits) -> list[Effect]:
-        """Return the comparisons that are open, none where it is lost or proven."""
-        if self.lost(limits):
+        """Return the comparisons in which further seeds may show a lead, if they may in all."""
+        if self.known.hopeless(limits.worth):
             return []
-        needed = (self.known.gain, *(self.known.over if self.rivals else ()))
-        return [one for one in needed if self.open(one, limits)]
+        gain, looks = self.known.gain, limits.looks or {}
+        least = {id(gain): limits.worth}
+        needed = (gain, *(self.known.over if self.rivals else ()))
+        open_ = [one for one in needed if self.open(one, limits)]
+        if all(
+            Outlook(one.squares, one.points, looks).lead(
+                margin=least.get(id(one), limits.margin), level=self.level
+            ) >= SMALL
+            for one in open_
+        ):  # fmt: skip
+            return open_
+        return []
+
+    def fading(self, limits: VerdictLimits) -> bool:
+        """Whether further seeds may show that it is worth nothing."""
+        gain = self.known.gain
+        outlook = Outlook(gain.squares, gain.points, limits.looks or {})
+        return outlook.little(worth=limits.worth) >= SMALL
 
 
 def stopped_now(
@@ -196,6 +198,9 @@ def stopped_now(
         undecided = one.undecided(limits)
         if undecided:
             needed |= {baseline, one.known.policy, *(effect.baseline for effect in undecided)}
+    left = [one for one in contenders if one.rivals and not one.known.hopeless(limits.worth)]
+    if left and all(one.fading(limits) for one in left):  # then none of them is to be adopted
+        needed |= {baseline, *(one.known.policy for one in left)}
     return set(policies) - needed
 
 
@@ -216,9 +221,8 @@ def look(folder: PocFolder, study: dict[str, Any], count: int) -> None:
         now = _now(folder, study, (mode, labels), running)
     except InputError:
         now = set()  # plain training or all candidates failed: nothing can be decided
-    others = {n for names in study["plan"]["policies"].values() for n in names} - set(running)
     if set(running) <= now | {FROZEN}:
-        now |= {FROZEN, *others}
+        now |= {FROZEN} & set(running)
     study["stopped"] = stopped | {name: count for name in sorted(now) if name not in stopped}
     study["looked"] = count
     write_study(folder, study)
@@ -243,8 +247,8 @@ def _now(
 
 
 def contenders_of(
-    scores: Mapping[str, Any],
-    costs: Mapping[str, Any],
+    scores: Mapping[str, PartScores],
+    costs: Mapping[str, PolicyCost],
     roles: Roles,
     limits: VerdictLimits,
     measure: str,
@@ -253,23 +257,13 @@ def contenders_of(
     """Return the policies that may still be recommended, with what they must show.
 
     Raises:
-        InputError: There are no answers of plain training.
+        InputError: There are no answers of plain training, or of no candidate.
     """
-    if roles.baseline not in scores:
-        raise InputError(f"There are no answers of '{roles.baseline}' yet.")
-    gains = gains_of(scores, roles, measure, limits.looks)
-    pools = pools_of(scores, measure)
-
-    def known(name: str) -> Candidate:
-        return candidate(name, gains, scores, costs, roles=roles, limits=limits, pools=pools)
-
-    learned = [
-        known(name) for name in (roles.full, *roles.light)
-        if name in scores and name in running and costs[name].alive != 0
-    ]  # fmt: skip
-    rivals = [name for name in free_rivals(scores, roles) if name in running]
+    case = case_of(scores, costs, roles, limits, measure)
+    learned = [one for one in case.candidates if one.policy in running]
+    level = ERROR / len(case.gains) / 2
     return [
         *(Contender(one, ERROR * share_of(one.policy, learned, roles.full), True)
           for one in learned),
-        *(Contender(known(name), ERROR / len(gains) / 2, False) for name in rivals),
+        *(Contender(one, level, False) for one in case.rivals if one.policy in running),
     ]  # fmt: skip

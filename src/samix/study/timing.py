@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -28,7 +27,7 @@ from samix.training.prepare import prepare, resolve
 from samix.training.task import Place
 from samix.training.warm_start import adopt, open_starts
 
-_STEPS = 4  # of a policy at each turn
+STEPS = 4  # of a policy at each turn
 _ROUNDS = (3, 8)  # at least and at most
 _AGREE = 0.06  # spread of the ratios of three rounds, relative, that is agreement
 _LOOP = 1.06  # times as long as a step is what a run does around it, too
@@ -36,69 +35,54 @@ _FINISH = 0.5  # seconds at the end of a training beside its last answers
 BUSY = 0.8  # share of a core below which other work is noted
 
 
-@dataclass(frozen=True)
-class Turns:
-    """What a worker measured.
-
-    Attributes:
-        timings: By policy.
-        share: Of a core that it got.
-        rounds: Until the ratios agreed, or the most there are.
-    """
-
-    timings: Mapping[str, Timing]
-    share: float
-    rounds: int
-
-
 def time_policies(
     path: Path,
     opened: Any,
-    policies: Mapping[str, Sequence[str]],
+    mode: str,
+    policies: Sequence[str],
     options: Mapping[str, Any],
     engine: Engine,
-    announce: Announce,
     *,
+    announce: Announce,
     sources: Mapping[str, str] | None = None,
-) -> tuple[dict[str, dict[str, Timing]], float]:
+    turn: int = STEPS,
+) -> tuple[dict[str, Timing], float]:
     """Let each policy make some steps in every worker, and return what it takes.
 
     Args:
         path: Folder for the trials; it is removed afterwards.
         opened: The :class:`samix.study.plan.Opened` photos and their training.
-        policies: By mode.
+        mode: "supervised" or "self-supervised".
+        policies: That are timed.
         options: Of each policy.
         engine: Where they are timed: all workers at once, as later.
-        announce: Called as trials end.
+        announce: Called as trials begin and end.
         sources: What a policy is made of, by label, where that is not its name.
+        turn: Steps of a policy at a time.
 
     Returns:
-        Timings by mode, then by policy; and the share of a core that a worker got.
+        Timings by policy, and the share of a core that a worker got.
 
     Raises:
         InputError: A policy cannot be trained so.
     """
-    found: dict[str, dict[str, Timing]] = {}
-    shares = []
     try:
-        for number, (mode, names) in enumerate(policies.items()):
-            announce("timing the policies", number, len(policies))
-            path.mkdir(parents=True, exist_ok=True)
-            write_splits(PocFolder(path).splits, opened.images, opened.splits)
-            jobs = [_job(opened, mode, n, options.get(n, {}), sources or {}) for n in names]
-            futures = [engine.submit(timed, str(path), jobs) for _ in range(engine.workers)]
-            trials: list[Turns] = [future.result() for future in futures]
-            found[mode] = {name: _joined([t.timings[name] for t in trials]) for name in names}
-            shares += [trial.share for trial in trials]
-        announce("timing the policies", len(policies), len(policies))
+        announce("timing the policies", 0, 1)
+        path.mkdir(parents=True, exist_ok=True)
+        write_splits(PocFolder(path).splits, opened.images, opened.splits)
+        jobs = [_job(opened, mode, n, options.get(n, {}), sources or {}) for n in policies]
+        futures = [engine.submit(timed, str(path), jobs, turn) for _ in range(engine.workers)]
+        trials: list[tuple[dict[str, Timing], float]] = [future.result() for future in futures]
+        announce("timing the policies", 1, 1)
     finally:
         shutil.rmtree(path, ignore_errors=True)
-    return found, min(shares, default=1.0)
+    found = {name: _joined([timings[name] for timings, _ in trials]) for name in policies}
+    return found, min(share for _, share in trials)
 
 
 def _joined(some: Sequence[Timing]) -> Timing:
     """Return the means over workers."""
-    names = ("start", "step", "look", "best")
+    names = ("start", "step", "look")
     return Timing(**{name: mean(getattr(one, name) for one in some) for name in names})
 
 
@@ -110,12 +94,14 @@ def _job(
         **(opened.pretrain if alone else opened.train), "policy": trained_as(policy, sources),
         "policy_options": dict(options), "epochs": 2, "validate_every": 1, "shrink_batch": True,
     }  # fmt: skip
+    if policy == "none":
+        settings.pop("guard", None)  # there are no mixes to check
     command = "pretrain" if alone else "train"
     return Job(f"trial-{policy}", command, settings, (Cell(policy, 1, mode, 0),))
 
 
-def timed(path: str, jobs: Sequence[Job]) -> Turns:
-    """Let policies take turns and return what each took.
+def timed(path: str, jobs: Sequence[Job], turn: int) -> tuple[dict[str, Timing], float]:
+    """Let policies take turns; return what each took, and the share of a core that there was.
 
     Raises:
         InputError: One cannot be trained.
@@ -126,7 +112,7 @@ def timed(path: str, jobs: Sequence[Job]) -> Turns:
     begin, used = time.monotonic(), time.process_time()
     rounds: list[dict[str, float]] = []
     while len(rounds) < _ROUNDS[0] or (len(rounds) < _ROUNDS[1] and not _agree(rounds)):
-        rounds.append({name: steps(_STEPS) for name, (steps, _, _) in opened.items()})
+        rounds.append({name: steps(turn) for name, (steps, _, _) in opened.items()})
     share = (time.process_time() - used) / max(time.monotonic() - begin, 1e-9)
     first = next(iter(opened))
     step = median(one[first] for one in rounds)
@@ -134,8 +120,8 @@ def timed(path: str, jobs: Sequence[Job]) -> Turns:
     timings = {}
     for name, (_, _, look) in opened.items():
         ratio = median(one[name] / one[first] for one in rounds)
-        timings[name] = Timing(start, _LOOP * step * ratio, look(), _LOOP * step * ratio)
-    return Turns(timings, min(share, 1.0), len(rounds))
+        timings[name] = Timing(start, _LOOP * step * ratio, look())
+    return timings, min(share, 1.0)
 
 
 def _agree(rounds: Sequence[Mapping[str, float]]) -> bool:

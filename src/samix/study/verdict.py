@@ -18,7 +18,7 @@ holds decides:
    to 3 would recommend where it is not shown to be better than guessing, which is to say the most
    frequent class of the test parts every time.
 
-*Proven* means all of this: at least two seeds; a gain of at least `worth` points over plain
+*Proven* means all of this: at least three seeds; a gain of at least `worth` points over plain
 training; ahead by `margin` or more of **every** free rival that took at most its wall time; both
 with a one-sided p < 0.05, the largest of all these comparisons, after Holm's correction over the
 candidates (four fifths of the 5 % for the full policy); a rival, or plain training, that had as
@@ -55,6 +55,7 @@ from samix.study.statistics.candidates import (
     share_of,
 )
 from samix.study.statistics.effects import Effect, Reason, guess_of, only_guesses, reason, score_of
+from samix.study.statistics.looks import LEAST_SEEDS
 from samix.study.statistics.power import needed
 from samix.study.statistics.tables import JUDGED, PartScores, part_scores, require
 
@@ -129,7 +130,7 @@ def weigh(
     measure: str = "accuracy",
 ) -> Verdict:
     """Return the verdict on scores; see :func:`judge`."""
-    case = _case(scores, costs, roles or Roles(), limits or VerdictLimits(), measure)
+    case = case_of(scores, costs, roles or Roles(), limits or VerdictLimits(), measure)
     rules = (_light, _adopt, _simple, _not_alive, _do_not, _not_proven)
     found = next(verdict for rule in rules if (verdict := rule(case)) is not None)
     return _unless_it_guesses(case, found)
@@ -149,13 +150,18 @@ def _unless_it_guesses(case: Case, verdict: Verdict) -> Verdict:
     return replace(verdict, kind="not-proven", reasons=(why,))
 
 
-def _case(
+def case_of(
     scores: Mapping[str, PartScores],
     costs: Mapping[str, PolicyCost],
     roles: Roles,
     limits: VerdictLimits,
     measure: str,
 ) -> Case:
+    """Return what the rules look at.
+
+    Raises:
+        InputError: Outcomes or costs that are needed are missing, or the measure is unknown.
+    """
     learned = [name for name in (roles.full, *roles.light) if name in scores]
     if roles.baseline not in scores or not learned:
         lacking = roles.baseline if roles.baseline not in scores else roles.full
@@ -321,8 +327,8 @@ def _useful_rival(case: Case) -> Candidate | None:
     able = [
         one
         for one in case.rivals
-        if one.gain.better and one.gain.points >= case.limits.worth and one.gain.seeds >= 2
-        and not one.harmed
+        if one.gain.better and one.gain.points >= case.limits.worth
+        and one.gain.seeds >= LEAST_SEEDS and not one.harmed
         and (one.policy in case.roles.always or case.costs[one.policy].seconds <= longest)
     ]  # fmt: skip
     return max(able, key=lambda one: one.gain.points, default=None)

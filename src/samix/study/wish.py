@@ -10,6 +10,7 @@ from typing import Any
 from samix.errors import InputError
 from samix.networks import EMBEDDED, is_embedded
 from samix.study.grid import LEARNED, SUPERVISED
+from samix.study.statistics.looks import LEAST_SEEDS
 from samix.study.statistics.tables import MODES
 from samix.study.subjects import labels_of
 from samix.training.config import FROZEN
@@ -34,12 +35,13 @@ class Wish:
             frozen encoder joins them where its weights are at hand.
         modes: "supervised", "self-supervised" or both.
         fractions: Shares of the labels, in (0, 1].
-        seeds: How many; None lets the plan choose.
+        seeds: How many at most; None is eight of a sequential study, three of a fixed one.
         design: "sequential" looks after each seed and stops what is decided; "fixed" trains all.
         budget: Seconds of wall time that it may take.
         good: Classes that are good parts; empty takes one that is called so.
         photos: Further fields of :class:`samix.training.RunConfig` about the photos.
         network: Further fields of it about network, size and training, over what suits the photos.
+        steps: Of each training, in a study of minutes; None is as many as fit.
     """
 
     data: str
@@ -52,6 +54,7 @@ class Wish:
     good: tuple[str, ...] = ()
     photos: Mapping[str, Any] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         trained = [name for name in self.sources if name != FROZEN]
@@ -78,10 +81,10 @@ class Wish:
                 f"--labels must be percentages above 0 and up to 100, got "
                 f"{', '.join(f'{100 * share:g}' for share in self.fractions)}"
             )
-        if self.seeds is not None and self.seeds < 2:
+        if self.seeds is not None and self.seeds < LEAST_SEEDS:
             raise InputError(
-                f"--seeds must be at least 2, got {self.seeds}: one training shows nothing about "
-                "how trainings differ"
+                f"--seeds must be at least {LEAST_SEEDS}, got {self.seeds}: fewer trainings of a "
+                "policy show too little about how they differ"
             )
         if self.design not in DESIGNS:
             raise InputError(f"--design must be {' or '.join(DESIGNS)}, got '{self.design}'")

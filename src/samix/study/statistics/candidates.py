@@ -16,9 +16,8 @@ from samix.study.statistics.effects import (
     compare_all,
     holm,
     seed_spread,
-    weighted_holm,
 )
-from samix.study.statistics.looks import Looks
+from samix.study.statistics.looks import LEAST_SEEDS, Looks
 from samix.study.statistics.tables import CELLS, PartScores, require
 
 ERROR = 0.05  # of saying adopt where nothing is better, over all candidates
@@ -129,7 +128,7 @@ class Candidate:
     def proven(self, limits: VerdictLimits) -> bool:
         """Whether it may be recommended."""
         return (
-            self.gain.seeds >= 2
+            self.gain.seeds >= LEAST_SEEDS
             and self.p_ahead < ERROR
             and self.gain.points >= limits.worth
             and self.same_time
@@ -244,7 +243,7 @@ def corrected(candidates: Sequence[Candidate], full: str) -> tuple[Candidate, ..
     any of them is said in at most 5 % of the studies where none is ahead.
     """
     shares = [share_of(one.policy, candidates, full) for one in candidates]
-    found = weighted_holm([one.p for one in candidates], shares)
+    found = holm([one.p for one in candidates], shares)
     return tuple(replace(one, p_ahead=p) for one, p in zip(candidates, found, strict=True))
 
 
@@ -306,7 +305,7 @@ def harmed_classes(
     return tuple(
         effect
         for effect in found
-        if effect.worse and effect.points <= -limits.worth and effect.seeds >= 2
+        if effect.worse and effect.points <= -limits.worth and effect.seeds >= LEAST_SEEDS
     )
 
 

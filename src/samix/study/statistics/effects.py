@@ -261,26 +261,18 @@ def pooled(squares: Squares, pool: tuple[float, int] | None) -> Squares:
     return replace(squares, seed_square=common, seed_df=float(pool[1]))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], shares: Sequence[float] | None = None) -> list[float]:
     """Return p-values corrected by Holm's step-down method, in the given order.
-
-    The k-th smallest of m (from 0) times ``m - k``, never below a smaller one's, at most 1.
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    corrected, highest = [1.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = highest
-    return corrected
-
-
-def weighted_holm(p_values: Sequence[float], shares: Sequence[float]) -> list[float]:
-    """Return p-values corrected by Holm's method with a share of the error for each.
 
     In the order of ``p / share``; each is ``p / share`` times the sum of the shares that are left,
     never below an earlier one's, at most 1. All of them together are below alpha in at most alpha
-    of the cases where nothing is true. Equal shares give :func:`holm`.
+    of the cases where nothing is true.
+
+    Args:
+        p_values: Of each test.
+        shares: Of the error, of each; None is equal ones.
     """
+    shares = shares or [1.0] * len(p_values)
     order = sorted(range(len(p_values)), key=lambda i: p_values[i] / shares[i])
     corrected, highest, left = [1.0] * len(p_values), 0.0, sum(shares)
     for i in order:
