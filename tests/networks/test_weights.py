@@ -59,7 +59,7 @@ def test_files_of_all_kinds_are_read(kind: str, trained: nn.Module, tmp_path: Pa
     assert torch.equal(network.fc.weight, head)
     assert loaded.by == ("order" if kind == "other names" else "name")
     assert loaded.fresh == ("fc.weight", "fc.bias")
-    assert "so fresh here: fc.weight, fc.bias" in loaded.sentence
+    assert "new because their shape differs: fc.weight, fc.bias" in loaded.sentence
 
 
 def test_a_classifier_of_as_many_classes_is_taken_and_one_too_many_named(

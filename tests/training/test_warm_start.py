@@ -199,7 +199,7 @@ def test_weights_of_a_file_are_the_start_of_network_and_average(tiny: Make, tmp_
     average = prepared.method.average.module.state_dict()
     assert all(torch.equal(average[name], value) for name, value in own.items())
     assert prepared.config.lr == pytest.approx(0.01)
-    assert f"tensors of '{tmp_path / 'w.pth'}' are the start." in prepared.notes[0]
+    assert prepared.notes[0].endswith(f"tensors of '{tmp_path / 'w.pth'}'.")
 
 
 def test_weights_of_an_encoder_are_the_start_of_self_supervised_learning(

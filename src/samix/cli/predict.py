@@ -89,7 +89,7 @@ def _predict(
     output = _output(given, classifier.path, images.name)
     display = Terminal(console)
     what = "1 photo" if len(images) == 1 else f"{len(images)} photos"
-    display.say(f"{what}, judged by '{classifier.path}' on {machine.device}")
+    display.say(f"{what}, classified by '{classifier.path}' on {machine.device}")
     for note in images.notes:
         display.say(f"Note: {note}")
     try:

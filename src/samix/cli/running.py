@@ -253,6 +253,9 @@ def print_summary(result: TrainResult, console: Console) -> None:
             say(console, f"Mixes to look at: {result.run.mixes}")
         say(console, f"Page:             {result.run.page}")
         say(console, f"All numbers:      {result.run.metrics}")
+        if result.status != "interrupted":
+            run = shlex.quote(str(result.run.path))
+            say(console, f"To classify more: samix predict {run} PHOTOS")
 
 
 def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
@@ -263,9 +266,8 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     part = "val" if metrics["test"] is None else "test"
     chosen, shown = metrics["checkpoint"], metrics[part]
     photos = next(iter(shown.values()))["photos"]
-    weights = f"weights of epoch {chosen['epoch']}" if metrics["epochs"]["planned"] else "the head"
-    where = f"{photos} photos, {weights}, chosen on val"
-    say(console, f"{part.capitalize()}: {where}")
+    weights = f"weights of epoch {chosen['epoch']}" if metrics["epochs"]["planned"] else "a head"
+    say(console, f"{part.capitalize()}: {photos} photos; {weights} that val chose")
     if part == "val":
         say(console, _NO_TEST)
     table = Table()
@@ -312,9 +314,9 @@ def cost_line(metrics: dict[str, Any]) -> str:
     cost, epochs = metrics["cost"], metrics["epochs"]
     if not epochs["planned"]:
         return (
-            f"{cost['features_computed']} features in {clock(cost['feature_seconds'])} (the others "
-            f"were known), the head in {clock(cost['head_seconds'])}, all in "
-            f"{clock(cost['seconds'])} on {cost['device']}."
+            f"{clock(cost['seconds'])} on {cost['device']}: the head took "
+            f"{clock(cost['head_seconds'])}, features of {cost['features_computed']} photos "
+            f"{clock(cost['feature_seconds'])} (the others were kept from an earlier run)."
         )
     return (
         f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "

@@ -82,14 +82,14 @@ class LoadedWeights:
     def sentence(self) -> str:
         """Return one sentence on what was taken and what did not fit."""
         how = "" if self.by == "name" else ", matched by their order"
-        parts = [f"{self.taken} tensors of {self.origin} are the start{how}"]
+        parts = [f"The start are {self.taken} tensors of {self.origin}{how}"]
         both = tuple(name for name in self.fresh if name in self.left_out)
         fresh = tuple(name for name in self.fresh if name not in both)
         left = tuple(name for name in self.left_out if name not in both)
         if both:
-            parts.append(f"of another shape there, so fresh here: {_some(both)}")
+            parts.append(f"new because their shape differs: {_some(both)}")
         if fresh:
-            parts.append(f"missing there, so fresh here: {_some(fresh)}")
+            parts.append(f"new because they are missing there: {_some(fresh)}")
         if left:
             parts.append(f"not needed here: {_some(left)}")
         return "; ".join(parts) + "."
