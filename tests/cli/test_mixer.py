@@ -210,7 +210,7 @@ def test_bad_input_of_inspect(run, capsys):
     assert "must be a .html" in complaint([*inspect, "demo", "--output", "x.jpg"], capsys)
     Path("there.html").write_bytes(b"")
     assert "exists already" in complaint([*inspect, "demo", "--output", "there.html"], capsys)
-    assert "no folder" in complaint([*inspect, "demo", "--output", "no/x.png"], capsys)
+    assert "no folder" in complaint([*inspect, "demo", "--output", "no/x.html"], capsys)
 
 
 def test_bad_input_of_list_and_of_the_command_itself(capsys):

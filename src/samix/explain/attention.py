@@ -328,14 +328,6 @@ def heat_inside(
 
     The network is asked about the true class. Photos in which nothing speaks for it are counted
     apart.
-
-    Args:
-        photos: With defect masks.
-        looked: What the network says of them.
-        looker: Says where it looks.
-        subject: The network.
-        seed: Of the photos that are measured, where there are many.
-        progress: Where to show it.
     """
     if photos.images.read_mask is None:
         return []
@@ -375,16 +367,7 @@ def see_mixes(
     subject: RunNetwork,
     seed: int,
 ) -> list[SeenMix]:
-    """Return half-and-half mixes with where each of the two sources is seen.
-
-    Args:
-        photos: The photos.
-        looked: What the network says of them.
-        pairs: The mixes.
-        asker: Asked about the class of each source (without classes: about its photo).
-        subject: The network.
-        seed: Of the places of boxes.
-    """
+    """Return half-and-half mixes with where each of the two sources is seen."""
     originals, partners = load_pairs(photos, pairs)
     mixed, plan, shown = mix_at(subject, originals, partners, 0.5, seed=seed)
     _, probability = subject.ask(mixed)

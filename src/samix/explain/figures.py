@@ -23,6 +23,7 @@ from samix.pages.charts import (
     class_style,
     framed,
 )
+from samix.pages.mixer import area_chart
 from samix.pages.mixes import photo_words
 from samix.pages.panels import matrix_panel
 from samix.pages.parts import Chart, Part, Section, Strip, Table, Thumb
@@ -195,16 +196,10 @@ def follow_sentence(study: MixerStudy) -> Words:
 
 
 def _area_chart(study: MixerStudy) -> Chart:
-    """Return the area of masks against lam."""
-    x, y = AxisScale(0.0, 1.0, LEFT, RIGHT), AxisScale(0.0, 1.0, BOTTOM, TOP)
-    panel = framed(x, y, word("axis-lam-wanted"), word("axis-area-got"))
-    panel.line([(x(0), y(0)), (x(1), y(1))], LINE, dash="4 3")
-    for row in study.area.tolist():
-        panel.line(_curve(study, row, x, y), _BLUE, opacity=0.3)
-    mean = _curve(study, study.area.mean(0).tolist(), x, y)
-    panel.line(mean, _DARK, width=2.2)
-    reading = word("see-area-read", count=len(study.area))
-    return Chart("area", word("see-area-title"), reading, [panel])
+    """Return the area of masks against lam, and the mean of all pairs."""
+    lines = [(row, _BLUE, 1.0, 0.3) for row in study.area.tolist()]
+    lines.append((study.area.mean(0).tolist(), _DARK, 2.2, 1.0))
+    return area_chart(study.lam, lines, word("see-area-read", count=len(study.area)))
 
 
 def _curve(

@@ -37,15 +37,6 @@ def study_confidence(
     Only mixes of two classes count in which each has at least 20 % of the label. A run that did not
     mix is judged on mixup.
 
-    Args:
-        photos: The photos.
-        looked: What the network says of them.
-        subject: A classifier and its policy.
-        shown: How many of each are shown.
-        count: How many mixes are drawn.
-        seed: Of the draws.
-        progress: Where to show it.
-
     Returns:
         What was found; None where no drawn mix counts.
     """
@@ -83,14 +74,6 @@ def study_confusion(
     """Return what is taken for what on photos, and which third class a mix of two looks like.
 
     Of many classes the twelve that are right least often are shown.
-
-    Args:
-        photos: The photos.
-        looked: What the network says of them.
-        subject: A classifier and its policy.
-        draws: Mixes of each pair of classes.
-        seed: Of the choice of photos.
-        progress: Where to show it.
     """
     said = _needed(looked).argmax(1)
     kept = _kept(said, looked.target)
@@ -211,17 +194,7 @@ def study_near(
     shown: int,
     seed: int,
 ) -> NearStudy:
-    """Return the training photos nearest to half-and-half mixes, by the cosine of embeddings.
-
-    Args:
-        photos: The photos.
-        looked: What the network says of the photos that are explained.
-        trained: The same of the photos that neighbours are taken from.
-        pairs: Mixes that are measured.
-        subject: The network and its policy.
-        shown: How many of them, from the first on, are shown.
-        seed: Of the places of boxes.
-    """
+    """Return the training photos nearest to half-and-half mixes, by the cosine of embeddings."""
     originals, partners = load_pairs(photos, pairs)
     mixed, plan, seen = mix_at(subject, originals, partners, 0.5, seed=seed)
     cosine = subject.ask(mixed)[0].cpu() @ trained.embedding.T

@@ -29,18 +29,7 @@ def study_mixer(
     seed: int,
     progress: Display,
 ) -> MixerStudy:
-    """Return masks, areas, and the correlation of masks with where the network looks.
-
-    Args:
-        photos: The photos.
-        looked: What the network says of them.
-        pairs: Those that are measured.
-        looker: Says where the network looks; None where it cannot be said.
-        subject: With the policy.
-        shown: How many of the pairs, from the first on, are shown.
-        seed: Of the places of boxes.
-        progress: Where to show it.
-    """
+    """Return masks, areas, and the correlation of masks with where the network looks."""
     originals, partners = load_pairs(photos, pairs)
     masks = []
     for number, lam in enumerate(LAM):

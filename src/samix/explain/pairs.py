@@ -237,12 +237,6 @@ def choose_pairs(photos: RunPhotos, positions: Sequence[int], count: int, seed: 
 
     Pairs of classes take turns, so that few pairs show many classes; a photo is used again only
     where there are too few.
-
-    Args:
-        photos: The photos.
-        positions: Which of them; two or more.
-        count: How many pairs.
-        seed: Of the choice.
     """
     rng = np.random.default_rng([seed, 1])
     waiting: dict[int, list[int]] = {}

@@ -37,14 +37,6 @@ def study_map(
 
     The map is the principal component analysis of the photos' embeddings of unit norm. It is
     linear and made from photos alone, so that mixes are put into the same map and cannot change it.
-
-    Args:
-        photos: The photos.
-        looked: What the network says of them.
-        pairs: Whose ways are drawn.
-        subject: The network and its policy.
-        seed: Of the places of boxes, and of the augmentation.
-        progress: Where to show it.
     """
     known = looked.embedding.double()
     pca = PCA(n_components=min(2, *known.shape), svd_solver="full").fit(known.numpy())

@@ -448,15 +448,7 @@ class Looked:
 def look_at(
     subject: RunNetwork, photos: RunPhotos, positions: Sequence[int], progress: Display, what: str
 ) -> Looked:
-    """Show photos to the network.
-
-    Args:
-        subject: The network.
-        photos: The photos.
-        positions: Which of them, one or more.
-        progress: Where to show it.
-        what: What is shown there.
-    """
+    """Show photos to the network."""
     embeddings, probabilities, done = [], [], 0
     for batch in photos.batches(positions):
         embedding, probability = subject.ask(subject.look(batch))

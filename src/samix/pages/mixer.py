@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .charts import BOTTOM, LEFT, LINE, RIGHT, TOP, AxisScale, class_style, framed
+from .charts import BOTTOM, LEFT, LINE, RIGHT, TOP, AxisScale, Style, class_style, framed
 from .mixes import photo_words
 from .parts import Chart, Section, Strip, write_page
 from .pictures import thumb
@@ -89,13 +89,25 @@ def _lam(lam: float) -> Words:
 
 
 def _area_chart(looks: Looks) -> Chart:
+    names = [word("mixes-pair-bare", number=at + 1) for at in range(len(looks.images))]
+    legend = list(zip(names, map(class_style, range(len(names))), strict=True))
+    lines = [
+        (looks.area[:, at].tolist(), style.colour, 1.6, 1.0) for at, (_, style) in enumerate(legend)
+    ]
+    return area_chart(looks.swept.tolist(), lines, word("mixer-area-read"), legend)
+
+
+def area_chart(
+    lam: Sequence[float],
+    lines: Sequence[tuple[Sequence[float], str, float, float]],
+    reading: Words,
+    legend: Sequence[tuple[Text, Style]] = (),
+) -> Chart:
+    """Return the area of masks against lam; each line has values, colour, width and opacity."""
     x, y = AxisScale(0.0, 1.0, LEFT, RIGHT), AxisScale(0.0, 1.0, BOTTOM, TOP)
     panel = framed(x, y, word("axis-lam-wanted"), word("axis-area-got"))
     panel.line([(x(0), y(0)), (x(1), y(1))], LINE, dash="4 3")
-    for at in range(len(looks.images)):
-        points = zip(looks.swept.tolist(), looks.area[:, at].tolist(), strict=True)
-        panel.line([(x(lam), y(area)) for lam, area in points], class_style(at).colour, width=1.6)
-    legend = [
-        (word("mixes-pair-bare", number=at + 1), class_style(at)) for at in range(len(looks.images))
-    ]
-    return Chart("area", word("see-area-title"), word("mixer-area-read"), [panel], legend)
+    for values, colour, width, opacity in lines:
+        points = [(x(at), y(area)) for at, area in zip(lam, values, strict=True)]
+        panel.line(points, colour, width=width, opacity=opacity)
+    return Chart("area", word("see-area-title"), reading, [panel], legend)

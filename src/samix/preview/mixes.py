@@ -148,16 +148,7 @@ def mix(
     outlines: bool,
     guard: Guard | None = None,
 ) -> PolicyMixes:
-    """Return what one policy makes of the photos; every policy has the same generator.
-
-    Args:
-        shown: The policy.
-        photos: B photos.
-        seed: Of partners and lam.
-        count: How many rows, from the first.
-        outlines: Draw outlines of defects.
-        guard: Looks at the mixes.
-    """
+    """Return what one policy makes of the photos; every policy has the same generator."""
     generator = step_generator(seed, 0)
     plan = shown.policy.plan(photos.images, target=photos.target, generator=generator)
     verdicts = harm_verdicts(photos, plan)

@@ -26,10 +26,6 @@ _DEFECT = 128  # value of a mask from which on a pixel is defect
 def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...], Words]:
     """Return the positions of the photos to choose from, and what they are.
 
-    Args:
-        images: The image set.
-        words: Classes that were asked for; none takes all.
-
     Raises:
         InputError: An unknown class, or fewer than two photos.
     """
@@ -90,11 +86,6 @@ def choose(
 
 def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) -> ShownPhotos:
     """Return photos as the network sees them, with the regions of their defects where given.
-
-    Args:
-        images: The image set.
-        positions: Of the photos.
-        size: Side in px; None takes that of the photos, at most 224.
 
     Raises:
         InputError: A photo or a mask cannot be read, or a mask does not fit its photo.

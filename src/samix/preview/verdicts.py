@@ -23,10 +23,6 @@ from .policies import Shown
 def harm_verdicts(photos: ShownPhotos, plan: MixPlan) -> list[Remark]:
     """Say for each mix how much of each defect is visible, and whether the label promises more.
 
-    Args:
-        photos: B photos; those without a mask are not judged.
-        plan: Their plan.
-
     Returns:
         B verdicts.
     """
@@ -92,17 +88,7 @@ def guarded_rows(
     generator: torch.Generator,
     outlines: bool,
 ) -> list[MixRow]:
-    """Return the rows with what the guard says about them, and with what it repaired.
-
-    Args:
-        guard: One that needs no network in training.
-        shown: The policy.
-        photos: B photos.
-        plan: What the policy made of them.
-        rows: The first of its mixes.
-        generator: That of the plan, which goes on with the repairs.
-        outlines: Draw outlines of defects.
-    """
+    """Return the rows with what the guard says about them, and with what it repaired."""
     known = bool((photos.target >= 0).all())
     given = guard.options.saliency == "given"
     if given and photos.regions is None:

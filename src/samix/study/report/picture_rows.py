@@ -49,10 +49,6 @@ class Runs:
 def open_runs(runs: Mapping[str, Path], data: Mapping[str, Any]) -> Runs:
     """Open the runs of some policies and their photos.
 
-    Args:
-        runs: Folder by policy, one or more.
-        data: Options of :func:`samix.explain.open_photos`.
-
     Raises:
         InputError: A run or the photos cannot be read, or the runs are of different photos.
     """
@@ -73,14 +69,7 @@ def open_runs(runs: Mapping[str, Path], data: Mapping[str, Any]) -> Runs:
 
 
 def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> list[Row]:
-    """Return some mixes of training photos, drawn as in training, with what the guard says.
-
-    Args:
-        runs: From :func:`open_runs`.
-        policy: Whose mixes.
-        run: What its run is called.
-        options: How many, and the seed.
-    """
+    """Return some mixes of training photos, drawn as in training, with what the guard says."""
     subject, photos = runs.subjects[policy], runs.photos
     train = photos.parts["train"]
     if not subject.policy.traits.mixes or len(train) < 2:
@@ -119,13 +108,7 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
 
 
 def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions) -> list[Row]:
-    """Return where the networks look on the same test photos, one row a photo.
-
-    Args:
-        runs: From :func:`open_runs`.
-        names: What each run is called, by policy.
-        options: How many photos, and the seed.
-    """
+    """Return where the networks look on the same test photos, one row a photo."""
     photos = runs.photos
     chosen = _some(photos, options)
     lookers = {name: open_class_looker(subject) for name, subject in runs.subjects.items()}
@@ -153,14 +136,7 @@ def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions
 def wrong_pictures(
     runs: Runs, names: Mapping[str, str], wrong: Sequence[Mapping[str, Any]], policy: str
 ) -> list[Row]:
-    """Return test photos that the policy gets wrong, with what the networks saw.
-
-    Args:
-        runs: From :func:`open_runs`.
-        names: What each run is called, by policy.
-        wrong: Rows of the findings, the surest first.
-        policy: Who gets them wrong.
-    """
+    """Return test photos that the policy gets wrong, with what the networks saw."""
     photos = runs.photos
     place = {key: at for at, key in enumerate(photos.images.keys)}
     rows = [row for row in wrong if row["photo"] in place]

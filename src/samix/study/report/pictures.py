@@ -57,11 +57,7 @@ def draw_pictures(
     policy: str,
     wrong: Sequence[Mapping[str, Any]] = (),
     options: PictureOptions | None = None,
-    data: str | None = None,
-    root: str | None = None,
-    download: bool = False,
-    skip_corrupt: bool = False,
-    max_megapixels: int | None = None,
+    **given: Any,
 ) -> list[Row]:
     """Draw the pictures of a PoC into its folder, and write pictures.json.
 
@@ -75,11 +71,7 @@ def draw_pictures(
         policy: The policy of the verdict.
         wrong: Test photos that it gets wrong, of findings.json; as many are shown as options say.
         options: What is shown; None takes the defaults.
-        data: Where the photos are now; None takes what the runs say.
-        root: Folder of the data for timm names.
-        download: Let timm names fetch data.
-        skip_corrupt: Leave out photos that cannot be read.
-        max_megapixels: Photos of more million pixels are not read; None takes what the runs say.
+        **given: How photos are opened, as :func:`samix.explain.open_photos` takes it.
 
     Returns:
         The rows of pictures.json as :func:`read_pictures` returns them.
@@ -90,10 +82,6 @@ def draw_pictures(
     poc, options = Path(poc), options or PictureOptions()
     folder = poc / FOLDER
     runs = find_runs(poc, (BASELINE, policy, FULL))
-    given: dict[str, Any] = {
-        "data": data, "root": root, "download": download, "skip_corrupt": skip_corrupt,
-        "max_megapixels": max_megapixels,
-    }  # fmt: skip
     rows = _drawn(poc, runs, policy, wrong, options, given)
     folder.mkdir(parents=True, exist_ok=True)
     for row in rows:
