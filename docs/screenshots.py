@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 from browser import Browser, chromium  # noqa: E402 - the browser of the tests
 
 VIEWS = {  # name: file in the folder, width and height in px, what is at the top of the picture
-    "preview": ("preview.html", 900, 560, "#part3 h3, #part3"),
+    "preview": ("preview.html", 1440, 660, "#pair2"),
     "report": ("report.html", 1100, 760, "body"),
 }
 
