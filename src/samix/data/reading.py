@@ -121,8 +121,11 @@ def decode_each(
             "--skip-corrupt"
         ) from error
     except Exception as error:  # Pillow raises anything at damaged files
-        # Its messages may name an object in memory; the key names the photo better.
-        reason = str(error).split("<_io")[0].strip(" :") or type(error).__name__
+        # Its messages may name an object in memory, or the file; the key names the photo better.
+        told = str(error)
+        if not isinstance(source, bytes):
+            told = told.replace(repr(os.fspath(source)), "")
+        reason = told.split("<_io")[0].strip(" :") or type(error).__name__
         if reason.count("'") % 2:  # what stood between the quotes was cut off
             reason = reason.rstrip("'").rstrip(" :")
         msg = f"photo '{key}' cannot be read ({reason})"
