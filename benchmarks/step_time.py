@@ -5,14 +5,19 @@
 and then with MoCo v2; with ``--backbone`` that network alone, with ``--method`` that method alone.
 ``--device cuda`` measures under bfloat16 autocast and in channels-last, and adds resnet50 and
 vit_small_patch16_224 at 224 pixels, batch 64. The file is written anew after each configuration.
-See docs/bench.md for how it is measured.
+See docs/bench.md for how it is measured. On a machine that others use too, ``--processor`` takes
+the processor time of one step of each in turn instead, and shows the median of the ratios over the
+plain loop in channels-last; ``tf_efficientnet_lite0`` at 128 pixels is measured as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,15 +25,18 @@ from rich.console import Console
 
 from samix.cli.bench import print_costs, summary_sentence
 from samix.evaluation import CostOptions, Workload, measure_cost
+from samix.evaluation.cost.settings import PLAIN_CHANNELS_LAST, create_step
+from samix.evaluation.cost.workload import TrainingStep
 from samix.evaluation.embeddings import Machine
 from samix.policies import POLICIES
-from stepping import write_result
+from stepping import ratios_in_turn, write_result
 
 CONFIGURATIONS = (
     Workload(backbone="resnet18", stem="small", image_size=32, batch_size=100),
     Workload(backbone="resnet18", image_size=96, batch_size=32),
     Workload(backbone="vit_tiny_patch16_224", image_size=96, batch_size=32),
 )
+LITE = Workload(backbone="tf_efficientnet_lite0", image_size=128, batch_size=32)
 LARGE = (
     Workload(backbone="resnet50", image_size=224, batch_size=64),
     Workload(backbone="vit_small_patch16_224", image_size=224, batch_size=64),
@@ -51,6 +59,21 @@ def configurations(arguments: argparse.Namespace) -> Iterator[Workload]:
             yield replace(work, method=method, batch_size=arguments.batch or work.batch_size)
 
 
+def processor_ratios(work: Workload, settings: list[str], rounds: int) -> dict[str, list[float]]:
+    """Return quartiles of the processor time of a step over that of the plain loop, by setting."""
+    torch.manual_seed(work.seed)
+    steps = {name: create_step(name, work, Machine()) for name in (PLAIN_CHANNELS_LAST, *settings)}
+
+    def spent(step: TrainingStep) -> float:
+        begin = time.process_time()
+        step()
+        return time.process_time() - begin
+
+    turns = {name: partial(spent, step) for name, step in steps.items()}
+    ratios = ratios_in_turn(turns, PLAIN_CHANNELS_LAST, rounds)
+    return {name: statistics.quantiles(ratios[name], n=4) for name in settings}
+
+
 def main() -> None:
     """Measure, print tables, and write them where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,15 +86,28 @@ def main() -> None:
     parser.add_argument("--settings", nargs="+", default=SETTINGS)
     parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--processor", action="store_true", help="ratios of processor time alone")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     if arguments.image_size and not arguments.backbone:
         parser.error("--image-size goes with --backbone")
+    torch.set_num_threads(arguments.threads)
     console, results = Console(highlight=False), []
     on_cpu = arguments.device == "cpu"
     machine = Machine(arguments.device, None if on_cpu else torch.bfloat16)
     if arguments.settings is SETTINGS:  # also where there is no built-in Mixer
         arguments.settings = [s for s in SETTINGS if s != "samix-p" or s in POLICIES]
+    if arguments.processor:
+        works = [work for work in configurations(arguments) if work.supervised]
+        for work in works if arguments.backbone else [*reversed(works), LITE]:
+            found = processor_ratios(work, arguments.settings, arguments.steps)
+            named = {"backbone": work.backbone, "image_size": work.image_size}
+            results.append({**named, "batch_size": work.batch_size, "quartiles": found})
+            console.print(results[-1])
+            write_result(
+                arguments.output, rounds=arguments.steps, over=PLAIN_CHANNELS_LAST, ratios=results
+            )
+        return
     for work in configurations(arguments):
         options = CostOptions(
             workload=work,
