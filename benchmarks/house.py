@@ -213,7 +213,7 @@ def figures(source: Path) -> dict[str, int | float]:
         "texts outside the command line that spell a flag": sum(
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and re.search(r"(?<![\w-])--[a-z][a-z-]+", node.value) is not None
+            and re.search(r"(?<![\w(-])--[a-z][a-z-]+", node.value) is not None
             for name, node in nodes
             if not name.startswith("samix.cli")
         ),

@@ -72,6 +72,7 @@ def made_pages() -> dict[str, str]:
             f"# {path.name}\n\n```sh\npython examples/{path.name}\n```\n\n```python\n{code}```\n"
         )
     pages["examples/index.md"] = "\n".join(rows) + "\n"
+    pages["options.md"] = options()
     for package in PACKAGES:
         pages[f"reference/{package}.md"] = reference(package)
     return pages
@@ -82,6 +83,34 @@ def measured() -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.split("## What we measured\n")[1].split("\n## ")[0]
     return f"# What we measured\n{section}\n"
+
+
+def options() -> str:
+    """Return the options of every command, as their parsers have them from the fields' help."""
+    from samix.cli import create_parser, parsers_of  # noqa: PLC0415 - only a build needs it
+
+    lines = ["# Options of every command", "", "`samix COMMAND --help` says the same."]
+    for name, parser in parsers_of(create_parser()):
+        groups = [(group.title, option_rows(group)) for group in parser._action_groups]
+        if any(rows for _, rows in groups):
+            lines += ["", f"## {name}"]
+        for title, rows in groups:
+            if rows:
+                lines += ["", f"| {' '.join((title or '').split())} | |", "|---|---|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def option_rows(group: Any) -> list[str]:
+    """Return a line of the table for each option of a group that has help."""
+    rows = []
+    for action in group._group_actions:
+        if not action.help or action.option_strings[:1] == ["-h"] or action.nargs == "A...":
+            continue
+        value = "" if action.nargs == 0 else f" {action.metavar or ''}".rstrip()
+        names = ", ".join(f"`{name}{value}`" for name in action.option_strings)
+        shown = (names or f"`{action.metavar or action.dest}`", action.help.replace("%%", "%"))
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in shown)} |")
+    return rows
 
 
 def reference(package: str) -> str:

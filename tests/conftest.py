@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two at a time, each with processes of its own
+
 import pytest
 import torch
+
+from .forked import fork_what_is_spawned
 
 
 def pytest_configure() -> None:
@@ -15,6 +20,7 @@ def pytest_configure() -> None:
     What a run does about a signal is tested, also in processes that are started here; one that is
     ignored stays ignored in them, which has a test of its own.
     """
+    fork_what_is_spawned()
     if threading.current_thread() is not threading.main_thread():
         return
     for number, heard in (

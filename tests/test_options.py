@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-from samix.cli.options import add_fields, add_run, flagged
+from samix.cli.options import add_fields, add_run
 from samix.errors import InputError
 from samix.methods.options import MixOptions, SelfSupervisedOptions, SupervisedOptions
 from samix.options import from_plain, option
+from samix.shown import flagged
 from samix.training import PretrainConfig, TrainConfig
 
 
@@ -71,11 +72,21 @@ def test_runs_choose_what_methods_let_choose() -> None:
         ("the data at lr 3 in 'batch_size'", "the data at lr 3 in 'batch_size'"),
         ("try a lower `lr`, not `momentum`", "try a lower --lr, not momentum"),
         ("the queue_size of it", "the queue_size of it"),
+        ("lr 'x' is none", "--lr 'x' is none"),
+        ("an lr 'x' is none", "an lr 'x' is none"),
+        ("by: samix poc resume=True output=a/b", "by: samix poc --resume --output a/b"),
+        ("take `lr=1` (`data`)", "take --lr 1 (DATA)"),
     ],
 )
 def test_arguments_are_written_as_the_command_line_knows_them(message: str, told: str) -> None:
     names = {"lr", "data", "batch_size", "precision", "pretrained"}
     assert flagged(message, names) == told
+
+
+def test_notes_name_arguments_in_backticks() -> None:
+    told = "decide with `group_by`, not group_by; samix train DATA policy=x epochs=1"
+    wanted = "decide with --group-by, not group_by; samix train DATA --policy x --epochs 1"
+    assert flagged(told) == wanted
 
 
 def test_a_command_says_what_a_field_means_to_it() -> None:

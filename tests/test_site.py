@@ -7,6 +7,7 @@ import inspect
 import posixpath
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,9 @@ import yaml
 from PIL import Image
 
 import samix
+from samix.cli import create_parser, parsers_of
+from samix.shown import flag_of, flagged
+from samix.training import PretrainConfig, TrainConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -92,6 +96,28 @@ def test_what_is_written_by_hand_is_complete():
         assert set(entry) == {"good", "bad", "start"}, name
         for point in (*entry["good"], *entry["bad"], entry["start"]):
             assert point.endswith("."), (name, point)
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, PretrainConfig])
+def test_options_are_told_as_their_fields_say(kind):
+    page = MADE["options.md"].partition(f"\n## samix {kind.command}\n")[2].partition("\n## ")[0]
+    told = {field.name: field.metadata.get("help", "") for field in fields(kind)}
+    assert sum(map(bool, told.values())) > 50
+    for name, words in told.items():
+        if words:
+            names = ("`DATA`",) if name == "data" else (f"`{flag_of(name)} ", f"`{flag_of(name)}`")
+            row = next(row for row in page.splitlines() if any(start in row for start in names))
+            shown = flagged(words, kind.names()).replace("|", "\\|")
+            assert shown in row or name == "preset", name  # which the command knows more about
+
+
+def test_every_option_of_every_command_is_told():
+    page = MADE["options.md"]
+    for name, parser in parsers_of(create_parser()):
+        part = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        for action in parser._actions:
+            for flag in action.option_strings:
+                assert f"`{flag}" in part or flag in ("-h", "--help"), (name, flag)
 
 
 def test_pictures_are_small():

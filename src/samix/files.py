@@ -114,7 +114,7 @@ def no_room(error: BaseException | None) -> str | None:
             reason = os.strerror(number) if number in _FULL and number else said
             return (
                 f"nothing more can be written{where}: {reason}; make room, or write elsewhere, and "
-                "run the command again (with --resume where it was training)"
+                "run the command again (with `resume` where it was training)"
             )
         error = error.__cause__ or error.__context__
     return None

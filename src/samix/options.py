@@ -49,6 +49,7 @@ def option(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    check: Callable[[Any], object] | None = None,
 ) -> Any:
     """Declare an option as a field of a dataclass.
 
@@ -63,10 +64,11 @@ def option(
         above: Numbers must be larger.
         most: Largest number, itself allowed.
         below: Numbers must be smaller.
+        check: Called with a value, and raises where it cannot be.
     """
     metadata = {
         "help": help, "group": group, "metavar": metavar, "shown": shown,
-        "least": least, "above": above, "most": most, "below": below,
+        "least": least, "above": above, "most": most, "below": below, "check": check,
     }  # fmt: skip
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
@@ -82,7 +84,10 @@ class Options:
     def __post_init__(self) -> None:
         kinds = plain_kinds(type(self))
         for field in fields(self):
-            _check(field, kinds[field.name], getattr(self, field.name))
+            value, check = getattr(self, field.name), field.metadata.get("check")
+            _check(field, kinds[field.name], value)
+            if check is not None:
+                check(value)
 
     @classmethod
     def types(cls) -> Mapping[str, Any]:

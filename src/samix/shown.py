@@ -18,7 +18,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 _LINES = "\n\t"
@@ -31,6 +31,11 @@ _UNSEEN = re.compile(
 )
 # also the wide characters, which spreadsheets with Japanese settings take for the narrow ones
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_ARGUMENT = re.compile(
+    r"(?:^|(?<=[\s(]))(?P<tick>`?)(?P<name>[a-z][a-z_]*)"
+    r"(?:=(?P<value>[^\s,;)`]+))?(?P=tick)(?P<first>:(?= )|(?= '))?(?!\w)"
+)
+_COMMAND = re.compile(r"samix [a-z-]+(?: DATA)?(?: [a-z_]+=\S+)+")
 
 
 def shown(text: str, *, lines: bool = False) -> str:
@@ -113,3 +118,37 @@ def _kept(found: re.Match[str]) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def flag_of(name: str) -> str:
+    """Return the option of the command line that sets an argument."""
+    return f"--{name.replace('_', '-')}"
+
+
+def flagged(message: str, names: Collection[str] | None = None) -> str:
+    """Return a message with the names of arguments as the command line writes them.
+
+    A name counts where a message begins with it (``lr: expected``, ``init 'x' is``), before a value
+    (``policy=RUN``, ``pretrained=True``), and anywhere if it has an underscore (``batch_size``) or
+    stands in backticks. What follows a command (``samix train resume=True``) is always written so.
+
+    Args:
+        message: What the library says.
+        names: Of the options that there are; other words stay as they are. None takes what stands
+            in backticks.
+    """
+    commands = [found.span() for found in _COMMAND.finditer(message)]
+
+    def written(found: re.Match[str]) -> str:
+        name, value, marked = found["name"], found["value"], bool(found["tick"])
+        begins = found["first"] is not None and found.start() == 0
+        plain = begins or marked or value or "_" in name
+        known = marked if names is None else plain and name in names
+        typed = value and any(start <= found.start() < end for start, end in commands)
+        if not known and not typed:
+            return found[0].replace("`", "")
+        flag = "DATA" if name == "data" else flag_of(name)
+        flags = {None: flag, "True": flag, "False": f"--no-{flag[2:]}"}
+        return flags.get(value, f"{flag} {value}") + (found["first"] or "")
+
+    return _ARGUMENT.sub(written, message)

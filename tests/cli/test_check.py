@@ -132,7 +132,7 @@ def test_groups_by_name_come_first_and_are_compared(capsys):
     Path("parts.csv").write_text(table)
     said, record = checked(["photos", "--group-by", "parts.csv"], 0, capsys)
     assert "by --group-by" in said
-    assert record["parts_by"] == "--group-by"
+    assert record["parts_by"] == "group_by"
     assert record["divided_by_grouping"] == [["crack/part4_0.png", "crack/part4_1.png"]]
 
 

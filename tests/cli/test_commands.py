@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import samix
-from samix.cli import create_parser, main
+from samix.cli import create_parser, main, parsers_of
+
+SOURCE = Path(samix.__file__).parent
 
 
 def said(words, capsys) -> str:
@@ -22,7 +27,7 @@ def test_version(capsys):
 
 def test_help_names_commands_and_a_first_step(capsys):
     text = said(["--help"], capsys)
-    for word in ("train", "evaluate", "policies", "samix train demo"):
+    for word in ("train", "evaluate", "policies", "samix check demo"):
         assert word in text
 
 
@@ -85,6 +90,22 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: samix train")
     assert done.stdout.rstrip().endswith("False")
+
+
+def test_only_the_command_line_spells_its_options():
+    """The library names arguments; samix.shown.flagged writes them as options."""
+    flags = {
+        flag
+        for _, parser in parsers_of(create_parser())
+        for action in parser._actions
+        for flag in action.option_strings
+    }
+    for file in SOURCE.rglob("*.py"):
+        if file.parent.name != "cli":
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    spelled = flags & set(re.findall(r"(?<![\w(-])--[a-z][a-z-]+", node.value))
+                    assert not spelled, f"{file.name}:{node.lineno}"
 
 
 def test_samix_alone_shows_help_and_a_slip_is_asked_about(capsys):

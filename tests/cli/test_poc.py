@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,8 @@ from samix.cli.poc import duration
 from samix.errors import InputError
 from samix.study.cells import PocFolder, read_study
 from samix.training.lock import LOCK
-from tests.study.tiny import tiny_study
+from tests.forked import Command
+from tests.study.tiny import Here, tiny_study
 
 
 @pytest.fixture
@@ -50,8 +50,13 @@ WORDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
-def test_from_photos_to_a_verdict_and_again(tmp_path, planned, capsys):
+@pytest.fixture
+def here(monkeypatch):
+    """Trainings in this process instead of in others, which import everything anew."""
+    monkeypatch.setattr("samix.study.engine.open_engine", lambda *_: nullcontext(Here()))
+
+
+def test_from_photos_to_a_verdict_and_again(tmp_path, planned, here, capsys):
     poc = tmp_path / "poc"
     prices = ["--price", "2", "--currency", "EUR", "--power", "100"]
     assert main(["poc", *WORDS, "--output", str(poc), *prices]) == 0
@@ -91,17 +96,12 @@ def test_interrupted_and_resumed(tmp_path):
     """SIGTERM to the first process alone, then Ctrl-C, which reaches the whole group."""
     poc = tmp_path / "poc"
     study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=4)
-    words = [sys.executable, "-m", "samix", "poc", "--resume", "--output", str(poc)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
         before = len(list(poc.glob("cells/*/*/cell.json")))
-        process = subprocess.Popen(
-            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
+        process = Command("poc", "--resume", "--output", str(poc), alone=True)
         deadline = time.monotonic() + 200
         while len(list(poc.glob("cells/*/*/cell.json"))) == before:
-            assert process.poll() is None, process.communicate()
+            assert process.returncode is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         send(process.pid, number)
@@ -157,10 +157,10 @@ def test_other_budgets_are_refused(text):
         (["demo", "--engine", "slurm"], "--engine must be local or ray, got 'slurm'"),
         (["demo", "--budget", "ninety"], "--budget must be a time such as 45m"),
         (["demo", "--labels", "five"], "--labels must be percentages such as 5 25 100, got 'five'"),
-        (["demo", "--labels", "0"], "--labels must be percentages above 0"),
-        (["demo", "--policies", "mixup,cutmix"], "--policies needs 'none'"),
+        (["demo", "--labels", "0"], "--labels: expected percentages above 0"),
+        (["demo", "--policies", "mixup,cutmix"], "--policies: expected 'none'"),
         (["demo", "--policies", "none", "samiks"], "'samiks' is no policy"),
-        (["demo", "--modes", "both"], "--modes must be some of"),
+        (["demo", "--modes", "both"], "--modes: expected some of"),
         (["demo", "--workers", "0"], "--workers must be at least 1, got 0"),
         (["demo", "--defect-share", "1.5"], "--defect-share must be in (0, 1), got 1.5"),
         (["demo", "--price", "-1"], "--price must be a number of at least 0, got -1.0"),

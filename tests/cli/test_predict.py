@@ -91,7 +91,7 @@ def test_a_nested_folder_without_labels_single_files_and_free_names(here, capsys
     assert [row["path"] for row in rows_of("deep/er/said.csv")] == ["new/4.PNG", "new/0.PNG"]
     assert main(["predict", "run", "new/4.PNG"]) == 0
     assert Path("run/predictions-4.csv").is_file()
-    assert "1 photo, judged" in capsys.readouterr().out
+    assert "1 photo, classified" in capsys.readouterr().out
 
 
 def test_the_average_is_another_network(here, capsys):
@@ -182,7 +182,7 @@ BAD = [
     (["run"], ["PHOTOS are missing", "--onnx"]),
     (["run", "--output", "x.csv"], ["PHOTOS are missing"]),
     (["run", "--onnx", "m.onnx", "--output", "x.csv"], ["--output", "name them"]),
-    (["nowhere", "parts"], ["'nowhere'", "model.json", "samix train"]),
+    (["nowhere", "parts"], ["there is no folder 'nowhere'", "samix train"]),
     (["parts", "parts"], ["'parts' has no model.json"]),
     (["run", "prats"], ["'prats'", "did you mean 'parts'"]),
     (["run", ""], ["''"]),

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from samix.cli import main
 from samix.files import no_room
 from samix.training import fit
+from tests.forked import Command
 
 TINY = "demo:photos_per_class=8,size=16"
 
@@ -75,23 +77,22 @@ def test_other_errors_stay_what_they_are(monkeypatch):
         main(["policies"])
 
 
-@pytest.mark.slow
+def limit(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
 @pytest.mark.parametrize("kilobytes", [1, 40])
 def test_a_run_on_a_disk_that_fills_up(kilobytes, tmp_path):
     """No file may be longer than this: a disk that is full in the middle of a run."""
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, kilobytes << 10))
-
     words = ["train", TINY, "--epochs", "1", "--image-size", "16", "--stem", "small"]
-    words += ["--backbone", "resnet18", "--model-kwargs", "layers=[1,1,1,1]"]
-    done = samix(
-        *words, "channels=[8,8,8,8]", "--output", str(tmp_path / "run"), "--policy", "none",
-        preexec_fn=limit, capture_output=True,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr.decode()
-    assert b"Traceback" not in done.stderr
-    assert b"written" in done.stderr
+    words += ["--backbone", "resnet18", "--model-kwargs", "layers=[1,1,1,1]", "channels=[8,8,8,8]"]
+    words += ["--output", str(tmp_path / "run"), "--policy", "none"]
+    done = Command(*words, before=partial(limit, kilobytes << 10))
+    _, complaint = done.communicate()
+    assert done.returncode == 2, complaint
+    assert "Traceback" not in complaint
+    assert "written" in complaint
 
 
 @pytest.mark.parametrize(

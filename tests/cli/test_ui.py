@@ -279,7 +279,7 @@ def test_bad_options_are_refused_in_one_sentence(capsys):
     def said(*words: str) -> str:
         return complaint(["ui", *words], capsys)
 
-    assert "--port must be 1 to 65535, got 0" in said("--port", "0")
+    assert "--port: expected 1 to 65535, got 0" in said("--port", "0")
     assert "--port" in said("--port", "many")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

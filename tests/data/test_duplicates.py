@@ -159,7 +159,7 @@ def test_many_photos_of_one_thing_are_one_group_which_is_not_used_silently() -> 
     groups, notes = keep_together(images, group_by=None, use="group")
     assert groups is None
     assert "45 photos" in notes[0]
-    assert "--group-by" in notes[0]
+    assert "`group_by`" in notes[0]
     assert large_notes(found) == notes
 
 
@@ -410,7 +410,7 @@ def test_a_class_of_near_duplicates_alone_cannot_be_divided_and_says_how_it_coul
     first, second = scene(1), scene(2)
     photos = [first, second, dimmed(first), scene(3), cropped(first), scene(4)]
     options = {"group_by": None, "val_fraction": 0.3, "test_fraction": 0.3, "seed": 0}
-    with pytest.raises(InputError, match="--duplicates ignore divides them"):
+    with pytest.raises(InputError, match="duplicates=ignore divides them"):
         split_together(held(photos), use="group", **options)
     splits, notes = split_together(held(photos), use="ignore", **options)
     assert sorted((*splits.train, *splits.val, *splits.test)) == list(range(6))

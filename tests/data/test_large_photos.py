@@ -179,7 +179,7 @@ def test_a_photo_over_the_limit_is_refused_with_the_option_that_raises_it() -> N
         decode(data, "wide.png", max_megapixels=1)
     assert str(caught.value) == (
         "photo 'wide.png' has 1500 x 1000 px, more than the 1 megapixels that are read; raise the "
-        "limit with --max-megapixels 2, or make it smaller"
+        "limit with max_megapixels=2, or make it smaller"
     )
     assert decode(data, "wide.png", max_megapixels=2).size == (1500, 1000)
 
@@ -187,7 +187,7 @@ def test_a_photo_over_the_limit_is_refused_with_the_option_that_raises_it() -> N
 def test_the_limit_must_let_something_through(tmp_path: Path) -> None:
     for open_it in (lambda: open_images(tmp_path, max_megapixels=0),
                     lambda: open_unsorted(["x"], max_megapixels=0)):  # fmt: skip
-        with pytest.raises(InputError, match="--max-megapixels must be at least 1, got 0"):
+        with pytest.raises(InputError, match="max_megapixels: expected at least 1, got 0"):
             open_it()
 
 
@@ -240,7 +240,7 @@ def test_a_large_photo_is_left_out_but_never_called_corrupt(tmp_path: Path) -> N
         tmp_path, max_megapixels=1, skip_corrupt=True, left_out=lambda key, why: told.append(why)
     )
     assert images.skipped == ("a/2.png",)
-    assert "--max-megapixels 2" in told[0]
+    assert "max_megapixels=2" in told[0]
     assert "corrupt" not in told[0]
 
 
@@ -410,7 +410,7 @@ def test_a_run_reads_with_its_own_limit(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.new("1", (1500, 1000)).save(tmp_path / name / "0.png")
     assert len(open_sources(TrainConfig(data=str(tmp_path)))[0][1]) == 2
-    with pytest.raises(InputError, match="--max-megapixels 2"):
+    with pytest.raises(InputError, match="max_megapixels=2"):
         open_sources(TrainConfig(data=str(tmp_path), max_megapixels=1))
 
 

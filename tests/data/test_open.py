@@ -82,7 +82,7 @@ def test_corrupt_photos_are_named_and_counted(make_folder: Make) -> None:
     assert "a/zero.png" in str(caught.value)
     assert "a/cut.png" in str(caught.value)
     assert "and 1 more" in str(caught.value)
-    assert "--skip-corrupt" in str(caught.value)
+    assert "skip_corrupt=True" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

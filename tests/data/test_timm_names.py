@@ -47,12 +47,12 @@ def test_torch_name_reads_both_parts(tmp_path: Path) -> None:
 
 
 def test_missing_data_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="add --download"):
+    with pytest.raises(InputError, match="add download=True"):
         open_images("torch/cifar10", root=tmp_path)
 
 
 def test_missing_root_is_asked_for() -> None:
-    with pytest.raises(InputError, match=r"--data-root DIR .*--download"):
+    with pytest.raises(InputError, match=r"data_root=DIR .*download=True"):
         open_images("torch/cifar10")
 
 

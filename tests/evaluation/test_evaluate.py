@@ -135,7 +135,7 @@ def test_the_splits_of_a_run_are_used(images, tmp_path):
     division = divide(images, path, seed=0, group_by="x")
     assert division.splits == splits
     assert str(path) in division.origin
-    assert "--group-by is not used" in division.notes[0]
+    assert "`group_by` is not used" in division.notes[0]
     assert divide(images, None, seed=7).splits == splits
 
 

@@ -85,7 +85,7 @@ def test_photos_that_moved_are_asked_for_and_found(run_copy, tmp_path):
     run = run_copy()
     moved(run, tmp_path / "old" / "photos")
     said = refused(run)
-    assert "--data" in said
+    assert "`data`" in said
     assert "old/photos" in said
     subject, source = open_network(run)
     photos = open_photos(subject, source, data="demo:photos_per_class=12,size=16")

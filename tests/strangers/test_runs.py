@@ -30,7 +30,7 @@ MAKE: dict[str, Any] = {
 OPENERS: dict[str, Callable[[Path], Any]] = {
     "evaluate": open_encoder,
     "predict": open_classifier,
-    "init": lambda path: open_source(path, "--init"),
+    "init": lambda path: open_source(path, "init"),
     "explain": open_network,
     "export": mixer_of_run,
 }

@@ -20,7 +20,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 
 from samix.errors import InputError
 from samix.study import cells as cells_module
@@ -38,36 +37,10 @@ from samix.study.conclude import write_tables
 from samix.study.engine import open_engine, run_jobs
 from samix.study.grid import cells_of, jobs_of
 
-from .tiny import tiny_study
+from .tiny import Here, tiny_study
 
 KILLS = 10
 _TIMES = ["seconds", "memory_mb"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-class Here:
-    """An engine that calls at once, in this process."""
-
-    workers = 1
-    died = (BrokenProcessPool,)
-
-    def submit(self, call: Any, *arguments: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(call(*arguments))
-        except BaseException as error:  # as a pool passes it on
-            future.set_exception(error)
-        return future
-
-    def renew(self) -> bool:
-        raise AssertionError("nothing dies here")
 
 
 def run_all(

@@ -16,8 +16,7 @@ from samix.study.subjects import admit, labels_of
 from samix.study.timing import time_policies
 from samix.study.wish import Wish, good_of
 
-from .test_engine import Here
-from .tiny import DATA, NETWORK, opened
+from .tiny import DATA, NETWORK, Here, opened
 
 POLICIES = ("none", "mixup", "samix")
 
@@ -71,7 +70,7 @@ def test_time_decides_what_is_trained_and_not_how_many_seeds(tmp_path, quick):
 
 
 def test_too_little_time_is_told_with_what_would_do(tmp_path, quick):
-    with pytest.raises(InputError, match=r"--budget 1:00 is too little .* take about \d+:00"):
+    with pytest.raises(InputError, match=r"budget=1:00 is too little .* take about \d+:00"):
         plan(tmp_path, budget=60.0)
 
 
@@ -113,14 +112,14 @@ def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
     [
         ({"policies": ("none",)}, "a study compares policies; .* got none"),
         ({"policies": ("samix",)}, "a study compares policies; .* got samix"),
-        ({"policies": ("samix", "mixup")}, "needs 'none'"),
+        ({"policies": ("samix", "mixup")}, "expected 'none'"),
         ({"policies": ("none", "samix", "mixpu")}, "'mixpu' is no policy"),
-        ({"policies": ("none", "none", "samix")}, "names a policy twice"),
-        ({"modes": ("supervise",)}, "--modes must be some of"),
-        ({"fractions": (0.0, 1.0)}, "--labels must be percentages"),
-        ({"seeds": 2}, "--seeds must be at least 3, got 2"),
-        ({"budget": 30.0}, "--budget 30s is too little to tell anything"),
-        ({"design": "fix"}, "--design must be sequential or fixed, got 'fix'"),
+        ({"policies": ("none", "none", "samix")}, "a policy is named twice"),
+        ({"modes": ("supervise",)}, "modes: expected some of"),
+        ({"fractions": (0.0, 1.0)}, "labels: expected percentages"),
+        ({"seeds": 2}, "seeds: expected at least 3, got 2"),
+        ({"budget": 30.0}, "budget=30s is too little to tell anything"),
+        ({"design": "fix"}, "design: expected sequential or fixed, got 'fix'"),
     ],
 )
 def test_a_wish_is_checked(changes, message):
@@ -143,7 +142,7 @@ def test_settings_follow_the_photos(tmp_path):
     small = opened()
     assert small.train["balance"] == 0.0
     assert large.train["balance"] == 0.5  # four times as many of one class
-    with pytest.raises(InputError, match="--good: 'ok' is no class of 'photos'"):
+    with pytest.raises(InputError, match="good: 'ok' is no class of 'photos'"):
         open_study(Wish(data=str(skewed), good=("ok",)), lambda *_: None)
 
 

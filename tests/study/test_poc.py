@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -221,7 +223,7 @@ def test_both_languages_say_the_same_number_of_things(tmp_path: Path) -> None:
 
 
 def test_an_unknown_language_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--lang must be one of both, en, ja, got 'fr'\."):
+    with pytest.raises(InputError, match=r"lang: expected one of both, en, ja, got 'fr'\."):
         page_of(tmp_path, lang="fr")
     assert list(tmp_path.iterdir()) == []
 
@@ -349,26 +351,31 @@ JUDGED = {"policy": "samix", "judged": {"mixes": 64, "rejected": 18}}
 
 
 @pytest.mark.parametrize(
-    ("found", "en", "ja"),
+    ("make", "en", "ja"),
     [
-        (undecided(more_seeds=7), "Keep plain training. To decide about samix: 35 more trainings, "
+        (partial(undecided, more_seeds=7),
+         "Keep plain training. To decide about samix: 35 more trainings, "
          "about 31 min.",
          "通常学習を続けてください。samix については、"
          "乱数シードを変えた学習をあと 35 回行えば判定できます（約 31 分）。"),
-        (undecided(more_seeds=None, more_parts=40), "Keep plain training. To decide about samix: "
+        (partial(undecided, more_seeds=None, more_parts=40),
+         "Keep plain training. To decide about samix: "
          "40 more labelled test parts.",
          "通常学習を続けてください。samix については、"
          "ラベル付きテスト用個体をあと 40 個加えれば判定できます。"),
-        (ahead("mixup"), "Use mixup, which costs nothing more. samix is not worth adopting here.",
+        (partial(ahead, "mixup"),
+         "Use mixup, which costs nothing more. samix is not worth adopting here.",
          "追加コストのない mixup を使用してください。"
          "このデータでは samix を採用する価値は認められません。"),
-        (ahead("none-long"), "Keep plain training, but train longer: mixing is not ahead of that. "
+        (partial(ahead, "none-long"),
+         "Keep plain training, but train longer: mixing is not ahead of that. "
          "samix is not worth adopting here.",
          "通常学習のまま、学習時間を延ばしてください。混合はこれを上回りません。"
          "このデータでは samix を採用する価値は認められません。"),
     ],
 )  # fmt: skip
-def test_the_page_says_what_to_do(found: dict[str, Any], en: str, ja: str) -> None:
+def test_the_page_says_what_to_do(make: Callable[[], dict[str, Any]], en: str, ja: str) -> None:
+    found = make()
     study = study_of(found)
     for row in found["policies"]:
         row["seconds"] = 105.7  # 5 policies, 7 seeds, 2 at a time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from samix.study import Roles, VerdictLimits, weigh
 from samix.study.cells import PocFolder, collect, read_study, run_job, write_cell, write_study
@@ -16,19 +15,11 @@ from samix.study.statistics.effects import compare, compare_all, seed_spread
 from samix.study.statistics.looks import Outlook, across, shares_of
 
 from .simulated import LEVEL, simulate, study_costs
-from .test_engine import Here, run_all
-from .tiny import tiny_study
+from .test_engine import run_all
+from .tiny import Here, tiny_study
 
 TASK = {"accuracy": 90.0, "between": 0.838, "within": 0.896}
 LOOKS = shares_of()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def with_frozen(study):

@@ -5,18 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from samix.training import PretrainConfig, TrainConfig, pretrain
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 TINY: dict[str, Any] = {
     "data": "demo:photos_per_class=20,size=16",

@@ -74,7 +74,7 @@ def test_what_is_no_finished_run_with_a_mixer_is_refused(
     stopped = shutil.copytree(pretrained, tmp_path / "stopped")
     metrics = json.loads((stopped / "metrics.json").read_text())
     (stopped / "metrics.json").write_text(json.dumps({**metrics, "status": "interrupted"}))
-    with pytest.raises(InputError, match="not finished; finish it with: samix pretrain --resume"):
+    with pytest.raises(InputError, match="finish it with: samix pretrain resume=True"):
         mixer_of_run(stopped)
     (stopped / "metrics.json").unlink()
     with pytest.raises(InputError, match=r"metrics\.json' cannot be read"):

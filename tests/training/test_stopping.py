@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import runpy
 import signal
 import stat
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from samix.training import WorkerDiedError, callbacks, fit, lock, resume, train
 from samix.training.lock import LOCK, only_process
 from samix.training.mixer_export import mixer_of_run
 from samix.training.run_folder import RunFolder, is_unbegun
+from tests.forked import Command
 
 WORDS = [
     "demo:photos_per_class=20,size=16", "--image-size", "16", "--batch-size", "24", "--stem",
@@ -79,7 +80,8 @@ def test_a_signal_while_judging_cuts_that_off_and_tells_the_way_on(
         strike = lambda *_: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
         some.setattr("samix.training.run.draw_run_mixes", strike)
         assert main(["train", *WORDS, "--output", str(output)]) == 143
-    assert f"go on with --resume --output {output}" in capsys.readouterr().out.replace("\n", " ")
+    told = capsys.readouterr().out.replace("\n", " ")
+    assert f"go on with: samix train --resume --output {output}" in told
     assert main(["train", "--resume", "--output", str(output)]) == 0
 
 
@@ -163,18 +165,20 @@ def test_files_may_be_read_by_whom_the_umask_says(pretrained: Path, tmp_path: Pa
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o750}
 
 
+def strike(_: Sequence[str]) -> int:
+    """Run the benchmark, which reads its words by itself."""
+    return int(runpy.run_path(str(KILLS))["main"]())
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_is_equal_bit_for_bit() -> None:
     """The short form of the benchmark: weights, optimiser, queue, tables, and no left-overs."""
     words = ["--commands", "train", "pretrain", "--kills", "4", "--terms", "2", "--seed", "1"]
     words += ["--epochs", "4"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(KILLS), *words], check=False, capture_output=True, text=True,
-        env=environment, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = [line for line in done.stdout.splitlines() if "pretrain" in line or "train" in line]
+    process = Command(*words, main=strike)
+    said, complaint = process.communicate(600)
+    assert process.returncode == 0, said + complaint
+    rows = [line for line in said.splitlines() if "pretrain" in line or "train" in line]
     assert len(rows) == 2
     assert all(row.endswith("| equal |") for row in rows)
 

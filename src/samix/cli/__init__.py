@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from samix._version import __version__
 from samix.errors import InputError, nearest
 from samix.files import no_room
-from samix.shown import close_output, escape_letters, shown
+from samix.shown import close_output, escape_letters, flagged, shown
 from samix.stopping import ENDING, SIGPIPE, exit_code, signal_of, stop_on_signals
 
 COMMANDS = {
@@ -126,7 +126,7 @@ class _Parser(argparse.ArgumentParser):
 def _complaint(root: argparse.ArgumentParser, name: str, unknown: list[str]) -> str:
     """Return what is wrong with the words that the command ``name`` did not know."""
     flag = next((word for word in unknown if word.startswith("-")), unknown[0]).partition("=")[0]
-    options = dict(_options(root))
+    options = _options(root)
     others = [f"'{other}'" for other, flags in options.items() if flag in flags]
     if flag in options[name]:
         return f"{flag} stands before the command; write it after '{name}'"
@@ -142,13 +142,21 @@ def _complaint(root: argparse.ArgumentParser, name: str, unknown: list[str]) -> 
     return f"'{name}' has no {flag}; {hint}"
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, set[str]]]:
-    """Yield the name of each command below the parser, and its options."""
-    yield parser.prog, {flag for action in parser._actions for flag in action.option_strings}
+def parsers_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield a parser and those of the commands and actions below it, by what is typed for them."""
+    yield parser.prog, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
-                yield from _options(below)
+                yield from parsers_of(below)
+
+
+def _options(parser: argparse.ArgumentParser) -> dict[str, set[str]]:
+    """Return the options of each command below the parser."""
+    return {
+        name: {flag for action in one._actions for flag in action.option_strings}
+        for name, one in parsers_of(parser)
+    }
 
 
 def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
@@ -157,8 +165,6 @@ def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
         _name_own(chosen)
         return run_command(chosen.command, chosen)
     except InputError as error:
-        from .options import flagged
-
         return _complain(flagged(str(error), names), 2)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -178,7 +184,7 @@ def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
     except Exception as error:
         if (reason := no_room(error)) is None:
             raise
-        return _complain(reason, 2)
+        return _complain(flagged(reason), 2)
     except KeyboardInterrupt as error:
         number = signal_of(error)
         return _complain(f"interrupted by {Signals(number).name}", exit_code(number))
@@ -199,6 +205,9 @@ def _name_own(chosen: argparse.Namespace) -> None:
 def run_command(name: str, chosen: object) -> int:
     """Import and run one command; each imports only what it needs.
 
+    Each returns 0; 1 when the work failed or a check did; 128 and the number of the signal that
+    stopped it. Each raises an InputError where something that the user gave cannot be used.
+
     Args:
         name: Of the command, and of its module here: ``train`` is ``run_train`` in ``train``, and
             ``check-policy`` is ``run_check_policy`` in ``check_policy``.
@@ -215,8 +224,9 @@ def _module(name: str) -> Any:
 def _names(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> set[str]:
     """Return the names of the options of the command that was chosen."""
     name = " ".join(filter(None, (parser.prog, chosen.command, getattr(chosen, "action", ""))))
-    flags = dict(_options(parser))[name]
-    return {"data", *(flag.lstrip("-").replace("-", "_") for flag in flags)}
+    flags = _options(parser)[name]
+    # a run that is not finished is told in commands that cannot go on with it, too
+    return {"data", "resume", *(flag.lstrip("-").replace("-", "_") for flag in flags)}
 
 
 def _complain(message: str, code: int) -> int:

@@ -15,7 +15,7 @@ from samix.errors import InputError
 from samix.training.config import TrainConfig
 
 from .options import PHOTOS, add_command, add_fields, key_values
-from .running import how_to_repeat, photo_options, say, say_lines
+from .running import how_to_repeat, open_shown, say, say_lines, writing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from samix.checking import Photos, PolicyCheck
     from samix.data import ImageSet
     from samix.policies import Policy
-    from samix.training import Terminal
 
 
 _PHOTOS = 32
@@ -63,14 +62,7 @@ examples:
 
 
 def run_check_policy(chosen: argparse.Namespace) -> int:
-    """Print what was found, and write it where a file was named.
-
-    Returns:
-        0, or 1 when a check failed.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
+    """Print what was found, and write it where a file was named."""
     from rich.console import Console
 
     from samix.checking import check_with
@@ -88,7 +80,7 @@ def run_check_policy(chosen: argparse.Namespace) -> int:
     display = Terminal(console)
     numbers = {name: given[name] for name in _NUMBERS if name in given}
     try:
-        images = _open(given, display)
+        images = open_shown(given, display)
         batches = _batches(images, given)
         where = f"photos of {images.name}"
         found = check_with(transform, batches, where, announce=display.work, **numbers)
@@ -114,23 +106,15 @@ def _print(found: PolicyCheck, console: Console) -> None:
 
 
 def _write(path: Path, found: PolicyCheck, batches: list[Photos]) -> None:
-    """Write what was found as JSON.
-
-    Raises:
-        InputError: It cannot be written.
-    """
+    """Write what was found as JSON."""
     from samix.training.run_folder import write_json
 
     photos = {
         "photos": sum(len(photos.images) for photos in batches),
         "image_size": batches[0].images.shape[-1],
     }
-    try:
+    with writing("--json", path):
         write_json(path, {**how_to_repeat("torch"), **found.record(), **photos})
-    except OSError as error:
-        raise InputError(
-            f"--json '{path}' cannot be written ({error.strerror}); choose another file"
-        ) from error
 
 
 def _batches(images: ImageSet, given: Mapping[str, Any]) -> list[Photos]:
@@ -167,31 +151,15 @@ def _check(given: Mapping[str, Any]) -> None:
         raise InputError(f"--json '{given['json']}' is a folder; give a file")
 
 
-def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
-    from samix.data import open_images
-
-    return open_images(
-        given.get("data", "demo"),
-        need_labels=False,
-        **photo_options(given),
-        progress=lambda done, total: display.work("checking photos", done, total),
-    )
-
-
 def add_check_policy(commands: Any, about: str) -> None:
-    """Add the parser of `samix check-policy`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix check-policy`."""
     parser = add_command(
         commands,
         "check-policy",
-        usage="check-policy NAME [DATA] [options]",
-        about=about,
-        description=_CHECK_POLICY,
-        examples=_EXAMPLES,
+        "check-policy NAME [DATA] [options]",
+        about,
+        _CHECK_POLICY,
+        _EXAMPLES,
     )
     group = parser.add_argument_group("policy")
     group.add_argument("name", help="policy, folder of a Mixer, or module:name", metavar="NAME")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
-from samix.files import partial_of
+from samix.files import free_path, partial_of
 from samix.options import from_plain
 from samix.shown import shown
 from samix.training.config import PretrainConfig, TrainConfig, whole_path
@@ -21,11 +21,12 @@ from .running import (
     cell,
     cost_line,
     mixer_line,
+    open_shown,
     options_over_preset,
-    photo_options,
     result_folder,
     run_or_resume,
     say,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 FOLDER = "mixer"
 """Where a run keeps its Mixer."""
 _PRESET = "mixer"
-_WRITING = ("licence",)
 _PAIRS = 4
 _SIZE = 128  # px, of the photos that are drawn
 _LAM = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -93,32 +93,13 @@ examples:
 
 
 def run_mixer(chosen: argparse.Namespace) -> int:
-    """Run one action.
-
-    Returns:
-        0, 1 when the work failed, 130 when a run was interrupted.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
-    actions = {
-        "train": run_mixer_train,
-        "export": run_mixer_export,
-        "inspect": run_mixer_inspect,
-        "list": run_mixer_list,
-    }
-    return actions[chosen.action](chosen)
+    """Run one action."""
+    run: Callable[[argparse.Namespace], int] = globals()[f"run_mixer_{chosen.action}"]
+    return run(chosen)
 
 
 def run_mixer_export(chosen: argparse.Namespace) -> int:
-    """Write the Mixer of a run into a folder of its own.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: No finished run with a Mixer, or the folder exists.
-    """
+    """Write the Mixer of a run into a folder of its own."""
     from rich.console import Console
 
     from samix.training.mixer_export import mixer_of_run, mixer_remarks
@@ -128,12 +109,9 @@ def run_mixer_export(chosen: argparse.Namespace) -> int:
     mixer = mixer_of_run(given["run"], licence=given.get("licence"))
     partial = partial_of(output)
     try:
-        mixer.save_pretrained(partial)
-        partial.replace(output)
-    except OSError as error:
-        raise InputError(
-            f"--output '{output}' cannot be written ({error.strerror}); choose another folder"
-        ) from error
+        with writing("--output", output, "folder"):
+            mixer.save_pretrained(partial)
+            partial.replace(output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     console = Console(highlight=False)
@@ -151,20 +129,16 @@ def say_where(console: Console, folder: Path) -> None:
 
 
 def run_mixer_train(chosen: argparse.Namespace) -> int:
-    """Train or resume, take the Mixer out, and print a summary.
-
-    Returns:
-        As :func:`samix.cli.running.run_or_resume`.
-    """
+    """Train or resume, take the Mixer out, and print a summary."""
     from samix.training import pretrain
 
     given = {k: v for k, v in vars(chosen).items() if k != "action"}
-    writing = {name: given.pop(name) for name in _WRITING if name in given}
+    licence = given.pop("licence", None)
     given |= {"command": "pretrain", **_named_data(given.pop("data", []))}
     return run_or_resume(
         argparse.Namespace(**given),
         lambda options, display: pretrain(config_from(options), display=display),
-        partial(_show, writing=writing),
+        partial(_show, licence=licence),
     )
 
 
@@ -187,7 +161,7 @@ def _named_data(words: list[str]) -> dict[str, Any]:
     return {**named, "more_data": tuple(map(whole_path, words[1:]))} if words[1:] else named
 
 
-def _show(result: TrainResult, console: Console, *, writing: Mapping[str, Any]) -> None:
+def _show(result: TrainResult, console: Console, *, licence: str | None) -> None:
     """Print how the run ended; where it is finished, take its Mixer out."""
     metrics, run = result.metrics, result.run
     console.print()
@@ -200,17 +174,17 @@ def _show(result: TrainResult, console: Console, *, writing: Mapping[str, Any]) 
         say(console, f"Interrupted. Go on with: samix mixer train --resume --output {run.path}")
         return
     folder = run.path / FOLDER
-    _write(run.path, folder, writing, console)
+    _write(run.path, folder, licence, console)
     say(console, f"Mixes to look at: {run.mixes}")
     say_where(console, folder)
 
 
-def _write(run: Path, folder: Path, writing: Mapping[str, Any], console: Console) -> None:
+def _write(run: Path, folder: Path, licence: str | None, console: Console) -> None:
     """Write the Mixer of a run where it is not there yet."""
     from samix.networks import is_pretrained_mixer
     from samix.training.mixer_export import mixer_of_run, mixer_remarks
 
-    mixer = mixer_of_run(run, licence=writing.get("licence"))
+    mixer = mixer_of_run(run, licence=licence)
     if not is_pretrained_mixer(folder):
         partial = partial_of(folder)
         mixer.save_pretrained(partial)
@@ -220,14 +194,7 @@ def _write(run: Path, folder: Path, writing: Mapping[str, Any], console: Console
 
 
 def run_mixer_list(chosen: argparse.Namespace) -> int:
-    """Print a paragraph a Mixer: those of the package, then those below a folder.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: The folder is not there.
-    """
+    """Print a paragraph a Mixer: those of the package, then those below a folder."""
     from samix.networks import built_in_mixers, is_pretrained_mixer
     from samix.networks.mixer_card import CONFIG
 
@@ -284,33 +251,27 @@ def _line(text: str) -> None:
 
 
 def run_mixer_inspect(chosen: argparse.Namespace) -> int:
-    """Print the card and the checks, and write the page.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: No Mixer, or one that does not fit; no photos; or the page cannot be written.
-    """
+    """Print the card and the checks, and write the page."""
     from rich.console import Console
 
     from samix.pages.mixer import write_mixer
     from samix.pages.words import word
+    from samix.training import Terminal
 
     given = vars(chosen)
     console = Console(highlight=False)
     mixer = _open(given["mixer"])
     output = _output(given)
     _print_card(mixer, given["mixer"], console)
-    images = _photos(given, console)
-    looks = look(mixer, images, seed=given.get("seed", 0))
+    display = Terminal(console)
     try:
-        title = word("mixer-page", name=_name(given), data=images.name)
+        images = open_shown(given, display, _DEMO)
+    finally:
+        display.rest()
+    looks = look(mixer, images, seed=given.get("seed", 0))
+    title = word("mixer-page", name=_name(given), data=images.name)
+    with writing("--output", output):
         write_mixer(output, looks, title=title)
-    except OSError as error:
-        raise InputError(
-            f"--output '{output}' cannot be written ({error.strerror}); choose another file"
-        ) from error
     say(console, f"Page: {output}")
     return 0
 
@@ -340,9 +301,14 @@ def look(mixer: PretrainedMixer, images: ImageSet, *, seed: int = 0) -> Looks:
             for side in zip(*pairs, strict=True)
         )
         swept = torch.linspace(0, 1, _SWEPT)
-        areas = [mixer(first, second, _all(lam, first)).mean((1, 2, 3)) for lam in swept.tolist()]
+
+        def mask(lam: float) -> Tensor:
+            made: Tensor = mixer(first, second, torch.full((len(first),), lam))
+            return made
+
+        areas = [mask(lam).mean((1, 2, 3)) for lam in swept.tolist()]
         names = [(_class(images, a), _class(images, b)) for a, b in pairs]
-        masks = torch.stack([mixer(first, second, _all(lam, first)) for lam in _LAM])
+        masks = torch.stack([mask(lam) for lam in _LAM])
         return Looks(first, second, names, _LAM, masks, swept, torch.stack(areas))
 
 
@@ -354,14 +320,9 @@ def _open(source: str) -> PretrainedMixer:
     folder = Path(source).expanduser()
     if (folder / "config.yaml").is_file() and not is_pretrained_mixer(folder):
         inner = folder / FOLDER
-        raise InputError(
-            f"'{source}' is a run; "
-            + (
-                f"its Mixer is '{inner}'"
-                if is_pretrained_mixer(inner)
-                else f"take its Mixer out first: samix mixer export {source} --output FOLDER"
-            )
-        )
+        way = f"take its Mixer out first: samix mixer export {source} --output FOLDER"
+        way = f"its Mixer is '{inner}'" if is_pretrained_mixer(inner) else way
+        raise InputError(f"'{source}' is a run; {way}")
     try:
         return open_mixer(source)
     except ValueError as error:
@@ -392,22 +353,6 @@ def _print_card(mixer: PretrainedMixer, source: str, console: Console) -> None:
     console.print(table)
 
 
-def _photos(given: Mapping[str, Any], console: Console) -> ImageSet:
-    from samix.data import open_images
-    from samix.training import Terminal
-
-    display = Terminal(console)
-    try:
-        return open_images(
-            given.get("data", _DEMO),
-            need_labels=False,
-            **photo_options(given),
-            progress=lambda done, total: display.work("checking photos", done, total),
-        )
-    finally:
-        display.rest()
-
-
 def _name(given: Mapping[str, Any]) -> str:
     return Path(given["mixer"]).resolve().name
 
@@ -415,9 +360,7 @@ def _name(given: Mapping[str, Any]) -> str:
 def _output(given: Mapping[str, Any]) -> Path:
     """Return the page's file: the one that was given, or a free name."""
     if "output" not in given:
-        stem = f"mixer-{_name(given)}"
-        names = (f"{stem}{f'-{n}' if n > 1 else ''}.html" for n in range(1, 10**6))
-        return next(path for name in names if not (path := Path(name)).exists())
+        return free_path(Path(), f"mixer-{_name(given)}", ".html")
     path = Path(given["output"]).expanduser()
     if path.suffix.lower() != ".html":
         raise InputError(f"--output must be a .html file, got '{path}'")
@@ -443,24 +386,13 @@ def _pairs(images: ImageSet, seed: int) -> list[tuple[int, int]]:
     return pairs
 
 
-def _all(lam: float, images: Tensor) -> Tensor:
-    import torch
-
-    return torch.full((len(images),), lam)
-
-
 def _class(images: ImageSet, index: int) -> str:
     target = images.targets[index]
     return images.classes[target] if target >= 0 else ""
 
 
 def add_mixer(commands: Any, about: str) -> None:
-    """Add the parser of `samix mixer` with its four actions.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix mixer` with its four actions."""
     parser = commands.add_parser(
         "mixer",
         help=about,
@@ -486,10 +418,10 @@ def _add_train(actions: Any) -> None:
     parser = add_command(
         actions,
         "train",
-        usage="mixer train DATA [DATA ...] [options]",
-        about="train one on photos without labels",
-        description=_TRAIN,
-        examples=_TRAIN_EXAMPLES,
+        "mixer train DATA [DATA ...] [options]",
+        "train one on photos without labels",
+        _TRAIN,
+        _TRAIN_EXAMPLES,
     )
     group = add_run(parser, PretrainConfig, demo="mixer unless another is named", without=_FIXED)
     group.add_argument(
@@ -505,10 +437,10 @@ def _add_export(actions: Any) -> None:
     parser = add_command(
         actions,
         "export",
-        usage="mixer export RUN --output FOLDER [options]",
-        about="take one out of a finished run",
-        description=_EXPORT,
-        examples=_EXPORT_EXAMPLES,
+        "mixer export RUN --output FOLDER [options]",
+        "take one out of a finished run",
+        _EXPORT,
+        _EXPORT_EXAMPLES,
     )
     group = parser.add_argument_group("export")
     group.add_argument("run", help="folder of the run", metavar="RUN")
@@ -526,10 +458,10 @@ def _add_inspect(actions: Any) -> None:
     parser = add_command(
         actions,
         "inspect",
-        usage="mixer inspect NAME|FOLDER [options]",
-        about="look at one: card, checks, and a page",
-        description=_INSPECT,
-        examples=_INSPECT_EXAMPLES,
+        "mixer inspect NAME|FOLDER [options]",
+        "look at one: card, checks, and a page",
+        _INSPECT,
+        _INSPECT_EXAMPLES,
     )
     group = parser.add_argument_group("inspect")
     name = "name of a Mixer in the package ('samix mixer list'), folder, or owner/name on the hub"
@@ -544,10 +476,10 @@ def _add_list(actions: Any) -> None:
     parser = add_command(
         actions,
         "list",
-        usage="mixer list [FOLDER]",
-        about="list those in the package, and below a folder",
-        description="List the Mixers that come with the package, and those below FOLDER.",
-        examples="",
+        "mixer list [FOLDER]",
+        "list those in the package, and below a folder",
+        "List the Mixers that come with the package, and those below FOLDER.",
+        "",
     )
     group = parser.add_argument_group("list")
     group.add_argument("folder", help="where else to look", nargs="?", metavar="FOLDER")

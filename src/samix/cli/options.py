@@ -7,7 +7,6 @@ with its help, its range and its default (:mod:`samix.options`). Nothing heavy i
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
 from samix.options import Options
+from samix.shown import flag_of, flagged
 from samix.training.config import RunConfig
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ LANGUAGES: tuple[Language, ...] = ("both", "en", "ja")
 PHOTOS = ("data_root", "download", "skip_corrupt", "max_megapixels", "labels", "label_column")
 """Fields that say how photos are opened."""
 _PAIRS: dict[str, Any] = {"nargs": "+", "action": "extend", "metavar": "KEY=VALUE"}
-_NAME = re.compile(
-    r"(?:^|(?<=[\s(]))(?P<tick>`?)(?P<name>[a-z][a-z_]*)(?P=tick)"
-    r"(?:=(?P<value>[^\s,;)]+)|(?P<colon>:(?= expected)))?(?!\w)"
-)
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 _NUMBERS = {"int": (int, "N"), "float": (float, "X")}
 
@@ -67,7 +63,7 @@ def spoken(given: Mapping[str, Any]) -> str:
 
 
 def add_command(
-    commands: Any, name: str, *, usage: str, about: str, description: str, examples: str
+    commands: Any, name: str, usage: str, about: str, description: str, examples: str
 ) -> argparse.ArgumentParser:
     """Add the parser of a command or action; options that were not given are absent.
 
@@ -195,35 +191,6 @@ def _help_of(kind: type[Options], field: Field[Any]) -> str:
         shown = f"{value:g}" if isinstance(value, float) else str(value)
     words = field.metadata["help"] + (f" ({shown})" if shown else "")
     return flagged(words, kind.names()).replace("%", "%%")
-
-
-def flag_of(name: str) -> str:
-    """Return the option of the command line that sets a field."""
-    return f"--{name.replace('_', '-')}"
-
-
-def flagged(message: str, names: Collection[str]) -> str:
-    """Return a message with the names of arguments as the command line writes them.
-
-    A name counts at the beginning of ``lr: expected``, before a value (``policy=RUN``,
-    ``pretrained=True``), and anywhere if it has an underscore (``batch_size``) or stands in
-    backticks.
-
-    Args:
-        message: What the library says.
-        names: Of the options that there are; other words stay as they are.
-    """
-
-    def written(found: re.Match[str]) -> str:
-        name, value, colon = found["name"], found["value"], found["colon"] or ""
-        first = colon and found.start() == 0
-        if name not in names or not (value or first or "_" in name or found["tick"]):
-            return found[0].replace("`", "")
-        flag = "DATA" if name == "data" else flag_of(name)
-        plain = {None: flag, "True": flag, "False": f"--no-{flag[2:]}"}
-        return plain.get(value, f"{flag} {value}") + colon
-
-    return _NAME.sub(written, message)
 
 
 def key_values(words: Sequence[str], name: str) -> dict[str, Any]:

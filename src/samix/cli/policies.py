@@ -30,14 +30,7 @@ examples:
 
 
 def run_policies(chosen: argparse.Namespace) -> int:
-    """Print every policy with its options, source, needs and cost, and the rivals.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: A name is unknown.
-    """
+    """Print every policy with its options, source, needs and cost, and the rivals."""
     from samix.methods import RIVALS
     from samix.policies import POLICIES, about_policy, nearest
 
@@ -122,19 +115,9 @@ def _short(value: object) -> str:
 
 
 def add_policies(commands: Any, about: str) -> None:
-    """Add the parser of `samix policies`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix policies`."""
     parser = add_command(
-        commands,
-        "policies",
-        usage="policies [NAME ...] [options]",
-        about=about,
-        description=_POLICIES,
-        examples=_EXAMPLES,
+        commands, "policies", "policies [NAME ...] [options]", about, _POLICIES, _EXAMPLES
     )
     parser.add_argument("names", help="only these policies (all)", nargs="*", metavar="NAME")
     parser.add_argument(

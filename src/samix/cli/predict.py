@@ -15,7 +15,7 @@ from samix.shown import shown
 from samix.training.config import TrainConfig
 
 from .options import add_command, add_fields
-from .running import cell, chosen_machine, say
+from .running import cell, chosen_machine, new_file, say, writing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,14 +46,7 @@ examples:
 
 
 def run_predict(chosen: argparse.Namespace) -> int:
-    """Write the CSV file, the ONNX file, or both, and print a table.
-
-    Returns:
-        0, or 1 when the ONNX file cannot be written so that it agrees with torch.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
+    """Write the CSV file, the ONNX file, or both, and print a table."""
     from rich.console import Console
 
     from samix.training.predict import PredictOptions, open_classifier
@@ -116,7 +109,7 @@ def _check(given: Mapping[str, Any]) -> None:
         raise InputError("--output is for what is said about photos; name them, or leave it out")
     _check_onnx(given)
     if "onnx" in given:
-        _check_new(Path(given["onnx"]).expanduser(), "--onnx")
+        new_file(given, "onnx")
 
 
 def _check_onnx(given: Mapping[str, Any]) -> None:
@@ -142,28 +135,10 @@ def _is_there(package: str) -> bool:
         return False
 
 
-def _check_new(path: Path, flag: str) -> None:
-    """Refuse a file that is there, and make the folder for a new one.
-
-    Raises:
-        InputError: It exists, or cannot be written.
-    """
-    if path.exists():
-        raise InputError(f"{flag} '{path}' exists already; choose another file")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{flag} '{path}' cannot be written ({error.strerror}); choose another file"
-        ) from error
-
-
 def _output(given: Mapping[str, Any], run: Path, name: str) -> Path:
     """Return the CSV file to write: the given one, or a free name in the run folder."""
     if "output" in given:
-        path = Path(given["output"]).expanduser()
-        _check_new(path, "--output")
-        return path
+        return new_file(given, "output")
     check_links(run)
     return free_path(run, f"predictions-{file_word(name) or 'photos'}", ".csv")
 
@@ -173,22 +148,15 @@ def _export(classifier: Classifier, path: Path) -> str | None:
     from samix.networks.onnx_export import OnnxMismatchError, write_classifier_onnx
 
     view = classifier.view
+    depth = None if classifier.depth is None else classifier.depth.record()
+    sizes: dict[str, Any] = {"image_size": view.image_size, "mean": view.mean, "std": view.std}
     try:
-        write_classifier_onnx(
-            classifier.network,
-            path,
-            classes=classifier.classes,
-            image_size=view.image_size,
-            mean=view.mean,
-            std=view.std,
-            depth=None if classifier.depth is None else classifier.depth.record(),
-        )
+        with writing("--onnx", path):
+            write_classifier_onnx(
+                classifier.network, path, classes=classifier.classes, depth=depth, **sizes
+            )
     except OnnxMismatchError as error:
         return str(error)
-    except OSError as error:
-        raise InputError(
-            f"--onnx '{path}' cannot be written ({error.strerror}); choose another file"
-        ) from error
     except RuntimeError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         return f"this network cannot be written as ONNX ({reason})"
@@ -223,19 +191,9 @@ def _print(said: Predicted, output: Path, console: Console) -> None:
 
 
 def add_predict(commands: Any, about: str) -> None:
-    """Add the parser of `samix predict`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix predict`."""
     parser = add_command(
-        commands,
-        "predict",
-        usage="predict RUN [PHOTOS ...] [options]",
-        about=about,
-        description=_PREDICT,
-        examples=_EXAMPLES,
+        commands, "predict", "predict RUN [PHOTOS ...] [options]", about, _PREDICT, _EXAMPLES
     )
     group = parser.add_argument_group("what")
     group.add_argument("run", help="folder of a finished 'samix train'", metavar="RUN")

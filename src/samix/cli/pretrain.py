@@ -41,11 +41,7 @@ examples:
 
 
 def run_pretrain(chosen: argparse.Namespace) -> int:
-    """Pre-train or resume, and print a summary.
-
-    Returns:
-        As :func:`samix.cli.running.run_or_resume`.
-    """
+    """Pre-train or resume, and print a summary."""
     from samix.training import pretrain
 
     return run_or_resume(
@@ -116,18 +112,8 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
 
 
 def add_pretrain(commands: Any, about: str) -> None:
-    """Add the parser of `samix pretrain`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix pretrain`."""
     parser = add_command(
-        commands,
-        "pretrain",
-        usage="pretrain DATA [options]",
-        about=about,
-        description=_PRETRAIN,
-        examples=_EXAMPLES,
+        commands, "pretrain", "pretrain DATA [options]", about, _PRETRAIN, _EXAMPLES
     )
     add_run(parser, PretrainConfig, demo="quick for DATA 'demo'")

@@ -7,7 +7,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 from samix._version import __version__
 from samix.errors import InputError
 from samix.files import file_word, free_path, write_text
-from samix.shown import shown
+from samix.shown import flagged, shown
 from samix.stopping import exit_code
 from samix.training.config import FROZEN, TrainConfig, whole_path
 
-from .options import flagged, key_values, read_guard
+from .options import key_values, read_guard
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from samix.data import ImageSet
     from samix.evaluation import Machine
     from samix.pages.parts import Table
     from samix.pages.words import Words
@@ -467,17 +469,57 @@ def result_folder(given: Mapping[str, Any], name: str) -> Path:
     return path
 
 
+@contextmanager
+def writing(flag: str, path: Path, what: str = "file") -> Iterator[None]:
+    """Tell in a sentence where what an option names cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{flag} '{path}' cannot be written ({error.strerror}); choose another {what}"
+        ) from error
+
+
+def new_file(given: Mapping[str, Any], name: str) -> Path:
+    """Return the file that an option names, whose folder is made; it must not be there yet.
+
+    Args:
+        given: Options by name.
+        name: Of the option.
+    """
+    path = Path(given[name]).expanduser()
+    if path.exists():
+        raise InputError(f"--{name} '{path}' exists already; choose another file")
+    with writing(f"--{name}", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def open_shown(given: Mapping[str, Any], display: Display, usual: str = "demo") -> ImageSet:
+    """Open the photos that an option names, labelled or not, with a bar.
+
+    Args:
+        given: Options by name.
+        display: Where to show it.
+        usual: What is opened where none are named.
+    """
+    from samix.data import open_images
+
+    return open_images(
+        given.get("data", usual),
+        need_labels=False,
+        **photo_options(given),
+        progress=lambda done, total: display.work("checking photos", done, total),
+    )
+
+
 def create_folder(path: Path) -> None:
     """Create the folder and see that it can be written, before long work begins.
 
     Raises:
         InputError: It cannot.
     """
-    try:
+    with writing("--output", path, "folder"):
         path.mkdir(parents=True, exist_ok=True)
         write_text(path / ".writable", "")
         (path / ".writable").unlink()
-    except OSError as error:
-        raise InputError(
-            f"--output '{path}' cannot be written ({error.strerror}); choose another folder"
-        ) from error

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
 from samix.options import from_plain
+from samix.shown import flag_of
 from samix.training.config import TrainConfig
 
-from .options import add_command, add_fields, add_run, flag_of
+from .options import add_command, add_fields, add_run
 from .running import (
     options_over_preset,
     parsed,
@@ -61,16 +62,10 @@ examples:
 
 
 def run_train(chosen: argparse.Namespace) -> int:
-    """Train or resume, and print a summary.
-
-    Returns:
-        As :func:`samix.cli.running.run_or_resume`.
-    """
+    """Train or resume, and print a summary."""
     from samix.training import train
 
     if "from_poc" in chosen:
-        from .train import run_final
-
         return run_final(chosen)
     return run_or_resume(
         chosen,
@@ -93,21 +88,14 @@ def config_from(given: Mapping[str, Any]) -> TrainConfig:
     inherited = None
     if "init" in given:
         asked = parsed(given)
-        settings = settings_of(open_source(given["init"], "--init"))
+        settings = settings_of(open_source(given["init"], "init"))
         inherited = {name: value for name, value in settings.items() if name not in asked}
     options = options_over_preset(given, "train", demo="demo", inherited=inherited)
     return from_plain(options, TrainConfig)
 
 
 def run_final(chosen: argparse.Namespace) -> int:
-    """Train the model that a study recommends, and print a summary.
-
-    Returns:
-        As :func:`samix.cli.running.run_or_resume`.
-
-    Raises:
-        InputError: The study or an option cannot be used.
-    """
+    """Train the model that a study recommends, and print a summary."""
     from samix.study.conclude import final_of
     from samix.training import train
 
@@ -155,7 +143,7 @@ def final_config(given: Mapping[str, Any], final: Final) -> TrainConfig:
             for other in meaningless:
                 settings.pop(other, None)
     if "init" in options:
-        settings |= settings_of(open_source(options["init"], "--init"))
+        settings |= settings_of(open_source(options["init"], "init"))
     for name in _PAIRS:
         if name in options:
             options[name] = {**settings.get(name, {}), **options[name]}
@@ -167,20 +155,8 @@ def final_config(given: Mapping[str, Any], final: Final) -> TrainConfig:
 
 
 def add_train(commands: Any, about: str) -> None:
-    """Add the parser of `samix train`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
-    parser = add_command(
-        commands,
-        "train",
-        usage="train DATA [options]",
-        about=about,
-        description=_TRAIN,
-        examples=_EXAMPLES,
-    )
+    """Add the parser of `samix train`."""
+    parser = add_command(commands, "train", "train DATA [options]", about, _TRAIN, _EXAMPLES)
     add_run(parser, TrainConfig, demo="'demo' for DATA 'demo'")
     group = parser.add_argument_group("final model")
     group.add_argument(

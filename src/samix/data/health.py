@@ -56,14 +56,14 @@ class Check:
         corrupt: Key and reason of each photo that cannot.
         duplicates: Equal photos and near-duplicates.
         grouping: Where the groups come from that parts are counted by: "near-duplicates",
-            "--group-by" or "the data".
+            "group_by" or "the data".
         groups: The group of each photo.
         classes: Counts of each class, in their order; one without a name where there are none.
         unlabelled: Photos without a label, where others have one.
         disagreeing: Groups of duplicates whose photos have several labels.
         leakage: Near-duplicates between given parts; None where none are given.
-        shared_groups: Groups of --group-by or of the data that lie in several given parts.
-        divided: Groups of near-duplicates whose photos are in several groups of --group-by or of
+        shared_groups: Groups of ``group_by`` or of the data that lie in several given parts.
+        divided: Groups of near-duplicates whose photos are in several groups of ``group_by`` or of
             the data.
     """
 
@@ -125,7 +125,7 @@ def check_images(
     found = find_duplicates(images, announce=announce)
     known = group_by is not None or any(group is not None for group in given)
     groups = given if known else found.names()
-    grouping = "--group-by" if group_by is not None else "the data" if known else "near-duplicates"
+    grouping = "group_by" if group_by is not None else "the data" if known else "near-duplicates"
     everything = (*found.groups, *found.large)
     split = any(side is not None for side in images.given_split)
     return Check(

@@ -261,7 +261,7 @@ def _without(
         more = "" if len(bad) <= _NAMED else f" and {len(bad) - _NAMED} more"
         msg = (
             f"{len(bad)} of {len(images)} photos cannot be used: {first}{more}; "
-            "repair what is corrupt, or leave it out with --skip-corrupt"
+            "repair what is corrupt, or leave it out with skip_corrupt=True"
         )
         raise InputError(msg)
     if len(bad) == len(images):

@@ -43,7 +43,7 @@ def check_limit(max_megapixels: int) -> None:
     """Raise an InputError for a limit that lets no photo through."""
     if max_megapixels < 1:
         raise InputError(
-            f"--max-megapixels must be at least 1, got {max_megapixels}; leave it out for "
+            f"max_megapixels: expected at least 1, got {max_megapixels}; leave it out for "
             f"{MAX_MEGAPIXELS}"
         )
 
@@ -118,7 +118,7 @@ def decode_each(
     except (MemoryError, Image.DecompressionBombError) as error:
         raise LargeImageError(
             f"photo '{key}' needs more memory than there is; make it smaller, or leave it out with "
-            "--skip-corrupt"
+            "skip_corrupt=True"
         ) from error
     except Exception as error:  # Pillow raises anything at damaged files
         # Its messages may name an object in memory, or the file; the key names the photo better.
@@ -235,7 +235,7 @@ def _detail(
         needed = -(-pixels // _MILLION)
         raise LargeImageError(
             f"photo '{key}' has {width} x {height} px, more than the {max_megapixels} megapixels "
-            f"that are read; raise the limit with --max-megapixels {needed}, or make it smaller"
+            f"that are read; raise the limit with max_megapixels={needed}, or make it smaller"
         )
     large = pixels > ORDINARY
     whole = opened.size

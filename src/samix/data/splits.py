@@ -238,13 +238,13 @@ def find_groups(images: ImageSet, group_by: str | None) -> tuple[str | None, ...
     groups = _from_table(images, Path(group_by)) if from_file else _from_pattern(images, group_by)
     if len(set(groups)) == 1:
         msg = (
-            f"--group-by '{group_by}' puts all {len(groups)} photos into one group "
+            f"group_by '{group_by}' puts all {len(groups)} photos into one group "
             f"('{groups[0]}'), so they cannot be split; name what tells parts apart"
         )
         raise InputError(msg)
     if not from_file and len(set(groups)) == len(groups):
         msg = (
-            f"--group-by '{group_by}' gives each photo its own group (such as '{groups[0]}'); "
+            f"group_by '{group_by}' gives each photo its own group (such as '{groups[0]}'); "
             "name what photos of one part have in common, or leave it out"
         )
         raise InputError(msg)
@@ -274,7 +274,7 @@ def check_splits(images: ImageSet, splits: Splits) -> None:
             if other != side:
                 msg = (
                     f"group '{group}' lies in {other} and in {side} of the given parts; "
-                    "move its photos to one side or leave --group-by out"
+                    "move its photos to one side or leave group_by out"
                 )
                 raise InputError(msg)
 
@@ -434,14 +434,14 @@ def _from_pattern(images: ImageSet, pattern: str) -> tuple[str, ...]:
     try:
         search = re.compile(pattern).search
     except re.error as error:
-        msg = f"--group-by '{pattern}' is not a regular expression ({error})"
+        msg = f"group_by '{pattern}' is not a regular expression ({error})"
         raise InputError(msg) from error
     groups: list[str] = []
     for key in images.keys:
         match = search(key)
         group = None if match is None else match.group(1 if match.re.groups else 0)
         if not group:
-            msg = f"--group-by '{pattern}' does not match photo '{key}'; it must match every photo"
+            msg = f"group_by '{pattern}' does not match photo '{key}'; it must match every photo"
             raise InputError(msg)
         groups.append(group)
     return tuple(groups)

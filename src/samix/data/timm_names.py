@@ -128,8 +128,8 @@ def _open_torch(
         raise InputError(msg)
     if root is None:
         raise InputError(
-            f"'{name}' needs the folder that holds its data: --data-root DIR (root=), and "
-            "--download fetches it"
+            f"'{name}' needs the folder that holds its data: give data_root=DIR (of open_images: "
+            "root), and download=True fetches it"
         )
     try:
         return [
@@ -139,7 +139,7 @@ def _open_torch(
     except (RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         failed = f"could not be fetched into '{root}' ({reason})"
-        missing = f"was not found in '{root}' ({reason}); give its folder, or add --download"
+        missing = f"was not found in '{root}' ({reason}); give its folder, or add download=True"
         raise InputError(f"'{name}' {failed if download else missing}") from error
 
 

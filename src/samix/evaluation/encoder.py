@@ -180,7 +180,7 @@ def _open_run(path: Path, average: bool) -> Encoder:
         trained = (path / "config.yaml").is_file()
         raise InputError(
             f"the run '{path}' has no model.json: it is not finished, or of an older samix; finish "
-            "it with --resume"
+            "it with resume=True"
             if trained
             else f"'{path}' is not a run folder of samix (it has no model.json); give a run "
             "folder, a checkpoint file or the name of a timm model"

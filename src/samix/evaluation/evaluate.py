@@ -343,17 +343,12 @@ def divide(
         InputError: The photos cannot be divided.
     """
     reused, why = (None, "") if of_source is None else _reused(images, of_source)
-    asked = [
-        flag
-        for flag, value in (
-            ("--group-by", group_by),
-            ("--val-fraction", val_fraction),
-            ("--test-fraction", test_fraction),
-        )
-        if value is not None
-    ]
+    given = {
+        "group_by": group_by, "val_fraction": val_fraction, "test_fraction": test_fraction,
+    }  # fmt: skip
+    asked = [name for name, value in given.items() if value is not None]
     if reused is not None:
-        unused = (f"The splits are those of the run; {asked[0]} is not used.",) if asked else ()
+        unused = (f"The splits are those of the run; `{asked[0]}` is not used.",) if asked else ()
         return Division(reused, f"those of '{of_source}'", unused)
     splits, kept = split_together(
         images,

@@ -87,7 +87,7 @@ def explain(
     if len(there) < 2:
         raise InputError(
             f"the {options.part} part of the run has {len(there)} photos in the data; two are "
-            f"needed: choose another --part, or give the run's photos with --data"
+            f"needed: choose another `part`, or give the run's photos as `data`"
         )
     chosen = _some(there, _MOST_EXPLAINED, options.seed)
     looked = look_at(subject, photos, chosen, progress, f"looking at {options.part}")

@@ -338,7 +338,7 @@ def open_photos(
     elif len(data_of(config)) > 1:
         raise InputError(
             f"the run '{source.run.path}' learned from {len(data_of(config))} sets of photos, "
-            "which --data cannot name; leave --data out"
+            "which `data` cannot name; leave `data` out"
         )
     else:
         images = open_images(
@@ -366,7 +366,7 @@ def _own_images(
     moved = [data for data in data_of(config) if Path(data).is_absolute() and not _there(data)]
     if moved:
         raise InputError(
-            f"the photos of the run are no longer at '{moved[0]}'; say where they are with --data"
+            f"the photos of the run are no longer at '{moved[0]}'; say where they are with `data`"
         )
     config = replace(config, skip_corrupt=skip_corrupt, max_megapixels=max_megapixels)
     return joined(open_sources(config, progress=progress))
@@ -407,7 +407,7 @@ def _parts(
     if not here:
         raise InputError(
             f"'{images.name}' has none of the photos of the run (such as "
-            f"'{next(iter(side_of), '')}'); give the photos that the run learned from with --data"
+            f"'{next(iter(side_of), '')}'); give the photos that the run learned from as `data`"
         )
     parts = {
         side: tuple(

@@ -23,6 +23,18 @@ DEFAULT_COST = "fast"
 """What is taken unless something else is asked for: cheaper, and not worse where measured."""
 
 
+def _check_cost(cost: str | Cost) -> None:
+    from .step import find_cost  # noqa: PLC0415 - help needs none of it
+
+    find_cost(cost)
+
+
+def _check_clean(how: bool | str | Mapping[str, Any] | CleanBranch | None) -> None:
+    from .clean import find_clean  # noqa: PLC0415
+
+    find_clean(how)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MixOptions(Options):
     """What can be chosen about mixing, whatever is learned from the mixes."""
@@ -50,6 +62,7 @@ class MixOptions(Options):
         "what learning to mix may cost: fast, seldom, or full, the paper's way",
         group="mixing",
         metavar="NAME",
+        check=_check_cost,
     )
     eta: float = option(0.5, "weight of the global term for the Mixer", group="mixing", least=0)
     area_weight: float = option(0.0, "weight of the Mixer's area loss", group="mixing", least=0)
@@ -64,15 +77,8 @@ class MixOptions(Options):
         "learns beside a classifier, else off)",
         group="mixing",
         metavar="HOW",
+        check=_check_clean,
     )
-
-    def __post_init__(self) -> None:
-        from .clean import find_clean  # noqa: PLC0415 - help needs none of it
-        from .step import find_cost  # noqa: PLC0415
-
-        super().__post_init__()
-        find_cost(self.cost)
-        find_clean(self.clean_branch)
 
     @classmethod
     def types(cls) -> Mapping[str, Any]:

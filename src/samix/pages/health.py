@@ -20,6 +20,7 @@ from samix.data.health import (
     parts_needed,
     size_facts,
 )
+from samix.shown import flag_of, flagged
 
 from .parts import Section, State, Strip, Table, Thumb, image_png
 from .words import NOTHING, Text, Words, both, commas, either, in_lines, listed, paragraph, word
@@ -60,8 +61,8 @@ def facts_of(found: Check) -> list[tuple[Text, Text]]:
 
 def grouping_words(found: Check) -> Words:
     """Return what the parts are counted by."""
-    if found.grouping == "--group-by":
-        return both(found.grouping)
+    if found.grouping == "group_by":
+        return both(flag_of(found.grouping))
     return word(f"grouping-{found.grouping.replace(' ', '-')}")
 
 
@@ -202,7 +203,7 @@ def warnings_of(found: Check) -> list[Words]:
 
     What the opening of the data has to say is in English alone.
     """
-    notes = [both(note) for note in found.images.notes]
+    notes = [both(flagged(note)) for note in found.images.notes]
     if found.grouping != "near-duplicates":  # otherwise it is a problem
         notes += _large(found, word("check-this-report"))
     if len(found.images) > MOST_PHOTOS:

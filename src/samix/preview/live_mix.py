@@ -191,7 +191,7 @@ class Offer:
             raise InputError(f"photo {position} is not in the list; choose one that is")
         if not lies_inside(self.root, self.images.keys[position]):
             key = self.images.keys[position]
-            raise InputError(f"photo '{key}' leads out of the folder of --data; choose another")
+            raise InputError(f"photo '{key}' leads out of the folder of `data`; choose another")
         return self.images.read(position), class_of(self.images, position)
 
     def another_pair(self, rng: random.Random) -> tuple[int, int]:
@@ -235,7 +235,7 @@ def offer(images: ImageSet, root: Path | None, most: int = _MOST) -> tuple[Offer
             outside += 1
     if not of_class:
         raise InputError(
-            f"--data: all {outside} photos of '{images.name}' are links that lead out of the "
+            f"data: all {outside} photos of '{images.name}' are links that lead out of the "
             "folder, which the page does not follow; give the folder that holds them"
         )
     return Offer(images, _taken(list(of_class.values()), most), root), outside

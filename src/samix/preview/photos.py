@@ -119,12 +119,12 @@ def _classes(images: ImageSet, words: Sequence[str]) -> tuple[int, ...]:
     names = parse_words(words, images.classes)
     if names and not images.classes:
         raise InputError(
-            f"--classes {','.join(names)}: DATA '{images.name}' has no classes; leave it out"
+            f"classes={','.join(names)}: DATA '{images.name}' has no classes; leave it out"
         )
     for name in names:
         if name not in images.classes:
             raise InputError(
-                f"--classes '{name}' is no class of '{images.name}'; the nearest is "
+                f"classes '{name}' is no class of '{images.name}'; the nearest is "
                 f"'{nearest(name, images.classes)}'"
             )
     return tuple(images.classes.index(name) for name in names)

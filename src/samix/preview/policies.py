@@ -105,24 +105,24 @@ def _options_of(name: str) -> tuple[str, ...]:
         rival = RIVALS[name]
         if not POLICIES[rival.policy]().traits.mixes:
             raise InputError(
-                f"--policy {name} mixes features inside the network, not photos, so that there is "
+                f"policy={name} mixes features inside the network, not photos, so that there is "
                 "nothing to look at; leave it out"
             )
         return policy_options(rival.policy)
     if name in POLICIES and (why := _unseen(name)) is not None:
-        raise InputError(f"--policy {name} {why}")
+        raise InputError(f"policy={name} {why}")
     if name in POLICIES or is_pretrained_mixer(name):
         return policy_options(name)
     if (Path(name).expanduser() / "config.yaml").is_file():
         return _RUN_OPTIONS
     if Path(name).expanduser().exists() or "/" in name:
         raise InputError(
-            f"--policy '{name}' is neither the folder of a run nor that of a pre-trained Mixer; "
+            f"policy '{name}' is neither the folder of a run nor that of a pre-trained Mixer; "
             "give one, or the name of a policy"
         )
     known = [*(policy for policy in POLICIES if _unseen(policy) is None), *RIVALS]
     raise InputError(
-        f"unknown --policy '{name}'; expected {', '.join(known)}, or a folder; the nearest is "
+        f"policy '{name}' is unknown; expected {', '.join(known)}, or a folder; the nearest is "
         f"'{nearest(name, known)}'"
     )
 
@@ -156,7 +156,7 @@ def _unseen(name: str) -> str | None:
 
 
 def _in_a_run(name: str) -> str:
-    return f"a run draws its mixes: see mixes.png of samix train DATA --policy {name} --epochs 1"
+    return f"a run draws its mixes: see mixes.png of samix train DATA policy={name} epochs=1"
 
 
 def _divided(
@@ -171,7 +171,7 @@ def _divided(
         try:
             if dot and name not in known:
                 raise InputError(
-                    f"--policy-options {key} is for policy '{name}', but --policy is "
+                    f"policy_options {key} is for policy '{name}', but `policy` is "
                     f"{','.join(known)}; leave it out or add the policy"
                 )
             whom = [name] if dot else list(known)
@@ -179,7 +179,7 @@ def _divided(
         except InputError:
             raise
         except ValueError as error:
-            raise InputError(f"--policy-options {error}") from error
+            raise InputError(f"policy_options {error}") from error
         if dot:
             own[name][option] = value
     alpha = shared.pop("alpha", ALPHA)
@@ -205,7 +205,7 @@ def _open(name: str, options: Mapping[str, Any]) -> Shown:
             policy = PretrainedPolicy(mixer_of_run(name), name=name, **options)
             about = word("about-run", name=name)
     except (ValueError, TypeError) as error:
-        raise InputError(f"--policy {name}: {error}") from error
+        raise InputError(f"policy={name}: {error}") from error
     # remarks on a Mixer are written by its training, in English alone
     return Shown(name, policy, options, paragraph([about, *_remarks(policy)]))
 

@@ -128,7 +128,7 @@ def bound(port: int | None, token: str, ways: dict[str, Way]) -> PageServer:
         InputError: The port is no port, or taken.
     """
     if port is not None and not 1 <= port <= 65535:
-        raise InputError(f"--port must be 1 to 65535, got {port}")
+        raise InputError(f"port: expected 1 to 65535, got {port}")
     ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else (port,)
     reason = ""
     for number in ports:
@@ -137,7 +137,7 @@ def bound(port: int | None, token: str, ways: dict[str, Way]) -> PageServer:
         except OSError as error:  # noqa: PERF203 - until one of them is free
             reason = error.strerror or str(error)
     what = f"port {port}" if port else f"none of the ports {ports[0]} to {ports[-1]}"
-    raise InputError(f"--port: {what} can be used ({reason}); choose another one")
+    raise InputError(f"port: {what} can be used ({reason}); choose another one")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -93,8 +93,8 @@ def guarded_rows(
     given = guard.options.saliency == "given"
     if given and photos.regions is None:
         raise InputError(
-            "--guard: saliency 'given' takes the masks of the defects, which none of the photos "
-            "shown has; choose others with --classes or --seed, or leave it out"
+            "guard: saliency 'given' takes the masks of the defects, which none of the photos "
+            "shown has; choose others with `classes` or `seed`, or leave it out"
         )
     asked: dict[str, Any] = {
         "target": photos.target if known else None,

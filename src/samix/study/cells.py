@@ -112,11 +112,11 @@ def read_study(path: str | Path) -> dict[str, Any]:
     if is_unbegun(folder.path) and any(folder.path.iterdir()):
         raise InputError(
             f"the study in '{path}' was stopped while it was planned; start it with the same "
-            "command without --resume"
+            "command without `resume`"
         )
     if not folder.study.is_file():
         raise InputError(
-            f"'{path}' is no folder of samix poc (it has no poc.yaml); give the --output of one"
+            f"'{path}' is no folder of samix poc (it has no poc.yaml); give the `output` of one"
         )
     try:
         study = read_yaml(folder.study)

@@ -214,7 +214,7 @@ def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
     if not folder.findings.is_file():
         raise InputError(
             f"'{named}' has no {folder.findings.name}: the study is not finished; go on with samix "
-            f"poc --resume --output {named}"
+            f"poc resume=True output={named}"
         )
     try:
         findings = read_json(folder.findings)
@@ -259,7 +259,7 @@ def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) ->
     if not (run / MODEL).is_file():
         raise InputError(
             f"'{run}' has no {MODEL}: the pre-training that the final model starts from is not "
-            f"there; train it with samix poc --resume --output {folder.path}"
+            f"there; train it with samix poc resume=True output={folder.path}"
         )
     plan, train = study["plan"], dict(study["train"])
     for name in ("lr", "mixer_lr"):

@@ -159,7 +159,7 @@ def open_engine(
         InputError: Unknown engine, one that is not installed, or too many workers.
     """
     if name not in ENGINES:
-        raise InputError(f"--engine '{name}' is unknown; expected {' or '.join(ENGINES)}")
+        raise InputError(f"engine '{name}' is unknown; expected {' or '.join(ENGINES)}")
     if name == "ray":
         with _ray(workers, device, code or {}) as engine:
             yield engine
@@ -190,7 +190,7 @@ def _ray(workers: int | None, device: str, code: Mapping[str, str]) -> Iterator[
         ray: Any = importlib.import_module("ray")
     except ModuleNotFoundError as error:
         raise InputError(
-            "--engine ray needs the package 'ray', which is not installed; run pip install "
+            "engine=ray needs the package 'ray', which is not installed; run pip install "
             "'samix[ray]'"
         ) from error
     ray.init(

@@ -133,7 +133,7 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
     stray = [name for name in wish.good if name not in images.classes]
     if stray:
         raise InputError(
-            f"--good: '{stray[0]}' is no class of '{images.name}'; expected of "
+            f"good: '{stray[0]}' is no class of '{images.name}'; expected of "
             f"{', '.join(images.classes)}"
         )
     splits, notes = split(images, config, announce)
@@ -145,7 +145,7 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
     if good != wish.good:
         notes = (
             *notes,
-            f"Class '{good[0]}' is taken to be the good parts, by its name; --good names others.",
+            f"Class '{good[0]}' is taken to be the good parts, by its name; `good` names others.",
         )
     return Opened(
         images, splits, train, _pretrain_settings(train), labels, left_out, device, notes, good,
@@ -175,7 +175,7 @@ def _budgets(
     if not labels:
         raise InputError(
             f"with {100 * max(fractions):g} % of the labels the smallest class has fewer than "
-            f"{LEAST_LABELS}; give larger --labels or more photos"
+            f"{LEAST_LABELS}; give larger `labels` or more photos"
         )
     return labels, tuple(left_out)
 
@@ -311,11 +311,11 @@ def plan_study(
     if design is None:
         least = spent + (seconds + REPORT) / (1 - _RESERVE)
         raise InputError(
-            f"--budget {clock(wish.budget)} is too little to tell anything on this machine: plain "
+            f"budget={clock(wish.budget)} is too little to tell anything on this machine: plain "
             f"training, its rivals and {wish.subjects[-1]} for {designs[-1].steps} steps with "
             f"{min(looks, default=len(seeds))} seeds take about "
-            f"{clock(60 * math.ceil(least / 60))}; give more time, fewer --policies, or a "
-            "smaller --image-size"
+            f"{clock(60 * math.ceil(least / 60))}; give more time, fewer `policies`, or a "
+            "smaller image_size"
         )
     plan = _plan(wish, opened, design, timings, engine.workers)
     plan |= {"seeds": seeds, "looks": {str(n): round(a, 6) for n, a in looks.items()}}

@@ -41,7 +41,7 @@ def labels_of(given: Sequence[str]) -> dict[str, str]:
     for word in given:
         label, source = _labelled(word)
         if label in found:
-            raise InputError(f"--policies names a policy twice: {', '.join(given)}")
+            raise InputError(f"policies: a policy is named twice: {', '.join(given)}")
         found[label] = source
     return found
 
@@ -64,14 +64,14 @@ def _labelled(word: str) -> tuple[str, str]:
     if path.is_dir():
         if not is_pretrained_mixer(path) and not (path / "mixer.safetensors").is_file():
             raise InputError(
-                f"--policies: the folder '{word}' holds no Mixer; expected that of samix mixer or "
+                f"policies: the folder '{word}' holds no Mixer; expected that of samix mixer or "
                 "of a finished run of samix or samix-p"
             )
         return _label(path.resolve().name), str(path.resolve())
     if ":" in word:
         return _label(word.rpartition(":")[2]), word
     raise InputError(
-        f"--policies: '{word}' is no policy; expected some of {', '.join((*POLICIES, FROZEN))}, "
+        f"policies: '{word}' is no policy; expected some of {', '.join((*POLICIES, FROZEN))}, "
         f"the folder of a Mixer, or module:name; the nearest is '{nearest(word, POLICIES)}'"
     )
 
@@ -111,9 +111,9 @@ def _maker(source: str) -> Callable[..., Policy]:
     try:
         make = policy_maker(import_name(source), source)
     except InputError as error:
-        raise InputError(f"--policies: {error}") from error
+        raise InputError(f"policies: {error}") from error
     if make is None:
-        raise InputError(f"--policies: '{source}' is no policy; expected {POLICY_FORMS}")
+        raise InputError(f"policies: '{source}' is no policy; expected {POLICY_FORMS}")
     return make
 
 

@@ -60,39 +60,39 @@ class Wish:
         trained = [name for name in self.sources if name != FROZEN]
         if len(trained) < 2:
             raise InputError(
-                "--policies: a study compares policies; expected 'none' and at least one other "
+                "policies: a study compares policies; expected 'none' and at least one other "
                 f"beside it, got {', '.join(self.policies) or 'nothing'}"
             )
         if "none" not in trained:
             raise InputError(
-                "--policies needs 'none', which everything is compared with, got "
+                "policies: expected 'none', which everything is compared with, got "
                 f"{', '.join(self.policies)}"
             )
         if FROZEN in self.policies and not has_frozen(self.network):
             raise InputError(
-                f"--policies: '{FROZEN}' needs weights to start from; give --backbone NAME "
-                f"--pretrained, or install the weights of '{EMBEDDED}'"
+                f"policies: '{FROZEN}' needs weights to start from; give backbone=NAME "
+                f"pretrained=True, or install the weights of '{EMBEDDED}'"
             )
         strange = [mode for mode in self.modes if mode not in MODES]
         if strange or not self.modes:
-            raise InputError(f"--modes must be some of {', '.join(MODES)}, got {self.modes}")
+            raise InputError(f"modes: expected some of {', '.join(MODES)}, got {self.modes}")
         if not self.fractions or not all(0 < share <= 1 for share in self.fractions):
             raise InputError(
-                f"--labels must be percentages above 0 and up to 100, got "
+                f"labels: expected percentages above 0 and up to 100, got "
                 f"{', '.join(f'{100 * share:g}' for share in self.fractions)}"
             )
         if self.seeds is not None and self.seeds < LEAST_SEEDS:
             raise InputError(
-                f"--seeds must be at least {LEAST_SEEDS}, got {self.seeds}: fewer trainings of a "
+                f"seeds: expected at least {LEAST_SEEDS}, got {self.seeds}: fewer trainings of a "
                 "policy show too little about how they differ"
             )
         if self.design not in DESIGNS:
-            raise InputError(f"--design must be {' or '.join(DESIGNS)}, got '{self.design}'")
+            raise InputError(f"design: expected {' or '.join(DESIGNS)}, got '{self.design}'")
         if self.budget < LEAST_BUDGET:
             raise InputError(
-                f"--budget {self.budget:.0f}s is too little to tell anything: loading the code, "
+                f"budget={self.budget:.0f}s is too little to tell anything: loading the code, "
                 f"timing the policies and writing the report take {LEAST_BUDGET:.0f}s alone; give "
-                "at least some minutes, such as --budget 10m"
+                "at least some minutes, such as budget=10m"
             )
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from samix.errors import InputError
 from samix.guard import guard_options
@@ -141,6 +142,8 @@ def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
                 f"backbone '{config.backbone}' cannot be created ({reason}); check model_kwargs"
             ) from error
     _check_sizes(config, method)
+    _check_queue(config, method)
+    _check_norms(config, method)
     return method
 
 
@@ -183,7 +186,7 @@ def process_notes(config: RunConfig, method: Method) -> tuple[str, ...]:
     )
 
 
-def check_queue(config: RunConfig, method: Method) -> None:
+def _check_queue(config: RunConfig, method: Method) -> None:
     """Refuse a queue that the keys of one step, or the clusters, do not fit into.
 
     Raises:
@@ -201,6 +204,21 @@ def check_queue(config: RunConfig, method: Method) -> None:
         raise InputError(
             f"method_options clusters={len(method.clusters.centroids)} is more than the {size} "
             "keys that are clustered; take fewer clusters or a larger queue_size"
+        )
+
+
+def _check_norms(config: RunConfig, method: Method) -> None:
+    """Refuse batches of one photo for a network whose batch norms need two.
+
+    Raises:
+        InputError: They are that small.
+    """
+    size = (config.batch_size or config.default_batch_size) // config.processes
+    if size < 2 and any(isinstance(m, _BatchNorm) for m in method.encoder.modules()):
+        raise InputError(
+            f"batch_size={config.batch_size} gives each process one photo at a time, of which "
+            "batch norm has no statistics; choose at least 2 a process, or a `backbone` without "
+            "batch norm"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -44,6 +45,18 @@ def _by_optimizer(numbers: Mapping[str, float]) -> str:
 
 def _plain(number: float) -> str:
     return f"{number:f}".rstrip("0")
+
+
+def _check_size(size: int) -> None:
+    from samix.networks.described import check_image_size  # noqa: PLC0415 - help needs none of it
+
+    check_image_size(size)
+
+
+def _check_model(options: Mapping[str, Any]) -> None:
+    from samix.networks.described import check_model_options  # noqa: PLC0415
+
+    check_model_options(options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +125,13 @@ class RunConfig(MixOptions):
     )
     val_fraction: float = option(0.15, "share for validation", group="data", above=0, below=1)
     test_fraction: float = option(0.2, "share for the test", group="data", above=0, below=1)
-    image_size: int = option(224, "side in pixels that the network sees", group="data", least=1)
+    image_size: int = option(
+        224,
+        "side in pixels that the network sees",
+        group="data",
+        least=1,
+        check=_check_size,
+    )
     backbone: str = option("resnet18", "any timm model", group="network", metavar="NAME")
     pretrained: bool = option(False, "start from timm's weights of that backbone", group="network")
     weights: str | None = option(
@@ -130,6 +149,7 @@ class RunConfig(MixOptions):
         {},
         "arguments of the timm model, e.g. layers=[1,1,1,1] drop_path_rate=0.1",
         group="network",
+        check=_check_model,
     )
     mixer_from: str | None = None
     freeze_mixer: bool = option(
@@ -199,19 +219,17 @@ class RunConfig(MixOptions):
     )
 
     def __post_init__(self) -> None:
-        from samix.networks.described import (  # noqa: PLC0415 - help needs none of it
-            check_image_size,
-            check_model_options,
-        )
-
         if not self.data:
             raise InputError("data: expected a folder, a data set or 'demo', got an empty name")
         try:
             super().__post_init__()
-            check_image_size(self.image_size)
-            check_model_options(self.model_kwargs)
         except (ValueError, TypeError) as error:
             raise InputError(str(error)) from error
+        if (self.batch_size or 0) % self.processes and not self.shrink_batch:
+            raise InputError(
+                f"batch_size={self.batch_size} cannot be shared by {self.processes} processes; "
+                "choose a multiple"
+            )
         if self.weights is not None and self.pretrained:
             raise InputError(
                 "weights: expected None beside pretrained=True, as both say where the weights come "
@@ -235,7 +253,7 @@ class RunConfig(MixOptions):
         own = {"Augmentation": Augmentation, "DuplicateUse": DuplicateUse, "RecipeName": RecipeName}
         return {**super().types(), **own}
 
-    @property
+    @cached_property
     def processes(self) -> int:
         """Number of processes over all machines."""
         return self.devices * self.nodes

@@ -83,6 +83,7 @@ def fit(
         step = int(content["global_step"])
         # workers fetch ahead before lightning names the epoch
         _set_epoch(prepared, len(history_of(content)))
+    machine = _machine(config)
     module = MethodModule(
         prepared.task, config, steps=prepared.steps, record=checkpoint_record(prepared)
     )
@@ -93,7 +94,7 @@ def fit(
     try:
         with _quiet(), torch.random.fork_rng(devices=[]), told_apart(stop):
             trainer = pl.Trainer(
-                **_machine(config),
+                **machine,
                 precision=_PRECISION[config.precision],
                 max_epochs=config.epochs,
                 accumulate_grad_batches=config.accumulate,
@@ -204,7 +205,7 @@ def check_launch(config: RunConfig) -> None:
     if outer_rank() is None:
         if config.nodes > 1:
             raise InputError(
-                f"--nodes {config.nodes} needs a launcher that starts the machines; run 'torchrun "
+                f"nodes={config.nodes} needs a launcher that starts the machines; run 'torchrun "
                 f"--nnodes {config.nodes} --nproc-per-node {config.devices} -m samix "
                 f"{config.command} ...'"
             )

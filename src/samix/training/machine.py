@@ -62,9 +62,9 @@ def computes_bfloat16(device: str) -> bool:
     return device == "cpu" and any(there() for there in features)
 
 
-def emulation_notes(config: RunConfig) -> tuple[str, ...]:
+def emulation_notes(precision: Precision, device: str) -> tuple[str, ...]:
     """Return what to tell where a run computes in a precision that its CPU only emulates."""
-    if config.precision != "bf16" or config.device != "cpu" or computes_bfloat16("cpu"):
+    if precision != "bf16" or device != "cpu" or computes_bfloat16("cpu"):
         return ()
     return (
         "This CPU has no instructions for bfloat16 and emulates it: steps take several times as "

@@ -88,7 +88,7 @@ def _metrics(source: RunSource) -> dict[str, Any]:
     if metrics.get("status") != "finished":
         raise InputError(
             f"{source.name} is not finished; finish it with: samix {source.config.command} "
-            f"--resume --output {source.run.path}"
+            f"resume=True output={source.run.path}"
         )
     return metrics
 

@@ -258,7 +258,7 @@ def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
     if model.get("kind") == "embedding":
         raise InputError(
             f"'{path}' is a run of samix pretrain, which knows no classes; train a classifier from "
-            f"it: samix train DATA --init {path}"
+            f"it: samix train DATA init={path}"
         )
     if model["classes"] is None:
         raise InputError(f"'{folder / MODEL}' names no classes; train the run again")
@@ -283,7 +283,7 @@ def _read_model(folder: Path, named: str | Path) -> dict[str, Any]:
     if not described.is_file():
         unfinished = (folder / "config.yaml").is_file()
         remedy = (
-            f"the run is not finished: go on with samix train --resume --output {named}"
+            f"the run is not finished: go on with samix train resume=True output={named}"
             if unfinished
             else "give the run folder of a finished 'samix train'"
         )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import timm
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from samix.data import (
     ImageSet,
@@ -33,7 +31,7 @@ from samix.errors import InputError, UnreadableImageError
 from samix.methods import SelfSupervisedMethod, SupervisedMethod
 from samix.progress import Announce, named
 
-from .building import check_queue, create_run_method, fit_queue, process_notes
+from .building import create_run_method, fit_queue, process_notes
 from .config import FROZEN, PretrainConfig, RunConfig, TrainConfig, whole_path
 from .machine import choose_device, choose_precision, emulation_notes
 from .probe import begin_with_head, fitted_size, fitted_steps
@@ -102,36 +100,30 @@ def resolve(config: Config) -> Config:
         InputError: The device is not there, or does not do what is asked.
     """
     device = choose_device(config)
-    config = replace(
-        config,
-        data=whole_path(config.data),
-        labels=None if config.labels is None else whole_path(config.labels),
-        splits=None if config.splits is None else str(Path(config.splits).expanduser().resolve()),
-        device=device,
-        precision=choose_precision(config, device),
-    )
+    found: dict[str, Any] = {
+        "data": whole_path(config.data),
+        "device": device,
+        "precision": choose_precision(config, device),
+    }
+    for name in ("labels", "splits"):
+        if (path := getattr(config, name)) is not None:
+            found[name] = whole_path(path)
     if isinstance(config, PretrainConfig):
-        config = replace(config, more_data=tuple(map(whole_path, config.more_data)))
-    return fill_rates(config)
+        found["more_data"] = tuple(map(whole_path, config.more_data))
+    if not config.shrink_batch or config.default_lr(1) == config.default_lr(2):
+        found |= _rates(config, config.batch_size or config.default_batch_size)
+    return replace(config, **found)
 
 
-def fill_rates(config: Config) -> Config:
-    """Return the configuration with learning rates and weight decay.
-
-    Where the batch may still shrink, and the learning rate follows it, nothing is filled in.
-    """
-    if config.shrink_batch and config.default_lr(1) != config.default_lr(2):
-        return config
-    lr = config.lr
-    if lr is None:
-        lr = config.default_lr(config.batch_size or config.default_batch_size)
-    decay = config.weight_decay
-    return replace(
-        config,
-        lr=lr,
-        mixer_lr=lr if config.mixer_lr is None else config.mixer_lr,
-        weight_decay=config.default_weight_decay() if decay is None else decay,
-    )
+def _rates(config: RunConfig, batch_size: int) -> dict[str, Any]:
+    """Return learning rates and weight decay for a batch size."""
+    lr, decay = config.lr, config.weight_decay
+    lr = config.default_lr(batch_size) if lr is None else lr
+    return {
+        "lr": lr,
+        "mixer_lr": lr if config.mixer_lr is None else config.mixer_lr,
+        "weight_decay": config.default_weight_decay() if decay is None else decay,
+    }
 
 
 def prepare(
@@ -165,10 +157,10 @@ def prepare(
         splits, notes = split_sources(sources, config, announce, starts.init)
     else:
         splits, notes = read_splits(run.splits, images), ()
-    config, fitted = _fit(fitted_size(config, images), len(splits.train))
+    config = fitted_size(config, images) if config.fit_size else config
+    config, fitted = _fit(config, len(splits.train))
     method = create_run_method(config, images.classes)
-    check_queue(config, method)
-    _check_norms(config, method)
+    shared = process_notes(config, method)
     started = start(method, config, starts) if fresh else ()
     probe = None
     if fresh and isinstance(config, TrainConfig) and isinstance(method, SupervisedMethod):
@@ -176,7 +168,7 @@ def prepare(
     freeze(method, config)
     task = _task(config, images, splits, method, rank, announce)
     images.kept.copies.clear()  # what will be asked for again is in memory now
-    config = fitted_steps(config, len(splits.train))
+    config = fitted_steps(config, len(splits.train)) if config.fit_steps else config
     passes = math.ceil(len(task.batches) / config.accumulate)  # steps of one
     if config.steps is not None:
         config = replace(config, epochs=math.ceil(config.steps / passes))
@@ -189,10 +181,10 @@ def prepare(
         *started,
         *images.notes,
         *notes,
-        *(mixer_notes(starts, config, images, splits) if run is None else ()),
+        *(mixer_notes(starts, config, images, splits) if run is None and starts.mixer else ()),
         *fitted,
-        *process_notes(config, method),
-        *emulation_notes(config),
+        *shared,
+        *emulation_notes(config.precision, config.device),
         *task.notes,
     )
     return Prepared(config, images, splits, task, steps, notes, probe)
@@ -357,13 +349,14 @@ def _task(
 
 def _fit(config: RunConfig, photos: int) -> tuple[RunConfig, tuple[str, ...]]:
     """Return the configuration with batch, queue and rates that fit the photos to learn from."""
-    config, shrunk = _fit_batch(config, photos)
+    size, shrunk = _fitting_batch(config, photos)
+    config = replace(config, batch_size=size, shrink_batch=False, **_rates(config, size))
     config, queued = fit_queue(config, photos)
-    return fill_rates(config), (*shrunk, *queued)
+    return config, (*shrunk, *queued)
 
 
-def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:
-    """Return the configuration with a batch size that fits data and processes."""
+def _fitting_batch(config: RunConfig, photos: int) -> tuple[int, tuple[str, ...]]:
+    """Return the batch size that fits data and processes, and what to tell of it."""
     size, processes = config.batch_size or config.default_batch_size, config.processes
     fixed = config.batch_size is not None and not config.shrink_batch
     if photos < 2 * processes:
@@ -375,31 +368,9 @@ def _fit_batch(config: Config, photos: int) -> tuple[Config, tuple[str, ...]]:
             f"batch_size={size} is larger than the {photos} photos to train with; choose a "
             "smaller one or leave it out"
         )
-    if fixed and size % processes:
-        raise InputError(
-            f"batch_size={size} cannot be shared by {processes} processes; choose a multiple"
-        )
     fitting = min(size, photos) // processes * processes
     note = f"Batch size {fitting} instead of {size}, for {photos} training photos."
-    return (
-        replace(config, batch_size=fitting, shrink_batch=False),
-        (note,) if fitting != size else (),
-    )
-
-
-def _check_norms(config: RunConfig, method: Method) -> None:
-    """Refuse batches of one photo for a network whose batch norms need two.
-
-    Raises:
-        InputError: They are that small.
-    """
-    size = (config.batch_size or config.default_batch_size) // config.processes
-    if size < 2 and any(isinstance(m, _BatchNorm) for m in method.encoder.modules()):
-        raise InputError(
-            f"--batch-size {config.batch_size} gives each process one photo at a time, of which "
-            "batch norm has no statistics; choose at least 2 a process, or a --backbone without "
-            "batch norm"
-        )
+    return fitting, (note,) if fitting != size else ()
 
 
 def _looks(config: RunConfig, task: Task) -> int:

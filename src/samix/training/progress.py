@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from samix.progress import Display
-from samix.shown import shown
+from samix.shown import flagged, shown
 from samix.stopping import Interrupted, StopRequest
 
 _REFRESH = 0.5  # seconds between two changes of the bar
@@ -37,8 +37,8 @@ class Terminal:
         self._shown = 0.0
 
     def say(self, text: str) -> None:
-        """Show a sentence that stays, above the bar."""
-        self.console.print(Text(shown(text)), soft_wrap=True)
+        """Show a sentence that stays, above the bar; arguments in backticks become flags."""
+        self.console.print(Text(shown(flagged(text))), soft_wrap=True)
 
     def work(self, what: str, done: int, total: int) -> None:
         """Move the bar."""

@@ -193,7 +193,8 @@ def _go(prepared: Prepared, run: RunFolder, display: Display, *, extras: bool) -
             return _finish(prepared, run, display, stopped_by, extras=extras)
     except KeyboardInterrupt:
         display.rest()
-        display.say(f"Cut off; go on with --resume --output {run.path}")
+        again = f"samix {prepared.config.command} resume=True output={run.path}"
+        display.say(f"Cut off; go on with: {again}")
         raise
 
 

@@ -92,7 +92,7 @@ def open_source(path: str | Path, flag: str) -> RunSource:
     described = folder.path / MODEL
     if not described.is_file():
         raise InputError(
-            f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with --resume"
+            f"{flag} '{path}' has no {MODEL}: the run is not finished; finish it with resume=True"
         )
     model = read_model(described)
     run = open_run(path)
@@ -221,10 +221,9 @@ def check_architecture(source: RunSource, config: RunConfig) -> None:
     for name in ARCHITECTURE:
         theirs, ours = source.model[name], getattr(config, name)
         if json.loads(json.dumps(dict(ours) if isinstance(ours, Mapping) else ours)) != theirs:
-            flag = f"--{name.replace('_', '-')}"
             raise InputError(
-                f"{source.name} has {flag} {theirs}, got {ours}; leave {flag} out to take that of "
-                "the run"
+                f"{source.name} has {name}={theirs}, got {ours}; leave `{name}` out to take that "
+                "of the run"
             )
 
 
@@ -256,7 +255,7 @@ def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Spl
         The splits; None where it had other photos or no test photos.
 
     Raises:
-        InputError: --group-by differs, or a class is missing in a part.
+        InputError: ``group_by`` differs, or a class is missing in a part.
     """
     if data_of(source.config) != (config.data,) or not _same_photos(source, images):
         return None

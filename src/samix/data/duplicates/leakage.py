@@ -114,7 +114,7 @@ def split_together(
         if groups is None:
             raise
         raise InputError(
-            f"{error} (near-duplicates count as one group; --duplicates ignore divides them, and "
+            f"{error} (near-duplicates count as one group; duplicates=ignore divides them, and "
             "then the test says more than is true)"
         ) from error
 
@@ -157,7 +157,7 @@ def large_notes(found: Duplicates) -> tuple[str, ...]:
     return (
         f"{counted(len(found.large), 'group')} of photos that look alike ({sizes} photos) "
         f"{verbs[0]} more than {large_limit(found)} photos each and {verbs[1]} NOT kept together: "
-        "'samix check DATA' shows them; decide with --group-by.",
+        "'samix check DATA' shows them; decide with `group_by`.",
     )
 
 
@@ -174,7 +174,7 @@ def _equal_files(
     known = "" if hashes is None else " Equal files are kept on one side."
     return (tuple(names) if any(names) else None), (
         f"Near-duplicates were not looked for: {len(images):,} photos are more than "
-        f"{MOST_PHOTOS:,}; --group-by keeps photos of one part together.{known}",
+        f"{MOST_PHOTOS:,}; `group_by` keeps photos of one part together.{known}",
     )
 
 

@@ -80,7 +80,7 @@ def write_poc_report(
             read.
     """
     if lang not in get_args(Language):
-        raise InputError(f"--lang must be one of {', '.join(get_args(Language))}, got '{lang}'.")
+        raise InputError(f"lang: expected one of {', '.join(get_args(Language))}, got '{lang}'.")
     view = view_of(findings, study)
     first = first_of(view, pictures)
     write_page(
