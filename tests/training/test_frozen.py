@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_photos_that_are_no_files_are_read_once(
     again = features.frozen_features(encoder, images, at, at[:3], cache=tmp_path / "cache")
     assert again.computed == 0
     assert torch.equal(first.plain, again.plain)
+
+
+def test_a_cache_that_is_full_is_passed_over(weights: Path, tmp_path: Path) -> None:
+    images = open_images("demo:photos_per_class=2,size=32", need_labels=True)
+    network = create_backbone("test_resnet", num_classes=2, weights=weights)
+    encoder = features.FrozenEncoder(network, eval_view(32), Machine("cpu", None))
+    at = range(len(images))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        found = features.frozen_features(encoder, images, at, cache=tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert found.computed == len(found.plain) == len(at)
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize(

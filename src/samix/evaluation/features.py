@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from samix.data import ImageSet, View
@@ -225,4 +225,4 @@ def _keep(folder: Path, features: Mapping[bytes, Tensor]) -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / f"{name}.safetensors") as partial:
-            save_file(tensors, partial)
+            partial.write_bytes(save(tensors))
