@@ -142,6 +142,7 @@ def test_two_ranks_equal_one_process_on_the_whole(
         "plan",
         lambda *args, evidence, **_: both.plan(args[-1], evidence=evidence),
     )
+    monkeypatch.setattr(type(method.policy), "plan_both", Policy.plan_both)
     losses = run(method, method, *data())
     cases = [rank[f"{kind} {policy}"] for rank in ranks]
     means = [sum(pair) / 2 for pair in zip(*(case["losses"] for case in cases), strict=True)]

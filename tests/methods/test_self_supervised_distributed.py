@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from samix import SelfSupervisedMethod, create_method
+from samix import Policy, SelfSupervisedMethod, create_method
 from samix.methods.contrast import gather_keys, has_local_statistics
 
 from .test_distributed import BothRanks
@@ -107,6 +107,7 @@ def test_two_ranks_equal_one_process_on_the_whole(
     plans_a_step = directions * (2 if method.policy.traits.learned else 1)
     both = BothRanks(method.policy, seed=3, plans_a_step=plans_a_step)
     monkeypatch.setattr(type(method.policy), "plan", lambda _, *args, **kw: both.plan(*args, **kw))
+    monkeypatch.setattr(type(method.policy), "plan_both", Policy.plan_both)
     losses = run(method, method, data())
     cases = [rank[case] for rank in ranks]
     means = [sum(pair) / 2 for pair in zip(*(one["losses"] for one in cases), strict=True)]

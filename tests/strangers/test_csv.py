@@ -97,7 +97,7 @@ def test_splits_and_predictions_are_read_back_as_they_were(tmp_path: Path) -> No
     with (tmp_path / PREDICTIONS).open(newline="", errors="surrogateescape") as file:
         assert {cell[:1] for row in csv.reader(file) for cell in row} & set("=+-@\t\r\n") == set()
     job = Job("x", "train", {}, (Cell("none", 1, "supervised", 0),))
-    ((_, table),) = _supervised(tmp_path, job)
+    ((_, table, _),) = _supervised(tmp_path, job)
 
     def named(names: Iterable[str]) -> list[str]:
         """A table of parquet has no broken letters."""

@@ -253,7 +253,9 @@ def test_the_package_ray_trains_what_this_process_would(tmp_path, monkeypatch):
     study = tiny_study(one, policies=("none", "samix"), seeds=(0,), epochs=1)
     assert tiny_study(other, policies=("none", "samix"), seeds=(0,), epochs=1) == study
     run_all(one, study)
+    before = signal.getsignal(signal.SIGTERM)
     with open_engine("ray", 1, "cpu") as engine:
+        assert signal.getsignal(signal.SIGTERM) == before
         ended = run_all(other, study, engine)
     assert [result.status for result in ended] == ["finished"] * 4
     for here, there in zip(tables(one, study), tables(other, study), strict=True):

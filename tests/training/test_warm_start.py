@@ -123,10 +123,10 @@ def test_what_contradicts_the_run_is_refused_by_name(
     wide = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 16], "drop_path_rate": 0.2}
     plain = train(tiny(policy="none", epochs=1, output=str(tmp_path / "plain"))).run.path
     for changes, message in (
-        ({"init": run, "backbone": "resnet34"}, "--backbone resnet18, got resnet34"),
-        ({"init": run, "model_kwargs": wide}, "--model-kwargs"),
-        ({"init": run, "stem": None}, "--stem small, got None"),
-        ({"init": run, "image_size": 32}, "--image-size 16, got 32"),
+        ({"init": run, "backbone": "resnet34"}, "has backbone=resnet18, got resnet34"),
+        ({"init": run, "model_kwargs": wide}, "has model_kwargs="),
+        ({"init": run, "stem": None}, "has stem=small, got None"),
+        ({"init": run, "image_size": 32}, "has image_size=16, got 32"),
         ({"init": str(tmp_path)}, "not a run folder"),
         ({"policy": str(plain)}, "has no Mixer: it mixed with 'none'"),
         ({"policy": run, "tap": 1}, "tap=1 contradicts"),

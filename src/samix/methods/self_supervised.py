@@ -25,7 +25,6 @@ from samix.networks import (
     Tap,
     find_tap,
     momentum_decay,
-    train_format,
     unit,
 )
 from samix.objectives import Candidates, cluster_candidates
@@ -230,8 +229,6 @@ class SelfSupervisedMethod(nn.Module):
             mixer_lr: Learning rate of the Mixer; None takes ``lr``.
             mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
         """
-        for part in (self.network, *([self._averaged] if self.average is not None else [])):
-            train_format(part.backbone, part.memory_format)
         trained = nn.ModuleList([self.network, *([self.predictor] if self.predictor else [])])
         return parameter_groups(
             trained,

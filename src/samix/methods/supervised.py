@@ -32,7 +32,6 @@ from samix.networks import (
     momentum_decay,
     second_head,
     settle_format,
-    train_format,
     update_average,
     watched_embedding,
 )
@@ -349,9 +348,6 @@ class SupervisedMethod(nn.Module):
             layer_decay: Learning rate of a layer of the encoder as a share of that of the next
                 one, in (0, 1]; the classifier has ``lr``.
         """
-        train_format(self.encoder, self.memory_format)
-        if self.average is not None:
-            train_format(self.average.module, self.memory_format)
         heads = [] if self.clean_head is None else [self.clean_head]
         return parameter_groups(
             nn.ModuleList([self.encoder, *heads]),

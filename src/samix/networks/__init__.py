@@ -25,7 +25,6 @@ from .backbone import (
     small_stem,
     standardised,
     tap_features,
-    train_format,
     unit,
     up_to_tap,
 )
@@ -142,7 +141,6 @@ __all__ = [
     "stage_module",
     "standardised",
     "tap_features",
-    "train_format",
     "unit",
     "up_to_tap",
     "update_average",

@@ -536,22 +536,6 @@ def settle_format(network: nn.Module) -> torch.memory_format:
     return chosen
 
 
-def train_format(network: nn.Module, memory_format: torch.memory_format) -> None:
-    """Bring weights on the CPU into channels-last where their images are, in place.
-
-    Gradients of convolutions come in the format of the images: those of other weights are copied in
-    every step, and so are the weights. Values and results stay as they are.
-
-    Args:
-        network: That is to be trained, on its device.
-        memory_format: From :func:`settle_format`.
-    """
-    if memory_format is torch.channels_last:
-        for parameter in network.parameters():
-            if parameter.device.type == "cpu" and parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=memory_format)
-
-
 def in_format(images: Tensor, memory_format: torch.memory_format) -> Tensor:
     """Return images in a memory format on the CPU, as they are on another device.
 

@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from samix.errors import InputError
+from samix.shown import flagged
 
 from .dropped import TooMuchError
 
@@ -155,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             self._refuse(refusal.status, str(refusal))
         except InputError as error:
-            text = str(error)
+            text = flagged(str(error))
             status = 413 if isinstance(error, TooMuchError) else 400
             self._refuse(status, f"{text[:1].upper()}{text[1:]}.")
 

@@ -12,6 +12,7 @@ import importlib
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -193,11 +194,14 @@ def _ray(workers: int | None, device: str, code: Mapping[str, str]) -> Iterator[
             "engine=ray needs the package 'ray', which is not installed; run pip install "
             "'samix[ray]'"
         ) from error
+    heard = signal.getsignal(signal.SIGTERM)  # ray would end this process at once
     ray.init(
         address="auto" if "RAY_ADDRESS" in os.environ else None,
         log_to_driver=False,
         include_dashboard=False,
     )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, heard)
     try:
         there = ray.cluster_resources()
         what = "CPU" if device == "cpu" else "GPU"
