@@ -31,6 +31,7 @@ WHOLE_ADDRESS = (
 _FIRST_PORT, _PORTS = 7860, 100  # that are tried
 _NAMES = re.compile(r"(?:127\.0\.0\.1|localhost)(?::\d+)?")
 _AT_ONCE = 4  # bodies in memory, each of which may be a photo of the largest size
+_LAST_SECONDS = 10.0  # that a mix which is being made may take at the end
 _TURN = 5.0  # seconds
 _SECONDS = 30.0  # that a request may take to arrive
 _HEADERS = {
@@ -120,6 +121,8 @@ class PageServer(ThreadingHTTPServer):
         with contextlib.suppress(KeyboardInterrupt):
             self.serve_forever()
         self.server_close()
+        for _ in range(_AT_ONCE):  # Python must not end while torch is at work in another thread
+            self.bodies.acquire(timeout=_LAST_SECONDS)
 
 
 def bound(port: int | None, token: str, ways: dict[str, Way]) -> PageServer:
