@@ -97,3 +97,9 @@ def test_a_command_says_what_a_field_means_to_it() -> None:
     assert "of the photos (0)" in shown
     assert "--no-skip-corrupt" in shown
     assert parser.parse_args(["--guard"]).guard == "default"
+
+
+def test_photos_are_named_as_the_command_takes_them() -> None:
+    message = "the folder of `data` is empty"
+    assert flagged(message) == "the folder of DATA is empty"
+    assert flagged(message, positional=()) == "the folder of --data is empty"

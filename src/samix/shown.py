@@ -125,7 +125,9 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def flagged(message: str, names: Collection[str] | None = None) -> str:
+def flagged(
+    message: str, names: Collection[str] | None = None, *, positional: Collection[str] = ("data",)
+) -> str:
     """Return a message with the names of arguments as the command line writes them.
 
     A name counts where a message begins with it (``lr: expected``, ``init 'x' is``), before a value
@@ -136,6 +138,7 @@ def flagged(message: str, names: Collection[str] | None = None) -> str:
         message: What the library says.
         names: Of the options that there are; other words stay as they are. None takes what stands
             in backticks.
+        positional: Names of arguments that the command takes without a flag.
     """
     commands = [found.span() for found in _COMMAND.finditer(message)]
 
@@ -147,7 +150,7 @@ def flagged(message: str, names: Collection[str] | None = None) -> str:
         typed = value and any(start <= found.start() < end for start, end in commands)
         if not known and not typed:
             return found[0].replace("`", "")
-        flag = "DATA" if name == "data" else flag_of(name)
+        flag = name.upper() if name in positional else flag_of(name)
         flags = {None: flag, "True": flag, "False": f"--no-{flag[2:]}"}
         return flags.get(value, f"{flag} {value}") + (found["first"] or "")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from signal import Signals
 from typing import Any, NoReturn
@@ -79,9 +80,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         raise SystemExit(2)
     parser = create_parser([word for word in words if word in COMMANDS][:1])
     chosen = parser.parse_args(words)
-    names = _names(parser, chosen)
+    told = _translator(parser, chosen)
     with stop_on_signals(ENDING, at_once=True):
-        return _answer(chosen, names)
+        return _answer(chosen, told)
 
 
 def create_parser(wanted: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
@@ -159,13 +160,13 @@ def _options(parser: argparse.ArgumentParser) -> dict[str, set[str]]:
     }
 
 
-def _answer(chosen: argparse.Namespace, names: Collection[str]) -> int:
+def _answer(chosen: argparse.Namespace, told: Callable[[str], str]) -> int:
     """Run a command, and make one sentence of what it cannot do."""
     try:
         _name_own(chosen)
         return run_command(chosen.command, chosen)
     except InputError as error:
-        return _complain(flagged(str(error), names), 2)
+        return _complain(told(str(error)), 2)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA:
@@ -221,12 +222,15 @@ def _module(name: str) -> Any:
     return import_module(f".{name.replace('-', '_')}", __name__)
 
 
-def _names(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> set[str]:
-    """Return the names of the options of the command that was chosen."""
+def _translator(
+    parser: argparse.ArgumentParser, chosen: argparse.Namespace
+) -> Callable[[str], str]:
+    """Return what writes arguments in a message as the command that was chosen names them."""
     name = " ".join(filter(None, (parser.prog, chosen.command, getattr(chosen, "action", ""))))
     flags = _options(parser)[name]
     # a run that is not finished is told in commands that cannot go on with it, too
-    return {"data", "resume", *(flag.lstrip("-").replace("-", "_") for flag in flags)}
+    names = {"data", "resume", *(flag.lstrip("-").replace("-", "_") for flag in flags)}
+    return partial(flagged, names=names, positional=() if "--data" in flags else ("data",))
 
 
 def _complain(message: str, code: int) -> int:

@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             self._refuse(refusal.status, str(refusal))
         except InputError as error:
-            text = flagged(str(error))
+            text = flagged(str(error), positional=())
             status = 413 if isinstance(error, TooMuchError) else 400
             self._refuse(status, f"{text[:1].upper()}{text[1:]}.")
 
