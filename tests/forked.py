@@ -78,12 +78,11 @@ class Command:
         *words: Behind `samix`.
         main: What they are given to; returns the exit code.
         before: Called first, in the new process.
-        alone: Give it a group of its own, to which signals can be sent.
     """
 
     def __init__(
         self, *words: str, main: Callable[[Sequence[str]], int] | None = None,
-        before: Callable[[], object] | None = None, alone: bool = False,
+        before: Callable[[], object] | None = None,
     ) -> None:  # fmt: skip
         self._folder = tempfile.TemporaryDirectory()
         pipes = [Path(self._folder.name, name) for name in ("out", "err")]
@@ -95,18 +94,12 @@ class Command:
             reader.start()
             self._readers.append(reader)
         self._process = multiprocessing.get_context("spawn").Process(
-            target=_run, args=(words, *map(str, pipes), main, before, alone)
+            target=_run, args=(words, *map(str, pipes), main, before)
         )
         self._process.start()
 
     def _read(self, number: int, pipe: Path) -> None:
         self._said[number] = pipe.read_bytes()
-
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        assert self._process.pid is not None
-        return self._process.pid
 
     @property
     def returncode(self) -> int | None:
@@ -125,10 +118,8 @@ class Command:
 
 def _run(
     words: Sequence[str], out: str, err: str, main: Callable[[Sequence[str]], int] | None,
-    before: Callable[[], object] | None, alone: bool,
+    before: Callable[[], object] | None,
 ) -> None:  # fmt: skip
-    if alone:
-        os.setsid()
     for number, pipe in ((1, out), (2, err)):
         os.dup2(os.open(pipe, os.O_WRONLY), number)
     _open_outputs()
