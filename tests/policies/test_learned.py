@@ -7,7 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from samix import LearnedPolicy, MixerOptions, SupervisedMethod, blend, create_method, create_policy
+from samix import (
+    LearnedPolicy,
+    MixerOptions,
+    MixPlan,
+    SupervisedMethod,
+    blend,
+    create_method,
+    create_policy,
+)
 from samix.networks import tap_features
 from samix.objectives import mix_likeness
 from samix.policies import MIXER_OPTIONS, Evidence
@@ -105,3 +113,21 @@ def test_what_is_missed_is_named() -> None:
     for name in ("samix", "automix", "adautomix"):
         with pytest.raises(ValueError, match=f"channels: policy '{name}' expected the channels"):
             create_policy(name)
+
+
+def test_a_rule_of_ones_own_makes_both_mixes_of_a_step() -> None:
+    """The short way to both masks is that of the rule that is built in."""
+
+    class Halves(LearnedPolicy):
+        def rule(self, images: Any, index: Any, generator: Any, evidence: Any) -> MixPlan:
+            half = torch.full((len(images),), 0.5)
+            return MixPlan(half, index, torch.full((len(images), 1, 16, 16), 0.5), half)
+
+    policy = Halves(create_policy("samix", channels=8).mixer)
+    images, target = batch()
+    both = policy.plan_both(
+        images, 4, target=target, evidence=Evidence(torch.randn(6, 8, 4, 4)),
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert [len(plan) for plan in both] == [6, 4]
+    assert all((plan.mask == 0.5).all() for plan in both)

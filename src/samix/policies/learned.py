@@ -79,7 +79,9 @@ class LearnedPolicy(Policy):
         generator: torch.Generator,
     ) -> tuple[MixPlan, MixPlan]:
         """Plan both mixes with the same draws in one pass of the Mixer; see :class:`Policy`."""
-        if self.mixer.options.start == "paper":  # its batch norm would see both
+        kind = type(self)
+        changed = kind.rule is not LearnedPolicy.rule or kind.plan is not Policy.plan
+        if changed or self.mixer.options.start == "paper":  # whose batch norm would see both
             return super().plan_both(
                 images, part, target=target, evidence=evidence, generator=generator
             )
