@@ -9,7 +9,7 @@ import samix
 from samix.data import open_images
 from samix.errors import InputError
 from samix.study import plan as planning
-from samix.study import subjects
+from samix.study import subjects, timing
 from samix.study.grid import Timing, jobs_of
 from samix.study.plan import open_study, plan_study
 from samix.study.subjects import admit, labels_of
@@ -29,7 +29,7 @@ def wish(**changes):
 def quick(monkeypatch):
     """Trials that take no time."""
 
-    def trials(path, photos, mode, policies, options, engine, *, announce, sources, turn):
+    def trials(path, photos, mode, policies, options, engine, *, announce, sources, **_):
         return {n: Timing(1.0, 0.15 if n == "samix" else 0.1, 0.05) for n in policies}, 1.0
 
     monkeypatch.setattr(planning, "time_policies", trials)
@@ -74,6 +74,37 @@ def test_too_little_time_is_told_with_what_would_do(tmp_path, quick):
         plan(tmp_path, budget=60.0)
 
 
+def test_less_time_than_plain_training_needs_is_refused_before_the_policies_are_timed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(planning, "time_policies", lambda *_, **__: pytest.fail("timed"))
+    monkeypatch.setattr(planning, "plain_step", lambda *_: 1.0)  # 2 x 3 x 150 of them, on one
+    with pytest.raises(InputError, match=r"budget=10:00 is too little .* take about 18:00 or more"):
+        plan(tmp_path, budget=600.0)
+
+
+@pytest.mark.parametrize("mode", ["supervised", "self-supervised"])
+def test_a_plain_step_is_no_slower_than_the_trial_of_plain_training(tmp_path, mode):
+    torch.set_num_threads(1)
+    step = timing.plain_step(tmp_path, opened(), mode)
+    found, _ = time_policies(
+        tmp_path / "trials", opened(), mode, ("none",), {}, Here(), announce=lambda *_: None
+    )
+    assert 0 < step < 1.5 * found["none"].step
+
+
+def test_turns_end_in_time_whether_they_agree_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "_agree", lambda _: False)
+    job = timing._job(opened(), "supervised", "none", {}, {})
+    steps = iter(range(100))
+    trial = (lambda _: next(steps) + 1.0, 1.0, lambda: 0.1)
+    monkeypatch.setattr(timing, "_opened", lambda *_: trial)
+    timing.timed(str(tmp_path), [job], 2, 0.0)
+    assert next(steps) == 2  # the first ones, which choose kernels, and one round
+    timing.timed(str(tmp_path), [job], 2)
+    assert next(steps) == 3 + 1 + 8
+
+
 def test_policies_take_turns_until_their_times_agree_and_leave_nothing(tmp_path):
     torch.set_num_threads(1)
     found, share = time_policies(
@@ -81,10 +112,8 @@ def test_policies_take_turns_until_their_times_agree_and_leave_nothing(tmp_path)
         announce=lambda *_: None,
     )  # fmt: skip
     assert list(found) == ["none", "samix"]
-    for timing in found.values():
-        assert timing.step > 0
-        assert timing.look > 0
-        assert timing.start > 0
+    for one in found.values():
+        assert min(one.step, one.look, one.start) > 0
     assert found["samix"].step > found["none"].step
     assert 0 < share <= 1
     assert not (tmp_path / "trials").exists()

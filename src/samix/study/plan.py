@@ -35,7 +35,7 @@ from samix.study.grid import (
 from samix.study.statistics.looks import LEAST_SEEDS, MOST_SEEDS, shares_of
 from samix.study.statistics.power import smallest_difference
 from samix.study.statistics.trained import VERSION, effective_parts, measure_of
-from samix.study.timing import BUSY, STEPS, time_policies
+from samix.study.timing import BUSY, STEPS, plain_step, time_policies
 from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish, good_of
 from samix.training import TrainConfig
 from samix.training.config import FROZEN
@@ -45,6 +45,7 @@ from samix.training.progress import clock
 # lam is drawn as the hand-made rivals draw it: a lead is not to come from another alpha
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"samix": {"alpha": 1.0}, "samix-p": {"alpha": 1.0}}
 _RESERVE = 0.12  # of the time, for a machine that is slower later and for the report
+_TRIAL = 0.03  # of the time, that policies take turns for, where their times do not agree before
 REPORT = 30.0  # seconds for findings, pictures and report
 LEAST_LABELS = 3  # of the smallest class at a budget
 SKEWED = 3.0  # times as many training photos of the largest class as of the smallest
@@ -282,6 +283,7 @@ def plan_study(
     designs = ladder(wish.trained, tuple(opened.labels), wish.modes, wish.subjects, wish.steps)
     seeds = seeds_of(wish)
     looks = shares_of(len(seeds)) if wish.design == "sequential" else {}
+    first = min(looks, default=len(seeds))
     frozen = _frozen_seconds(opened) if wish.frozen else 0.0
 
     def fit(timings: Timings) -> tuple[Design | None, float]:
@@ -289,9 +291,13 @@ def plan_study(
         usable -= frozen / engine.workers
         return choose(
             designs, timings, opened.labels, seconds=usable, workers=engine.workers,
-            seeds=min(looks, default=len(seeds)), more=len(looks) > 1,
+            seeds=first, more=len(looks) > 1 and wish.steps is None,  # minutes show each mode first
         )  # fmt: skip
 
+    least = 2 * first * designs[-1].steps / engine.workers  # steps of plain training and another
+    least *= plain_step(trials, opened, designs[-1].modes[0])
+    if time.monotonic() - begun + least + REPORT > wish.budget:
+        raise _too_little(wish, designs[-1], time.monotonic() - begun + least, first)
     timings: dict[str, dict[str, Timing]] = {}
     share = 1.0
     for mode in wish.modes:
@@ -303,20 +309,13 @@ def plan_study(
         timings[mode], got = time_policies(
             trials, opened, mode, [name for name in wish.trained if name in named], _OPTIONS,
             engine, announce=announce, sources=wish.sources,
-            turn=STEPS if wish.steps is None else STEPS // 2,
+            turn=STEPS if wish.steps is None else STEPS // 2, seconds=_TRIAL * wish.budget,
         )  # fmt: skip
         share = min(share, got)
     design, seconds = fit(timings)
     spent = time.monotonic() - begun
     if design is None:
-        least = spent + (seconds + REPORT) / (1 - _RESERVE)
-        raise InputError(
-            f"budget={clock(wish.budget)} is too little to tell anything on this machine: plain "
-            f"training, its rivals and {wish.subjects[-1]} for {designs[-1].steps} steps with "
-            f"{min(looks, default=len(seeds))} seeds take about "
-            f"{clock(60 * math.ceil(least / 60))}; give more time, fewer `policies`, or a "
-            "smaller image_size"
-        )
+        raise _too_little(wish, designs[-1], spent + seconds, first)
     plan = _plan(wish, opened, design, timings, engine.workers)
     plan |= {"seeds": seeds, "looks": {str(n): round(a, 6) for n, a in looks.items()}}
     seconds += frozen / engine.workers
@@ -343,6 +342,17 @@ def plan_study(
     sure = [job for job in jobs_of(study) if job.seed in seeds[: first_seeds(plan)]]
     plan |= {"cells": sum(len(job.cells) for job in sure), "trainings": len(sure)}
     return study
+
+
+def _too_little(wish: Wish, leanest: Design, seconds: float, seeds: int) -> InputError:
+    """Return what is said of a budget below the seconds that the leanest design takes."""
+    least = 60 * math.ceil((seconds + REPORT) / (1 - _RESERVE) / 60)
+    return InputError(
+        f"budget={clock(wish.budget)} is too little to tell anything on this machine: plain "
+        f"training, its rivals and {wish.subjects[-1]} for {leanest.steps} steps with {seeds} "
+        f"seeds take about {clock(least)} or more; give more time, fewer `policies`, or a "
+        "smaller image_size"
+    )
 
 
 def _frozen_seconds(opened: Opened) -> float:

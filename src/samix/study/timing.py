@@ -6,12 +6,15 @@ what else the machine does then falls on all of them alike.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
+
+import torch
 
 from samix.data import write_splits
 from samix.errors import InputError
@@ -20,7 +23,7 @@ from samix.study.cells import PocFolder, config_of
 from samix.study.engine import Engine
 from samix.study.grid import SELF_SUPERVISED, Cell, Job, Timing
 from samix.study.subjects import trained_as
-from samix.training.building import check_names
+from samix.training.building import check_names, create_run_method
 from samix.training.machine import AUTOCAST
 from samix.training.module import create_optimizer
 from samix.training.prepare import prepare, resolve
@@ -46,6 +49,7 @@ def time_policies(
     announce: Announce,
     sources: Mapping[str, str] | None = None,
     turn: int = STEPS,
+    seconds: float = math.inf,
 ) -> tuple[dict[str, Timing], float]:
     """Let each policy make some steps in every worker, and return what it takes.
 
@@ -59,6 +63,7 @@ def time_policies(
         announce: Called as trials begin and end.
         sources: What a policy is made of, by label, where that is not its name.
         turn: Steps of a policy at a time.
+        seconds: After which no further round of turns begins, whether they agree or not.
 
     Returns:
         Timings by policy, and the share of a core that a worker got.
@@ -71,7 +76,9 @@ def time_policies(
         path.mkdir(parents=True, exist_ok=True)
         write_splits(PocFolder(path).splits, opened.images, opened.splits)
         jobs = [_job(opened, mode, n, options.get(n, {}), sources or {}) for n in policies]
-        futures = [engine.submit(timed, str(path), jobs, turn) for _ in range(engine.workers)]
+        futures = [
+            engine.submit(timed, str(path), jobs, turn, seconds) for _ in range(engine.workers)
+        ]
         trials: list[tuple[dict[str, Timing], float]] = [future.result() for future in futures]
         announce("timing the policies", 1, 1)
     finally:
@@ -100,8 +107,45 @@ def _job(
     return Job(f"trial-{policy}", command, settings, (Cell(policy, 1, mode, 0),))
 
 
-def timed(path: str, jobs: Sequence[Job], turn: int) -> tuple[dict[str, Timing], float]:
+def plain_step(path: Path, opened: Any, mode: str) -> float:
+    """Return the seconds of a step of plain training on noise: no policy takes less.
+
+    Args:
+        path: Folder of a study, in which nothing is written.
+        opened: The :class:`samix.study.plan.Opened` photos and their training.
+        mode: "supervised" or "self-supervised".
+
+    Raises:
+        InputError: Plain training cannot be done so.
+    """
+    config = resolve(config_of(PocFolder(path), _job(opened, mode, "none", {}, {})))
+    method = create_run_method(config, opened.images.classes).to(config.device).train()
+    size = getattr(config, "view_size", None) or config.image_size or 32
+    batch = min(config.batch_size or config.default_batch_size, len(opened.splits.train))
+    images = torch.randn(batch, 3, size, size, device=config.device)
+    target = torch.arange(batch, device=config.device) % len(opened.images.classes)
+    shown = ([images, images],) if mode == SELF_SUPERVISED else (images, target)
+    place, took = Place(config.device, AUTOCAST[config.precision]), []
+    for _ in range(3):
+        begin = time.monotonic()
+        with place.precision():
+            loss = method(*shown).loss
+        loss.backward()
+        float(loss.detach())
+        took.append(time.monotonic() - begin)
+    return min(took)
+
+
+def timed(
+    path: str, jobs: Sequence[Job], turn: int, seconds: float = math.inf
+) -> tuple[dict[str, Timing], float]:
     """Let policies take turns; return what each took, and the share of a core that there was.
+
+    Args:
+        path: Folder of a study with the splits.
+        jobs: Short trainings, one a policy.
+        turn: Steps of a policy at a time.
+        seconds: After which no further round begins, whether they agree or not.
 
     Raises:
         InputError: One cannot be trained.
@@ -112,6 +156,8 @@ def timed(path: str, jobs: Sequence[Job], turn: int) -> tuple[dict[str, Timing],
     begin, used = time.monotonic(), time.process_time()
     rounds: list[dict[str, float]] = []
     while len(rounds) < _ROUNDS[0] or (len(rounds) < _ROUNDS[1] and not _agree(rounds)):
+        if rounds and time.monotonic() - begin > seconds:
+            break
         rounds.append({name: steps(turn) for name, (steps, _, _) in opened.items()})
     share = (time.process_time() - used) / max(time.monotonic() - begin, 1e-9)
     first = next(iter(opened))
