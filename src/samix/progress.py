@@ -11,13 +11,29 @@ Announce = Callable[[str, int, int], None]
 """Called with (what is done, done, total) now and then."""
 
 
-class Display(Protocol):
-    """Where a command shows what it does."""
+class Bilingual(Protocol):
+    """A sentence in both languages, such as :class:`samix.pages.words.Words`."""
 
-    def say(self, text: str) -> None:
+    @property
+    def en(self) -> str:
+        """English."""
+
+    @property
+    def ja(self) -> str:
+        """Japanese."""
+
+
+Said = str | Bilingual
+"""A sentence in English alone, or in both languages."""
+
+
+class Display(Protocol):
+    """Where a command shows what it does, in its language where a sentence is in both."""
+
+    def say(self, text: Said) -> None:
         """Show a sentence that stays."""
 
-    def work(self, what: str, done: int, total: int) -> None:
+    def work(self, what: Said, done: int, total: int) -> None:
         """Show how far long work has come; an :data:`Announce`."""
 
     def rest(self) -> None:
@@ -27,10 +43,10 @@ class Display(Protocol):
 class Silent:
     """A display that shows nothing."""
 
-    def say(self, text: str) -> None:
+    def say(self, text: Said) -> None:
         """Do nothing."""
 
-    def work(self, what: str, done: int, total: int) -> None:
+    def work(self, what: Said, done: int, total: int) -> None:
         """Do nothing."""
 
     def rest(self) -> None:

@@ -35,11 +35,11 @@ class Recorder:
         self.said, self.worked = [], set()
 
     def say(self, text):
-        self.said.append(text)
+        self.said.append(getattr(text, "en", text))
 
     def work(self, what, done, total):
         assert 0 <= done <= total
-        self.worked.add(what)
+        self.worked.add(getattr(what, "en", what))
 
 
 def test_all_protocols_with_mean_and_spread(encoder, images):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
@@ -130,3 +131,10 @@ def test_sentences_and_names_are_joined_as_each_language_does() -> None:
     assert paragraph([Words("A.", "あ。"), both(""), "B."]) == Words("A. B.", "あ。B.")
     assert listed(["a", "b", "c"]) == Words("a, b and c", "a、b、c")
     assert listed(["a"]) == both("a")
+
+
+def test_no_sentence_stands_twice_in_the_dictionary():
+    text = (SOURCE / "pages" / "words.yaml").read_text(encoding="utf-8")
+    keys = [line[:-1] for line in text.splitlines() if line and line[0] not in " #-"]
+    assert len(keys) > 800
+    assert [key for key, count in Counter(keys).items() if count > 1] == []

@@ -74,7 +74,7 @@ def run_check(chosen: argparse.Namespace) -> int:
     console = Console(highlight=False)
     name = Path(given["data"]).name or "data"
     output = result_folder(given, f"check-{name}")
-    found = _look(given, Terminal(console))
+    found = _look(given, Terminal(console, spoken(given)))
     fresh = not output.exists()
     create_folder(output)
     try:

@@ -90,7 +90,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
     machine = chosen_machine(given)
     output = result_folder(given, f"evaluate-{Path(given['source']).resolve().name or 'encoder'}")
     console = Console(highlight=False)
-    display = Terminal(console)
+    display = Terminal(console, spoken(given))
     try:
         encoder = _encoder(given)
         images = open_images(
@@ -101,7 +101,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)
-        display.say(getattr(_opening(encoder, images.name, output), spoken(given)))
+        display.say(_opening(encoder, images.name, output))
         result = evaluate(encoder, images, options, machine=machine, progress=display)
     except InputError:
         with suppress(OSError):  # it is empty, or not there

@@ -70,7 +70,7 @@ def run_explain(chosen: argparse.Namespace) -> int:
     subject, source = open_network(given["run"])
     output = result_folder(given, f"explain-{subject.name}")
     console = Console(highlight=False)
-    display = Terminal(console)
+    display = Terminal(console, spoken(given))
     before = set(output.iterdir()) if output.is_dir() else None
     try:
         photos = open_photos(
@@ -81,7 +81,7 @@ def run_explain(chosen: argparse.Namespace) -> int:
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)
-        display.say(getattr(_opening(subject, photos, options, output), spoken(given)))
+        display.say(_opening(subject, photos, options, output))
         whole = explain(subject.to(machine.device), photos, options, progress=display)
         display.work("drawing", 0, 1)
         facts = _facts(subject, photos, options)

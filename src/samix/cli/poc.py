@@ -127,7 +127,7 @@ def run_poc(chosen: argparse.Namespace) -> int:
         given = {**_DEMO, **given, "data": _DEMO["data"]}
     _check(given)
     console = Console(highlight=False)
-    display = Terminal(console)
+    display = Terminal(console, spoken(given))
     try:
         if given.get("resume"):
             return _go_on(given, display, begun)

@@ -95,7 +95,7 @@ def run_preview(chosen: argparse.Namespace) -> int:
     language = page_language(given)
     policies = open_policies(_names(given), _options(given))
     console = Console(highlight=False)
-    images = _open(given, Terminal(console))
+    images = _open(given, Terminal(console, spoken(given)))
     output = result_folder(given, f"preview-{images.name}")
     found = look(
         images,

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from samix.data import ImageSet, Loading, PhotoDataset, Splits, eval_view
 from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Channels
-from samix.progress import Display
+from samix.pages.words import Text, word
+from samix.progress import Display, Said
 
 from .encoder import Encoder
 from .metrics import precision
@@ -104,7 +105,7 @@ class PhotoParts:
 
 @torch.no_grad()
 def embed(
-    network: nn.Module, batches: Batches, machine: Machine, progress: Display, what: str
+    network: nn.Module, batches: Batches, machine: Machine, progress: Display, what: Said
 ) -> Tensor:
     """Return the embeddings of all photos of some batches.
 
@@ -139,7 +140,12 @@ class Embeddings:
     """
 
     def __init__(
-        self, network: nn.Module, photos: PhotoParts, machine: Machine, progress: Display, name: str
+        self,
+        network: nn.Module,
+        photos: PhotoParts,
+        machine: Machine,
+        progress: Display,
+        name: Text,
     ) -> None:
         self.network = network
         self.photos = photos
@@ -151,7 +157,7 @@ class Embeddings:
     def of(self, part: str) -> Tensor:
         """Return the (N,D) float32 embeddings of "train", "val" or "test", on the CPU."""
         if part not in self._known:
-            what = f"{self.name}: embeddings of {part}"
+            what = word("judging-embedding", name=self.name, part=part)
             batches = self.photos.batches(part)
             self._known[part] = embed(self.network, batches, self.machine, self.progress, what)
         return self._known[part]
@@ -212,7 +218,7 @@ def random_embeddings(
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(count, generator=generator)[:CALIBRATION_PHOTOS].tolist()
     calibrate(network, photos.batches("train", order), machine)
-    return Embeddings(network, photos, machine, progress, f"random encoder {seed}")
+    return Embeddings(network, photos, machine, progress, word("judging-random", seed=str(seed)))
 
 
 def pixel_embeddings(photos: PhotoParts, machine: Machine, progress: Display) -> Embeddings:
@@ -223,7 +229,7 @@ def pixel_embeddings(photos: PhotoParts, machine: Machine, progress: Display) ->
         machine: Device and precision.
         progress: Where to show it.
     """
-    return Embeddings(_Pixels(), photos, machine, progress, "pixels")
+    return Embeddings(_Pixels(), photos, machine, progress, word("judging-pixels"))
 
 
 class _Pixels(nn.Module):

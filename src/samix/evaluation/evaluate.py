@@ -13,6 +13,7 @@ import torch
 from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together
 from samix.data.splits import read_table
 from samix.errors import InputError, nearest
+from samix.pages.words import word
 from samix.progress import Announce, Display, Silent
 
 from .budgets import (
@@ -210,7 +211,7 @@ def measure_knn(bench: Bench) -> dict[str, Any]:
             classes=len(bench.classes),
             k=k,
         )
-        bench.progress.say(f"kNN of {embeddings.name}: {found[0]:.1%}")
+        bench.progress.say(word("judging-knn", name=embeddings.name, accuracy=f"{found[0]:.1%}"))
         return found
 
     rest = (photos, bench.machine, bench.progress)
@@ -243,7 +244,7 @@ def measure_linear(bench: Bench, draws: Draws) -> dict[str, Any]:
     """Return the linear probe with all labels, and at each budget and draw."""
     classes, test = len(bench.classes), bench.labelled("test")
     whole = linear_probe(bench.labelled("train"), bench.labelled("val"), test, classes)
-    bench.progress.say(f"linear probe, all labels: {whole.accuracy:.1%}")
+    bench.progress.say(word("judging-linear", accuracy=f"{whole.accuracy:.1%}"))
     budgets = []
     for budget, drawn in draws.items():
         results = [
@@ -278,12 +279,14 @@ def measure_finetune(bench: Bench, draws: Draws) -> dict[str, Any]:
     for budget, drawn in draws.items():
         results = []
         for number, draw in enumerate(drawn):
-            what = f"fine-tuning, labels {budget.text}, draw {number + 1}/{len(drawn)}"
+            what = word(
+                "judging-tuning", labels=budget.text, number=str(number + 1), count=str(len(drawn))
+            )
             key = (draw.train, number)
             if key not in known:  # small budgets can be the same photos
                 known[key] = tuner.run(draw.train, options.seed + number, what)
             results.append(known[key])
-            bench.progress.say(f"{what}: {results[-1].top1:.1%}")
+            bench.progress.say(what + f": {results[-1].top1:.1%}")
         budgets.append(
             {
                 **_budget(budget, drawn),

@@ -19,7 +19,7 @@ from samix.data import ImageSet, Loading, PhotoDataset, train_view
 from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Augmentation
 from samix.errors import InputError
-from samix.progress import Display
+from samix.progress import Display, Said
 
 from .embeddings import Machine, PhotoParts
 from .encoder import Encoder
@@ -127,7 +127,7 @@ class Finetuner:
         self.recipe = recipe_for(encoder.network, options)
         self.dataset, self.workers = _training_photos(photos.images, photos, encoder, options)
 
-    def run(self, chosen: Sequence[int], seed: int, what: str) -> ClassificationResult:
+    def run(self, chosen: Sequence[int], seed: int, what: Said) -> ClassificationResult:
         """Fine-tune on some photos and judge on test.
 
         Args:
@@ -150,7 +150,7 @@ class Finetuner:
             autocast=self.machine.autocast,
         )["network"]
 
-    def _train(self, network: nn.Sequential, chosen: Sequence[int], seed: int, what: str) -> None:
+    def _train(self, network: nn.Sequential, chosen: Sequence[int], seed: int, what: Said) -> None:
         """Train a network for the planned steps, in place."""
         steps = self.options.steps(len(chosen))
         optimizer = _optimizer(network, self.recipe)

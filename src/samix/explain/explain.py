@@ -90,7 +90,7 @@ def explain(
             f"needed: choose another `part`, or give the run's photos as `data`"
         )
     chosen = _some(there, _MOST_EXPLAINED, options.seed)
-    looked = look_at(subject, photos, chosen, progress, f"looking at {options.part}")
+    looked = look_at(subject, photos, chosen, progress, word("seeing-part", part=options.part))
     count = max(_MEASURED, options.pairs)
     pairs = choose_pairs(photos, chosen, count, options.seed)
     shown = pairs[: options.pairs]

@@ -36,7 +36,7 @@ from samix.networks import (
 from samix.networks.described import create_described, described_mixer
 from samix.pages.words import Words, word
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
-from samix.progress import Display, Progress
+from samix.progress import Display, Progress, Said
 from samix.training.config import FROZEN, RunConfig
 from samix.training.run_folder import AVERAGE, MIXER, WEIGHTS
 from samix.training.warm_start import (
@@ -446,7 +446,7 @@ class Looked:
 
 
 def look_at(
-    subject: RunNetwork, photos: RunPhotos, positions: Sequence[int], progress: Display, what: str
+    subject: RunNetwork, photos: RunPhotos, positions: Sequence[int], progress: Display, what: Said
 ) -> Looked:
     """Show photos to the network."""
     embeddings, probabilities, done = [], [], 0

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from samix.progress import Display
+from samix.pages.words import dictionary, word
+from samix.progress import Display, Said
 from samix.shown import flagged, shown
 from samix.stopping import Interrupted, StopRequest
 
@@ -29,23 +30,33 @@ class Terminal:
 
     Args:
         console: Where to write.
+        language: "en" or "ja", for what is said in both; what is said in English alone stays so.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, language: str = "en") -> None:
         self.console = console or Console(highlight=False)
+        self.language = language
         self._bar: Progress | None = None
         self._shown = 0.0
 
-    def say(self, text: str) -> None:
-        """Show a sentence that stays, above the bar; arguments in backticks become flags."""
-        self.console.print(Text(shown(flagged(text))), soft_wrap=True)
+    def _spoken(self, text: Said) -> str:
+        if isinstance(text, str):
+            key = f"work-{text.replace(' ', '-')}"
+            if self.language == "en" or key not in dictionary():
+                return text
+            text = word(key)
+        return text.ja if self.language == "ja" else text.en
 
-    def work(self, what: str, done: int, total: int) -> None:
-        """Move the bar."""
+    def say(self, text: Said) -> None:
+        """Show a sentence that stays, above the bar; arguments in backticks become flags."""
+        self.console.print(Text(shown(flagged(self._spoken(text)))), soft_wrap=True)
+
+    def work(self, what: Said, done: int, total: int) -> None:
+        """Move the bar; kinds of work that the dictionary has are told in the language."""
         now = time.monotonic()
         if not self.console.is_terminal or (now - self._shown < _REFRESH and done < total):
             return
-        self._shown, what = now, shown(what)
+        self._shown, what = now, shown(self._spoken(what))
         if self._bar is None:
             self._bar = Progress(
                 BarColumn(bar_width=24),
