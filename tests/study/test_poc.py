@@ -455,6 +455,16 @@ def test_a_study_without_most_things_says_what_is_not_known(tmp_path: Path) -> N
     assert "supervised/mixup-400-s0" in "\n".join(read.text[None])
 
 
+def test_only_the_seeds_that_were_trained_are_named(tmp_path: Path) -> None:
+    found = bare_findings()
+    found["curve"] = [{**row, "seeds": 3} for row in found["curve"]]
+    page = page_of(tmp_path, found, study={"plan": {"seeds": list(range(8))}})
+    assert "0, 1, 2 (of 8 at most)" in page
+    assert "0, 1, 2（最大 8 個のうち）" in page
+    page = page_of(tmp_path, found, study={"plan": {"seeds": [0, 1, 2]}})
+    assert "0, 1, 2</dd>" in page
+
+
 def test_nothing_is_empty(tmp_path: Path) -> None:
     """Where there is nothing to show there is no card, no column and no section."""
     page = page_of(tmp_path, bare_findings(), study={})

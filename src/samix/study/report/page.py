@@ -214,7 +214,7 @@ def _plan(view: ReportView) -> list[tuple[Text, Text]]:
         # as they are written in a command
         found.append((word("again-policies"), ", ".join(view.policies)))
     if plan.get("seeds"):
-        found.append((word("again-seeds"), ", ".join(str(one) for one in plan["seeds"])))
+        found.append((word("again-seeds"), _seeds(view, [str(seed) for seed in plan["seeds"]])))
     if plan.get("labels"):
         epochs = plan.get("epochs") or {}
         told = [_budget(labels, epochs) for labels in plan["labels"]]
@@ -233,6 +233,15 @@ def _plan(view: ReportView) -> list[tuple[Text, Text]]:
     if plan.get("workers"):
         found.append((word("again-workers"), str(plan["workers"])))
     return found
+
+
+def _seeds(view: ReportView, planned: Sequence[str]) -> Words:
+    """Return the seeds that were trained, and how many there may be at most."""
+    done = max((int(row["seeds"]) for row in view.findings["curve"]), default=len(planned))
+    trained = both(", ".join(planned[:done]))
+    if done >= len(planned):
+        return trained
+    return word("again-seeds-of", trained=trained, most=str(len(planned)))
 
 
 def _budget(labels: int, epochs: Mapping[str, Any]) -> Words:
