@@ -84,6 +84,10 @@ def test_from_photos_to_a_verdict_and_again(tmp_path, planned, here, capsys):
     again = json.loads((poc / "findings.json").read_text())
     assert again["cost"][0]["money"] == pytest.approx(2 * findings["cost"][0]["money"])
 
+    assert "data:image/" in (poc / "report.html").read_text()
+    assert main(["poc", "--resume", "--output", str(poc), "--no-pictures"]) == 0
+    assert "data:image/" not in (poc / "report.html").read_text()
+
     table = poc / "cells" / "supervised"
     cell = next(table.glob("none-*-s0")) / "cell.json"
     record = json.loads(cell.read_text())

@@ -70,7 +70,8 @@ _PRICES = {
     "price": "price", "currency": "currency", "power": "power",
 }  # fmt: skip
 _AGAIN = (
-    "command", "output", "resume", "budget", "lang", "workers", "engine", "policies", *_PRICES
+    "command", "output", "resume", "budget", "lang", "pictures", "workers", "engine", "policies",
+    *_PRICES,
 )  # fmt: skip
 _POC = """\
 Find out whether learned mixing pays on your photos, and write a report to decide by.
@@ -458,8 +459,10 @@ def _conclude(
             f"them with: {how}")  # fmt: skip
     if counts["failed"]:
         say(display.console, f"{counts['failed']} answers failed. Try them again with: {how}")
-    lang = given.get("lang", "both")
-    findings = conclude(folder, study, display.work, lang=lang, photos=photos)
+    findings = conclude(
+        folder, study, display.work, lang=given.get("lang", "both"), photos=photos,
+        shown=given.get("pictures", True),
+    )  # fmt: skip
     display.rest()
     print_verdict(findings, folder, spoken(given), display.console)
     return 0
@@ -515,6 +518,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--lang",
         help="language: en, ja, or both (the report has a switch, the terminal is English)",
         metavar="LANG",
+    )
+    group.add_argument(
+        "--pictures",
+        help="photos in the report; without them it can be passed on to others (with)",
+        action=argparse.BooleanOptionalAction,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ def conclude(
     *,
     lang: str = "both",
     photos: tuple[ImageSet, Splits] | None = None,
+    shown: bool = True,
 ) -> dict[str, Any]:
     """Judge the finished trainings and write findings, pictures and report.
 
@@ -93,6 +94,7 @@ def conclude(
         announce: Called during long work.
         lang: "en", "ja" or "both": of the report.
         photos: The photos and their parts; None opens them.
+        shown: Some of the photos are shown in the report.
 
     Returns:
         What findings.json holds.
@@ -105,6 +107,17 @@ def conclude(
     images, splits = photos or open_photos(folder, study)
     if not folder.health.is_file():
         write_json(folder.health, data_health(images, splits, announce=announce))
+    pictures = _pictures(folder, study, findings, announce) if shown else ()
+    write_poc_report(
+        folder.report, findings, study=study, health=_health(folder), pictures=pictures, lang=lang
+    )
+    return findings
+
+
+def _pictures(
+    folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, Any], announce: Announce
+) -> Sequence[Mapping[str, Any]]:
+    """Draw what the networks of a study saw, and photos that they got wrong."""
     announce("drawing pictures", 0, 1)
     train = study["train"]
     pictures = draw_pictures(
@@ -114,10 +127,7 @@ def conclude(
         max_megapixels=train.get("max_megapixels"),
     )  # fmt: skip
     announce("drawing pictures", 1, 1)
-    write_poc_report(
-        folder.report, findings, study=study, health=_health(folder), pictures=pictures, lang=lang
-    )
-    return findings
+    return pictures
 
 
 def _health(folder: PocFolder) -> dict[str, Any]:
