@@ -123,6 +123,19 @@ def test_copies_of_a_near_duplicate_are_in_its_group() -> None:
     assert found.equal == ((1, 3), (2, 4))
 
 
+def test_equal_photos_with_different_labels_are_told() -> None:
+    one, other = scene(1), scene(2)
+    same = held([one, other, one, other])
+    assert not [
+        note for note in keep_together(same, group_by=None, use="group")[1] if "label" in note
+    ]
+    for given in (None, ["train", "train", "test", "test", "train"]):
+        images = held([one, one, other, scene(3), scene(4)], given)
+        notes = keep_together(images, group_by=None, use="group")[1]
+        told = "1 group of equal photos with different labels, such as '0.png' and '1.png'"
+        assert [note for note in notes if told in note]
+
+
 def test_plain_photos_of_other_colours_are_not_near_duplicates() -> None:
     plain = [Image.new("RGB", (40, 40), (shade, shade, shade)) for shade in range(0, 200, 20)]
     assert find_duplicates(held(plain)).groups == ()

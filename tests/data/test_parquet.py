@@ -74,6 +74,18 @@ def test_missing_labels_are_minus_one(tmp_path: Path, encoded: Encoded) -> None:
     assert open_images(tmp_path).targets == (0, 1, -1)
 
 
+def test_what_is_missing_or_not_used_is_told(tmp_path: Path, encoded: Encoded) -> None:
+    photos = [{"bytes": encoded(i), "path": None} for i in range(3)]
+    table = {"image": photos, "label": [0, 1, None], "split": ["train", "test", "test"]}
+    for name in ("train-00000-of-00003", "train-00002-of-00003", "test-00000-of-00001"):
+        pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+    assert open_images(tmp_path).notes == (
+        "Of the 3 files 'train-*' only 2 are here.",
+        "Column 'split' of the Parquet files is not used.",
+        "3 of 9 photos have no label.",
+    )
+
+
 def test_label_without_a_name_is_refused(tmp_path: Path, encoded: Encoded) -> None:
     write(tmp_path / "train.parquet", [encoded(0), encoded(1)], [0, 7], ["cat", "dog"])
     with pytest.raises(InputError, match="label 7"):

@@ -226,6 +226,12 @@ def test_parts_come_from_folders_or_from_the_table(make_folder: Make, tmp_path: 
     images = open_images(root, labels=tmp_path / "y.csv")
     found = dict(zip(images.keys, images.given_split, strict=True))
     assert found == dict(zip(names, ["train", "val", "test", None], strict=True))
+    assert images.notes[-1].startswith("1 of 4 photos have no part in column 'split'")
+    rows[3] += "unused"
+    (tmp_path / "y.csv").write_text("\n".join(["path,label,split", *rows]))
+    images = open_images(root, labels=tmp_path / "y.csv")
+    assert dict(zip(images.keys, images.targets, strict=True))[names[3]] == -1
+    assert images.notes[-1] == "1 photos are 'unused' in column 'split' and left out."
 
 
 def test_parts_that_are_not_understood_are_told(flat: Path, tmp_path: Path) -> None:
@@ -237,6 +243,34 @@ def test_parts_that_are_not_understood_are_told(flat: Path, tmp_path: Path) -> N
         images = open_images(flat, labels=tmp_path / "x.csv")
         assert set(images.given_split) == {None}
         assert why in images.notes[-1]
+
+
+def test_columns_of_parts_and_groups_that_are_not_used_are_told(flat: Path, tmp_path: Path) -> None:
+    parts = ("train", "test", "train", "test")
+    rows = [",".join(row) for row in zip(FLAT, WANTED, parts, "xxyy", strict=True)]
+    (tmp_path / "x.csv").write_text("\n".join(["path,label,phase,Group", *rows]))
+    images = open_images(flat, labels=tmp_path / "x.csv")
+    assert set(images.given_split) == {None}
+    assert images.notes[-2].startswith("Column 'phase' is not taken for parts")
+    assert images.notes[-1].startswith("Column 'Group' keeps photos together where `group_by`")
+
+
+@pytest.mark.parametrize(
+    "both", ["cat dog", "cat/dog", "cat + dog", "cat&dog", "cat_dog", "dog-cat", "cat and dog"]
+)
+def test_a_class_made_of_two_others_is_told(both: str, flat: Path, tmp_path: Path) -> None:
+    table = written(tmp_path / "x.csv", labels=("cat", "dog", both, "cat"))
+    told = [note for note in open_images(flat, labels=table).notes if note.startswith(f"'{both}'")]
+    assert "is a class of its own beside" in told[0]
+    table = written(tmp_path / "x.csv", labels=("cat", "hot dog", "wild cat", "cat"))
+    assert len(open_images(flat, labels=table).notes) == 1
+
+
+@pytest.mark.parametrize("both", ["['cat', 'dog']", "cat、dog"])
+def test_lists_written_as_texts_are_refused(both: str, flat: Path, tmp_path: Path) -> None:
+    table = written(tmp_path / "x.csv", labels=("cat", "dog", both, "cat"), delimiter="\t")
+    with pytest.raises(InputError, match="several classes for a photo"):
+        open_images(flat, labels=table)
 
 
 def test_flat_photos_beside_a_table_are_understood(make_folder: Make) -> None:

@@ -67,6 +67,23 @@ def test_classes_in_json_or_text(tmp_path: Path, encoded: Encoded) -> None:
         open_images(path, label_column="none")
 
 
+def test_what_a_set_leaves_out_is_told_or_refused(tmp_path: Path, encoded: Encoded) -> None:
+    files: dict[str, bytes | str] = {}
+    for i in range(4):
+        files |= {f"{i}.png": encoded(i), f"{i}.cls": str(i % 2)}
+    del files["3.cls"]
+    dotted = {f"a.{i}.png": encoded(i) for i in range(2)}
+    notes = open_images(written(tmp_path / "x.tar", {**files, **dotted})).notes
+    assert notes[0].startswith("2 pictures such as 'a.0.png' are not read")
+    assert notes[1] == "1 of 4 photos have no label."
+    with pytest.raises(InputError, match=r"not 'a\.0\.png', whose sample ends at the first dot"):
+        open_images(written(tmp_path / "y.tar", dotted))
+    written(tmp_path / "z.tar", files)
+    written(tmp_path / "z.tar", {"0.png": encoded(9)}, "a")
+    with pytest.raises(InputError, match=r"holds '0\.png' twice"):
+        open_images(tmp_path / "z.tar")
+
+
 def test_without_classes(tmp_path: Path, encoded: Encoded) -> None:
     path = written(tmp_path / "x.tar", {f"{i}.png": encoded(i) for i in range(3)})
     with pytest.raises(InputError, match=r"says no classes: its samples have no .cls"):

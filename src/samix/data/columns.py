@@ -42,6 +42,7 @@ _NO_PHOTO = frozenset(
     )
 )
 _MISSING = frozenset(("", "nan", "NaN", "NaT", "<NA>"))  # "None" may be a class of good parts
+_AROUND = " []()'\""  # names in a list that was written as text
 _WHOLE = re.compile(r"-?\d+(?:\.0+)?")
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 _MOST_BROKEN = 20  # classes that may be called by numbers with decimals, such as a concentration
@@ -222,9 +223,10 @@ def _check_single(known: Set[str], where: str) -> None:
     Raises:
         InputError: One does.
     """
-    for mark in "|;,":
+    names = {text.strip(_AROUND) for text in known}
+    for mark in "|;,、":
         several = (text for text in known if mark in text)
-        one = next((t for t in several if known & {part.strip() for part in t.split(mark)}), None)
+        one = next((t for t in several if names & {p.strip(_AROUND) for p in t.split(mark)}), None)
         if one is not None:
             raise InputError(
                 f"{where} names several classes for a photo ('{one}'), expected one; keep the one "

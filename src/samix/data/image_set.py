@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
@@ -56,6 +56,7 @@ _SPLIT_WORDS: dict[str, SplitName] = {
 _COPY = re.compile(
     r"(.+?)(?: - | |_|-|\.)?(?:copy|kopie|copie|コピー|old|bak|backup|\(\d+\))(?: ?\(\d+\))?$", re.I
 )
+_JOINS = (r"\s+", "/", r"\+", "&", "_", "-", r"\s+(?:and|und|et|y)\s+")  # between two names in one
 _NO_LABEL = re.compile(
     r"un-?labell?ed|no[ _-]?labels?|not[ _-]labell?ed|#?n/?a|null|unknown|\?+|-+|\.", re.I
 )
@@ -259,9 +260,23 @@ def odd_classes(classes: Sequence[str]) -> tuple[str, ...]:
         copied = _COPY.search(name)
         if copied and copied[1] in classes:
             notes.append(f"'{name}' is a class beside '{copied[1]}'; join them if it is a copy.")
+        if parts := _classes_in(name, {*classes}):
+            notes.append(
+                f"'{name}' is a class of its own beside {' and '.join(map(repr, parts))}; if it "
+                "stands for photos that show both, name the one that counts."
+            )
         if len(classes) > 1 and _NO_LABEL.fullmatch(name):
             notes.append(
                 f"'{name}' is a class like the others; of photos without labels the cell in a "
                 "table (`labels`) is empty, or they lie in a folder of their own."
             )
     return tuple(notes)
+
+
+def _classes_in(name: str, classes: Set[str]) -> list[str]:
+    """Return the classes whose names make up another one, such as "cat dog"."""
+    for join in _JOINS:
+        parts = list(dict.fromkeys(part.strip() for part in re.split(join, name)))
+        if len(parts) > 1 and classes >= {*parts}:
+            return parts
+    return []

@@ -18,7 +18,14 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samix.data.columns import PhotoColumn, as_labels, class_names, label_column, photo_column
+from samix.data.columns import (
+    PhotoColumn,
+    as_labels,
+    class_names,
+    label_column,
+    photo_column,
+    plain_name,
+)
 from samix.data.image_set import (
     NO_LABEL,
     ImageSet,
@@ -41,6 +48,8 @@ MOST_ROWS = 2**24  # of all files of a set; ImageNet-21k has 14 million photos
 # files is read by row groups, of which few stay in memory.
 _UNPACKED = 2
 _SMALL_SET = 2**28  # bytes that any set may unpack to
+_SHARD = re.compile(r"(.+?)-(\d+)-of-(\d+).*")
+_NOT_READ = frozenset(("split", "group"))  # parts are said by files, groups by tables
 _DEPTH = 32  # levels of lists and structs in one column
 _ROWS = 1024  # that are unpacked at once, where their values are small
 _PIECES = 8  # into which the limit is divided at least
@@ -162,7 +171,7 @@ def open_parquet(
     ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
     limit = _memory_for(sum(file.stat().st_size for file in ordered))
     names = tuple(file.relative_to(root).as_posix() for file in ordered)
-    notes = check_configurations(root, names)
+    notes = (*check_configurations(root, names), *missing_shards(names))
     metadata = [read_metadata(file) for file in ordered]
     counts = [one.num_rows for one in metadata]
     if sum(counts) > MOST_ROWS:
@@ -188,6 +197,8 @@ def open_parquet(
         photos.keep()
     keys = tuple(f"{n}#{row}" for n, c in zip(names, counts, strict=True) for row in range(c))
     reader = PhotoReader(photos, keys, max_megapixels)
+    ignored = [n for n in schemas[0].names if plain_name(n) in _NOT_READ and n != label_column]
+    notes += tuple(f"Column '{n}' of the Parquet files is not used." for n in ignored)
     return packed_set(root, reader, classes, targets, parts_of_files(names, counts), notes)
 
 
@@ -200,6 +211,9 @@ def packed_set(
     notes: tuple[str, ...],
 ) -> ImageSet:
     """Return the set of photos that files hold, ungrouped; one target and one part a photo."""
+    unlabelled = targets.count(NO_LABEL)
+    if classes and unlabelled:
+        notes = (*notes, f"{unlabelled:,} of {len(targets):,} photos have no label.")
     return ImageSet(
         name=root.resolve().name,
         classes=classes,
@@ -279,6 +293,23 @@ def check_configurations(root: Path, names: Sequence[str]) -> tuple[str, ...]:
             f"{min(splits[twice[-1]])} part; give the folder of one, such as '{first}'"
         )
     return (f"The files of {len(several)} folders are read as one set.",)
+
+
+def missing_shards(names: Sequence[str]) -> tuple[str, ...]:
+    """Return a note for each part of which files are not there, by names such as 00000-of-00002.
+
+    Args:
+        names: Paths of the files below a root.
+    """
+    there: dict[tuple[str, int], set[int]] = {}
+    for name in names:
+        if found := _SHARD.fullmatch(name):
+            there.setdefault((found[1], int(found[3])), set()).add(int(found[2]))
+    return tuple(
+        f"Of the {count:,} files '{start}-*' only {len(numbers):,} are here."
+        for (start, count), numbers in there.items()
+        if len(numbers) < count
+    )
 
 
 def _memory_for(size: int) -> int:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from samix.data.columns import LABEL_COLUMNS, PATH_COLUMNS, as_labels, class_names, plain_name
-from samix.data.image_set import ImageSet, SplitName, class_numbers, split_of
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName, class_numbers, split_of
 from samix.data.kinds import IMAGE_SUFFIXES
 from samix.data.parquet import read_metadata, readable
 from samix.errors import InputError
@@ -442,8 +442,11 @@ def with_labels(
         notes.append(f"{unlabelled:,} of {len(images):,} photos have no label in it.")
     if stray:
         notes.append(f"{len(stray):,} of its rows name no photo here, such as '{stray[0]}'.")
-    given, told = _splits_in(images, table)
+    given, unused, told = _splits_in(images, table)
+    targets = tuple(NO_LABEL if i in unused else target for i, target in enumerate(targets))
     notes += told
+    if (group := table.named("group")) is not None:
+        notes.append(f"Column '{group}' keeps photos together where `group_by` names this table.")
     return replace(
         images, classes=classes, targets=targets, notes=(*images.notes, *notes),
         given_split=images.given_split if given is None else given,
@@ -489,15 +492,27 @@ def _label_column(table: LabelTable, wanted: str | None) -> str:
 
 def _splits_in(
     images: ImageSet, table: LabelTable
-) -> tuple[tuple[SplitName | None, ...] | None, list[str]]:
-    """Return the part of each photo where a column of the table names parts, and what is told."""
+) -> tuple[tuple[SplitName | None, ...] | None, set[int], list[str]]:
+    """Return each photo's part where a column names parts, who is "unused", and what is told."""
     column = table.named(*_SPLITS)
     if column is None:
-        return None, []
+        like = [n for n in table.columns if {"train", "test"} <= {*map(split_of, table.column(n))}]
+        told = "is not taken for parts; call it 'split' if it says them."
+        return None, set(), [f"Column '{name}' {told}" for name in like]
     words, _ = column_by_photo(images, table, column, what="split")
     parts = {word: split_of(word) for word in words if word not in (None, "unused")}
     unknown = next((word for word, part in parts.items() if part is None), None)
-    if unknown is None and "train" in parts.values():
-        return tuple(None if word is None else parts.get(word) for word in words), []
-    why = "it names no train part" if unknown is None else f"it holds '{unknown}'"
-    return None, [f"Column '{column}' is not taken for parts: {why}; expected train, val and test."]
+    if unknown is not None or "train" not in parts.values():
+        why = "it names no train part" if unknown is None else f"it holds '{unknown}'"
+        told = f"is not taken for parts: {why}; expected train, val and test."
+        return None, set(), [f"Column '{column}' {told}"]
+    notes = []
+    unused = {i for i, word in enumerate(words) if word == "unused"}
+    if unused:
+        notes.append(f"{len(unused):,} photos are 'unused' in column '{column}' and left out.")
+    if free := words.count(None):
+        notes.append(
+            f"{free:,} of {len(words):,} photos have no part in column '{column}' and are divided "
+            "as photos of train."
+        )
+    return tuple(None if word is None else parts.get(word) for word in words), unused, notes

@@ -17,7 +17,13 @@ from typing import Any
 from samix.data.columns import LABEL_COLUMNS, as_labels
 from samix.data.image_set import ImageSet, class_numbers, natural_key
 from samix.data.kinds import IMAGE_SUFFIXES
-from samix.data.parquet import MOST_ROWS, check_configurations, packed_set, parts_of_files
+from samix.data.parquet import (
+    MOST_ROWS,
+    check_configurations,
+    missing_shards,
+    packed_set,
+    parts_of_files,
+)
 from samix.data.reader import PhotoReader
 from samix.errors import CorruptImageError, InputError
 from samix.files import MAX_MEGAPIXELS
@@ -93,14 +99,23 @@ def open_tars(
     """
     ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
     names = tuple(file.relative_to(root).as_posix() for file in ordered)
-    notes = check_configurations(root, names)
-    found = [_samples(file) for file in ordered]
+    notes = (*check_configurations(root, names), *missing_shards(names))
+    passed: list[str] = []
+    found = [_samples(file, passed) for file in ordered]
     counts = [len(samples) for samples in found]
     samples = [
         (name, *one) for name, part in zip(names, found, strict=True) for one in part.items()
     ]
     if not samples:
-        raise InputError(f"'{ordered[0]}' holds no photo; expected files such as 0001.jpg in it")
+        named = f" (not '{passed[0]}', whose sample ends at the first dot)" if passed else ""
+        raise InputError(
+            f"'{ordered[0]}' holds no photo; expected files such as 0001.jpg in it{named}"
+        )
+    if passed:
+        notes += (
+            f"{len(passed):,} pictures such as '{passed[0]}' are not read: what follows the first "
+            "dot is no suffix of a photo.",
+        )
     wanted = _label_file([sample for *_, sample in samples], label_column, ordered[0])
     if wanted is None and need_labels:
         raise InputError(
@@ -123,8 +138,8 @@ def open_tars(
     return packed_set(root, reader, classes, targets, parts_of_files(names, counts), notes)
 
 
-def _samples(path: Path) -> dict[str, _Sample]:
-    """Return the samples of a tar file that have a photo, by their names."""
+def _samples(path: Path, passed: list[str]) -> dict[str, _Sample]:
+    """Return the samples of a tar file that have a photo, by their names; other pictures pass."""
     samples: dict[str, _Sample] = {}
     size = path.stat().st_size
     with _readable(path), tarfile.open(path, "r:") as opened:
@@ -139,11 +154,15 @@ def _samples(path: Path) -> dict[str, _Sample]:
                 raise InputError(f"'{path}' ends within '{member.name}'; fetch it again")
             sample = samples.setdefault(f"{folder}/{name}" if folder else name, _Sample())
             end = end.lower()
+            if end in sample.photos or end in sample.labels:
+                raise InputError(f"'{path}' holds '{member.name}' twice; write it again with one")
             if f".{end}" in IMAGE_SUFFIXES:
                 sample.photos[end] = (member.offset_data, member.size)
             elif end in _LABEL_FILES and member.size <= _MOST_LABEL:
                 held = opened.extractfile(member)
                 sample.labels[end] = b"" if held is None else held.read()
+            elif f".{end.rpartition('.')[2]}" in IMAGE_SUFFIXES:
+                passed.append(member.name)
     return {name: sample for name, sample in samples.items() if sample.photos}
 
 

@@ -15,7 +15,7 @@ from samix.data.duplicates.search import (
     find_duplicates,
     known_duplicates,
 )
-from samix.data.image_set import ImageSet, SplitName
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName
 from samix.data.splits import Splits, make_splits
 from samix.errors import InputError
 from samix.progress import Announce
@@ -83,7 +83,8 @@ def keep_together(
         return _equal_files(images, announce)
     found = find_duplicates(images, announce=announce)
     any_found = bool(found.groups or found.equal)
-    return (found.names() if any_found else None), (*_found_note(found), *large_notes(found))
+    notes = (*_found_note(found), *large_notes(found), *_label_notes(images, found))
+    return (found.names() if any_found else None), notes
 
 
 def split_together(
@@ -202,10 +203,24 @@ def _given_note(images: ImageSet, announce: Announce | None) -> tuple[str, ...]:
         )
     leak = find_leakage(images, found)
     if not leak.groups:
-        return ()
+        return _label_notes(images, found)
     return (
+        *_label_notes(images, found),
         f"Warning: the split is that of the data, and is not changed, but {leak.sentence()}; "
         "'samix check DATA' shows them.",
+    )
+
+
+def _label_notes(images: ImageSet, found: Duplicates) -> tuple[str, ...]:
+    """Return a sentence where equal photos have several labels, one of which must be wrong."""
+    labels = [{images.targets[photo] for photo in group} - {NO_LABEL} for group in found.equal]
+    wrong = [group for group, known in zip(found.equal, labels, strict=True) if len(known) > 1]
+    if not wrong:
+        return ()
+    first, other = (images.keys[photo] for photo in wrong[0][:2])
+    return (
+        f"Warning: {counted(len(wrong), 'group')} of equal photos with different labels, such as "
+        f"'{first}' and '{other}'; 'samix check DATA' shows them.",
     )
 
 
