@@ -22,6 +22,13 @@ def test_a_tiny_alpha_gives_no_nan(generator: torch.Generator) -> None:
     assert torch.isfinite(draw_lam(10_000, 1e-3, generator=generator)).all()
 
 
+@pytest.mark.parametrize("alpha", [1e-3, 1e-6])
+def test_a_tiny_alpha_mixes_all_but_nothing(alpha: float, generator: torch.Generator) -> None:
+    lam = draw_lam(10_000, alpha, generator=generator)
+    assert ((lam < 0.01) | (lam > 0.99)).float().mean() > 0.98
+    assert lam.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
 @pytest.mark.parametrize("alpha", [0.0, -1.0, math.nan])
 def test_alpha_must_be_above_zero(alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha: expected a number above 0"):

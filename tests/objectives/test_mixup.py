@@ -63,6 +63,12 @@ def test_the_encoders_soft_loss_is_the_global_term() -> None:
     assert torch.allclose(soft_cross_entropy(logits, soft), wanted)
 
 
+@pytest.mark.parametrize(("outputs", "columns"), [(1, 1), (3, 1), (3, 2)])
+def test_rows_of_another_width_and_one_output_are_refused(outputs: int, columns: int) -> None:
+    with pytest.raises(ValueError, match="soft_target: expected"):
+        soft_cross_entropy(torch.zeros(3, outputs), torch.ones(3, columns))
+
+
 def test_two_candidates_make_local_and_global_equal() -> None:
     logits = torch.randn(4, 2)
     zeros, ones, lam = torch.zeros(4).long(), torch.ones(4).long(), torch.rand(4)

@@ -154,6 +154,12 @@ def test_images_whose_channels_come_last_are_refused():
         samix.BatchMix("cutmix", 4)(np.zeros((4, 3, 8, 8), np.float32), target)
 
 
+def test_rows_that_were_collated_as_columns_are_refused() -> None:
+    rows = [(image, [1.0, 0.0, 0.0, 0.0]) for image in torch.rand(4, 3, 8, 8)]
+    with pytest.raises(TypeError, match="expected one tensor, got 4 in a list"):
+        samix.mix_collate("mixup", num_classes=4)(rows)
+
+
 @pytest.mark.parametrize("row", [[50.0, 30.0, 20.0], [2.0, 0.0, 1.0], [0.0, 0.0, 1.5]])
 def test_percentages_and_votes_are_no_shares(row: list[float]) -> None:
     target, plan = torch.tensor([row] * 6), samix.create_policy("mixup").plan(IMAGES)

@@ -101,6 +101,11 @@ def as_target(target: Any, num_classes: int | None = None) -> Tensor:
 
 
 def _from_numbers(target: Any) -> Tensor:
+    if isinstance(target, list | tuple) and any(isinstance(t, Tensor) and t.ndim for t in target):
+        raise TypeError(
+            f"target: expected one tensor, got {len(target)} in a {type(target).__name__}, such as "
+            "default_collate makes of rows that are lists; give each row as a tensor, or stack them"
+        )
     values = np.asarray(target)
     if values.dtype.kind not in "iufb":
         raise TypeError(

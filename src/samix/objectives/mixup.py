@@ -98,7 +98,16 @@ def soft_cross_entropy(logits: Tensor, soft_target: Tensor) -> Tensor:
 
     Returns:
         Scalar.
+
+    Raises:
+        ValueError: The shapes differ, or there is one class alone.
     """
+    if logits.shape != soft_target.shape or logits.shape[1:2] == (1,):
+        raise ValueError(
+            f"soft_target: expected (B,K) as the logits have, K at least 2, got "
+            f"{tuple(soft_target.shape)} and logits {tuple(logits.shape)}; for one output take a "
+            "binary loss, for class numbers torch.nn.functional.cross_entropy"
+        )
     wide = torch.promote_types(logits.dtype, soft_target.dtype)
     return -(soft_target * F.log_softmax(logits.to(wide), dim=1)).sum(1).mean()
 
