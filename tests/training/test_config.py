@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from samix.errors import InputError
@@ -51,9 +53,14 @@ def test_refuses_a_device_that_is_not_there_or_cannot(changes):
 def test_auto_precision_follows_the_processor(monkeypatch, capable, wanted):
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: capable)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
-    config = TrainConfig(data="demo", device="cpu", precision="auto")
+    config = TrainConfig(data="demo", device="cpu")  # auto
     assert resolve(config).precision == wanted
-    assert resolve(TrainConfig(data="demo", device="cpu")).precision == "32"
+    assert resolve(TrainConfig(data="demo", device="cpu", precision="32")).precision == "32"
+    for depthwise in ("tf_efficientnet_lite0", "lcnet_035"):  # slower in bfloat16 on any CPU
+        assert resolve(replace(config, backbone=depthwise)).precision == "32"
+    whole = {"layers": [1, 1, 1, 1]}
+    assert resolve(replace(config, backbone="resnet18", model_kwargs=whole)).precision == wanted
+    assert resolve(replace(config, backbone="no_such_network")).precision == wanted
     asked = resolve(TrainConfig(data="demo", device="cpu", precision="bf16"))
     notes = emulation_notes(asked.precision, asked.device)
     assert any("emulates" in note for note in notes) is not capable

@@ -274,7 +274,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("run")
     group.add_argument("--output", help="folder to create (a free name below runs/)", metavar="DIR")
     add_fields(group, TrainConfig, "seed", seed="seed of weights, images and mixes (0)")
-    add_fields(group, TrainConfig, "device", "precision")
+    add_fields(group, TrainConfig, "device", "precision", precision="32, bf16 or 16 (32)")
     group.add_argument(
         "--threads", help="threads of torch on the CPU (torch's choice)", type=int, metavar="N"
     )

@@ -424,7 +424,7 @@ def chosen_machine(given: Mapping[str, Any]) -> Machine:
     from samix.evaluation import Machine
     from samix.training.machine import AUTOCAST, choose_device, choose_precision
 
-    wanted = {name: given[name] for name in _COMPUTES if name in given}
+    wanted = {"precision": "32", **{name: given[name] for name in _COMPUTES if name in given}}
     config = TrainConfig(data=given.get("data", "demo"), **wanted)
     device = choose_device(config)
     return Machine(device, AUTOCAST[choose_precision(config, device)])

@@ -206,7 +206,12 @@ class RunConfig(MixOptions):
     clip: float | None = option(None, "largest norm of the gradient", group="training", above=0)
     accumulate: int = option(1, "batches per step", group="training", least=1, most=2**24)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", group="machine", metavar="NAME")
-    precision: Precision = option("32", "32, bf16, 16, or auto", group="machine", metavar="BITS")
+    precision: Precision = option(
+        "auto",
+        "32, bf16, 16, or auto: bf16 where the machine is quicker in it",
+        group="machine",
+        metavar="BITS",
+    )
     compile: bool = option(
         False,
         "let torch.compile take over the blocks of the networks, which takes a minute or more",
