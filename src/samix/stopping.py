@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -156,17 +156,16 @@ def stop_on_signals(
             outer.number = request.number
 
 
-def end_with_parent(parent: int, wait: Callable[[float], Any] = time.sleep) -> None:
+def end_with_parent(parent: int) -> None:
     """End this process as soon as the one that started it has ended, however that ended.
 
     Args:
         parent: Number of the process that started this one.
-        wait: Waits some seconds; a true answer ends the process, too.
     """
 
     def watch() -> None:
-        while not wait(_TICK) and os.getppid() == parent:
-            pass
+        while os.getppid() == parent:
+            time.sleep(_TICK)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

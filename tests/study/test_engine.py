@@ -169,6 +169,17 @@ def test_a_worker_that_dies_is_replaced(tmp_path):
     assert "its process died" in ended[1].reason
 
 
+def test_a_study_ends_where_a_signal_has_ended_its_workers_first():
+    def stopped() -> None:
+        with open_engine("local", 1, "cpu") as engine:
+            os.kill(engine.submit(os.getpid).result(), signal.SIGKILL)
+            time.sleep(1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+
+
 def test_results_of_another_plan_are_not_taken(tmp_path):
     path = tmp_path / "poc"
     study = tiny_study(path, policies=("none",), seeds=(0,), epochs=1)

@@ -20,7 +20,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -68,7 +67,6 @@ class Local:
         scratch: Folder where they share the photos that one of them has decoded; None keeps them
             in the memory of each.
         code: Policies of modules that they may import, by label.
-        stop: Set to end them at once.
         pool: Of processes; each begins without anything of this one.
     """
 
@@ -76,7 +74,6 @@ class Local:
     threads: int
     scratch: Path | None = None
     code: Mapping[str, str] = field(default_factory=dict)
-    stop: Event = field(default_factory=lambda: get_context("spawn").Event())
     pool: ProcessPoolExecutor = field(init=False)
     died: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
@@ -101,7 +98,7 @@ class Local:
             self.workers,
             mp_context=get_context("spawn"),
             initializer=_begin_worker,
-            initargs=(os.getpid(), self.threads, self.stop, self.scratch, self.code),
+            initargs=(os.getpid(), self.threads, self.scratch, self.code),
         )
 
 
@@ -175,9 +172,8 @@ def open_engine(
     try:
         yield local
     except BaseException:
-        local.stop.set()
         for process in (getattr(local.pool, "_processes", None) or {}).values():
-            process.kill()  # one that still loads its code does not look at the event
+            process.kill()  # no event says so: to set one hangs where a waiting process has died
         raise
     finally:
         local.pool.shutdown(wait=True, cancel_futures=True)
@@ -224,9 +220,7 @@ def _held_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin_worker(
-    parent: int, threads: int, stop: Event, scratch: Path | None, code: Mapping[str, str]
-) -> None:
+def _begin_worker(parent: int, threads: int, scratch: Path | None, code: Mapping[str, str]) -> None:
     """Prepare a worker: its threads, and that it ends with the process that started it.
 
     Ctrl-C reaches it, too, but the first process decides what happens then. What ends a process
@@ -240,7 +234,7 @@ def _begin_worker(
             signal.signal(number, _end)
     torch.set_num_threads(threads)
     reuse_photos(CACHE_BUDGET, scratch)
-    end_with_parent(parent, stop.wait)
+    end_with_parent(parent)
     admit(code)
 
 
