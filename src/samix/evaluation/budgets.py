@@ -17,17 +17,11 @@ DEFAULT_BUDGETS = ("1%", "5%", "10%", "25%")
 
 @dataclass(frozen=True)
 class Budget:
-    """How many labels may be used.
+    """How many labels may be used."""
 
-    Attributes:
-        text: As the user wrote it.
-        share: Share of the labels of each class, in (0, 1]; None where it is a number.
-        per_class: Labels of each class; None where it is a share.
-    """
-
-    text: str
-    share: float | None = None
-    per_class: int | None = None
+    text: str  # as the user wrote it
+    share: float | None = None  # of the labels of each class, in (0, 1]; None where it is a number
+    per_class: int | None = None  # labels of each class; None where it is a share
 
 
 def parse_budgets(words: Sequence[str]) -> tuple[Budget, ...]:
@@ -65,15 +59,10 @@ def _parse(word: str) -> Budget:
 
 @dataclass(frozen=True)
 class Draw:
-    """The labels of one draw of a budget.
+    """The labels of one draw of a budget."""
 
-    Attributes:
-        train: Positions within the train part, ascending.
-        val: Positions within the val part, ascending.
-    """
-
-    train: tuple[int, ...]
-    val: tuple[int, ...]
+    train: tuple[int, ...]  # positions within the train part, ascending
+    val: tuple[int, ...]  # positions within the val part, ascending
 
 
 def draw_labels(images: ImageSet, splits: Splits, budget: Budget, seed: int) -> Draw:
@@ -81,12 +70,6 @@ def draw_labels(images: ImageSet, splits: Splits, budget: Budget, seed: int) -> 
 
     Draws of one seed are nested: a smaller budget is part of each larger one. Validation is cut to
     the same share, at least one photo a class, since labels that choose are labels too.
-
-    Args:
-        images: The photos.
-        splits: Their parts; every photo of them has a label.
-        budget: How many.
-        seed: Seed of the draw.
 
     Raises:
         InputError: More labels than a class has.
@@ -112,13 +95,6 @@ def _within(part: tuple[int, ...], chosen: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def spread_of(values: Sequence[float]) -> dict[str, Any]:
-    """Return values of several draws with their mean and spread.
-
-    Args:
-        values: One a draw, at least one.
-
-    Returns:
-        values, mean, and spread: the sample standard deviation, None for one draw.
-    """
+    """Return values of draws, their mean, and their standard deviation, None for one draw."""
     spread = statistics.stdev(values) if len(values) > 1 else None
     return {"values": list(values), "mean": math.fsum(values) / len(values), "spread": spread}

@@ -51,15 +51,7 @@ class Machine:
 
 
 class PhotoParts:
-    """The labelled photos of train, val and test, as a network sees them without augmentation.
-
-    Args:
-        images: The photos.
-        splits: Their parts; photos without a label are in none.
-        image_size: Side of the network's input in px.
-        channels: Mean and standard deviation of the channels.
-        progress: Where to show the reading.
-    """
+    """The labelled photos of train, val and test, as a network sees them without augmentation."""
 
     def __init__(
         self,
@@ -85,12 +77,7 @@ class PhotoParts:
         return self.parts[part].targets
 
     def batches(self, part: str, order: Sequence[int] | None = None) -> Batches:
-        """Return batches of (B,3,H,W) images, normalised, and (B,) classes.
-
-        Args:
-            part: "train", "val" or "test".
-            order: Positions within the part; None is all of them in their order.
-        """
+        """Return batches of normalised (B,3,H,W) images and (B,) classes, of some or all."""
         dataset = self.parts[part]
         pairs: Any = [(0, i) for i in (range(len(dataset)) if order is None else order)]
         return DataLoader(
@@ -107,18 +94,7 @@ class PhotoParts:
 def embed(
     network: nn.Module, batches: Batches, machine: Machine, progress: Display, what: Said
 ) -> Tensor:
-    """Return the embeddings of all photos of some batches.
-
-    Args:
-        network: From (B,3,H,W) to (B,D), in eval mode and on the machine's device.
-        batches: Of images and classes.
-        machine: Device and precision.
-        progress: Where to show it.
-        what: What is shown.
-
-    Returns:
-        (N,D) float32 on the CPU.
-    """
+    """Return the (N,D) float32 embeddings of all photos of some batches, on the CPU."""
     found = []
     for number, (images, _) in enumerate(batches):
         with machine.precision():
@@ -129,15 +105,7 @@ def embed(
 
 
 class Embeddings:
-    """Embeddings of each part by one network; each part is computed once, when first asked for.
-
-    Args:
-        network: From (B,3,H,W) to (B,D), in eval mode and on the machine's device.
-        photos: The parts.
-        machine: Device and precision.
-        progress: Where to show it.
-        name: What the network is called there.
-    """
+    """Embeddings of each part by one network; each part is computed once, when first asked for."""
 
     def __init__(
         self,
@@ -167,19 +135,11 @@ class Embeddings:
 def calibrate(
     network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], machine: Machine
 ) -> int:
-    """Give the batch norms of a network the statistics of some photos, in place.
+    """Give the batch norms of a network the statistics of photos in place; return their number.
 
     Running statistics become the plain average over the batches. A random network without this
     normalises by statistics that nothing has, and looks worse than it is. Only batch norms are in
     train mode meanwhile; the network ends in eval mode.
-
-    Args:
-        network: On the machine's device.
-        batches: Of images and classes.
-        machine: Device and precision.
-
-    Returns:
-        Number of batch norms.
     """
     network.eval()
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
@@ -204,15 +164,7 @@ def calibrate(
 def random_embeddings(
     encoder: Encoder, photos: PhotoParts, seed: int, machine: Machine, progress: Display
 ) -> Embeddings:
-    """Return the embeddings of a random network of the same make, with calibrated statistics.
-
-    Args:
-        encoder: The one to be judged.
-        photos: Train, val and test.
-        seed: Seed of the weights, and of the training photos that give the statistics.
-        machine: Device and precision.
-        progress: Where to show it.
-    """
+    """Return the embeddings of a random network of the same make, with calibrated statistics."""
     network = encoder.make_random(seed).to(machine.device)
     count = len(photos.parts["train"])
     generator = torch.Generator().manual_seed(seed)
@@ -222,13 +174,7 @@ def random_embeddings(
 
 
 def pixel_embeddings(photos: PhotoParts, machine: Machine, progress: Display) -> Embeddings:
-    """Return normalised pixels as if they were embeddings, reduced to 32 px where there are more.
-
-    Args:
-        photos: Train, val and test.
-        machine: Device and precision.
-        progress: Where to show it.
-    """
+    """Return normalised pixels as if they were embeddings, reduced to at most 32 px."""
     return Embeddings(_Pixels(), photos, machine, progress, word("judging-pixels"))
 
 

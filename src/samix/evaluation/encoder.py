@@ -58,19 +58,12 @@ class Encoder:
 
 @dataclass(frozen=True)
 class _Make:
-    """How a network is built.
+    """How a network is built."""
 
-    Attributes:
-        backbone: Name of a timm model.
-        model_kwargs: Further arguments of ``timm.create_model``.
-        stem: None, or "small".
-        image_size: Side of the input in px; None takes that of the timm model.
-    """
-
-    backbone: str
-    model_kwargs: Mapping[str, Any]
-    stem: str | None
-    image_size: int | None
+    backbone: str  # name of a timm model
+    model_kwargs: Mapping[str, Any]  # further arguments of ``timm.create_model``
+    stem: str | None  # None, or "small"
+    image_size: int | None  # side of the input in px; None takes that of the timm model
 
     def build(self, seed: int = 0, *, pretrained: bool = False) -> nn.Module:
         """Return the network without classifier; the global random state stays as it is."""
@@ -159,7 +152,6 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -
 def _put(
     network: nn.Module, state: Mapping[str, Tensor], origin: str, *, whole: bool = False
 ) -> LoadedWeights:
-    """Put weights into a network; those of another network are input that cannot be used."""
     try:
         return put_weights(network, state, origin, whole=whole)
     except ValueError as error:
@@ -167,14 +159,12 @@ def _put(
 
 
 def _refuse(make: _Make, names: tuple[str, ...], what: str) -> None:
-    """Refuse what the source says itself."""
     for name in names:
         if getattr(make, name):
             raise InputError(f"{name}: expected none with {what}, which has its own; leave it out")
 
 
 def _open_run(path: Path, average: bool) -> Encoder:
-    """Open what a run has exported."""
     described = path / "model.json"
     if not described.is_file():
         trained = (path / "config.yaml").is_file()
@@ -224,7 +214,6 @@ def _standardising(encoder: Encoder) -> Encoder:
 
 
 def _open_file(path: Path, make: _Make) -> Encoder:
-    """Open a checkpoint file of a timm model."""
     if not path.name.endswith(SUFFIXES):
         raise InputError(
             f"'{path}' is not a checkpoint file; expected one that ends with {', '.join(SUFFIXES)}"
@@ -242,7 +231,6 @@ def _open_file(path: Path, make: _Make) -> Encoder:
 
 
 def _open_timm(name: str, make: _Make) -> Encoder:
-    """Open a timm model with its published weights."""
     if not timm.is_model(name):
         names = [*timm.list_models(), *timm.list_pretrained()]
         raise InputError(
@@ -256,7 +244,6 @@ def _open_timm(name: str, make: _Make) -> Encoder:
 
 
 def _built(make: _Make, *, pretrained: bool = False) -> nn.Module:
-    """Build a network, or say in one sentence why it cannot be."""
     # it repeats each of its attempts to fetch weights; the last reason is told below
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
@@ -279,7 +266,6 @@ def _encoder(
     known: Mapping[str, Any],
     splits: Path | None = None,
 ) -> Encoder:
-    """Return the encoder, checked to give one embedding a photo at its image size."""
     wanted = cast("Any", timm).data.resolve_model_data_config(network)
     size = make.image_size or (_SMALL_SIZE if make.stem else int(wanted["input_size"][-1]))
     mean, std = channels or (_channels(wanted["mean"]), _channels(wanted["std"]))
@@ -300,11 +286,7 @@ def _encoder(
 
 @torch.no_grad()
 def _dimension(network: nn.Module, size: int) -> int:
-    """Return the length of the embedding.
-
-    Raises:
-        InputError: The network cannot use photos of this size, or gives no embedding.
-    """
+    """Return the length of the embedding of photos of this size, or refuse what gives none."""
     try:
         embedding = network(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:

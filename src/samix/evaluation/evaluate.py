@@ -162,15 +162,7 @@ def evaluate(
 
 
 class Bench:
-    """What all protocols of one evaluation share.
-
-    Args:
-        encoder: On the machine's device.
-        photos: Train, val and test.
-        options: What is measured and how.
-        machine: Device and precision.
-        progress: Where to show it.
-    """
+    """What all protocols of one evaluation share."""
 
     def __init__(
         self,
@@ -305,17 +297,11 @@ def measure_finetune(bench: Bench, draws: Draws) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Division:
-    """The parts of an evaluation.
+    """The parts of an evaluation."""
 
-    Attributes:
-        splits: PhotoParts with a label, in train, val and test.
-        origin: Where they come from, in words.
-        notes: Sentences for the user.
-    """
-
-    splits: Splits
-    origin: str
-    notes: tuple[str, ...]
+    splits: Splits  # PhotoParts with a label, in train, val and test
+    origin: str  # where they come from, in words
+    notes: tuple[str, ...]  # sentences for the user
 
 
 def divide(
@@ -330,17 +316,6 @@ def divide(
     announce: Announce | None = None,
 ) -> Division:
     """Divide photos as the run that is judged did, or anew.
-
-    Args:
-        images: The photos.
-        of_source: The splits.csv of the run; None where there is none.
-        group_by: See :func:`samix.data.make_splits`; this and the following are for a new division.
-        val_fraction: Share for validation; None is 0.15.
-        test_fraction: Share for test; None is 0.2.
-        seed: Seed of the division.
-        duplicates: What a new division does about near-duplicates: see
-            :func:`samix.data.keep_together`.
-        announce: Called while they are looked for.
 
     Raises:
         InputError: The photos cannot be divided.
@@ -369,7 +344,6 @@ def divide(
 
 
 def _run(bench: Bench, draws: Draws) -> tuple[dict[str, Any], dict[str, float]]:
-    """Run what is asked for; return the results and the seconds of each protocol."""
     protocol = bench.options.protocol
     todo: dict[str, Callable[[], dict[str, Any]]] = {}
     if protocol in ("knn", "all"):
@@ -399,7 +373,6 @@ def _draws(
 
 
 def _largest_share(photos: PhotoParts, part: str) -> float:
-    """Return the share of a part's most frequent class: what guessing it would reach."""
     target = photos.target(part)
     return int(target.bincount().max()) / len(target)
 
@@ -451,8 +424,6 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _labelled(images: ImageSet, splits: Splits) -> Splits:
-    """Return the parts without photos that have no label."""
-
     def kept(part: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(i for i in part if images.targets[i] >= 0)
 

@@ -36,27 +36,15 @@ _SHARD = 1024  # features that a file of the cache begins with being written
 
 @dataclass(frozen=True)
 class Features:
-    """Features of photos by a frozen encoder.
+    """Features of photos by a frozen encoder."""
 
-    Attributes:
-        plain: (N,D) float32 of the photos as they are.
-        flipped: (M,D) float32 of the photos that were asked for mirrored.
-        computed: How many of the N + M were computed; the others were in the cache.
-    """
-
-    plain: Tensor
-    flipped: Tensor
-    computed: int
+    plain: Tensor  # (N,D) float32 of the photos as they are
+    flipped: Tensor  # (M,D) float32 of the photos that were asked for mirrored
+    computed: int  # how many of the N + M were computed; the others were in the cache
 
 
 class FrozenEncoder:
-    """A timm classifier whose features before its last layer are read, and nothing is changed.
-
-    Args:
-        network: The classifier, with trained weights, on the machine's device; put into eval mode.
-        view: How photos become its input.
-        machine: Device and precision.
-    """
+    """A timm classifier whose features before its last layer are read, and nothing is changed."""
 
     def __init__(self, network: nn.Module, view: View, machine: Machine) -> None:
         self.network = network.eval()
@@ -76,8 +64,7 @@ class FrozenEncoder:
     def checksum(self, leave_out: tuple[str, ...]) -> str:
         """Return what tells the features apart from those of other weights, sizes and precisions.
 
-        Args:
-            leave_out: Beginnings of the names of weights that features do not depend on.
+        Weights whose names begin with ``leave_out`` do not count.
         """
         digest = hashlib.sha256(f"{self.view!r} {self.machine.autocast}".encode())
         for name, value in sorted(self.network.state_dict().items()):
@@ -97,16 +84,7 @@ def frozen_features(
     cache: Path | None = None,
     announce: Announce | None = None,
 ) -> Features:
-    """Return the features of photos, from the cache where they are known.
-
-    Args:
-        encoder: What computes them.
-        images: The photos.
-        plain: Positions of the photos that are wanted as they are.
-        flipped: Positions of those that are wanted mirrored.
-        leave_out: As for :meth:`FrozenEncoder.checksum`: the classifier.
-        cache: Folder of the cache; None takes ``features`` in the user's cache folder.
-        announce: Called during the work.
+    """Return the features of photos as they are and mirrored, from the cache where they are known.
 
     Raises:
         UnreadableImageError: A photo cannot be read.
@@ -186,8 +164,6 @@ def _computed(
 def _stored(
     images: ImageSet, at: Sequence[int], view: View, held: Mapping[int, Tensor]
 ) -> list[Tensor]:
-    """Return the photos at some positions as the view stores them."""
-
     def one(number: int) -> Tensor:
         if (photo := held.get(at[number])) is not None:
             return photo

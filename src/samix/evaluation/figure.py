@@ -30,14 +30,7 @@ _APART = 34.0  # units between two names on an axis
 def write_evaluation(
     path: str | Path, record: Mapping[str, Any], *, name: str, language: Language = "en"
 ) -> None:
-    """Write the page of an evaluation.
-
-    Args:
-        path: The HTML file.
-        record: From :func:`samix.evaluation.evaluate.evaluate`, with device and seed.
-        name: Of the encoder.
-        language: Of the page.
-    """
+    """Write the page of an evaluation."""
     facts: list[tuple[Text, Text]] = [
         (word("mixes-data"), str(record["data"]["source"])),
         (word("seed"), str(record["seed"])),
@@ -62,11 +55,7 @@ def lead_of(record: Mapping[str, Any]) -> list[Words]:
 
 
 def evaluation_charts(record: Mapping[str, Any]) -> list[Chart]:
-    """Return bars of all labels and curves over few labels, as far as they were measured.
-
-    Args:
-        record: From :func:`samix.evaluation.evaluate.evaluate`.
-    """
+    """Return bars of all labels and curves over few labels, as far as they were measured."""
     guess = float(record["data"]["largest_class_share"])
     part = word(f"part-{record.get('knn', {}).get('part', 'test')}")
     charts = []
@@ -170,6 +159,5 @@ def _labels(text: str) -> Words:
 
 
 def _spread(values: Mapping[str, Any]) -> str:
-    """Return mean and spread of several draws, in percent."""
     mean = percent(values["mean"])
     return mean if values["spread"] is None else f"{mean} ± {100 * values['spread']:.1f}"

@@ -76,19 +76,12 @@ class FinetuneOptions:
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
-    """The resolved optimisation of a network.
+    """The resolved optimisation of a network."""
 
-    Attributes:
-        optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
-        lr: Largest learning rate of the body; it rises over 5 % of the steps and falls as a cosine.
-        head_lr: The same of the head.
-        weight_decay: Of weights of two or more dimensions.
-    """
-
-    optimizer: str
-    lr: float
-    head_lr: float
-    weight_decay: float
+    optimizer: str  # "sgd" (Nesterov momentum 0.9) or "adamw"
+    lr: float  # largest of the body; it rises over 5 % of the steps and falls as a cosine
+    head_lr: float  # the same of the head
+    weight_decay: float  # of weights of two or more dimensions
 
 
 def recipe_for(network: nn.Module, options: FinetuneOptions) -> FinetuneRecipe:
@@ -101,15 +94,7 @@ def recipe_for(network: nn.Module, options: FinetuneOptions) -> FinetuneRecipe:
 
 
 class Finetuner:
-    """Fine-tunes copies of an encoder on subsets of the train part.
-
-    Args:
-        encoder: Where each of them begins.
-        photos: Train, val and test.
-        options: How.
-        machine: Device and precision.
-        progress: Where to show it.
-    """
+    """Fine-tunes copies of an encoder on subsets of the train part."""
 
     def __init__(
         self,
@@ -128,13 +113,7 @@ class Finetuner:
         self.dataset, self.workers = _training_photos(photos.images, photos, encoder, options)
 
     def run(self, chosen: Sequence[int], seed: int, what: Said) -> ClassificationResult:
-        """Fine-tune on some photos and judge on test.
-
-        Args:
-            chosen: Positions within the train part, at least two.
-            seed: Seed of head, order and augmentation.
-            what: What is shown.
-        """
+        """Fine-tune on two or more positions within the train part, and judge on test."""
         device = torch.device(self.machine.device)
         devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
@@ -151,7 +130,6 @@ class Finetuner:
         )["network"]
 
     def _train(self, network: nn.Sequential, chosen: Sequence[int], seed: int, what: Said) -> None:
-        """Train a network for the planned steps, in place."""
         steps = self.options.steps(len(chosen))
         optimizer = _optimizer(network, self.recipe)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -234,7 +212,6 @@ def _training_photos(
 
 
 def _with_head(encoder: Encoder, classes: int) -> nn.Sequential:
-    """Return a copy of the encoder with a fresh linear classifier on it."""
     head = nn.Linear(encoder.dimension, classes)
     nn.init.trunc_normal_(head.weight, std=_HEAD_SCALE)
     nn.init.zeros_(head.bias)
@@ -242,7 +219,6 @@ def _with_head(encoder: Encoder, classes: int) -> nn.Sequential:
 
 
 def _optimizer(network: nn.Sequential, recipe: FinetuneRecipe) -> torch.optim.Optimizer:
-    """Return the optimiser of body and head; biases and norms have no weight decay."""
     groups = []
     for part, lr in ((network[0], recipe.lr), (network[1], recipe.head_lr)):
         weights = list(part.parameters())

@@ -27,23 +27,14 @@ _TOLERANCE = 1e-3  # of logits, relative to the largest
 
 @dataclass(frozen=True)
 class FrozenHead:
-    """A linear head on frozen features, with their standardisation folded into it.
+    """A linear head on frozen features, with their standardisation folded into it."""
 
-    Attributes:
-        weight: (K,D) float32.
-        bias: (K,) float32.
-        strength: L2 strength that validation chose.
-        flips: Whether mirrored photos were learned from too.
-        balanced: Whether classes were weighted, rare ones more.
-        tried: For each head that was fitted its strength, flips, and loss on validation.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    strength: float
-    flips: bool
-    balanced: bool
-    tried: tuple[dict[str, Any], ...]
+    weight: Tensor  # (K,D) float32
+    bias: Tensor  # (K,) float32
+    strength: float  # L2 strength that validation chose
+    flips: bool  # whether mirrored photos were learned from too
+    balanced: bool  # whether classes were weighted, rare ones more
+    tried: tuple[dict[str, Any], ...]  # strength, flips and loss on validation of each head
 
     def logits(self, features: Tensor) -> Tensor:
         """Return (N,K) float32 logits of (N,D) features."""
@@ -72,13 +63,6 @@ def fit_frozen(
     Each is a logistic regression on standardised features. The loss is the cross-entropy of each
     class, averaged over classes, so that rare ones count as much as common ones. It is smoother
     than balanced accuracy, which a few photos of a rare class decide.
-
-    Args:
-        train: Features and classes to fit on.
-        val: To choose the head on.
-        classes: Number of classes K.
-        flipped: (N,D) features of the mirrored photos of train; heads are then also fitted on both.
-        strengths: L2 strengths to choose from.
 
     Raises:
         ValueError: Train has fewer than two classes.
@@ -112,10 +96,6 @@ def fit_frozen(
 def put_head(network: nn.Module, head: FrozenHead) -> None:
     """Make a head the classifier of a timm model, in place.
 
-    Args:
-        network: The encoder that the features are of, with a classifier of K classes.
-        head: From :func:`fit_frozen`.
-
     Raises:
         ValueError: The classifier of the network is no linear layer with a bias on its features.
     """
@@ -131,15 +111,7 @@ def put_head(network: nn.Module, head: FrozenHead) -> None:
 
 
 def check_head(logits: Tensor, expected: Tensor) -> None:
-    """Refuse a network whose logits are not those of the head on its features.
-
-    Args:
-        logits: (B,K) of the whole network.
-        expected: (B,K) of the head on the features of the same images.
-
-    Raises:
-        ValueError: They differ.
-    """
+    """Refuse a network whose logits are not those of the head on its features."""
     if not torch.allclose(logits, expected, atol=_TOLERANCE * float(expected.abs().max() + 1)):
         raise ValueError(
             "backbone: expected a network whose last layer is linear in its features, got another; "

@@ -62,16 +62,7 @@ def weighted_knn(
 def knn_accuracy(
     query: Tensor, target: Tensor, reference: Tensor, known: Tensor, *, classes: int, k: int
 ) -> tuple[float, float]:
-    """Return accuracy and balanced accuracy of :func:`weighted_knn`, as fractions.
-
-    Args:
-        query: (M,D) embeddings.
-        target: (M,) int64 classes of the queries.
-        reference: (N,D) embeddings.
-        known: (N,) int64 classes of the reference.
-        classes: Number of classes K.
-        k: Neighbours.
-    """
+    """Return accuracy and balanced accuracy of :func:`weighted_knn`, as fractions."""
     predicted = weighted_knn(query, reference, known, classes=classes, k=k).argmax(1)
     recall = class_recall(predicted, target, classes)
     balanced = recall[~recall.isnan()].mean()
@@ -80,11 +71,6 @@ def knn_accuracy(
 
 def class_recall(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
     """Return the recall of each class.
-
-    Args:
-        predicted: (N,) int64.
-        target: (N,) int64.
-        classes: Number of classes K.
 
     Returns:
         (K,) float64 in [0, 1]; NaN for a class that does not occur.

@@ -22,34 +22,21 @@ _TOLERANCE = 1e-5  # largest entry of the gradient of a fit that has converged
 
 @dataclass(frozen=True)
 class Labelled:
-    """Embeddings with their classes.
+    """Embeddings with their classes."""
 
-    Attributes:
-        embedding: (N,D) floating point.
-        target: (N,) int64.
-    """
-
-    embedding: Tensor
-    target: Tensor
+    embedding: Tensor  # (N,D) floating point
+    target: Tensor  # (N,) int64
 
 
 @dataclass(frozen=True)
 class LinearResult:
-    """What a linear probe reached on the photos it was judged on; accuracies are fractions.
+    """What a linear probe reached on the photos it was judged on; accuracies are fractions."""
 
-    Attributes:
-        accuracy: Share of photos whose most probable class is the right one.
-        balanced_accuracy: Mean recall of the classes that occur.
-        recall: Recall of each class; None for a class that does not occur.
-        strength: L2 strength that validation chose.
-        val_balanced_accuracy: That of the chosen strength on validation.
-    """
-
-    accuracy: float
-    balanced_accuracy: float
-    recall: tuple[float | None, ...]
-    strength: float
-    val_balanced_accuracy: float
+    accuracy: float  # share of photos whose most probable class is the right one
+    balanced_accuracy: float  # mean recall of the classes that occur
+    recall: tuple[float | None, ...]  # recall of each class; None for a class that does not occur
+    strength: float  # L2 strength that validation chose
+    val_balanced_accuracy: float  # that of the chosen strength on validation
 
 
 def fit_linear(
@@ -99,21 +86,13 @@ def linear_logits(embedding: Tensor, weight: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """A fitted linear probe.
+    """A fitted linear probe."""
 
-    Attributes:
-        weight: (K,D+1) float64, the bias last.
-        mean: (D,) of the embeddings that it was fitted on.
-        deviation: (D,) the same; 1 where they do not vary.
-        strength: L2 strength that validation chose.
-        val_balanced_accuracy: That of the chosen strength on validation.
-    """
-
-    weight: Tensor
-    mean: Tensor
-    deviation: Tensor
-    strength: float
-    val_balanced_accuracy: float
+    weight: Tensor  # (K,D+1) float64, the bias last
+    mean: Tensor  # (D,) of the embeddings that it was fitted on
+    deviation: Tensor  # (D,) the same; 1 where they do not vary
+    strength: float  # L2 strength that validation chose
+    val_balanced_accuracy: float  # that of the chosen strength on validation
 
     def logits(self, embedding: Tensor) -> Tensor:
         """Return (N,K) float64 logits of (N,D) embeddings."""
@@ -127,12 +106,6 @@ def fit_probe(
 
     Embeddings are standardised by the statistics of train. The strength is the one with the highest
     balanced accuracy on val; where two are equal, the one with the lower cross-entropy there.
-
-    Args:
-        train: To fit on.
-        val: To choose the strength on.
-        classes: Number of classes K.
-        strengths: L2 strengths to choose from, the strongest first.
     """
     mean, deviation = _scaling(train.embedding)
     fit_on = (train.embedding.double() - mean) / deviation
@@ -159,15 +132,7 @@ def linear_probe(
     *,
     strengths: Sequence[float] = STRENGTHS,
 ) -> LinearResult:
-    """Fit on train, choose the strength on val, judge once on test; see :func:`fit_probe`.
-
-    Args:
-        train: To fit on.
-        val: To choose the strength on.
-        test: To judge on.
-        classes: Number of classes K.
-        strengths: L2 strengths to choose from, the strongest first.
-    """
+    """Fit on train, choose the strength on val, judge once on test; see :func:`fit_probe`."""
     probe = fit_probe(train, val, classes, strengths=strengths)
     predicted = probe.logits(test.embedding).argmax(1)
     recall = class_recall(predicted, test.target, classes)
@@ -192,12 +157,7 @@ def _balanced(recall: Tensor) -> float:
 
 
 def described(result: LinearResult, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return a result as plain values for a file, with the classes by name.
-
-    Args:
-        result: Of a linear probe.
-        names: The K class names.
-    """
+    """Return a result as plain values for a file, with the classes by name."""
     return {
         "accuracy": result.accuracy,
         "balanced_accuracy": result.balanced_accuracy,

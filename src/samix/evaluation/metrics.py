@@ -53,12 +53,7 @@ class _Meters(nn.Module):
         self.nll = MeanMetric(nan_strategy="disable")
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Add one batch.
-
-        Args:
-            logits: (B,K) of any floating-point dtype.
-            target: (B,) int64.
-        """
+        """Add a batch of (B,K) logits of any floating-point dtype and (B,) classes."""
         logits = logits.float()
         self.confusion.update(logits.argmax(1), target)
         # probabilities, since torchmetrics takes logits that lie in [0, 1] for probabilities
@@ -154,12 +149,7 @@ def areas_under_curve(
 
 
 def precision(device: torch.device | str, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Return the context of a forward pass.
-
-    Args:
-        device: Where the weights are.
-        dtype: Of autocast; None leaves the precision of the weights.
-    """
+    """Return the context of a forward pass."""
     if dtype is None:
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=dtype)

@@ -24,9 +24,6 @@ def read_model(file: Path) -> dict[str, Any]:
     Only the architecture of a plain timm model is taken from it: see
     :func:`samix.networks.described.check_model_options`.
 
-    Args:
-        file: The file, which may be a stranger's.
-
     Returns:
         ``backbone``, ``model_kwargs``, ``stem``, ``image_size``, ``classes``, ``mean``, ``std``,
         ``standardise``, ``depth``, ``method``, ``policy``, ``kind``, and ``mixer`` where there is

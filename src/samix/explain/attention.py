@@ -24,17 +24,11 @@ _LEAST_FIELDS = 7  # on a side: what Grad-CAM has in a ResNet at 224 px
 
 
 class Looker(Protocol):
-    """Says where a network looks.
+    """Says where a network looks."""
 
-    Attributes:
-        name: What it is called.
-        fields: Height and width of its map before it is enlarged to the photo.
-        asks: Whether it can be asked about a class; otherwise it shows what is looked at for any.
-    """
-
-    name: str
-    fields: tuple[int, int]
-    asks: bool
+    name: str  # what it is called
+    fields: tuple[int, int]  # height and width of its map before it is enlarged to the photo
+    asks: bool  # it can be asked about a class; otherwise it shows what is looked at for any
 
     def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
         """Return the heat of some photos.
@@ -203,7 +197,6 @@ class _GradCam:
         return cls(watched, layer, fields, subject.memory_format)
 
     def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
-        """Return the heat of some photos, see :class:`Looker`."""
         wish = wish.to(images.device)
         # in float32: low precision would leave a coarse map
         shown = in_format(images, self.memory_format)
@@ -249,7 +242,6 @@ class _RollOut:
 
     @torch.no_grad()
     def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
-        """Return the heat of some photos, see :class:`Looker`; the wish does not matter."""
         whole = attention_rollout(list(self.extract(images).values()))
         rows = whole[:, self.prefix :].mean(1) if self.pooled else whole[:, 0]
         heat = rows[:, self.prefix :].reshape(-1, 1, *self.fields)
@@ -300,16 +292,7 @@ _MOST_CLASSES = 8  # that are shown
 def see_photos(
     photos: RunPhotos, looked: Looked, looker: Looker, subject: RunNetwork, count: int, seed: int
 ) -> list[SeenPhoto]:
-    """Return photos of each class with where the network looks, right and wrong ones.
-
-    Args:
-        photos: The photos.
-        looked: What the network says of them.
-        looker: Says where it looks.
-        subject: The network.
-        count: Right ones of each class, and wrong ones as many.
-        seed: Of the choice, which is random: nothing is picked because it looks good.
-    """
+    """Return photos of each class with where the network looks, right and wrong ones."""
     rows = _chosen(looked, count, seed)
     images = photos.load([looked.positions[at] for at in rows])
     heat = heat_of(looker, subject, images, _wishes(looked, rows))

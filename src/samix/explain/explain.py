@@ -162,7 +162,6 @@ def _trained(
 
 
 def _learned_note(looked: Looked) -> tuple[Words, ...]:
-    """Return a warning where a classifier is hardly better than guessing."""
     accuracy = _accuracy(looked)
     if accuracy is None:
         return ()

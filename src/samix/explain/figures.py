@@ -75,7 +75,6 @@ def map_section(whole: Explanation) -> Section:
 
 
 def _scales(study: MapStudy) -> tuple[AxisScale, AxisScale]:
-    """Return the scales of both axes, with all photos and ways on them."""
     ways = [points for route in study.routes for points in route.points.values()]
     everything = torch.cat([study.points, *ways])
     across, up = (everything[:, axis].tolist() for axis in (0, 1))
@@ -96,7 +95,6 @@ def _map_panel(study: MapStudy) -> Panel:
 def _dots(
     panel: Panel, study: MapStudy, x: AxisScale, y: AxisScale, radius: float, opacity: float
 ) -> None:
-    """Draw the photos, each class in its colour."""
     for target in torch.unique(study.target).tolist():
         coloured = 0 <= target < _MOST_CLASSES
         colour = class_style(target).colour if coloured else _GREY

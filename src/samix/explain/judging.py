@@ -36,9 +36,6 @@ def study_confidence(
 
     Only mixes of two classes count in which each has at least 20 % of the label. A run that did not
     mix is judged on mixup.
-
-    Returns:
-        What was found; None where no drawn mix counts.
     """
     if not subject.policy.traits.mixes:
         subject = replace(subject, policy=create_policy("mixup"))
@@ -165,7 +162,6 @@ def _mean_mix(
 
 
 def _kept(said: Tensor, target: Tensor) -> list[int]:
-    """Return the classes that are shown, in order."""
     there = torch.unique(target).tolist()
     there.sort(key=lambda label: float((said[target == label] == label).float().mean()))
     return sorted(there[:_MOST_CLASSES])

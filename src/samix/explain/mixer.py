@@ -74,12 +74,7 @@ def _follows(masks: Sequence[Tensor], heats: Tensor) -> dict[str, list[float | N
 
 
 def correlation(mask: Tensor, heat: Tensor) -> float | None:
-    """Return the mean over pairs of the correlation over pixels; None where nothing varies.
-
-    Args:
-        mask: (P,1,H,W).
-        heat: (P,1,H,W).
-    """
+    """Return the mean correlation over pixels of (P,1,H,W) pairs; None where nothing varies."""
     first, second = (
         (values - values.mean(1, keepdim=True)).double()
         for values in (mask.flatten(1).double(), heat.flatten(1).double())

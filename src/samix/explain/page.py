@@ -45,14 +45,7 @@ def write_explanation(
     facts: Sequence[tuple[Text, Text]] = (),
     language: Language = "en",
 ) -> None:
-    """Write the page.
-
-    Args:
-        folder: An existing folder.
-        whole: What was found.
-        facts: Names and values in small print, such as the data and the seed.
-        language: Of the page.
-    """
+    """Write the page."""
     sections = [
         where_section(whole),
         where_mixes_section(whole),
@@ -232,7 +225,6 @@ def photo_strips(seen: Sequence[SeenPhoto], *, classifies: bool) -> list[Strip]:
 
 
 def _seen_mix(one: SeenMix) -> Strip:
-    """Return a mix: its photos, the mix, and where each source is seen."""
     mix = one.mix
     names = [both(mix.names[0] or word("see-first")), both(mix.names[1] or word("see-second"))]
     pictures = [*_sources(mix, word("see-area", area=mix.area))]
@@ -276,7 +268,6 @@ def _inside_table(inside: Sequence[HeatInside]) -> Table:
 
 
 def _how(whole: Explanation) -> Words:
-    """Return how the heat was made, and what it is not."""
     key = "see-by-class" if whole.classifies else "see-by-description"
     made = word(key if whole.looker == "Grad-CAM" else "see-by-attention")
     rows, columns = whole.fields
@@ -298,7 +289,6 @@ def near_sentence(near: NearStudy) -> Words:
 
 
 def _near(one: NearMix) -> Strip:
-    """Return a mix and its neighbours."""
     names = [neighbour.name for neighbour in one.neighbours]
     third = sum(name not in one.mix.names for name in names)
     pictures = _sources(one.mix, word("see-lam", lam=one.mix.lam))
@@ -353,7 +343,6 @@ def _judged(one: Judged, badge: Words, state: State) -> Strip:
 
 
 def _sources(mix: Mix, note: Words) -> list[Thumb]:
-    """Return both photos and the mix, with a word on the mix."""
     return [
         thumb(mix.original, photo_words("original", mix.names[0])),
         thumb(mix.partner, photo_words("partner", mix.names[1])),

@@ -44,13 +44,6 @@ def plan_pairs(
     mixed at several lam. A box is placed as a whole inside the photo, so that its area follows lam
     exactly and the ends of a path are the photos themselves. At lam 0 and 1 nothing is mixed.
 
-    Args:
-        subject: Whose policy plans.
-        originals: (B,3,H,W) as the network sees them.
-        partners: (B,3,H,W).
-        lam: (B,) in [0, 1], weight of the original.
-        seed: Of the places.
-
     Returns:
         A plan for ``blend(originals, plan, partner_images=partners)``.
 
@@ -68,14 +61,7 @@ def plan_pairs(
 
 
 def draw_mixes(subject: RunNetwork, images: Tensor, target: Tensor, seed: int) -> MixPlan:
-    """Plan the mixes of a batch as a training step of the run would.
-
-    Args:
-        subject: Whose policy plans.
-        images: (B,3,H,W) as the network sees them.
-        target: (B,) int64 classes.
-        seed: Of the draws.
-    """
+    """Plan the mixes of a batch as a training step of the run would."""
     return subject.policy.plan(
         images,
         target=target.to(images.device),
@@ -86,7 +72,6 @@ def draw_mixes(subject: RunNetwork, images: Tensor, target: Tensor, seed: int) -
 
 @torch.no_grad()
 def _masks(subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor) -> Tensor:
-    """Return the (B,1,H,W) masks of a Mixer."""
     size = (originals.shape[2], originals.shape[3])
     policy = subject.policy
     if not policy.traits.learned:
@@ -98,7 +83,6 @@ def _masks(subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor
 def _by_rule(
     subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor, seed: int
 ) -> MixPlan:
-    """Return the plan of a hand-made policy."""
     rules: dict[str, Callable[[Tensor, Tensor, Tensor], MixPlan]] = {
         "none": _constant,
         "mixup": _constant,
@@ -117,7 +101,6 @@ def _by_rule(
 
 
 def _check_drawable(policy: Policy) -> None:
-    """Refuse a policy whose mixes of two photos at a given lam there are not."""
     if policy.traits.seam != "pixel":
         raise _not_drawable(policy, "it mixes inside the network")
     if policy.traits.sources != "pair":
@@ -187,7 +170,6 @@ def _boxed(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
 
 
 def _either(policy: Policy) -> Callable[[Tensor, Tensor, Tensor], MixPlan]:
-    """Return the rule that takes a box for some pairs and mixup for the others."""
     switch = getattr(policy.rule, "keywords", {}).get("switch", 0.5)
 
     def rule(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
@@ -217,7 +199,6 @@ def _shrunk(images: Tensor, lam: Tensor, places: Tensor) -> MixPlan:
 
 
 def _all_partner(plan: MixPlan, whole: Tensor) -> MixPlan:
-    """Return the plan with the whole partner for some pairs."""
     wide, share = whole.view(-1, 1, 1, 1), plan.partner_weight
     return replace(
         plan,
@@ -262,13 +243,6 @@ def mix_at(
     subject: RunNetwork, originals: Tensor, partners: Tensor, lam: Tensor | float, *, seed: int
 ) -> tuple[Tensor, MixPlan, Tensor]:
     """Mix photos at a given lam.
-
-    Args:
-        subject: Whose policy mixes.
-        originals: (B,3,S,S) in [0, 1].
-        partners: (B,3,S,S).
-        lam: (B,), or one number for all.
-        seed: Of the places of boxes.
 
     Returns:
         (B,3,S,S) as the network sees the mixes, the plan, and (B,3,S,S) as people see them.

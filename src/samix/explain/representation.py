@@ -159,7 +159,6 @@ def measure_spread(subject: RunNetwork, photos: RunPhotos, looked: Looked, *, se
 def _two_views(
     subject: RunNetwork, photos: RunPhotos, positions: Sequence[int], seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the (N,D) embeddings of two augmented views of some photos."""
     plain = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     view = train_view(subject.image_size, mean=plain[0], std=plain[1])
     index = torch.arange(len(positions)).numpy()

@@ -209,7 +209,6 @@ def _network(source: RunSource, classes: int) -> nn.Module:
 
 
 def _mixing(source: RunSource) -> tuple[Policy, nn.Module | None, Tap | None]:
-    """Return the run's policy, and what it reads."""
     made = source.model.get("mixer")
     if made is None:
         name, options = source.config.policy, dict(source.config.policy_options)
@@ -232,7 +231,6 @@ def _mixing(source: RunSource) -> tuple[Policy, nn.Module | None, Tap | None]:
 
 
 def _check(network: nn.Module, source: RunSource) -> None:
-    """Refuse a network that cannot be asked for features and embedding separately."""
     if not (hasattr(network, "forward_features") and hasattr(network, "forward_head")):
         raise InputError(
             f"{source.name} has the backbone {source.model['backbone']}, whose features cannot be "
@@ -362,7 +360,6 @@ def open_photos(
 def _own_images(
     config: RunConfig, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
 ) -> ImageSet:
-    """Open what the run learned from, or say that it has moved."""
     moved = [data for data in data_of(config) if Path(data).is_absolute() and not _there(data)]
     if moved:
         raise InputError(
@@ -377,11 +374,7 @@ def _there(data: str) -> bool:
 
 
 def _classes(subject: RunNetwork, images: ImageSet) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return class names in the order of the network's logits, and targets among them.
-
-    Raises:
-        InputError: The data has a class that the network does not know.
-    """
+    """Return class names in the order of the network's logits, and targets among them."""
     if not subject.classes:
         return images.classes, images.targets
     unknown = [name for name in images.classes if name not in subject.classes]
@@ -397,11 +390,7 @@ def _classes(subject: RunNetwork, images: ImageSet) -> tuple[tuple[str, ...], tu
 def _parts(
     path: Path, images: ImageSet, targets: Sequence[int], *, labelled: bool
 ) -> tuple[dict[str, tuple[int, ...]], tuple[Words, ...]]:
-    """Return the run's parts among the photos that are there, and what is to be told.
-
-    Raises:
-        InputError: None of the run's photos is there.
-    """
+    """Return the run's parts among the photos that are there, and what is to be told."""
     side_of = {row["path"]: row["split"] for row in read_table(path, ("path", "split"))}
     here = [i for i, key in enumerate(images.keys) if key in side_of]
     if not here:
@@ -426,19 +415,12 @@ def _parts(
 
 @dataclass(frozen=True)
 class Looked:
-    """What the network says of some photos.
+    """What the network says of some photos."""
 
-    Attributes:
-        positions: Of the photos in the image set.
-        embedding: (N,D) of unit norm.
-        probability: (N,K); None for a network without classes.
-        target: (N,) classes; -1 without.
-    """
-
-    positions: tuple[int, ...]
-    embedding: Tensor
-    probability: Tensor | None
-    target: Tensor
+    positions: tuple[int, ...]  # of the photos in the image set
+    embedding: Tensor  # (N,D) of unit norm
+    probability: Tensor | None  # (N,K); None for a network without classes
+    target: Tensor  # (N,) classes; -1 without
 
     def row(self, position: int) -> int:
         """Return the row of a photo."""

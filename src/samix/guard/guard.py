@@ -316,7 +316,6 @@ class Guard(nn.Module):
 
 
 def _check_pairs(plan: MixPlan) -> None:
-    """Raise a ValueError where a mix is not made of two images of the batch."""
     if plan.source.beyond_pairs:
         raise ValueError(
             "plan: a guard expected mixes of two images of the batch, got mixes of "

@@ -120,11 +120,7 @@ def guard_options(values: Mapping[str, Any]) -> GuardOptions:
 
 
 def check_word(name: str, value: str, known: Sequence[str]) -> None:
-    """Refuse a word that is not known, and name the nearest one.
-
-    Raises:
-        ValueError: It is not.
-    """
+    """Refuse a word that is not known, and name the nearest one."""
     if value not in known:
         near = difflib.get_close_matches(str(value), list(known), n=1, cutoff=0.0)
         hint = f"; the nearest is {near[0]!r}" if near else ""
@@ -198,11 +194,7 @@ def pair_table(pairs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Te
 
 
 def class_flags(names: Sequence[str], classes: Sequence[str], option: str) -> Tensor:
-    """Return (K,) bool, True for the named classes.
-
-    Raises:
-        ValueError: Unknown class, with the nearest name.
-    """
+    """Return (K,) bool, True for the named classes; an unknown one is a ValueError."""
     named = {str(name) for name in names}
     for name in named:
         check_word(option, name, classes)

@@ -137,22 +137,14 @@ def why_not_replayed(method: nn.Module, device: str | None = None) -> str:
 
 @dataclass
 class _Captured:
-    """One kind of step in fixed tensors.
+    """One kind of step in fixed tensors."""
 
-    Attributes:
-        batch: What the step reads.
-        draws: Its draws.
-        steps: How many steps of this kind were done.
-        graph: Repeats the forward and backward pass; None before it was captured.
-        output: What the step gives, in tensors that each repetition writes anew.
-        gradients: Of every parameter that has one.
-    """
-
-    batch: tuple[Tensor, ...]
+    batch: tuple[Tensor, ...]  # what the step reads
     draws: FixedDraws = field(default_factory=FixedDraws)
-    steps: int = 0
-    graph: Any = None
-    output: StepOutput | None = None
+    steps: int = 0  # how many steps of this kind were done
+    graph: Any = None  # repeats the forward and backward pass; None before it was captured
+    output: StepOutput | None = None  # in tensors that each repetition writes anew
+    # of all parameters with one
     gradients: dict[nn.Parameter, Tensor] = field(default_factory=dict)
 
 
@@ -207,7 +199,6 @@ class CompiledStep:
         return output
 
     def _direct(self, batch: tuple[Tensor, ...]) -> StepOutput:
-        """Compute loss and gradients of a batch."""
         output = self.method(*batch)
         output = output if isinstance(output, StepOutput) else StepOutput(output)
         output.loss.backward()  # type: ignore[no-untyped-call]
@@ -270,7 +261,6 @@ class CompiledStep:
         return output
 
     def _capture(self, kind: _Captured) -> None:
-        """Capture the forward and backward pass of one step, which is not computed yet."""
         with _uncached_autocast(kind.batch[0].device.type):
             kind.graph, kind.output = capture(lambda: self._direct(kind.batch), kind.batch[0])
         named = ((p, p.grad) for p in self.method.parameters())
@@ -278,12 +268,7 @@ class CompiledStep:
 
 
 def capture(function: Callable[[], StepOutput], like: Tensor) -> tuple[Any, StepOutput]:
-    """Return a CUDA graph of what a function computes, and the tensors that it will fill.
-
-    Args:
-        function: Does not wait for the device.
-        like: A tensor on the GPU.
-    """
+    """Return a CUDA graph of what a function computes on a tensor's GPU, and what it will fill."""
     graph = torch.cuda.CUDAGraph()
     mode = "thread_local"  # whatever else the process does with the device
     with torch.cuda.device(like.device), torch.cuda.graph(graph, capture_error_mode=mode):

@@ -32,23 +32,16 @@ from .rivals import MixedObjective
 
 @dataclass(frozen=True)
 class Contrast:
-    """What makes a method.
+    """What makes a method."""
 
-    Attributes:
-        name: Name of the method.
-        negatives: "queue": keys of earlier steps; "batch": keys of the other images of the batch;
-            None: there are none, the encoder regresses.
-        symmetric: Each view is the query once.
-        momentum_keys: Keys come from the momentum encoder; otherwise from the encoder itself, with
-            gradient.
-        temperature: Divides the similarities, above 0; without negatives for the Mixer alone.
-    """
-
-    name: str
+    name: str  # name of the method
+    # "queue": keys of earlier steps; "batch": keys of the other images of the batch; None: there
+    # are none, the encoder regresses
     negatives: Literal["queue", "batch"] | None
-    symmetric: bool
+    symmetric: bool  # each view is the query once
+    # keys come from the momentum encoder; otherwise from the encoder itself, with gradient
     momentum_keys: bool
-    temperature: float
+    temperature: float  # divides the similarities, above 0; without negatives for the Mixer alone
 
 
 class Seen(NamedTuple):
@@ -65,24 +58,16 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Keys:
-    """What there is to compare a batch of queries with.
+    """What there is to compare a batch of queries with."""
 
-    Attributes:
-        own: (B,P) unit norm, keys of the images of this process.
-        all: (N,P) unit norm, those of all processes.
-        first: Position of this process's first key in ``all``.
-        other_view: (B,P) or None: keys of the view that partners are seen in, which are those of
-            the other one; None where partners are seen in the query's view.
-        queue: (Q,P) unit norm or None.
-        gathered: Whether ``all`` is more than this process's own.
-    """
-
-    own: Tensor
-    all: Tensor
-    first: int
+    own: Tensor  # (B,P) unit norm, keys of the images of this process
+    all: Tensor  # (N,P) unit norm, those of all processes
+    first: int  # position of this process's first key in ``all``
+    # (B,P) or None: keys of the view that partners are seen in, which are those of the other one;
+    # None where partners are seen in the query's view
     other_view: Tensor | None = None
-    queue: Tensor | None = None
-    gathered: bool = False
+    queue: Tensor | None = None  # (Q,P) unit norm or None
+    gathered: bool = False  # whether ``all`` is more than this process's own
 
     def of_partner(self, index: Tensor) -> Tensor:
         """Return the (B,P) keys of the partners, never of the very view that is mixed in."""
@@ -122,15 +107,7 @@ def mixed_candidates(
     *,
     batch: bool = False,
 ) -> Candidates:
-    """Return the candidates of mixed queries.
-
-    Args:
-        contrast: The method.
-        query: (B,P) unit norm.
-        keys: What there is to compare with.
-        index: (B,) int64, partner of each sample.
-        batch: Also the keys of the rest of the batch, in a method with a queue.
-    """
+    """Return the candidates of mixed (B,P) queries; ``batch`` adds the keys of all of the batch."""
     temperature, partner = contrast.temperature, keys.of_partner(index)
     if contrast.negatives is None:
         return pair_candidates(query, keys.own, partner, temperature)
@@ -151,16 +128,9 @@ def mixed_candidates(
 def mixed_loss(
     contrast: Contrast, objective: MixedObjective, query: Tensor, keys: Keys, plan: MixPlan
 ) -> tuple[Tensor, Tensor]:
-    """Return the encoder's loss of mixed queries, and the logits.
+    """Return the encoder's loss of mixed (B,P) queries, and the logits.
 
     The global term over the method's candidates; a regression where there are no negatives.
-
-    Args:
-        contrast: The method.
-        objective: What a rival changes.
-        query: (B,P) unit norm.
-        keys: What there is to compare with.
-        plan: How the queries were mixed.
     """
     batch = objective.candidates == "batch"
     candidates = mixed_candidates(contrast, query, keys, plan.index, batch=batch)
@@ -176,12 +146,6 @@ def mixed_key_loss(contrast: Contrast, query: Tensor, mixed: Keys, plan: MixPlan
 
     The weights are ``1 / (1 + c)`` and ``c / (1 + c)`` with c what both mixes have in common.
     Source: SDMP, CVPR 2022.
-
-    Args:
-        contrast: The method.
-        query: (B,P) unit norm.
-        mixed: Keys of key views that were mixed by the same plan.
-        plan: The plan.
     """
     logits, own, partner = mixed_candidates(contrast, query, mixed, plan.index, batch=True)
     # the mix whose partner this image is holds it too: neither a positive nor a negative
@@ -197,13 +161,9 @@ def mixed_key_loss(contrast: Contrast, query: Tensor, mixed: Keys, plan: MixPlan
 def clean_loss(
     contrast: Contrast, query: Tensor, keys: Keys, *, hard: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss of queries of unmixed images, as the method is published, and the logits.
+    """Return the published loss of (B,P) queries of unmixed images, and the logits.
 
-    Args:
-        contrast: The method.
-        query: (B,P) unit norm.
-        keys: What there is to compare with.
-        hard: (B,S,P) unit norm, further negatives, or None.
+    Further negatives may be given as ``hard``, (B,S,P) of unit norm.
     """
     if contrast.negatives is None:
         ones = torch.ones(len(query), device=query.device)
@@ -236,10 +196,6 @@ def encoder_keys(network: nn.Module, key: Seen) -> Keys:
     """Return the keys of the encoder itself, with gradient.
 
     They leave their process only where batch statistics do not tell whose they are.
-
-    Args:
-        network: Backbone and projector.
-        key: The view that keys are computed from.
     """
     own = unit(network(key.images))
     gathered = not has_local_statistics(network)
@@ -260,9 +216,6 @@ def gather_keys(keys: Tensor) -> tuple[Tensor, int]:
     """Return the keys of all processes, in the order of their ranks, and where one's own begin.
 
     Gradients flow back to the process that a key came from. Every process gives equally many.
-
-    Args:
-        keys: (B,P).
 
     Returns:
         (B * processes, P) and the position of this process's first key.

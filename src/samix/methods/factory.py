@@ -42,24 +42,15 @@ Kind = TypeVar("Kind", bound=MixOptions)
 
 @dataclass(frozen=True)
 class Backbone:
-    """How the backbone is made; see :func:`samix.networks.create_backbone`.
+    """How the backbone is made; see :func:`samix.networks.create_backbone`."""
 
-    Attributes:
-        backbone: Name of a timm model, a timm model, or a module that returns a feature map and an
-            embedding.
-        stem: "small" for images of up to 64 pixels; None keeps timm's first layers.
-        image_size: Height and width in pixels; transformers are built for one size.
-        pretrained: Load timm's weights.
-        weights: File or name of trained weights, see :func:`samix.networks.load_weights`.
-        model_kwargs: Further arguments of ``timm.create_model``.
-    """
-
+    # a timm name, a timm model, or a module that gives a feature map and an embedding
     backbone: str | nn.Module
-    stem: Literal["small"] | None = None
-    image_size: int | None = None
-    pretrained: bool = False
-    weights: str | Path | None = None
-    model_kwargs: Mapping[str, Any] | None = None
+    stem: Literal["small"] | None = None  # "small" for images of up to 64 pixels; None keeps timm's
+    image_size: int | None = None  # height and width in pixels; transformers are built for one size
+    pretrained: bool = False  # load timm's weights
+    weights: str | Path | None = None  # file or name, see samix.networks.load_weights
+    model_kwargs: Mapping[str, Any] | None = None  # further arguments of ``timm.create_model``
 
     def create(self, num_classes: int | None = 0) -> nn.Module:
         """Return it with a classifier of so many classes; 0 has none."""
@@ -410,18 +401,7 @@ def _sorted(
     own: Sequence[str],
     method: str,
 ) -> Kind:
-    """Return the record of what was chosen; options of the named policy may stand by themselves.
-
-    Args:
-        options: By name.
-        kind: Of the record.
-        policy: A name or a policy.
-        own: Names of options that are none of the record, the backbone or the policy.
-        method: Its name.
-
-    Raises:
-        ValueError: An unknown option, with the nearest name, or a value outside its range.
-    """
+    """Return the record of what was chosen; options of the named policy may stand by themselves."""
     of_policy = policy_options(policy) if isinstance(policy, str) else ()
     known = (*own, *_names(Backbone), *kind.names(), *of_policy)
     check_options(options, known, f"method {method!r}")

@@ -48,12 +48,7 @@ GuardLike = Guard | GuardOptions | Mapping[str, Any] | bool | None
 
 
 def find_guard(guard: GuardLike, classes: Sequence[str] = ()) -> Guard | None:
-    """Return a guard from what was given: one as it is, options, True for the defaults, or none.
-
-    Args:
-        guard: See :data:`GuardLike`.
-        classes: Names of the classes in the order of their numbers.
-    """
+    """Return a guard from what was given: one as it is, options, True for the defaults, or none."""
     if guard is None or guard is False:
         return None
     if isinstance(guard, Guard):
@@ -93,15 +88,11 @@ def reads_features(guard: Guard | None) -> bool:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a method wants of every plan, whatever the policy.
+    """What a method wants of every plan, whatever the policy."""
 
-    Attributes:
-        relabel: Puts another label on the policy's plans, before the guard looks; None puts none.
-        pairing: Who is mixed with whom; see :func:`samix.mixing.draw_partners`.
-    """
-
+    # puts another label on plans before the guard looks; None puts none
     relabel: Relabel | None = None
-    pairing: Pairing = "any"
+    pairing: Pairing = "any"  # who is mixed with whom; see :func:`samix.mixing.draw_partners`
 
 
 def plan_mix(
@@ -235,9 +226,7 @@ def check_label(policy: Policy, label: Label | None, encoder: nn.Module) -> None
 def relabel_before(label: Label | None, evidence: Evidence) -> Relabel | None:
     """Return what changes the label of a plan before the pass; None where nothing does.
 
-    Args:
-        label: From :func:`chosen_label`; the attention is known after the pass alone.
-        evidence: With features for "saliency".
+    The attention is known after the pass alone; "saliency" looks at the features.
     """
     if label == "area":
         return lambda plan: plan.relabel(plan.area)
@@ -339,17 +328,11 @@ def _classes(target: Tensor | None, what: str) -> Tensor:
 
 @dataclass(frozen=True)
 class EncoderPass:
-    """One pass through an encoder.
+    """One pass through an encoder."""
 
-    Attributes:
-        encoder: From (B,3,H,W) to (B,K) logits.
-        memory_format: Of the encoder, see :func:`samix.networks.settle_format`.
-        clean: (N,3,H,W) images that are shown in the same pass, after those that are mixed; None
-            for none.
-    """
-
-    encoder: nn.Module
-    memory_format: torch.memory_format
+    encoder: nn.Module  # from (B,3,H,W) to (B,K) logits
+    memory_format: torch.memory_format  # of the encoder, see :func:`samix.networks.settle_format`
+    # (N,3,H,W) images that are shown in the same pass, after those that are mixed; None for none
     clean: Tensor | None = None
 
     def logits(self, images: Tensor) -> Tensor:
@@ -366,16 +349,7 @@ def mixed_logits(
     plan: MixPlan,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return the (B + N,K) logits of the mix, and of the clean images of the pass.
-
-    Args:
-        run: The pass.
-        policy: The one that made the plan.
-        images: (B,3,H,W), unmixed.
-        target: (B,) int64 classes.
-        plan: Its plan.
-        generator: Source of randomness, for a policy that draws where in the network it mixes.
-    """
+    """Return the (B + N,K) logits of the mix, and of the clean images of the pass."""
     if not policy.traits.mixes:
         return run.logits(images)
     inside = policy.mix_inside(generator)
@@ -401,12 +375,6 @@ def attended_logits(
     """Return logits as :func:`mixed_logits`, and the plan with the label of the attention it got.
 
     What a guard repaired keeps the label that the guard gave it.
-
-    Args:
-        run: The pass, through a vision transformer.
-        images: (B,3,H,W), unmixed.
-        plan: The plan.
-        record: What a guard did to it; None without a guard.
     """
     place = last_attention(run.encoder)
     with watched_attention(place) as seen:
@@ -431,16 +399,7 @@ Views = tuple[Tensor, Tensor]
 
 
 def check_images(images: Tensor, name: str = "images") -> None:
-    """Raise unless images are a batch that a network can take.
-
-    Args:
-        images: What a loader gave.
-        name: What they are called.
-
-    Raises:
-        ValueError: Not (B,C,H,W).
-        TypeError: Not floating point.
-    """
+    """Raise a ValueError unless images are (B,C,H,W), and a TypeError unless they are floats."""
     check_batch(images, name)
     if not images.is_floating_point():
         raise TypeError(

@@ -61,10 +61,6 @@ def judged(mask: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
     The graph of the network that judges is freed before the encoder builds its own, so that the two
     never lie in memory together. Value and gradient are those of ``loss_of(mask)``. A constant
     factor keeps the gradient within the range of float16; it is a power of two, hence exact.
-
-    Args:
-        mask: (B,1,H,W), the Mixer's.
-        loss_of: From a mask to a scalar.
     """
     if not mask.requires_grad:
         return loss_of(mask)
@@ -78,14 +74,7 @@ def judged(mask: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
 def plan_loss(
     plan: MixPlan, loss_of: Callable[[Tensor], Tensor], area_weight: float, area_margin: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the Mixer's loss for its plan, and its terms.
-
-    Args:
-        plan: The Mixer's.
-        loss_of: From a mask (B,1,H,W) to the scalar loss of the mixes with it.
-        area_weight: Weight of the area loss.
-        area_margin: Distance of area and lam that costs nothing.
-    """
+    """Return the Mixer's loss for its plan, and its terms."""
     loss = judged(plan.mask, loss_of)
     terms = {"mixer": loss.detach(), **mask_terms(plan)}
     if area_weight:
@@ -119,13 +108,6 @@ def signs_of_life(
     The losses of the learned mix stand beside those of mixup and of CutMix for the same pairs and
     lam under the same network. A Mixer that is alive has masks with structure and a lower loss than
     mixup.
-
-    Args:
-        policy: One that learns.
-        images: (B,3,H,W), normalised.
-        evidence: With the features of the images.
-        judge: From mixed images (B,3,H,W) and index (B,) to what they are compared with.
-        partner_images: (B,3,H,W), the view that partners are taken from; None takes ``images``.
 
     Returns:
         Scalars: ``mask_deviation``, ``area_lam_correlation``, ``exchange_correlation`` and

@@ -19,17 +19,11 @@ from samix.objectives import hard_negatives
 
 @dataclass(frozen=True)
 class HardNegatives:
-    """How many negatives are made of the hardest ones; see MoCHi.
+    """How many negatives are made of the hardest ones; see MoCHi."""
 
-    Attributes:
-        hardest: N, the most similar negatives of a query that are used; at most a quarter of all.
-        mixed: Made of two of them, at least 0.
-        with_query: Made of one of them and the query, at least 0.
-    """
-
-    hardest: int = 1024
-    mixed: int = 512
-    with_query: int = 256
+    hardest: int = 1024  # N, the most similar negatives of a query; at most a quarter of all
+    mixed: int = 512  # made of two of them, at least 0
+    with_query: int = 256  # made of one of them and the query, at least 0
 
     def make(self, query: Tensor, negatives: Tensor, generator: torch.Generator) -> Tensor:
         """Return (B,S+T,P) new negatives of unit norm for (B,P) queries and (Q,P) negatives."""
@@ -49,19 +43,13 @@ class HardNegatives:
 
 @dataclass(frozen=True)
 class MixedObjective:
-    """How mixed images enter the encoder's loss.
+    """How mixed images enter the encoder's loss."""
 
-    Attributes:
-        candidates: "method" as the method contrasts; "batch" adds the keys of the whole batch.
-        separate: One softmax for each source instead of one over both.
-        mixed_keys: Mixes are also compared with mixed key views that share their sources.
-        hard: Further negatives made of the hardest ones, or None.
-    """
-
+    # "method" as the method contrasts; "batch" adds the keys of the whole batch
     candidates: Literal["method", "batch"] = "method"
-    separate: bool = False
-    mixed_keys: bool = False
-    hard: HardNegatives | None = None
+    separate: bool = False  # one softmax for each source instead of one over both
+    mixed_keys: bool = False  # mixes are also compared with mixed keys that share their sources
+    hard: HardNegatives | None = None  # further negatives made of the hardest ones, or None
 
 
 @dataclass(frozen=True)

@@ -52,15 +52,10 @@ from .step import StepCounter, StepOutput, find_cost, parameter_groups
 
 @dataclass(frozen=True)
 class Memory:
-    """What a method keeps of earlier steps.
+    """What a method keeps of earlier steps."""
 
-    Attributes:
-        queue: Keys: negatives, or what clusters are found in; None keeps none.
-        clusters: Centroids for SAMix-C, or None.
-    """
-
-    queue: KeyQueue | None = None
-    clusters: Clusters | None = None
+    queue: KeyQueue | None = None  # keys: negatives, or what clusters are found in; None keeps none
+    clusters: Clusters | None = None  # centroids for SAMix-C, or None
 
 
 class SelfSupervisedMethod(nn.Module):
@@ -331,7 +326,6 @@ class SelfSupervisedMethod(nn.Module):
 
     @property
     def _averaged(self) -> Projected:
-        """The momentum encoder's network."""
         if self.average is None or not isinstance(self.average.module, Projected):
             raise RuntimeError("average: expected a momentum encoder, got none")
         return self.average.module
@@ -530,7 +524,6 @@ def check_fit(
 def _check_clean_views(
     clean: CleanBranch, options: SelfSupervisedOptions, contrast: Contrast
 ) -> None:
-    """Raise a ValueError where a clean branch does not go with methods without labels."""
     wanted = {"mode": "branch", "head": "shared"}
     if not contrast.momentum_keys:  # both views are queries and keys of the whole batch
         wanted["fraction"] = 1.0  # type: ignore[assignment]

@@ -50,9 +50,6 @@ class StepCounter(nn.Module):
             derived; None if unknown.
         mix_batches: Batches after the first so many are not mixed, nor does a Mixer go on
             learning; None mixes all.
-
-    Raises:
-        ValueError: A number is too small.
     """
 
     def __init__(
@@ -66,11 +63,7 @@ class StepCounter(nn.Module):
         self._told = False
 
     def plan(self, steps: int | None, mix_batches: int | None) -> None:
-        """Take up how many optimiser steps are planned, and how many batches are mixed.
-
-        Raises:
-            ValueError: A number is too small.
-        """
+        """Take up how many optimiser steps are planned, and how many batches are mixed."""
         if steps is not None and steps < 1:
             raise ValueError(f"steps: expected a number of at least 1, got {steps}")
         if mix_batches is not None and mix_batches < 0:
@@ -137,9 +130,6 @@ def parameter_groups(
         mixer_weight_decay: For the Mixer's weights of two or more dimensions, 0 or more.
         scales: Share of ``lr`` by parameter of the encoder; None is 1 for all. Parameters of one
             share are one group.
-
-    Raises:
-        ValueError: The weight decay of the Mixer is below 0.
     """
     if not mixer_weight_decay >= 0:
         raise ValueError(f"mixer_weight_decay: expected at least 0, got {mixer_weight_decay}")
@@ -233,11 +223,7 @@ COSTS: Mapping[str, Cost] = {
 
 
 def find_cost(cost: str | Cost) -> Cost:
-    """Return a cost by its name; a :class:`Cost` is returned as it is.
-
-    Raises:
-        ValueError: Unknown name.
-    """
+    """Return a cost by its name, unless that is unknown; a :class:`Cost` is returned as it is."""
     if isinstance(cost, Cost):
         return cost
     if cost not in COSTS:

@@ -198,7 +198,6 @@ class SupervisedMethod(nn.Module):
         return EncoderPass(self.encoder, self.memory_format, clean)
 
     def _stay_clean(self, batch: int) -> int:
-        """Return how many of the last images of a batch are not mixed."""
         clean = self.clean
         return clean.count(batch) if clean is not None and clean.mode == "share" else 0
 
@@ -274,7 +273,6 @@ class SupervisedMethod(nn.Module):
         *,
         count: bool = True,
     ) -> tuple[MixPlan, GuardRecord | None]:
-        """Plan the mix that the encoder learns from."""
         relabel = relabel_before(self.label, evidence)
         with torch.no_grad():
             return plan_mix(
@@ -301,7 +299,6 @@ class SupervisedMethod(nn.Module):
         generator: torch.Generator,
         turn: int | None,
     ) -> tuple[MixPlan, GuardRecord | None, MixPlan | None]:
-        """Plan the encoder's mix and, where it is its turn, the Mixer's."""
         if turn is None:
             return (*self._plan(images, target, evidence, generator), None)
         part = self.cost.mixer_part(len(images))
@@ -496,13 +493,11 @@ class SupervisedMethod(nn.Module):
 
 
 def _outputs(encoder: nn.Module) -> int | None:
-    """Return the number of classes that a network says itself it has."""
     found = getattr(encoder, "num_classes", None)
     return found if isinstance(found, int) and found > 0 else None
 
 
 def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> None:
-    """Raise a ValueError where policy, tap and options do not go together."""
     if policy.traits.learned and tap and policy.mixer.channels != tap.channels:
         raise ValueError(
             f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "

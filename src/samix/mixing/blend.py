@@ -88,19 +88,10 @@ def _one_by_one(images: Tensor, others: Tensor, plan: MixPlan) -> bool:
 
 
 def blend_each(images: Tensor, others: Tensor, plan: MixPlan, *, resample: Resample) -> Tensor:
-    """Mix the images of a batch one after another, as :func:`samix.blend` does at once.
+    """Mix the images of a batch on the CPU one after another, as :func:`samix.blend` does at once.
 
     A batch of partners is never made; of boxes nothing but the box is read, and where the mask is
     the same everywhere it is a number.
-
-    Args:
-        images: (B,C,H,W) floating point on the CPU; the input is never changed.
-        others: (N,C,H,W), the batch that partners are taken from.
-        plan: A plan without moves of cells.
-        resample: How a partner that the plan moves is read.
-
-    Returns:
-        (B,C,H,W), a new tensor.
     """
     known = plan.known_box
     if known is not None:
@@ -124,7 +115,6 @@ def _blend_boxes(
     known: Boxed,
     resample: Resample,
 ) -> Tensor:
-    """Return copies of the images with the partners in boxes."""
     index, boxes, grid = plan.index.tolist(), known.box.tolist(), plan.source.sampling
     inside = [0.0] * len(index)
     if known.inside is not None:

@@ -162,16 +162,10 @@ def draw_gammas(*size: int, alpha: float, generator: torch.Generator | None = No
 
 @contextmanager
 def given_lam(lam: float) -> Iterator[None]:
-    """Inside this context :func:`draw_lam` gives each sample the same lam, in this thread alone.
+    """Inside this context :func:`draw_lam` gives one lam in [0, 1] to all, in this thread alone.
 
     For a person who moves lam by hand and looks. The generator moves on as ever, so that whatever
     else a policy draws, such as the place of a box, stays the same for one seed.
-
-    Args:
-        lam: In [0, 1].
-
-    Raises:
-        ValueError: It is not.
     """
     if not 0.0 <= lam <= 1.0:
         raise ValueError(f"lam: expected a number in [0, 1], got {lam}")
@@ -287,24 +281,14 @@ def draw_partners(
 
 
 def _by_class(target: Tensor, order: Tensor) -> Tensor:
-    """Return a random order of a batch in which classes stay together.
-
-    Args:
-        target: (B,).
-        order: (B,), random.
-    """
+    """Return a random order (B,) of a batch changed so that classes stay together."""
     classes = target[order]
     first = (classes.unsqueeze(1) == classes).int().argmax(1)
     return order[first.argsort(stable=True)]
 
 
 def _balanced(target: Tensor, drawn: Tensor) -> Tensor:
-    """Return (B,) partners of classes that are drawn with equal chances.
-
-    Args:
-        target: (B,).
-        drawn: (B,1) uniform in [0, 1).
-    """
+    """Return (B,) partners of classes with equal chances, by (B,1) draws uniform in [0, 1)."""
     alike = target.unsqueeze(1) == target
     others = ~torch.eye(len(target), dtype=torch.bool, device=target.device)
     # what each class has to offer to each sample: all but the sample itself

@@ -172,7 +172,6 @@ def _places(unary: Tensor, places: Tensor | None) -> Tensor:
 
 
 def _chessboard(unary: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the (1,1,R,C) black and white cells."""
     rows, columns = (torch.arange(n, device=unary.device) for n in unary.shape[2:])
     black = ((rows[:, None] + columns) % 2 == 0)[None, None]
     return black, ~black

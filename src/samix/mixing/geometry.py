@@ -117,12 +117,7 @@ def read_mosaic(images: Tensor, mosaic: Tensor) -> Tensor:
 
 
 def _pick_equal_cells(images: Tensor, picked: Tensor) -> Tensor:
-    """Return images made of whole cells of the images of a batch, where all are of one size.
-
-    Args:
-        images: (N,C,H,W).
-        picked: (B,R,S) int64, number of the cell among the N * R * S of all images.
-    """
+    """Return images made of cells of one size, by (B,R,S) numbers among all N * R * S."""
     (count, rows, columns), channels = picked.shape, images.shape[1]
     high, wide = images.shape[2] // rows, images.shape[3] // columns
     cells = images.reshape(len(images), channels, rows, high, columns, wide)

@@ -55,17 +55,7 @@ def box_mask(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -
 def resized_box_mask(
     box: Tensor, size: tuple[int, int], wanted: tuple[int, int], inside: Tensor | None = None
 ) -> Tensor:
-    """Return :func:`box_mask` at another size, by area averaging, without the mask itself.
-
-    Args:
-        box: (B,4) integers top, left, bottom, right in pixels; bottom and right are exclusive.
-        size: Height and width that the box is in, in pixels.
-        wanted: Height and width of the result.
-        inside: (B,) float32, the mask inside of each box; None is 0.
-
-    Returns:
-        (B,1,h,w) float32 in [0, 1].
-    """
+    """Return :func:`box_mask` at a wanted size, by area averaging, without the mask itself."""
     covered = []
     for axis, (length, places) in enumerate(zip(size, wanted, strict=True)):
         place = torch.arange(places, device=box.device)
@@ -200,7 +190,6 @@ def keep_highest(field: Tensor, count: Sequence[int]) -> Tensor:
 
 
 def _select(flat: Tensor, count: Sequence[int]) -> Tensor:
-    """Return the (B,N) mask of the highest values of tensors on the CPU."""
     values, mask = flat.numpy(), np.zeros(tuple(flat.shape), dtype=np.float32)
     for row, wanted in enumerate(count):
         if wanted > 0:
@@ -210,7 +199,6 @@ def _select(flat: Tensor, count: Sequence[int]) -> Tensor:
 
 
 def _sort(flat: Tensor, count: Sequence[int]) -> Tensor:
-    """Return the (B,N) mask of the highest values on any device."""
     order = flat.argsort(dim=1, descending=True)
     wanted = torch.tensor(count).to(flat.device, non_blocking=True).view(-1, 1)
     kept = torch.arange(flat.shape[1], device=flat.device) < wanted

@@ -154,7 +154,6 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _smooth(values: Tensor) -> Tensor:
-    """Return means over 3 x 3 places."""
     return _mean3(F.pad(values, (1, 1, 1, 1), mode="replicate"))
 
 

@@ -116,7 +116,6 @@ def _from_numbers(target: Any) -> Tensor:
 
 
 def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
-    """Return any form of target as (B,K) float32."""
     if target.ndim == 2:
         if num_classes is not None and target.shape[1] != num_classes:
             raise ValueError(
@@ -273,7 +272,6 @@ def mix_dense(
 
 
 def _dense_rows(target: Tensor, num_classes: int | None, ignore: int | None) -> Tensor:
-    """Return maps in either form as (B,K,H,W) float32."""
     if target.ndim == 4:
         if num_classes is not None and target.shape[1] != num_classes:
             raise ValueError(

@@ -262,7 +262,6 @@ def feature_info(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def _as_classifier(module: nn.Module, num_classes: int | None, image_size: int | None) -> nn.Module:
-    """Return a module that was passed as a classifier with ``num_classes`` logits."""
     if isinstance(module, FeatureClassifier):
         return module
     if hasattr(module, "forward_intermediates"):
@@ -287,7 +286,6 @@ def _load(model: nn.Module, weights: str | Path, backbone: str | None = None) ->
 def _create_timm(
     name: str, num_classes: int, pretrained: bool, model_kwargs: Mapping[str, Any]
 ) -> nn.Module:
-    """Create a timm model by name."""
     import timm  # noqa: PLC0415 - takes two seconds, and most policies need no network
 
     from .weights import published  # noqa: PLC0415
@@ -306,7 +304,6 @@ def _create_timm(
 
 @torch.no_grad()
 def _probe(body: nn.Module, image_size: int) -> tuple[Tensor, Tensor]:
-    """Run a module on one empty image and check that it gives a feature map and an embedding."""
     training = body.training
     weight = next(body.parameters(), torch.zeros(()))
     images = torch.zeros(1, 3, image_size, image_size, device=weight.device, dtype=weight.dtype)
@@ -386,7 +383,6 @@ def _small_first_convolution(first: nn.Module) -> nn.Module:
 
 
 def _convolution_like(old: nn.Conv2d, *, kernel: int, stride: int) -> nn.Conv2d:
-    """Return a fresh convolution with the channels of the old one."""
     padding = 0 if stride == kernel else kernel // 2
     new = nn.Conv2d(
         old.in_channels,

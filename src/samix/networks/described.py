@@ -104,9 +104,6 @@ def check_model_name(name: object) -> str:
 def check_model_options(options: object) -> dict[str, Any]:
     """Return options of a timm model that a file may bring: sizes, rates and switches.
 
-    Args:
-        options: By name; None is none.
-
     Raises:
         ValueError: One is not known to be harmless, or has a value of another kind or size.
     """
@@ -126,11 +123,7 @@ def check_model_options(options: object) -> dict[str, Any]:
 
 
 def check_image_size(size: object) -> int:
-    """Return the side of an image in px that a file may ask for.
-
-    Raises:
-        ValueError: It is no whole number from 1 to :data:`MOST_PIXELS`.
-    """
+    """Return the side that a file may ask for; a ValueError unless 1 to :data:`MOST_PIXELS` px."""
     if not _is_whole(size, 1, MOST_PIXELS):
         raise ValueError(f"image_size: expected 1 to {MOST_PIXELS} px, got {size!r:.80}")
     return int(size)  # type: ignore[call-overload,no-any-return]
@@ -170,29 +163,14 @@ def create_described(
 def described_mixer(channels: int, options: Mapping[str, Any], weights: Path | None) -> Mixer:
     """Return the Mixer that a file describes, with fresh weights; the random state stays.
 
-    Args:
-        channels: Of the feature map that it reads.
-        options: Fields of :class:`MixerOptions`.
-        weights: The file of weights that belongs to it.
-
-    Raises:
-        ValueError: It cannot be built.
+    A ValueError where it cannot be built, or is too large for its file of weights.
     """
     with torch.random.fork_rng(devices=[]):
         return built_small(lambda: Mixer(channels, MixerOptions(**options)), "the Mixer", weights)
 
 
 def built_small(build: Callable[[], Built], what: str, weights: Path | None) -> Built:
-    """Return what is built from a file's description, unless it is too large or fails.
-
-    Args:
-        build: Makes it.
-        what: Its name in a complaint.
-        weights: Its file of weights, which says how large it may be.
-
-    Raises:
-        ValueError: It cannot be built.
-    """
+    """Return what is built from a file's description; a ValueError if too large or broken."""
     size = weights.stat().st_size if weights is not None and weights.is_file() else 0
     try:
         with _numbers_at_most(_SLACK + _SHARE * size):
@@ -206,11 +184,7 @@ def built_small(build: Callable[[], Built], what: str, weights: Path | None) -> 
 
 
 class _Counted(TorchFunctionMode):
-    """Counts the numbers of new tensors, and refuses to go on where they are too many.
-
-    Args:
-        most: How many there may be.
-    """
+    """Counts the numbers of new tensors, and refuses to go on where they are too many."""
 
     _made = (torch.empty, torch.zeros, torch.ones, torch.full, torch.randn, torch.rand)
 

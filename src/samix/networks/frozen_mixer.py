@@ -388,13 +388,11 @@ def pretrained_mixer(
 
 
 def _plain(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return arguments as JSON reads them back."""
     plain: dict[str, Any] = json.loads(json.dumps(dict(values or {})))
     return plain
 
 
 def _today() -> dict[str, Any]:
-    """Return date and versions, for the record."""
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "made_with": {"torch": str(torch.__version__), "timm": timm.__version__},

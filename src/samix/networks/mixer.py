@@ -110,21 +110,13 @@ def pair_attention(query: Tensor, key: Tensor) -> Tensor:
 
 
 class _Projected(NamedTuple):
-    """An image under the maps of the attention, (B,N,D) each.
+    """An image under the maps of the attention, (B,N,D) each."""
 
-    Attributes:
-        query_first: Its part in the query where it is the one that looks.
-        query_second: Its part in the query where it is looked at.
-        key_first: Its part in the key where it is the one that looks.
-        key_second: Its part in the key where it is looked at.
-        hidden: Under the first layer of the value branch.
-    """
-
-    query_first: Tensor
-    query_second: Tensor
-    key_first: Tensor
-    key_second: Tensor
-    hidden: Tensor
+    query_first: Tensor  # its part in the query where it is the one that looks
+    query_second: Tensor  # its part in the query where it is looked at
+    key_first: Tensor  # its part in the key where it is the one that looks
+    key_second: Tensor  # its part in the key where it is looked at
+    hidden: Tensor  # under the first layer of the value branch
 
     def looks_at(
         self, seen: _Projected, query_bias: Tensor | None, key_bias: Tensor | None
@@ -138,7 +130,6 @@ class _Projected(NamedTuple):
 
 
 def _wide(values: Tensor) -> Tensor:
-    """Return values of low precision as float32."""
     return values if values.dtype.itemsize >= 4 else values.float()
 
 

@@ -45,12 +45,7 @@ the stored masks of three pairs come out again.
 
 
 def card_text(config: Mapping[str, Any], parameters: int) -> str:
-    """Return the text of the card.
-
-    Args:
-        config: What config.json holds.
-        parameters: Number of weights.
-    """
+    """Return the text of the card."""
     rows = [f"| {name} | {value} |" for name, value in card_facts(config, parameters)]
     return _CARD.format(rows="\n".join(rows))
 
@@ -97,7 +92,6 @@ def licence_of(record: Mapping[str, Any]) -> str:
 
 
 def _encoder(make: Mapping[str, Any]) -> str:
-    """Return how an encoder is made."""
     words = [str(make["backbone"])]
     if make.get("stem"):
         words.append(f"{make['stem']} stem")
@@ -106,7 +100,6 @@ def _encoder(make: Mapping[str, Any]) -> str:
 
 
 def _lines(values: Any) -> str:
-    """Return one or several values in one line."""
     if values is None:
         return _UNKNOWN
     return "; ".join(map(str, values)) if isinstance(values, list | tuple) else str(values)
@@ -128,17 +121,11 @@ Mask = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Probe(NamedTuple):
-    """Pairs of images with a lam each.
+    """Pairs of images with a lam each."""
 
-    Attributes:
-        images: (3,3,24,36) in [0, 1].
-        partner: The same images in another order.
-        lam: (3,) in [0, 1].
-    """
-
-    images: Tensor
-    partner: Tensor
-    lam: Tensor
+    images: Tensor  # (3,3,24,36) in [0, 1]
+    partner: Tensor  # the same images in another order
+    lam: Tensor  # (3,) in [0, 1]
 
 
 def probe() -> Probe:
@@ -160,12 +147,7 @@ def probe() -> Probe:
 
 @torch.no_grad()
 def probe_masks(mask: Mask, device: torch.device | str = "cpu") -> list[list[float]]:
-    """Return what the masks of the pairs look like: the mean of each ninth of each mask.
-
-    Args:
-        mask: From images, partner and lam to (B,1,H,W) masks.
-        device: Where its weights are.
-    """
+    """Return what the masks of the pairs look like: the mean of each ninth of each mask."""
     masks = mask(*(part.to(device) for part in probe()))
     means = F.adaptive_avg_pool2d(masks.float().cpu(), _PLACES).flatten(1)
     return [[round(value, _DIGITS) for value in row] for row in means.tolist()]
@@ -173,10 +155,6 @@ def probe_masks(mask: Mask, device: torch.device | str = "cpu") -> list[list[flo
 
 def distance(found: Sequence[Sequence[float]], stored: object) -> float:
     """Return the largest difference of two results of :func:`probe_masks`.
-
-    Args:
-        found: Computed now.
-        stored: From a file.
 
     Returns:
         At least 0; infinite where ``stored`` is no such result, or a number is not finite.
@@ -220,14 +198,7 @@ def read_configuration(folder: str | Path) -> dict[str, Any]:
 
 
 def check_configuration(config: Mapping[str, Any]) -> None:
-    """Refuse a description of a Mixer with values of another kind, or of what is not built.
-
-    Args:
-        config: What config.json holds.
-
-    Raises:
-        ValueError: It holds such a thing; the message names it.
-    """
+    """Refuse a description of a Mixer with values of another kind, or of what is not built."""
     encoder = _mapping(config, "encoder")
     check_model_name(encoder.get("backbone"))
     check_model_options(encoder.get("model_kwargs"))
@@ -242,7 +213,6 @@ def check_configuration(config: Mapping[str, Any]) -> None:
 
 
 def _check_record(record: Any) -> None:
-    """Refuse a record that the card cannot say."""
     if not isinstance(record, Mapping):
         raise ValueError(f"record: expected names and values, got {record!r:.80}")
     life, made_with = record.get("life") or {}, record.get("made_with") or {}

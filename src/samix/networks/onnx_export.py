@@ -108,7 +108,6 @@ def write_classifier_onnx(
 
 
 def _program(whole: PhotoClassifier, image_size: int) -> torch.onnx.ONNXProgram:
-    """Return a classifier as torch's exporter writes it, for batches of any size."""
     import onnx  # noqa: F401, PLC0415 - an extra
     import onnxruntime  # noqa: F401, PLC0415
     import onnxscript  # noqa: F401, PLC0415

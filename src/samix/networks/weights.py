@@ -336,7 +336,6 @@ def _by_order(
 
 
 def _first_layer(network: nn.Module) -> tuple[str, ...]:
-    """Return the beginning of the names of a timm model's first layer."""
     names = getattr(network, "pretrained_cfg", {}).get("first_conv") or ()
     return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
 
@@ -347,7 +346,6 @@ def _other_network(
     origin: str,
     free: tuple[str, ...] = (),
 ) -> str:
-    """Say that weights are of another network, and in what."""
     differing = [
         k for k in own
         if not k.startswith(free) and not k.endswith(_COUNTER)
@@ -369,7 +367,6 @@ def _other_network(
 
 
 def _of_timm(name: str, backbone: str | None) -> dict[str, Tensor]:
-    """Return the weights of a timm model by name."""
     hub = name.startswith("hf-hub:")
     if not hub and not timm.is_model(name):
         known = [*timm.list_models(), *timm.list_pretrained()]
@@ -460,7 +457,6 @@ def _embedded_file() -> Path | None:
 
 
 def _of_torchvision(name: str) -> dict[str, Tensor]:
-    """Return a set of weights of torchvision."""
     name = name if "." in name else f"{name}.DEFAULT"
     try:
         chosen = torchvision.models.get_weight(name)

@@ -82,7 +82,6 @@ def _pick(values: Tensor, original: Tensor, partner: Tensor) -> Tensor:
 
 
 def _shares(lam: Tensor) -> Tensor:
-    """Return the (B,2) weights of both candidates."""
     return torch.stack([lam, 1.0 - lam], dim=1)
 
 

@@ -133,7 +133,6 @@ class MixCollate:
 
 
 def _check_layout(images: Any) -> None:
-    """Refuse what is no tensor, and images whose channels come last."""
     if not isinstance(images, Tensor):
         raise TypeError(
             f"images: expected a tensor (B,C,H,W), got {type(images).__name__}; convert them, for "

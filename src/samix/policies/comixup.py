@@ -116,11 +116,7 @@ def _counts(mosaics: Tensor, size: int) -> Tensor:
 
 
 def _owners(counts: Tensor) -> Tensor:
-    """Return (P,M) which mosaic each image is given: again and again the largest share left.
-
-    Args:
-        counts: (P,M,M) cells of each mosaic that show each image.
-    """
+    """Return (P,M) which mosaic each image is given: again and again the largest count left."""
     parts, size = counts.shape[:2]
     left, places = counts.clone(), torch.arange(size, device=counts.device)
     owner = torch.zeros(parts, size, dtype=torch.int64, device=counts.device)
@@ -134,11 +130,7 @@ def _owners(counts: Tensor) -> Tensor:
 
 
 def _parts(order: Tensor) -> list[Tensor]:
-    """Return a batch (B,) in parts of at most 20, of sizes that differ by at most one.
-
-    Returns:
-        One or two tensors (P,M): P parts of M images each.
-    """
+    """Return a batch (B,) as one or two (P,M): parts of at most 20, of nearly equal sizes."""
     count = math.ceil(len(order) / _PART)
     size, larger = divmod(len(order), count)
     cut = larger * (size + 1)

@@ -87,15 +87,7 @@ def feature_plan(
 
 
 def mix_features(features: Tensor, plan: MixPlan) -> Tensor:
-    """Mix features as mixup mixes images: ``lam h + (1 - lam) h[index]``.
-
-    Args:
-        features: (B,...) of any shape.
-        plan: The plan.
-
-    Returns:
-        As the features, with gradient to both.
-    """
+    """Mix features (B,...) as mixup mixes images: ``lam h + (1 - lam) h[index]``."""
     lam = plan.lam.to(features.dtype).view(-1, *(1,) * (features.ndim - 1))
     return torch.lerp(features[plan.index], features, lam)
 
@@ -105,12 +97,6 @@ def mix_aligned(features: Tensor, plan: MixPlan, *, eps: float, steps: int) -> T
 
     ``lam A + (1 - lam) A' R^T``, or ``lam A R + (1 - lam) A'``, with the map A (C,N) of the
     original, A' of the partner, and R = N P the transport between their places.
-
-    Args:
-        features: (B,C,h,w).
-        plan: The plan.
-        eps: Weight of the entropy in the transport, above 0.
-        steps: Number of updates.
 
     Raises:
         ValueError: The features are no map.

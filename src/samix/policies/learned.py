@@ -261,7 +261,6 @@ def samix(
 def _fresh_mixer(
     name: str, channels: int | None, lam_margin: float | None, options: MixerOptions
 ) -> Mixer:
-    """Return a Mixer with fresh weights."""
     if channels is None:
         raise ValueError(
             f"channels: policy {name!r} expected the channels of the feature map that it reads, "
@@ -337,13 +336,7 @@ def samix_p(
 
 
 def pretrained(source: str | Path, alpha: float = 1.0, p: float = 1.0) -> PretrainedPolicy:
-    """A pre-trained Mixer from a folder or a repository: ``samix-p`` with it, named after it.
-
-    Args:
-        source: Folder or repository, as for :func:`samix_p`.
-        alpha: Parameter of Beta(alpha, alpha), above 0.
-        p: Probability that a sample is mixed, in [0, 1].
-    """
+    """A pre-trained Mixer from a folder or a repository: ``samix-p`` with it, named after it."""
     policy = samix_p(source, alpha, p)
     policy.name = Path(source).name
     return policy

@@ -121,7 +121,6 @@ def _of_rule(rule: Any, name: str, options: list[inspect.Parameter]) -> Callable
 
 
 def _sentence(found: Any, name: str) -> str:
-    """Return the first sentence of a docstring, or the name."""
     text = inspect.getdoc(found) if inspect.isroutine(found) or isinstance(found, type) else None
     return " ".join((text or f"The policy {name}.").split("\n\n")[0].split())
 

@@ -327,12 +327,6 @@ def check_evidence(
 ) -> Evidence:
     """Return the evidence where it holds all that is needed.
 
-    Args:
-        evidence: What was given.
-        needs: Fields that must be there.
-        name: Of the policy that needs them.
-        batch: Number of images B.
-
     Raises:
         ValueError: A field is missing, or is of another number of images.
     """
@@ -371,13 +365,7 @@ def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_planned(plan: MixPlan, images: Tensor, name: str) -> None:
-    """Raise a ValueError unless what a rule planned is a plan for the images, and of them.
-
-    Args:
-        plan: From the rule.
-        images: (B,C,H,W).
-        name: Of the policy.
-    """
+    """Raise a ValueError unless what a rule planned is a plan for the images, and of them."""
     if len(plan) != len(images):
         raise ValueError(
             f"plan: expected one row for each of {len(images)} images, got {len(plan)} from the "

@@ -95,13 +95,7 @@ def _best_mask(
 ) -> Tensor:
     """Return the (B,R,C) share of the original in each cell, of least energy.
 
-    Args:
-        images: (B,C,H,W) of the originals.
-        partner: (B,C,H,W) of the partners.
-        own: (B,R,C) saliency of the originals, with sum 1.
-        other: (B,R,C) that of the partners.
-        lam: (B,).
-        energy: Weights.
+    The saliencies ``own`` and ``other`` of originals and partners are (B,R,C) with sum 1.
     """
     grid, levels = own.shape[1:], energy.levels
     smooth = energy.smooth / max(grid) / 16

@@ -83,15 +83,9 @@ def guidedmixup_plan(
 
 
 def guidedmixup_saliency(images: Tensor) -> Tensor:
-    """Return the maps of GuidedMixup: the blurred amplitude of the spectral residual.
+    """Return the (B,1,h,w) maps of GuidedMixup, each with sum 1: the blurred spectral residual.
 
     At 128 px at most, in a Gaussian window of 7 with a width of 3, as in the paper's code.
-
-    Args:
-        images: (B,C,H,W).
-
-    Returns:
-        (B,1,h,w) float32, each with sum 1.
     """
     # the square root of the residual's power is its amplitude
     return blur_saliency(spectral_residual(images, side=128, sharpness=0.5))

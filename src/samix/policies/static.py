@@ -72,15 +72,7 @@ def box_plan(
     size: tuple[int, int],
     source: Source | None = None,
 ) -> MixPlan:
-    """Plan in which a box shows the partner, and the label uses the area.
-
-    Args:
-        lam: (B,) as drawn; None is the area.
-        index: (B,) int64.
-        box: (B,4) int64 top, left, bottom, right in pixels.
-        size: Height and width in pixels.
-        source: Where the images are read; None reads them in place.
-    """
+    """Plan in which a (B,4) box shows the partner; the label uses the area, lam too if None."""
     boxed, area = Boxed.of(box, size), box_area(box, size)
     lam = area if lam is None else lam
     return MixPlan(lam, index, boxed.mask, area, source or IN_PLACE, boxed=boxed)

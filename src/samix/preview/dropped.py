@@ -29,17 +29,11 @@ class TooMuchError(InputError):
 
 @dataclass(frozen=True)
 class DropLimits:
-    """What the page takes.
+    """What the page takes."""
 
-    Attributes:
-        photo_bytes: Of one file.
-        pixels: Of one photo.
-        kept: Photos in memory; the oldest are forgotten.
-    """
-
-    photo_bytes: int = 50 * _MIB
-    pixels: int = 64 * _MILLION
-    kept: int = 200
+    photo_bytes: int = 50 * _MIB  # of one file
+    pixels: int = 64 * _MILLION  # of one photo
+    kept: int = 200  # photos in memory; the oldest are forgotten
 
 
 class DroppedPhotos:

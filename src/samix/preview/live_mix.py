@@ -33,36 +33,22 @@ _MOST = 300  # photos in a list that a person reads
 
 @dataclass(frozen=True)
 class Pair:
-    """Two photos and what is asked about them.
+    """Two photos and what is asked about them."""
 
-    Attributes:
-        original: A photo of any size, in mode RGB.
-        partner: The other one.
-        classes: What each shows; an empty word where that is not known.
-        lam: Weight of the original, in [0, 1].
-        seed: Of all that a policy draws beside lam, at least 0.
-    """
-
-    original: Image.Image
-    partner: Image.Image
-    classes: tuple[str, str] = ("", "")
-    lam: float = 0.5
-    seed: int = 0
+    original: Image.Image  # a photo of any size, in mode RGB
+    partner: Image.Image  # the other one
+    classes: tuple[str, str] = ("", "")  # what each shows; an empty word where that is not known
+    lam: float = 0.5  # weight of the original, in [0, 1]
+    seed: int = 0  # of all that a policy draws beside lam, at least 0
 
 
 @dataclass(frozen=True)
 class MixedPair:
-    """What one policy makes of a pair.
+    """What one policy makes of a pair."""
 
-    Attributes:
-        name: Of the policy.
-        row: Pictures, numbers and label, and as its verdict what the guard says.
-        moved: The mix follows the lam that was given; some policies find lam themselves.
-    """
-
-    name: str
-    row: MixRow
-    moved: bool
+    name: str  # of the policy
+    row: MixRow  # pictures, numbers and label, and as its verdict what the guard says
+    moved: bool  # the mix follows the lam that was given; some policies find lam themselves
 
 
 @lru_cache(maxsize=1)
@@ -82,11 +68,6 @@ def open_shown(names: Sequence[str]) -> list[Shown]:
 
 def mix_pair(pair: Pair, shown: Sequence[Shown], *, guarded: bool = True) -> list[MixedPair]:
     """Mix a pair of photos with each policy, with the same lam and seed.
-
-    Args:
-        pair: The photos.
-        shown: The policies.
-        guarded: Ask a guard with its defaults about each mix.
 
     Raises:
         InputError: lam or seed are out of range.
@@ -136,7 +117,6 @@ def _draws_lam(name: str) -> bool:
 
 
 def _photos(pair: Pair) -> ShownPhotos:
-    """Return both photos as a network would see them, in one size."""
     both = (pair.original, pair.partner)
     side = min(LARGEST, max(_LEAST, *(length for photo in both for length in photo.size)))
     first, second = (
@@ -167,17 +147,12 @@ def _open(name: str) -> Shown:
 
 @dataclass(frozen=True)
 class Offer:
-    """Photos to choose from; no other can be read.
+    """Photos to choose from; no other can be read."""
 
-    Attributes:
-        images: All photos of the set.
-        positions: Those that are offered, ascending, at least one.
-        root: The folder that each must lie below, links followed; None where the photos are no
-            files of a folder that was named.
-    """
-
-    images: ImageSet
-    positions: tuple[int, ...]
+    images: ImageSet  # all photos of the set
+    positions: tuple[int, ...]  # those that are offered, ascending, at least one
+    # the folder that each must lie below, links followed; None where the photos are no files of a
+    # folder that was named
     root: Path | None = None
 
     def read(self, position: int) -> tuple[Image.Image, str]:
@@ -195,11 +170,7 @@ class Offer:
         return self.images.read(position), class_of(self.images, position)
 
     def another_pair(self, rng: random.Random) -> tuple[int, int]:
-        """Draw two positions, of different classes where there are two.
-
-        Args:
-            rng: Source of randomness.
-        """
+        """Draw two positions, of different classes where there are two."""
         targets = self.images.targets
         first = rng.choice(self.positions)
         others = [i for i in self.positions if targets[i] != targets[first]]
@@ -214,11 +185,6 @@ class Offer:
 
 def offer(images: ImageSet, root: Path | None, most: int = _MOST) -> tuple[Offer, int]:
     """Return the photos to choose from: of each class about equally many.
-
-    Args:
-        images: All photos.
-        root: As in :class:`Offer`.
-        most: How many at most.
 
     Returns:
         The photos, and how many are left out because they lead out of the folder.

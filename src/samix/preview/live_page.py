@@ -42,17 +42,11 @@ _DEEP = (
 
 @dataclass(frozen=True)
 class ShownPage:
-    """A page that was written earlier.
+    """A page that was written earlier."""
 
-    Attributes:
-        file: Where it lies.
-        root: The folder that it must not lead out of.
-        what: Which kind of page it is.
-    """
-
-    file: Path
-    root: Path
-    what: Words
+    file: Path  # where it lies
+    root: Path  # the folder that it must not lead out of
+    what: Words  # which kind of page it is
 
     @property
     def name(self) -> str:
@@ -79,21 +73,13 @@ def find_pages(folder: Path) -> list[ShownPage]:
 
 @dataclass
 class LivePage:
-    """What the page shows, and all that it may read.
+    """What the page shows, and all that it may read."""
 
-    Attributes:
-        policies: Those to choose from.
-        offer: Photos to choose from.
-        pages: Reports and runs that it opens.
-        language: Of the page.
-        dropped: The photos that are dropped in.
-    """
-
-    policies: tuple[str, ...]
-    offer: Offer
-    pages: Sequence[ShownPage] = ()
-    language: Language = "en"
-    dropped: DroppedPhotos = field(default_factory=DroppedPhotos)
+    policies: tuple[str, ...]  # those to choose from
+    offer: Offer  # photos to choose from
+    pages: Sequence[ShownPage] = ()  # reports and runs that it opens
+    language: Language = "en"  # of the page
+    dropped: DroppedPhotos = field(default_factory=DroppedPhotos)  # the photos that are dropped in
     _turn: threading.Lock = field(default_factory=threading.Lock)  # memory of one mix at a time
 
     def ways(self) -> dict[str, Way]:
@@ -189,12 +175,10 @@ class LivePage:
         return read, shown if name is None else name
 
     def _draw(self, body: bytes, number: int) -> Reply:
-        """Return another pair of the list."""
         pair = self.offer.another_pair(random.Random())  # noqa: S311 - which photos are shown
         return Reply(json.dumps(pair).encode(), "application/json")
 
     def _photo(self, body: bytes, number: int) -> Reply:
-        """Keep a photo and return its name."""
         with self._turn:
             return Reply(json.dumps(self.dropped.add(body)).encode(), "application/json")
 

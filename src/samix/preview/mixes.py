@@ -26,28 +26,18 @@ _APART = 5e-4  # mean distance of area and lam that is none
 
 @dataclass(frozen=True)
 class PolicyMixes:
-    """What one policy makes of the pairs.
+    """What one policy makes of the pairs."""
 
-    Attributes:
-        name: What the policy is called.
-        about: What it is.
-        draw: Where lam comes from, such as "Beta(1, 1)".
-        label: Which share the label uses: "area" or "lam".
-        rows: The pairs.
-        defects: How many rows have a defect class in the label whose defect is known; None where no
-            defects are known.
-        noisy: In how many of them the label promises a defect that is not seen.
-        guarded: A guard looked at the mixes; ``after`` of a row is what it made of it.
-    """
-
-    name: str
-    about: Words
-    draw: Words
-    label: str
-    rows: Sequence[MixRow]
+    name: str  # what the policy is called
+    about: Words  # what it is
+    draw: Words  # where lam comes from, such as "Beta(1, 1)"
+    label: str  # which share the label uses: "area" or "lam"
+    rows: Sequence[MixRow]  # the pairs
+    # how many rows have a defect class in the label whose defect is known; None where no defects
+    # are known
     defects: int | None = None
-    noisy: int = 0
-    guarded: bool = False
+    noisy: int = 0  # in how many of them the label promises a defect that is not seen
+    guarded: bool = False  # a guard looked at the mixes; ``after`` of a row is what it made of it
 
     @property
     def repaired(self) -> list[MixRow]:
@@ -80,23 +70,14 @@ class PolicyMixes:
 
 @dataclass(frozen=True)
 class Look:
-    """What is looked at.
+    """What is looked at."""
 
-    Attributes:
-        data: Name of the image set.
-        what: Which of its photos were chosen from.
-        photos: Those that are mixed.
-        policies: What each policy makes of them.
-        seed: Of the choice of photos and of lam.
-        outlines: Defects have an outline.
-    """
-
-    data: str
-    what: Words
-    photos: ShownPhotos
-    policies: Sequence[PolicyMixes]
-    seed: int
-    outlines: bool
+    data: str  # name of the image set
+    what: Words  # which of its photos were chosen from
+    photos: ShownPhotos  # those that are mixed
+    policies: Sequence[PolicyMixes]  # what each policy makes of them
+    seed: int  # of the choice of photos and of lam
+    outlines: bool  # defects have an outline
 
 
 def look(
@@ -111,16 +92,6 @@ def look(
     guard: Guard | None = None,
 ) -> Look:
     """Mix the same pairs of photos with each policy.
-
-    Args:
-        images: The image set.
-        policies: What is looked at.
-        pairs: How many pairs, at least 1; fewer where there are fewer photos.
-        classes: Of the photos; none takes all.
-        image_size: Side in px; None takes that of the photos, at most 224.
-        seed: Of the choice of photos and of lam.
-        outlines: Draw the outlines of defects where masks are known.
-        guard: Looks at the mixes.
 
     Raises:
         InputError: Fewer than two photos, an unknown class, or a photo or mask that cannot be used.

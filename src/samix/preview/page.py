@@ -28,12 +28,7 @@ _NAME = 40  # letters of a photo's name
 
 
 def preview_sections(policies: Sequence[PolicyMixes], *, outlines: bool) -> list[Section]:
-    """Return the parts of the page: a table of all policies, then one section a pair.
-
-    Args:
-        policies: With the same pairs in their rows.
-        outlines: Defects have an outline in the pictures.
-    """
+    """Return the parts of the page: a table of all policies, then one section a pair."""
     read = [word("mixes-read-mask"), *([word("mixes-read-outlines")] if outlines else [])]
     abouts = [both(one.name) + Words(": ", "：") + one.about for one in policies]
     parts: list[Part] = [policy_table(policies), Points(abouts, word("about-title"))]
@@ -69,11 +64,7 @@ def policy_table(policies: Sequence[PolicyMixes]) -> Table:
 
 
 def compared(mixes: Sequence[tuple[str, MixRow]]) -> Beside:
-    """Return one pair of photos, and beside it what each policy makes of it.
-
-    Args:
-        mixes: Name of the policy and its mix; all are of the same original.
-    """
+    """Return one pair of photos, and beside it what each policy makes of it."""
     row = mixes[0][1]
     photos = [_photo(row, 0), _photo(row, 1)]
     others = [_mix(name, one, row.partner) for name, one in mixes]
@@ -86,7 +77,6 @@ def _photo(row: MixRow, side: int) -> Thumb:
 
 
 def _mix(policy: str, row: MixRow, partner: int) -> Strip:
-    """Return what a policy makes of a pair, with what a guard put in its place."""
     mask, mix = (image_png(picture) for picture in row.pictures[2:])
     numbers = word("picture-numbers", lam=row.lam, area=row.area)
     thumbs = [
@@ -153,13 +143,7 @@ def _same_lam(first: Sequence[MixRow], rows: Sequence[MixRow]) -> bool:
 
 
 def write_preview(output: Path, found: Look, language: Language = "en") -> None:
-    """Write preview.html.
-
-    Args:
-        output: An existing folder.
-        found: What was looked at.
-        language: Of the page.
-    """
+    """Write preview.html."""
     facts: list[tuple[Text, Text]] = [
         (word("mixes-data"), found.data),
         (word("mixes-photos"), found.what),

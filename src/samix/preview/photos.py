@@ -54,13 +54,7 @@ def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...],
 def choose(
     targets: Sequence[int], positions: Sequence[int], index: Sequence[int], seed: int
 ) -> list[int]:
-    """Choose photos so that partners are of different classes wherever that can be.
-
-    Args:
-        targets: Class of each photo of the set.
-        positions: ShownPhotos to choose from, at least as many as there are partners.
-        index: Partner of each place of the batch: one cycle through all places.
-        seed: Seed of the choice.
+    """Choose photos so that partners, one cycle, are of different classes wherever that can be.
 
     Returns:
         Positions, one a place of the batch.
@@ -111,11 +105,7 @@ def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) ->
 
 
 def _classes(images: ImageSet, words: Sequence[str]) -> tuple[int, ...]:
-    """Return the positions of the classes that were asked for.
-
-    Raises:
-        InputError: One is unknown.
-    """
+    """Return the positions of the classes that were asked for."""
     names = parse_words(words, images.classes)
     if names and not images.classes:
         raise InputError(

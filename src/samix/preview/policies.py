@@ -33,19 +33,12 @@ _RUN_OPTIONS = ("alpha", "p")
 
 @dataclass(frozen=True)
 class Shown:
-    """A policy that is looked at.
+    """A policy that is looked at."""
 
-    Attributes:
-        name: As it was given.
-        policy: What makes the plans.
-        options: Its options, of those that were given or that all share.
-        about: What it is.
-    """
-
-    name: str
-    policy: Policy
-    options: Mapping[str, Any]
-    about: Words
+    name: str  # as it was given
+    policy: Policy  # what makes the plans
+    options: Mapping[str, Any]  # its options, of those that were given or that all share
+    about: Words  # what it is
 
     @property
     def text(self) -> Words:
@@ -69,12 +62,7 @@ class Shown:
 
 
 def parse_words(words: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return names, each once, from words with commas; a word that is one name stays whole.
-
-    Args:
-        words: What was given.
-        known: Names that may have a comma of their own; an existing path may, too.
-    """
+    """Return names, each once, from words with commas; a word that is one name stays whole."""
     names: list[str] = []
     for one in words:
         whole = one in known or ("," in one and Path(one).expanduser().exists())
@@ -85,10 +73,6 @@ def parse_words(words: Sequence[str], known: Sequence[str] = ()) -> tuple[str, .
 
 def open_policies(names: Sequence[str], given: Mapping[str, Any]) -> list[Shown]:
     """Return the policies, each with those of the options that are for it.
-
-    Args:
-        names: From :func:`parse_words`.
-        given: Options by name; "policy.name" is for one policy alone.
 
     Raises:
         InputError: A policy is unknown or cannot mix yet, or an option is of none of them.
@@ -191,7 +175,6 @@ def _divided(
 
 
 def _open(name: str, options: Mapping[str, Any]) -> Shown:
-    """Make a policy that is known to be one."""
     try:
         if name in RIVALS:
             rival = RIVALS[name]

@@ -52,30 +52,19 @@ _ALONE = (
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back.
+    """What is sent back."""
 
-    Attributes:
-        body: Its bytes.
-        kind: Of the content.
-        alone: It is a page of its own, which is kept apart from this one.
-    """
-
-    body: bytes
-    kind: str = "text/html; charset=utf-8"
-    alone: bool = False
+    body: bytes  # its bytes
+    kind: str = "text/html; charset=utf-8"  # of the content
+    alone: bool = False  # it is a page of its own, which is kept apart from this one
 
 
 @dataclass(frozen=True)
 class Way:
-    """Something that may be asked for.
+    """Something that may be asked for."""
 
-    Attributes:
-        answer: Makes the answer of the bytes of a request, and of the number in its path.
-        most: Bytes that the request may have; None is asked for with GET and has none.
-    """
-
-    answer: Callable[[bytes, int], Reply]
-    most: int | None = None
+    answer: Callable[[bytes, int], Reply]  # of the bytes of a request and the number in its path
+    most: int | None = None  # bytes of a request; None is asked for with GET and has none
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, no error of ours
@@ -87,13 +76,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, no error of ours
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves ways below a token.
-
-    Args:
-        port: Of this machine.
-        token: The first part of every path.
-        ways: By the rest of the path, in which "N" stands for a number.
-    """
+    """Serves ways below a token."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -167,11 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815
 
     def _let_in(self) -> tuple[Way, int]:
-        """Return what is asked for, and the number in its path.
-
-        Raises:
-            Refusal: The one who asks does not know the token, or asks for something else.
-        """
+        """Return what is asked for, and the number in its path."""
         self._check_host()
         token, _, path = self.path.removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
@@ -202,11 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(403, "The request comes from another page; open the address of this one.")
 
     def _body(self, way: Way) -> bytes:
-        """Return the whole body of a request.
-
-        Raises:
-            Refusal: It does not say how long it is, is too long, or ends too early.
-        """
+        """Return the whole body of a request."""
         if way.most is None:
             return b""
         length = self.headers.get("Content-Length", "")

@@ -21,11 +21,7 @@ from .policies import Shown
 
 
 def harm_verdicts(photos: ShownPhotos, plan: MixPlan) -> list[Remark]:
-    """Say for each mix how much of each defect is visible, and whether the label promises more.
-
-    Returns:
-        B verdicts.
-    """
+    """Say for each mix how much of each defect is visible, and whether the label promises more."""
     if photos.regions is None:
         return [Remark()] * len(plan)
     visible = visible_shares(photos.regions, plan)
@@ -40,7 +36,6 @@ def harm_verdicts(photos: ShownPhotos, plan: MixPlan) -> list[Remark]:
 def _verdict(
     photos: ShownPhotos, plan: MixPlan, number: int, visible: Tensor, noisy: Tensor, same: bool
 ) -> Remark:
-    """Return what is said about one mix."""
     lines = []
     for side, share in enumerate(plan.shares[number].tolist()):
         if share == 0.0:
@@ -60,16 +55,7 @@ def _verdict(
 
 
 def count_defects(photos: ShownPhotos, plan: MixPlan, count: int) -> int | None:
-    """Return how many of the first mixes have a known defect in their label.
-
-    Args:
-        photos: B photos.
-        plan: Their plan.
-        count: How many mixes are looked at.
-
-    Returns:
-        The number; None where no defect is known at all.
-    """
+    """Return how many of the first mixes have a known defect in their label; None without any."""
     if photos.regions is None:
         return None
     there = photos.regions.flatten(1).any(1)
@@ -125,7 +111,6 @@ def guarded_rows(
 
 
 def _row(row: MixRow, after: MixRow, outcome: str, lines: tuple[Words, ...]) -> MixRow:
-    """Return a row with the guard's verdict, and the repaired mix where there is one."""
     if outcome == "accepted":
         return replace(row, verdict=together(row.verdict, Remark(word("guard-ok"), "ok", lines)))
     # partners are drawn anew for the whole batch, so that one may come up again

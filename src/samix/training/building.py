@@ -43,11 +43,7 @@ _QUEUE = 4096  # keys, where there are photos enough
 
 
 def check_names(config: RunConfig) -> None:
-    """Refuse an unknown method, backbone, policy or option of it before any photo is opened.
-
-    Raises:
-        InputError: Unknown name, with the nearest one.
-    """
+    """Refuse an unknown method, backbone, policy or option of it before any photo is opened."""
     try:
         if isinstance(config, PretrainConfig):
             _check_method(config)
@@ -74,7 +70,6 @@ def check_names(config: RunConfig) -> None:
 
 
 def _check_guard(config: RunConfig) -> None:
-    """Refuse what a guard cannot have in a run; names of classes are checked with the photos."""
     if config.policy == "none":
         raise ValueError("`guard` has nothing to check with policy=none; leave it out")
     if guard_options(config.guard or {}).saliency == "given":
@@ -85,7 +80,6 @@ def _check_guard(config: RunConfig) -> None:
 
 
 def _check_method(config: PretrainConfig) -> None:
-    """Refuse an unknown method, an option of another method, and a rival of another method."""
     name = config.method
     if name not in SELF_SUPERVISED:
         raise ValueError(
@@ -98,7 +92,6 @@ def _check_method(config: PretrainConfig) -> None:
 
 
 def _check_rival(config: PretrainConfig) -> None:
-    """Refuse a policy of another method, and one that is neither a policy nor a rival."""
     rival = RIVALS.get(config.policy)
     if rival is not None and config.method not in rival.methods:
         raise ValueError(
@@ -115,10 +108,6 @@ def _check_rival(config: PretrainConfig) -> None:
 
 def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
     """Create the method of a configuration with weights that depend on its seed alone.
-
-    Args:
-        config: Resolved.
-        classes: Names of the classes, for a classifier.
 
     Raises:
         InputError: Options that do not go together, or an image size that is too small.
@@ -151,10 +140,6 @@ def fit_queue(config: RunConfig, photos: int) -> tuple[RunConfig, tuple[str, ...
     """Return the configuration with a queue that suits the number of photos, and what to tell.
 
     A queue with more keys than photos holds former keys of each photo, as negatives of itself.
-
-    Args:
-        config: Resolved, with the batch size that is used.
-        photos: Photos to learn from.
     """
     if not isinstance(config, PretrainConfig) or config.method != "moco":
         return config, ()
@@ -187,11 +172,6 @@ def process_notes(config: RunConfig, method: Method) -> tuple[str, ...]:
 
 
 def _check_queue(config: RunConfig, method: Method) -> None:
-    """Refuse a queue that the keys of one step, or the clusters, do not fit into.
-
-    Raises:
-        InputError: They do not.
-    """
     if not isinstance(method, SelfSupervisedMethod) or method.queue is None:
         return
     size, batch = len(method.queue), config.batch_size or 0
@@ -208,11 +188,6 @@ def _check_queue(config: RunConfig, method: Method) -> None:
 
 
 def _check_norms(config: RunConfig, method: Method) -> None:
-    """Refuse batches of one photo for a network whose batch norms need two.
-
-    Raises:
-        InputError: They are that small.
-    """
     size = (config.batch_size or config.default_batch_size) // config.processes
     if size < 2 and any(isinstance(m, _BatchNorm) for m in method.encoder.modules()):
         raise InputError(
@@ -223,7 +198,6 @@ def _check_norms(config: RunConfig, method: Method) -> None:
 
 
 def _arguments(config: RunConfig, classes: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of create_method that follow from a configuration."""
     labelled = isinstance(config, TrainConfig)
     made = [name for name in backbone_options() if name != "weights"]  # which start() loads
     chosen = SupervisedOptions if labelled else MixOptions
@@ -246,7 +220,6 @@ def _mixer_options(config: RunConfig) -> MixerOptions:
 
 
 def _check_sizes(config: RunConfig, method: Method) -> None:
-    """Refuse a size of images or views that the network or its tap cannot use."""
     training = method.training
     method.eval()
     _check_size("image_size", config.image_size, config, method)
@@ -257,7 +230,6 @@ def _check_sizes(config: RunConfig, method: Method) -> None:
 
 @torch.no_grad()
 def _check_size(flag: str, size: int, config: RunConfig, method: Method) -> None:
-    """Refuse one size, which an option named."""
     image = torch.zeros(1, 3, size, size)
     looked_at = scaled(image, method.cost.look_scale)
     other_stem = "" if config.stem else " or stem=small"

@@ -46,12 +46,6 @@ class EpochKeeper(pl.Callback):
 
     The rows of the history are part of the checkpoint, so that a resumed run goes on with those of
     its checkpoint and nothing is written twice.
-
-    Args:
-        prepared: The run.
-        run: Where to write.
-        display: Where to say so.
-        stop: Whether somebody asked to stop.
     """
 
     def __init__(
@@ -156,7 +150,6 @@ class EpochKeeper(pl.Callback):
         return bool(trainer.strategy.broadcast(late))
 
     def _measure(self, trainer: pl.Trainer, module: MethodModule) -> dict[str, float]:
-        """Return what the kind of run measures after an epoch."""
         _same_buffers(module.method)
         place = Place(
             module.device,
@@ -167,7 +160,6 @@ class EpochKeeper(pl.Callback):
         return self.prepared.task.measure(place)
 
     def _report(self, row: dict[str, float]) -> None:
-        """Say how the epoch went and, once, whether the Mixer is alive."""
         epochs = self.prepared.config.epochs
         left = row["seconds"] * (epochs - row["epoch"])
         self.display.say(epoch_line(row, epochs, left))
@@ -176,11 +168,6 @@ class EpochKeeper(pl.Callback):
 
 
 def _check_metrics(row: dict[str, float]) -> None:
-    """Stop where finite weights give no finite answers any more.
-
-    Raises:
-        TrainingDivergedError: They do.
-    """
     broken = [
         name
         for name, value in row.items()
@@ -266,11 +253,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_checkpoint(path: Path, checkpoint: Mapping[str, Any], prepared: Prepared) -> None:
-    """Refuse the checkpoint of another model.
-
-    Raises:
-        InputError: Backbone, classes, policy or the shape of a weight differ.
-    """
+    """Refuse the checkpoint of another model."""
     wanted, found = checkpoint_record(prepared), dict(checkpoint["samix"])
     for name, value in wanted.items():
         if found.get(name) != value:
@@ -295,11 +278,7 @@ def method_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_method(path: Path, prepared: Prepared) -> Method:
-    """Load the weights of a checkpoint into the method of a prepared run.
-
-    Raises:
-        InputError: The checkpoint cannot be read or is of another model.
-    """
+    """Load the weights of a checkpoint into the method of a prepared run."""
     checkpoint = read_checkpoint(path)
     check_checkpoint(path, checkpoint, prepared)
     prepared.method.load_state_dict(method_state(checkpoint))
@@ -327,12 +306,7 @@ def guard_row(guard: Guard | None) -> dict[str, float]:
 
 
 def guard_summary(guard: Guard | None, checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what the guard did in the whole run, for metrics.json.
-
-    Args:
-        guard: Of the method, whose weights may be those of an earlier epoch.
-        checkpoint: The last one.
-    """
+    """Return what the guard did in the whole run, for metrics.json."""
     if guard is None:
         return None
     guard.counters.set_extra_state(method_state(checkpoint)[_COUNTS])

@@ -61,13 +61,6 @@ def fit(
 ) -> None:
     """Train from the last checkpoint of the run, or from the start where there is none.
 
-    Args:
-        prepared: The run, for this process.
-        run: Its folder.
-        display: Where to show progress.
-        stop: Heeded at each step.
-        curves: Write them for TensorBoard.
-
     Raises:
         TrainingInterrupted: Somebody stopped it.
         TrainingDivergedError: The loss is no number any more.
@@ -149,7 +142,6 @@ def _set_epoch(prepared: Prepared, epoch: int) -> None:
 
 
 def _machine(config: RunConfig) -> dict[str, Any]:
-    """Return lightning's words for device and processes."""
     kind, _, number = config.device.partition(":")
     accelerator = {"cuda": "gpu"}.get(kind, kind)
     if config.processes == 1:
@@ -197,11 +189,7 @@ def outer_rank() -> int | None:
 
 
 def check_launch(config: RunConfig) -> None:
-    """Refuse a number of machines that nothing has started.
-
-    Raises:
-        InputError: More than one machine without a launcher, or another number of processes.
-    """
+    """Refuse a number of machines that nothing has started."""
     if outer_rank() is None:
         if config.nodes > 1:
             raise InputError(
@@ -222,12 +210,6 @@ def fit_in_processes(
     config: RunConfig, run: RunFolder, display: Display, stop: StopRequest
 ) -> None:
     """Train in ``config.devices`` new processes on this machine and wait for them.
-
-    Args:
-        config: Resolved.
-        run: Its folder, with the splits in it.
-        display: A terminal is shared with the first process.
-        stop: Is passed on to them.
 
     Raises:
         TrainingInterrupted, TrainingDivergedError, InputError: As in :func:`fit`.
@@ -250,7 +232,6 @@ def fit_in_processes(
 
 
 def _work(local_rank: int, config: RunConfig, run: RunFolder, port: int, *rest: Any) -> None:
-    """Be one of the processes; how it ended goes into the queue."""
     parent, show, outcomes = rest
     end_with_parent(parent)  # none goes on alone and writes where a resumed run writes
     inherit_own()
@@ -313,7 +294,6 @@ def _collect(outcomes: Any, found: dict[int, tuple[str, str]]) -> None:
 
 
 def _raise(found: dict[int, tuple[str, str]], processes: int) -> None:
-    """Raise what the processes ended with, the most telling first."""
     by_kind = dict(reversed([found[rank] for rank in sorted(found)]))
     if "input" in by_kind:
         raise InputError(by_kind["input"])

@@ -62,13 +62,6 @@ def fit_frozen_classifier(
 ) -> FrozenResult:
     """Fit the frozen rival on the train part, and choose it on val; test photos are only looked at.
 
-    Args:
-        config: From :func:`frozen_config`, with its device resolved.
-        images: All photos.
-        splits: Their parts.
-        display: Where to show progress.
-        starts: The run whose encoder is taken; None opens it.
-
     Raises:
         InputError: The encoder or its weights cannot be had, or do not end in a linear layer.
     """
@@ -94,10 +87,6 @@ def frozen_config(config: TrainConfig, starts: Starts | None = None) -> TrainCon
     """Return the configuration of a frozen run: with weights, and nothing that needs gradients.
 
     Where no weights are named the embedded ones of :data:`samix.networks.EMBEDDED` are taken.
-
-    Args:
-        config: What the user asked for.
-        starts: The run whose encoder is taken; None opens it.
 
     Raises:
         InputError: An option needs gradients, or there are no weights.
@@ -136,16 +125,13 @@ def frozen_config(config: TrainConfig, starts: Starts | None = None) -> TrainCon
 def run_frozen(
     config: TrainConfig, display: Display, run: RunFolder | None = None
 ) -> tuple[RunFolder, dict[str, Any]]:
-    """Run the frozen rival from its configuration to its metrics.
+    """Run the frozen rival from its configuration to its metrics; return its folder and these.
 
     Args:
         config: What to do; nothing in it needs to be resolved.
         display: Where to show progress.
         run: A run that was stopped, whose configuration it is: the rest is done, and features
             that were computed are kept. None begins a new one.
-
-    Returns:
-        The run folder, and what metrics.json holds.
 
     Raises:
         InputError: Something the user gave cannot be used, or is not there any more.
@@ -175,8 +161,6 @@ def run_frozen(
 
 @dataclass(frozen=True)
 class _Job:
-    """A frozen run that is ready to be worked on."""
-
     config: TrainConfig
     images: ImageSet
     splits: Splits
@@ -186,7 +170,6 @@ class _Job:
 
 
 def _work(job: _Job, display: Display, begin: float) -> dict[str, Any]:
-    """Fit the head, and write all files of the run; return what metrics.json holds."""
     config, images, splits, run = job.config, job.images, job.splits, job.run
     display.rest()
     for sentence in (_opening(config, images, splits, run), *job.notes):
@@ -207,7 +190,6 @@ def _work(job: _Job, display: Display, begin: float) -> dict[str, Any]:
 def _encoder(
     config: TrainConfig, classes: int, starts: Starts | None
 ) -> tuple[nn.Module, list[str]]:
-    """Return the classifier with trained weights, and sentences about them."""
     init = (open_starts(config) if starts is None else starts).init
     said = []
     with torch.random.fork_rng(devices=[]):
@@ -231,7 +213,6 @@ def _encoder(
 
 
 def _opening(config: TrainConfig, images: ImageSet, splits: Splits, run: RunFolder) -> str:
-    """Return what is about to happen, in one line."""
     start = config.init or config.weights or "its published weights"
     return (
         f"{images.name}: {len(splits.train)} photos to train, {len(splits.val)} val, "
@@ -242,7 +223,6 @@ def _opening(config: TrainConfig, images: ImageSet, splits: Splits, run: RunFold
 
 
 def _metrics(job: _Job, result: FrozenResult, begin: float) -> dict[str, Any]:
-    """Return what metrics.json holds, as of any run, and what was chosen of the head."""
     images, splits = job.images, job.splits
     judged: dict[str, Any] = {"test": None}
     for part, logits in result.logits.items():

@@ -21,10 +21,6 @@ _PATIENCE = 10.0  # seconds: readers of photos outlive a process that was killed
 def only_process(folder: Path, what: str) -> Iterator[None]:
     """Keep other processes from working on a folder.
 
-    Args:
-        folder: That exists.
-        what: It is called.
-
     Raises:
         InputError: Another process works on it.
     """

@@ -41,10 +41,6 @@ def choose_precision(config: RunConfig, device: str) -> Precision:
 
     That is where the device has instructions for it and, on a CPU, the network no grouped
     convolutions. It is not timed, so that a seed gives the same on each machine of a kind.
-
-    Args:
-        config: Of the run.
-        device: From :func:`choose_device`.
     """
     if config.precision != "auto":
         return config.precision
@@ -72,9 +68,6 @@ def computes_bfloat16(device: str) -> bool:
 
     GPUs of compute capability 8.0 and CPUs with AVX512-BF16 or AMX have. Others emulate it, which
     takes a CPU several times as long as float32.
-
-    Args:
-        device: From :func:`choose_device`.
     """
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= (8, 0)

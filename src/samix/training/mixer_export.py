@@ -30,10 +30,6 @@ _SHOWN_OF_LIFE = ("mask_deviation", "exchange_correlation", "partner_change")
 def mixer_of_run(path: str | Path, *, licence: str | None = None) -> PretrainedMixer:
     """Return the Mixer of a finished run with the momentum average that it read, frozen.
 
-    Args:
-        path: Run folder of `samix pretrain` or `samix train`.
-        licence: Licence for the card; None states none.
-
     Raises:
         InputError: It is no run, is not finished, or has no Mixer.
     """
@@ -75,11 +71,6 @@ def mixer_remarks(mixer: PretrainedMixer) -> tuple[str, ...]:
 
 
 def _metrics(source: RunSource) -> dict[str, Any]:
-    """Return what metrics.json holds.
-
-    Raises:
-        InputError: The run is not finished.
-    """
     file = source.run.metrics
     try:
         metrics = read_json(file)
@@ -94,7 +85,6 @@ def _metrics(source: RunSource) -> dict[str, Any]:
 
 
 def _record(source: RunSource, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return how the Mixer was trained, in words and plain values."""
     config, life = source.config, metrics["mixer"]["at_end"]
     epochs, steps = metrics["epochs"]["done"], metrics["cost"]["steps"]
     return {
@@ -140,7 +130,6 @@ def _name(data: str) -> str:
 
 
 def _size(source: RunSource) -> str:
-    """Return the size of what was looked at, where it is not that of the photos."""
     config = source.config
     if not isinstance(config, PretrainConfig) or config.view_size in (None, config.image_size):
         return ""

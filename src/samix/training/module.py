@@ -24,14 +24,7 @@ _MOMENTUM = 0.9
 
 
 class MethodModule(pl.LightningModule):
-    """One method in training, with automatic optimisation.
-
-    Args:
-        task: What a step is; its method is trained.
-        config: Resolved.
-        steps: Planned optimiser steps.
-        record: Plain values that every checkpoint carries, so that it can be told from others.
-    """
+    """One method in training, with automatic optimisation."""
 
     def __init__(
         self,
@@ -87,11 +80,7 @@ class MethodModule(pl.LightningModule):
             self.check_loss()
 
     def check_loss(self) -> None:
-        """Stop on every process where the loss of any was no finite number.
-
-        Raises:
-            TrainingDivergedError: It was; the message says where.
-        """
+        """Stop on every process where the loss of any was no finite number."""
         if self.first_bad is None:
             return
         first = float(self.trainer.strategy.reduce(self.first_bad, reduce_op="min"))
@@ -102,11 +91,7 @@ class MethodModule(pl.LightningModule):
             )
 
     def check_weights(self) -> None:
-        """Stop where a weight is no finite number, which the loss shows only one step later.
-
-        Raises:
-            TrainingDivergedError: It is.
-        """
+        """Stop where a weight is no finite number, which the loss shows only one step later."""
         self.check_loss()
         good = torch.stack([torch.isfinite(p).all() for p in self.method.parameters()]).all()
         bad = float(self.trainer.strategy.reduce((~good).float(), reduce_op="max"))
@@ -156,25 +141,14 @@ class MethodModule(pl.LightningModule):
 
 
 def create_optimizer(groups: list[dict[str, Any]], config: RunConfig) -> Optimizer:
-    """Return the optimiser of a resolved configuration.
-
-    Args:
-        groups: Parameter groups with their learning rate and weight decay.
-        config: Names the optimiser.
-    """
+    """Return the optimiser of a resolved configuration."""
     if config.optimizer == "sgd":
         return SGD(groups, momentum=_MOMENTUM, nesterov=True)
     return AdamW(groups)
 
 
 def create_schedule(optimizer: Optimizer, config: RunConfig, steps: int) -> LambdaLR:
-    """Return the schedule that multiplies every group's learning rate, one call a step.
-
-    Args:
-        optimizer: What is scheduled.
-        config: Warm-up and final learning rate.
-        steps: Planned optimiser steps of the run.
-    """
+    """Return the schedule that multiplies every group's learning rate, one call a step."""
     return LambdaLR(
         optimizer,
         lambda step: lr_factor(step, steps, warmup=config.warmup, final=config.final_lr),

@@ -34,22 +34,14 @@ _CHUNK = 8  # photos that a thread reads at once
 
 @dataclass(frozen=True)
 class Classifier:
-    """The exported classifier of a run, in eval mode.
+    """The exported classifier of a run, in eval mode."""
 
-    Attributes:
-        path: The run's folder.
-        network: From (B,3,S,S) normalised photos to (B,K) logits.
-        classes: The K classes in the order of the logits.
-        view: How photos become its input.
-        average: The network is the momentum average.
-        depth: What is white in photos of more than 8 bits; None where it learned from none.
-    """
-
-    path: Path
-    network: nn.Module
-    classes: tuple[str, ...]
-    view: View
-    average: bool
+    path: Path  # the run's folder
+    network: nn.Module  # from (B,3,S,S) normalised photos to (B,K) logits
+    classes: tuple[str, ...]  # the K classes in the order of the logits
+    view: View  # how photos become its input
+    average: bool  # the network is the momentum average
+    # white in photos of more than 8 bits; None where it learned from none
     depth: Depth | None = None
 
     @cached_property
@@ -64,17 +56,11 @@ class Classifier:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How photos are judged, and what is written about them.
+    """How photos are judged, and what is written about them."""
 
-    Attributes:
-        probabilities: Also write the softmax of each class.
-        skip_corrupt: Leave out photos that cannot be read, instead of refusing them all.
-        batch_size: Photos that are judged at once, at least 1.
-    """
-
-    probabilities: bool = False
-    skip_corrupt: bool = False
-    batch_size: int = 64
+    probabilities: bool = False  # also write the softmax of each class
+    skip_corrupt: bool = False  # leave out photos that cannot be read, instead of refusing them all
+    batch_size: int = 64  # photos that are judged at once, at least 1
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -83,19 +69,12 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was said about a set of photos.
+    """What was said about a set of photos."""
 
-    Attributes:
-        photos: Number of photos that were judged.
-        counts: Photos of each class.
-        confidence: Mean confidence of those photos; None for a class that none is in.
-        skipped: The photos that cannot be read and were left out, with the reason of each.
-    """
-
-    photos: int
-    counts: Mapping[str, int]
-    confidence: Mapping[str, float | None]
-    skipped: Mapping[str, str]
+    photos: int  # number of photos that were judged
+    counts: Mapping[str, int]  # photos of each class
+    confidence: Mapping[str, float | None]  # mean of those photos; None for a class that none is in
+    skipped: Mapping[str, str]  # photos that cannot be read and were left out, with the reason
 
 
 def predict(
@@ -109,19 +88,10 @@ def predict(
 ) -> Predicted:
     """Write what a classifier says about each photo: path, class, confidence, and p_CLASS.
 
+    The file appears as a whole or not at all; labels are not looked at.
+
     The confidence is the softmax of the class as the network gives it; no temperature is fitted.
     Photos are read and judged batch by batch: the memory does not grow with their number.
-
-    Args:
-        classifier: On the machine's device.
-        images: The photos; labels are not looked at.
-        path: The CSV file; it appears as a whole or not at all.
-        options: None takes the defaults.
-        machine: Device and precision; None is the CPU.
-        progress: Called with (done, total) after each batch.
-
-    Returns:
-        Numbers of photos, their confidence, and what was left out.
 
     Raises:
         InputError: A photo is corrupt, the network gives no numbers, or the file cannot be written.
@@ -148,7 +118,6 @@ def _write(
     machine: Machine,
     progress: Progress | None,
 ) -> Predicted:
-    """Write all rows, and count."""
     classes = classifier.classes
     writer = NameWriter(file)
     columns = [f"p_{name}" for name in classes] if options.probabilities else []
@@ -210,11 +179,7 @@ def _read(view: View, images: ImageSet, at: Sequence[int]) -> list[Tensor | str]
 
 @torch.no_grad()
 def _judge(classifier: Classifier, photos: Tensor, machine: Machine) -> list[list[float]]:
-    """Return the softmax of each photo.
-
-    Raises:
-        InputError: It is no number.
-    """
+    """Return the softmax of each photo, refused where it is no number."""
     keys = np.zeros(len(photos), dtype=np.uint64)  # nothing in the view is random
     batch = classifier.view(photos, keys).to(machine.device)
     with machine.precision():
@@ -239,10 +204,6 @@ def _some(corrupt: Mapping[str, str]) -> str:
 
 def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
     """Open the classifier of a run from its model.json and its safetensors; no code is run.
-
-    Args:
-        path: Folder with the two files.
-        average: Take the momentum average instead of the encoder, which validation chose.
 
     Raises:
         InputError: There is no model, it is no classifier, or its files do not fit together.
@@ -278,7 +239,6 @@ def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
 
 
 def _read_model(folder: Path, named: str | Path) -> dict[str, Any]:
-    """Return what model.json says."""
     described = folder / MODEL
     if not described.is_file():
         unfinished = (folder / "config.yaml").is_file()

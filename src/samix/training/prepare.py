@@ -62,25 +62,15 @@ Config = TypeVar("Config", bound=RunConfig)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is ready to start.
+    """A run that is ready to start."""
 
-    Attributes:
-        config: Resolved, with the batch size that is used.
-        images: All photos.
-        splits: Train (what may be learned from), val and test.
-        task: What this kind of run does, with its method and its batches.
-        steps: Planned optimiser steps.
-        notes: Sentences for the user.
-        probe: What the classifier began as, where it began as a linear head just now.
-    """
-
-    config: RunConfig
-    images: ImageSet
-    splits: Splits
-    task: Task
-    steps: int
-    notes: tuple[str, ...]
-    probe: Mapping[str, Any] | None = None
+    config: RunConfig  # resolved, with the batch size that is used
+    images: ImageSet  # all photos
+    splits: Splits  # train (what may be learned from), val and test
+    task: Task  # what this kind of run does, with its method and its batches
+    steps: int  # planned optimiser steps
+    notes: tuple[str, ...]  # sentences for the user
+    probe: Mapping[str, Any] | None = None  # the linear head that the classifier began as just now
 
     @property
     def method(self) -> Method:
@@ -116,7 +106,6 @@ def resolve(config: Config) -> Config:
 
 
 def _rates(config: RunConfig, batch_size: int) -> dict[str, Any]:
-    """Return learning rates and weight decay for a batch size."""
     lr, decay = config.lr, config.weight_decay
     lr = config.default_lr(batch_size) if lr is None else lr
     return {
@@ -135,13 +124,6 @@ def prepare(
     announce: Announce | None = None,
 ) -> Prepared:
     """Open the data, build method and batches, and check that all fits.
-
-    Args:
-        config: From :func:`resolve`.
-        rank: Number of this process.
-        run: A run that exists already, whose splits are used.
-        starts: The runs that this one starts from; None opens them where they are needed.
-        announce: Called during long work.
 
     Raises:
         InputError: Data or options cannot be used.
@@ -238,16 +220,9 @@ def split(
     announce: Announce | None = None,
     init: RunSource | None = None,
 ) -> tuple[Splits, tuple[str, ...]]:
-    """Split the photos of a new run, and keep what may be learned from.
+    """Split the photos of a new run, and keep what may be learned from; return parts and notes.
 
-    Args:
-        images: All photos.
-        config: Of the run.
-        announce: Called during long work.
-        init: The run whose encoder is taken, and its splits where the photos are the same.
-
-    Returns:
-        The parts, and sentences for the user.
+    The splits are those of ``init``, whose encoder is taken, where that had the same photos.
 
     Raises:
         InputError: The photos cannot be split so.
@@ -281,7 +256,6 @@ def _labelled_split(
     given: Splits | None,
     source: RunSource | None,
 ) -> tuple[Splits, tuple[str, ...]]:
-    """Return the parts with the labels that may be used, and sentences for the user."""
     there = None if source is None else source_splits(source, config, images)
     kept: tuple[str, ...] = ()
     if given is not None:
@@ -329,7 +303,6 @@ def _task(
     rank: int,
     announce: Announce | None,
 ) -> Task:
-    """Return the task of the kind of run that the configuration is for."""
     wanted = cast("Any", timm).data.resolve_model_data_config(method.encoder)
     view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
     loading = Loading(
@@ -348,7 +321,6 @@ def _task(
 
 
 def _fit(config: RunConfig, photos: int) -> tuple[RunConfig, tuple[str, ...]]:
-    """Return the configuration with batch, queue and rates that fit the photos to learn from."""
     size, shrunk = _fitting_batch(config, photos)
     config = replace(config, batch_size=size, shrink_batch=False, **_rates(config, size))
     config, queued = fit_queue(config, photos)

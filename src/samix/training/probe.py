@@ -45,44 +45,27 @@ _MOST_ELSEWHERE = 1000
 
 @dataclass(frozen=True)
 class FrozenResult:
-    """A classifier whose encoder was not trained.
+    """A classifier whose encoder was not trained."""
 
-    Attributes:
-        network: The timm model, in eval mode, with the head as its classifier.
-        head: The head, and what it was chosen from.
-        logits: By part, (N,K) of the photos of each part but train, in their order.
-        computed: Features that were computed; the others were in the cache.
-        seconds: Time in seconds of "features" and of "head".
-        view: How photos become the network's input.
-    """
-
-    network: nn.Module
-    head: FrozenHead
+    network: nn.Module  # the timm model, in eval mode, with the head as its classifier
+    head: FrozenHead  # the head, and what it was chosen from
+    # by part, (N,K) of the photos of all parts but train, in their order
     logits: Mapping[str, Tensor]
-    computed: int
-    seconds: Mapping[str, float]
-    view: View
+    computed: int  # features that were computed; the others were in the cache
+    seconds: Mapping[str, float]  # time in seconds of "features" and of "head"
+    view: View  # how photos become the network's input
 
 
 @dataclass(frozen=True)
 class FrozenPhotos:
-    """What a network that is not trained says of the photos of some parts.
+    """What a network that is not trained says of the photos of some parts."""
 
-    Attributes:
-        encoder: The timm classifier, in eval mode, and how photos become its input.
-        features: By part, (N,D) in the order of its photos.
-        flipped: (N,D) of the mirrored photos of train.
-        target: By part, (N,) classes.
-        computed: Features that were computed; the others were in the cache.
-        seconds: Wall time.
-    """
-
-    encoder: FrozenEncoder
-    features: Mapping[str, Tensor]
-    flipped: Tensor
-    target: Mapping[str, Tensor]
-    computed: int
-    seconds: float
+    encoder: FrozenEncoder  # the timm classifier, in eval mode, and how photos become its input
+    features: Mapping[str, Tensor]  # by part, (N,D) in the order of its photos
+    flipped: Tensor  # (N,D) of the mirrored photos of train
+    target: Mapping[str, Tensor]  # by part, (N,) classes
+    computed: int  # features that were computed; the others were in the cache
+    seconds: float  # wall time
 
     def labelled(self, part: str) -> Labelled:
         """Return the features and classes of a part."""
@@ -140,13 +123,7 @@ def fit_head(
 ) -> FrozenResult:
     """Fit the best linear head on a network as it is, and make it its classifier, in place.
 
-    Args:
-        network: A timm classifier with trained weights; put on the device and into eval mode.
-        config: Resolved; says device, precision and side of the images.
-        images: All photos.
-        splits: Their parts: heads are fitted on train and chosen on val.
-        parts: Whose features are wanted; train and val are among them.
-        announce: Called during the work.
+    It is fitted on train and chosen on val. The network is put on the device and into eval mode.
 
     Raises:
         InputError: The size does not suit the network, or it does not end in a linear layer.
@@ -171,7 +148,6 @@ def fit_head(
 def _check(
     encoder: FrozenEncoder, head: FrozenHead, images: ImageSet, at: Sequence[int], features: Tensor
 ) -> None:
-    """Refuse a network that is not the head on its features."""
     view = encoder.view
     photos = torch.stack([photo_at(images, i, view.load_size) for i in at])
     shown = view(photos, np.zeros(len(photos), dtype=np.uint64))
@@ -187,20 +163,9 @@ def begin_with_head(
     splits: Splits,
     announce: Announce | None,
 ) -> dict[str, Any]:
-    """Let the classifier of a method, and its average, begin as the frozen rival's.
+    """Let the classifier of a method on the CPU, and its average, begin as the frozen rival's.
 
-    Args:
-        method: With trained weights, on the CPU; changed in place.
-        config: Resolved.
-        images: All photos.
-        splits: Their parts.
-        announce: Called during the work.
-
-    Returns:
-        What the head reaches on val, and how it was chosen, as plain values for a file.
-
-    Raises:
-        InputError: As for :func:`fit_head`.
+    Return what the head reaches on val, and how it was chosen, as plain values for a file.
     """
     training = method.training
     wanted = [parameter.requires_grad for parameter in method.encoder.parameters()]
@@ -230,10 +195,6 @@ def fitted_size(config: RunConfig, images: ImageSet) -> RunConfig:
     Where the side may be chosen it is the median shorter side of some photos, from 96 to 224 px: a
     frozen EfficientNet tells garments far better at 224 px than at 96 (benchmarks/results). A
     network that is made for one size keeps it.
-
-    Args:
-        config: Resolved.
-        images: All photos.
     """
     if not config.fit_size:
         return config
@@ -253,10 +214,6 @@ def fitted_steps(config: RunConfig, photos: int) -> RunConfig:
 
     Where it may be chosen it is ten passes over the photos, at least what is given, at most what
     takes minutes: 150 steps on a processor, 1,000 elsewhere.
-
-    Args:
-        config: Resolved, with the batch size that is used.
-        photos: Photos to learn from.
     """
     if not config.fit_steps or config.steps is None:
         return config
@@ -266,13 +223,7 @@ def fitted_steps(config: RunConfig, photos: int) -> RunConfig:
 
 
 def expected_seconds(method: SupervisedMethod, config: RunConfig, steps: int) -> float:
-    """Return how long so many steps take, from one step of a copy of the method.
-
-    Args:
-        method: Ready to train; left as it is.
-        config: Resolved.
-        steps: Planned.
-    """
+    """Return how long so many steps take, from one step of a copy of the method."""
     tried = copy.deepcopy(method).to(config.device).train()
     size = (config.batch_size or config.default_batch_size) // config.processes
     generator = torch.Generator().manual_seed(0)

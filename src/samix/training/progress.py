@@ -77,13 +77,7 @@ class Terminal:
 
 
 class EpochProgress(pl.Callback):
-    """Shows each step as it goes, with images per second and the time that is left.
-
-    Args:
-        display: Where to show.
-        epochs: Planned epochs.
-        processes: Number of processes, all of which have batches of one size.
-    """
+    """Shows each step as it goes, with images per second and the time that is left."""
 
     def __init__(self, display: Display, epochs: int, processes: int) -> None:
         self.display = display
@@ -127,13 +121,7 @@ class EpochProgress(pl.Callback):
 
 
 def epoch_line(row: Mapping[str, float], epochs: int, left: float) -> str:
-    """Return the line that an epoch leaves behind.
-
-    Args:
-        row: Its row of the history.
-        epochs: Planned epochs.
-        left: Seconds that the rest will take.
-    """
+    """Return the line that an epoch leaves behind."""
     average = row.get("average_val_top1")
     parts = [
         f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}",
@@ -159,11 +147,7 @@ def clock(seconds: float) -> str:
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - not an error: somebody wished it
-    """Somebody stopped the run; what was finished is kept.
-
-    Attributes:
-        number: Of the signal.
-    """
+    """Somebody stopped the run by a signal of this number; what was finished is kept."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -215,11 +199,7 @@ def told_apart(stop: StopRequest) -> Iterator[None]:
 
 @contextmanager
 def readers_named() -> Iterator[None]:
-    """Say what to do where a process that reads photos died.
-
-    Raises:
-        WorkerDiedError: One did.
-    """
+    """Say what to do where a process that reads photos died."""
     try:
         yield
     except RuntimeError as error:

@@ -120,7 +120,6 @@ def pretrain(
 
 
 def _begin(config: RunConfig, display: Display, *, extras: bool) -> TrainResult:
-    """Start a new run of any kind."""
     check_launch(config)
     starts = open_starts(config)
     config = adopt(config, starts)
@@ -179,7 +178,6 @@ def _display(wanted: Display | None) -> Display:
 
 
 def _go(prepared: Prepared, run: RunFolder, display: Display, *, extras: bool) -> TrainResult:
-    """Train what is left to train, then judge."""
     display.rest()
     if prepared.probe is not None and (outer_rank() or 0) == 0:
         write_json(run.probe, prepared.probe)
@@ -201,7 +199,6 @@ def _go(prepared: Prepared, run: RunFolder, display: Display, *, extras: bool) -
 def _finish(
     prepared: Prepared, run: RunFolder, display: Display, stopped_by: int | None, *, extras: bool
 ) -> TrainResult:
-    """Judge what there is."""
     if (outer_rank() or 0) > 0:
         return TrainResult(run, "worker", None, stopped_by)
     status: Literal["finished", "interrupted"] = "finished"
@@ -216,7 +213,6 @@ def _finish(
 
 
 def _opening(prepared: Prepared, run: RunFolder) -> str:
-    """Return what is about to happen, in one line."""
     config, splits = prepared.config, prepared.splits
     parameters = sum(p.numel() for p in prepared.method.encoder.parameters()) / 1e6
     return (
@@ -228,7 +224,6 @@ def _opening(prepared: Prepared, run: RunFolder) -> str:
 
 
 def _start(prepared: Prepared) -> str:
-    """Return where the weights come from, in some words."""
     config = prepared.config
     begun = config.init if isinstance(config, TrainConfig) else None
     if begun is None and config.weights is None and not config.pretrained:
@@ -237,7 +232,6 @@ def _start(prepared: Prepared) -> str:
 
 
 def _length(prepared: Prepared) -> str:
-    """Return size, steps and expected time of a run that began with a linear head, in words."""
     config, method = prepared.config, prepared.method
     if prepared.probe is None or not isinstance(method, SupervisedMethod):
         return ""
@@ -288,7 +282,6 @@ def _finished(run: RunFolder) -> dict[str, Any] | None:
 
 
 def _diverged(prepared: Prepared, run: RunFolder, reason: str) -> str:
-    """Write down that the run diverged and return what to tell the user."""
     done = _epochs_done(prepared, run)
     kept = (
         f"the last good checkpoint is '{run.last}' (epoch {done})" if done else "no epoch was full"
@@ -301,18 +294,7 @@ def _diverged(prepared: Prepared, run: RunFolder, reason: str) -> str:
 def finish(
     prepared: Prepared, run: RunFolder, display: Display, status: str, *, extras: bool = True
 ) -> dict[str, Any]:
-    """Judge the weights that are the result; write the model, metrics.json and pictures.
-
-    Args:
-        prepared: The run.
-        run: Its folder, with checkpoints.
-        display: Where to show progress.
-        status: "finished" or "interrupted".
-        extras: Draw mixes.png and write run.html.
-
-    Returns:
-        What metrics.json holds.
-    """
+    """Judge the result; write the model, pictures and metrics.json, whose content is returned."""
     task, config, splits = prepared.task, prepared.config, prepared.splits
     last = read_checkpoint(run.last)
     rows = history_of(last)
@@ -357,7 +339,6 @@ def _probed(run: RunFolder, judged: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cost(rows: Sequence[Row], prepared: Prepared, judging: float) -> dict[str, Any]:
-    """Return what the run cost, the parts before a resume included."""
     training = sum(row["train_seconds"] for row in rows)
     photos = sum(row["images_per_second"] * row["train_seconds"] for row in rows)
     waited = sum(row.get("waiting_share", 0.0) * row["train_seconds"] for row in rows)
@@ -374,13 +355,7 @@ def _cost(rows: Sequence[Row], prepared: Prepared, judging: float) -> dict[str, 
 
 
 def draw_run_mixes(run: RunFolder, prepared: Prepared, place: Place) -> None:
-    """Draw eight pairs of training photos as the policy of the run mixes them.
-
-    Args:
-        run: Where to write.
-        prepared: The run, with the weights that are its result.
-        place: Where they are.
-    """
+    """Draw eight pairs of training photos as the policy of the run mixes them."""
     config = prepared.config
     shown = prepared.task.picture(place, step_generator(config.seed, 0), _PAIRS)
     draw_mixes(

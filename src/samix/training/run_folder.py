@@ -299,11 +299,7 @@ def write_predictions(
 ) -> None:
     """Write one row a photo: path, split, group, target, predicted, and p_CLASS for each class.
 
-    Args:
-        path: The file; it appears as a whole or not at all.
-        images: All photos.
-        splits: Their parts and groups.
-        probabilities: By part, (N,K) of its photos in their order, each row with sum 1.
+    Probabilities are by part, (N,K) of its photos in their order, each row with sum 1.
     """
     text = io.StringIO()
     writer = NameWriter(text)
@@ -359,14 +355,7 @@ class ModelConfig(Protocol):
 
 
 def write_model(run: RunFolder | Path, method: Trained, config: ModelConfig, **about: Any) -> None:
-    """Write the trained network of a run, its average and its Mixer, each where there is one.
-
-    Args:
-        run: The run folder.
-        method: With the weights to export.
-        config: How the network was built.
-        **about: As for :func:`write_network`.
-    """
+    """Write the trained network of a run, its average and its Mixer, each where there is one."""
     path = run.path if isinstance(run, RunFolder) else run
     if method.average is not None:
         _write_weights(path / AVERAGE, method.export(average=True).state_dict())
@@ -400,18 +389,6 @@ def write_network(
 
     The weights are a plain timm state dict. ``model.json`` comes last, so that it only stands
     beside weights that it describes; each file appears as a whole or not at all.
-
-    Args:
-        path: The run folder.
-        network: With the weights.
-        config: How the network was built.
-        classes: Class names of a classifier; None for an embedding network.
-        mean: Mean of the three channels that is subtracted from photos in [0, 1].
-        std: Standard deviation of the three channels to divide by.
-        name: Name of the method in :data:`samix.METHODS`.
-        standardise: The network was shown photos standardised one by one, whatever mean and std.
-        depth: What was white in photos of more than 8 bits; None where all had 8.
-        mixer: What describes the Mixer beside it.
     """
     _write_weights(path / WEIGHTS, network.state_dict())
     content = {

@@ -48,31 +48,18 @@ _FIXED_SEED = 0  # of views that are the same at every call
 
 @dataclass(frozen=True)
 class SelfSupervisedTask:
-    """An encoder that learns without labels; see :class:`samix.training.task.Task`.
+    """An encoder that learns without labels; see :class:`samix.training.task.Task`."""
 
-    Attributes:
-        config: Of the run.
-        images: All photos.
-        method: With its initial weights.
-        view: How photos are evaluated.
-        batches: Training batches of this process.
-        held_out: Two views of validation photos, the same at every call.
-        fixed: Two views of training photos, the same at every call.
-        bank: Training photos whose classes are known; None where there are no classes.
-        asked: Validation photos that are classified by their neighbours in the bank, or None.
-        notes: What the loaders decided.
-    """
-
-    config: PretrainConfig
-    images: ImageSet
-    method: SelfSupervisedMethod
-    view: View
-    batches: DataLoader[ViewBatch]
-    held_out: ViewDataset
-    fixed: ViewDataset
-    bank: Batches | None
-    asked: Batches | None
-    notes: tuple[str, ...]
+    config: PretrainConfig  # of the run
+    images: ImageSet  # all photos
+    method: SelfSupervisedMethod  # with its initial weights
+    view: View  # how photos are evaluated
+    batches: DataLoader[ViewBatch]  # training batches of this process
+    held_out: ViewDataset  # two views of validation photos, the same at every call
+    fixed: ViewDataset  # two views of training photos, the same at every call
+    bank: Batches | None  # training photos whose classes are known; None where there are no classes
+    asked: Batches | None  # validation photos that neighbours in the bank classify, or None
+    notes: tuple[str, ...]  # what the loaders decided
 
     @property
     def about(self) -> str:
@@ -181,7 +168,6 @@ class SelfSupervisedTask:
         return float(of_all_processes(own).mean())
 
     def _knn(self, network: nn.Module, place: Place) -> float:
-        """Return the share of validation photos that their neighbours classify."""
         if self.bank is None or self.asked is None:
             return float("nan")
         network = Standardised(network) if self.config.standardise else network
@@ -193,7 +179,6 @@ class SelfSupervisedTask:
         return accuracy
 
     def _shown(self, views: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Return views as the network is shown them."""
         return tuple(standardised(v) if self.config.standardise else v for v in views)
 
     def _fixed_views(self, place: Place) -> tuple[Tensor, Tensor]:
@@ -213,17 +198,7 @@ def self_supervised_task(
     loading: Loading,
     announce: Announce | None,
 ) -> SelfSupervisedTask:
-    """Return the task of a resolved configuration whose batch size fits.
-
-    Args:
-        config: Of the run.
-        images: All photos.
-        splits: Train and val; test is never looked at.
-        method: With its initial weights.
-        view: How photos are evaluated.
-        loading: Seed, processes and workers.
-        announce: Called while photos are read.
-    """
+    """Return the task of a resolved configuration whose batch size fits."""
     views = two_views(
         config.image_size if config.view_size is None else config.view_size,
         photo_size=config.image_size,

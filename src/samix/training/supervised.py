@@ -32,25 +32,15 @@ _FIXED_BATCH = 64  # photos on which the Mixer's signs of life are measured
 
 @dataclass(frozen=True)
 class SupervisedTask:
-    """A classifier that learns from labels; see :class:`samix.training.task.Task`.
+    """A classifier that learns from labels; see :class:`samix.training.task.Task`."""
 
-    Attributes:
-        config: Of the run.
-        images: All photos.
-        splits: Train (the labels that may be used), val and test.
-        method: With its initial weights.
-        view: How photos are evaluated.
-        loaders: Batches of this process.
-        sample: Training photos without augmentation, the same at every call, for clean accuracy.
-    """
-
-    config: TrainConfig
-    images: ImageSet
-    splits: Splits
-    method: SupervisedMethod
-    view: View
-    loaders: Loaders
-    sample: Batches
+    config: TrainConfig  # of the run
+    images: ImageSet  # all photos
+    splits: Splits  # train (the labels that may be used), val and test
+    method: SupervisedMethod  # with its initial weights
+    view: View  # how photos are evaluated
+    loaders: Loaders  # batches of this process
+    sample: Batches  # training photos without augmentation, the same at every call
 
     @property
     def batches(self) -> DataLoader[Any]:
@@ -160,7 +150,6 @@ class SupervisedTask:
         )
 
     def _networks(self) -> dict[str, torch.nn.Module]:
-        """Return the classifiers: the encoder and, where there is one, its average."""
         networks: dict[str, torch.nn.Module] = {"encoder": self.method.encoder}
         if self.method.average is not None and self.config.teacher == "average":
             networks["average"] = self.method.average
@@ -215,17 +204,7 @@ def supervised_task(
     loading: Loading,
     announce: Announce | None,
 ) -> SupervisedTask:
-    """Return the task of a resolved configuration whose batch size fits.
-
-    Args:
-        config: Of the run.
-        images: All photos.
-        splits: Its parts.
-        method: With its initial weights.
-        view: How photos are evaluated.
-        loading: Seed, processes and workers.
-        announce: Called while photos are read.
-    """
+    """Return the task of a resolved configuration whose batch size fits."""
     training = augmented_view(
         config.image_size, augmentation=config.augmentation, mean=view.mean, std=view.std
     )
@@ -243,7 +222,6 @@ def supervised_task(
 
 
 def _sample(images: ImageSet, splits: Splits, view: View, batch_size: int, seed: int) -> Batches:
-    """Return a fixed random sample of the training photos without augmentation."""
     order = np.random.default_rng([seed, len(splits.train)]).permutation(len(splits.train))
     chosen = [splits.train[i] for i in order[:_SAMPLE]]
     dataset = PhotoDataset(images, chosen, view)

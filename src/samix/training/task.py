@@ -46,19 +46,12 @@ _PREFIX = "mixer_"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network is measured.
+    """Where a network is measured."""
 
-    Attributes:
-        device: Where the weights are.
-        autocast: Precision of the forward pass; None is that of the weights.
-        rank: Number of this process.
-        processes: Number of processes that share the work.
-    """
-
-    device: torch.device | str
-    autocast: torch.dtype | None = None
-    rank: int = 0
-    processes: int = 1
+    device: torch.device | str  # where the weights are
+    autocast: torch.dtype | None = None  # precision of the forward pass; None is the weights'
+    rank: int = 0  # number of this process
+    processes: int = 1  # number of processes that share the work
 
     def precision(self) -> AbstractContextManager[Any]:
         """Return the context of a forward pass."""
@@ -140,11 +133,7 @@ def share(loader: Batches, rank: int, processes: int) -> Batches:
 
 
 def of_all_processes(values: Tensor) -> Tensor:
-    """Return the values of all processes, one after the other, on the CPU.
-
-    Args:
-        values: (N, ...), with another N in each process.
-    """
+    """Return the (N, ...) values of all processes, each with an N of its own, on the CPU."""
     values = values.detach().cpu()
     if not (dist.is_available() and dist.is_initialized()):
         return values
@@ -154,11 +143,7 @@ def of_all_processes(values: Tensor) -> Tensor:
 
 
 def is_alive(row: Mapping[str, float]) -> bool:
-    """Say whether masks have structure, follow the content of both images, and areas follow lam.
-
-    Args:
-        row: A row of the history, with the signs of life on the fixed batch.
-    """
+    """Say whether masks have structure, follow the content of both images, and areas follow lam."""
     return all(row[f"{_PREFIX}{name}"] >= least for name, least in NEEDED.items())
 
 
@@ -179,12 +164,7 @@ def first_look(rows: Sequence[Mapping[str, float]], steps: int) -> Mapping[str, 
 
 
 def life_summary(rows: Sequence[Mapping[str, float]], steps: int) -> dict[str, Any]:
-    """Return what metrics.json says about the Mixer.
-
-    Args:
-        rows: The history so far, with signs of life.
-        steps: Planned steps of the run.
-    """
+    """Return what metrics.json says about the Mixer."""
     rows = [row for row in rows if _measured(row)]
     early = first_look(rows, steps)
     alive = [int(row["epoch"]) for row in rows if is_alive(row)]

@@ -49,19 +49,12 @@ Config = TypeVar("Config", bound=RunConfig)
 
 @dataclass(frozen=True)
 class RunSource:
-    """A run that another one starts from.
+    """A run that another one starts from."""
 
-    Attributes:
-        run: Its folder.
-        flag: The option that named it, for messages.
-        config: What it did.
-        model: What its model.json says.
-    """
-
-    run: RunFolder
-    flag: str
-    config: RunConfig
-    model: Mapping[str, Any]
+    run: RunFolder  # its folder
+    flag: str  # the option that named it, for messages
+    config: RunConfig  # what it did
+    model: Mapping[str, Any]  # what its model.json says
 
     @property
     def name(self) -> str:
@@ -75,10 +68,6 @@ class RunSource:
 
 def open_source(path: str | Path, flag: str) -> RunSource:
     """Open a finished run to start from.
-
-    Args:
-        path: Its folder.
-        flag: The option that named it, for messages.
 
     Raises:
         InputError: It is no run, or has no model yet.
@@ -106,15 +95,10 @@ def settings_of(source: RunSource) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Starts:
-    """The runs that another one starts from, each opened once.
+    """The runs that another one starts from, each opened once."""
 
-    Attributes:
-        init: The run whose encoder is taken.
-        mixer: The run whose Mixer is taken.
-    """
-
-    init: RunSource | None = None
-    mixer: RunSource | None = None
+    init: RunSource | None = None  # the run whose encoder is taken
+    mixer: RunSource | None = None  # the run whose Mixer is taken
 
 
 def open_starts(config: RunConfig) -> Starts:
@@ -133,10 +117,6 @@ def open_starts(config: RunConfig) -> Starts:
 
 def adopt(config: Config, starts: Starts | None = None) -> Config:
     """Return the configuration with a run in ``policy`` resolved to its policy, options and tap.
-
-    Args:
-        config: What the user asked for.
-        starts: The runs that it names; None opens them.
 
     Raises:
         InputError: A run is none, its network is of another make, it has no Mixer, or an option
@@ -163,15 +143,7 @@ def adopt(config: Config, starts: Starts | None = None) -> Config:
 
 
 def start(method: Method, config: RunConfig, starts: Starts) -> tuple[str, ...]:
-    """Give a fresh method the weights that the configuration names; the averages follow.
-
-    Args:
-        method: With its initial weights; changed in place.
-        config: Resolved.
-        starts: The runs that it names.
-
-    Returns:
-        What to tell the user about the weights.
+    """Give a fresh method, and its averages, the weights that are named; return what to tell.
 
     Raises:
         InputError: Weights of another architecture.
@@ -213,11 +185,7 @@ def freeze(method: Method, config: RunConfig) -> None:
 
 
 def check_architecture(source: RunSource, config: RunConfig) -> None:
-    """Refuse a run whose network is of another make.
-
-    Raises:
-        InputError: It is; the message names the difference.
-    """
+    """Refuse a run whose network is of another make."""
     for name in ARCHITECTURE:
         theirs, ours = source.model[name], getattr(config, name)
         if json.loads(json.dumps(dict(ours) if isinstance(ours, Mapping) else ours)) != theirs:
@@ -242,17 +210,9 @@ def load_encoder(source: RunSource, encoder: nn.Module) -> None:
 
 
 def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Splits | None:
-    """Return the splits of the run that the encoder comes from, where it had the same photos.
+    """Return the splits of the encoder's run; None where it had other photos, or none to test.
 
     Photos whose labels that run did not use are in train again.
-
-    Args:
-        source: That run.
-        config: Of the new run.
-        images: Its photos.
-
-    Returns:
-        The splits; None where it had other photos or no test photos.
 
     Raises:
         InputError: ``group_by`` differs, or a class is missing in a part.
@@ -323,7 +283,6 @@ def _same_photos(source: RunSource, images: ImageSet) -> bool:
 
 
 def _with_whole_path(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the options of samix-p with the folder of its Mixer as an absolute path."""
     mixer = options.get("mixer")
     if not isinstance(mixer, str) or mixer in built_in_mixers():
         return options
@@ -338,7 +297,6 @@ def _names_a_run(policy: str) -> bool:
 
 
 def _with_mixer(config: Config, source: RunSource) -> Config:
-    """Return the configuration with policy, options and tap of the run's Mixer."""
     mixer = source.model.get("mixer")
     if mixer is None:
         raise InputError(
@@ -398,15 +356,7 @@ def data_of(config: RunConfig) -> tuple[str, ...]:
 def open_sources(
     config: RunConfig, *, progress: Progress | None = None, keep: Keep = KEEP_NOTHING
 ) -> tuple[tuple[str, ImageSet], ...]:
-    """Open the sets of photos of a run.
-
-    Args:
-        config: Resolved.
-        progress: Called with (done, total) while the photos of a set are verified.
-        keep: What is kept of the photos meanwhile.
-
-    Returns:
-        Each set with the folder that its keys are relative to.
+    """Open the sets of photos of a run, each with the folder that its keys are relative to.
 
     Raises:
         InputError: A set cannot be used, or is named twice.
@@ -460,12 +410,7 @@ def root_of(data: str) -> str:
 
 
 def whole_keys(config: RunConfig, keys: Sequence[str]) -> list[str]:
-    """Return the keys of a run's photos with the folder that they are relative to.
-
-    Args:
-        config: Of the run.
-        keys: As its splits.csv has them.
-    """
+    """Return the keys of a run's photos with the folder that they are relative to."""
     if len(data_of(config)) > 1:  # they have it already
         return list(keys)
     return [f"{root_of(config.data)}/{key}" for key in keys]

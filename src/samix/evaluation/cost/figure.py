@@ -15,13 +15,7 @@ _COLOURS = {"plain": "#9a9a9a", "rule": "#0072B2", "learned": "#D55E00"}
 
 
 def write_costs(path: str | Path, result: Mapping[str, Any], *, title: str) -> None:
-    """Write the page of a measurement in both languages.
-
-    Args:
-        path: The HTML file.
-        result: From :func:`samix.evaluation.measure_cost`, with ``estimate`` where there is one.
-        title: What was measured, and where.
-    """
+    """Write the page of a measurement in both languages."""
     section = Section(word("cost-section"), "", [cost_chart(result)])
     write_page(path, title, [section], lead=str(result["summary"]), language="both")
 
@@ -98,7 +92,6 @@ def _panel(
 
 
 def _cost_of(run: Mapping[str, Any], currency: str) -> str:
-    """Return money and energy of a run, as far as they are known."""
     parts = []
     if run["money"] is not None:
         parts.append(f"{run['money']:,.2f} {currency}".strip())

@@ -171,12 +171,6 @@ def measure_time(
     whatever else the machine does hits all of them alike and none always follows the same other
     one.
 
-    Args:
-        steps: By setting.
-        workload: What is trained; its seed draws the order.
-        rounds: How many warm up, and how many are measured.
-        progress: Where to show it.
-
     Raises:
         InputError: A setting cannot be trained so, or memory runs out.
     """
@@ -231,11 +225,6 @@ def python_shares(
     On a GPU it is the time until everything was given to it over that until everything was done: at
     1 the device always waits. On the CPU, where both are one, it is estimated: the calls of torch's
     operators times what a call of one takes that adds two numbers. Compiled steps have none there.
-
-    Args:
-        steps: By setting.
-        seconds: Of each step.
-        issued: From :func:`measure_time`.
     """
     shares = {}
     for name, step in steps.items():
@@ -251,7 +240,6 @@ def python_shares(
 
 @torch.no_grad()
 def _call_seconds() -> float:
-    """Return the seconds that a call of torch takes at least."""
     number = torch.zeros(1)
     start = time.perf_counter()
     for _ in range(_SMALL_CALLS):
@@ -260,11 +248,7 @@ def _call_seconds() -> float:
 
 
 def describe_machine(machine: Machine) -> dict[str, Any]:
-    """Return what a reader must know to compare times: plain values.
-
-    Args:
-        machine: Device and precision; threads are those that torch has now.
-    """
+    """Return what a reader must know to compare times: plain values."""
     device = machine.device
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     return {
@@ -281,7 +265,6 @@ def describe_machine(machine: Machine) -> dict[str, Any]:
 def _memory(
     names: Sequence[str], options: CostOptions, machine: Machine, progress: Display
 ) -> dict[str, PeakMemory]:
-    """Return the peak memory of each setting."""
     memory = {}
     threads, channels_last = torch.get_num_threads(), _in_channels_last(options, machine)
     for number, name in enumerate(names):
@@ -294,7 +277,6 @@ def _memory(
 
 
 def _refuse_unsafe(names: Sequence[str], workload: Workload, machine: Machine) -> None:
-    """Refuse channels-last on the CPU with a network that is not known to be safe in it."""
     if machine.device == "cpu" and PLAIN_CHANNELS_LAST in names and not workload.fast:
         raise InputError(
             f"'{PLAIN_CHANNELS_LAST}' is not measured with {workload.backbone} on the CPU: layers "
@@ -322,7 +304,6 @@ def _settled(options: CostOptions, machine: Machine) -> Iterator[None]:
 
 
 def _notes(options: CostOptions, device: str, unmeasured: str | None, rows: Rows) -> list[str]:
-    """Return sentences that the reader of the numbers must know."""
     notes = []
     if unmeasured:
         notes.append(f"No memory: {unmeasured}.")
@@ -348,7 +329,6 @@ def _notes(options: CostOptions, device: str, unmeasured: str | None, rows: Rows
 
 
 def _processor() -> str:
-    """Return the name of the processor, or its kind where the system does not tell more."""
     if _PROCESSOR.is_file():
         for line in _PROCESSOR.read_text(errors="replace").splitlines():
             key, _, value = line.partition(":")

@@ -61,13 +61,6 @@ def measure_memory(
 ) -> PeakMemory:
     """Return the peak memory of a setting: on the CPU by a fresh process.
 
-    Args:
-        setting: From :func:`samix.evaluation.cost.settings.parse_settings`.
-        workload: What is trained.
-        machine: Device and precision.
-        threads: Of the fresh process.
-        channels_last: See :func:`samix.evaluation.cost.settings.create_step`.
-
     Raises:
         InputError: The memory does not suffice.
     """
@@ -99,14 +92,7 @@ def measure_memory(
 def memory_here(
     setting: str, workload: Workload, machine: Machine, *, channels_last: bool = False
 ) -> PeakMemory:
-    """Return the peak memory of a setting, measured in this process.
-
-    Args:
-        setting: From :func:`samix.evaluation.cost.settings.parse_settings`.
-        workload: What is trained.
-        machine: "cpu" under Linux, or a CUDA device.
-        channels_last: See :func:`samix.evaluation.cost.settings.create_step`.
-    """
+    """Return the peak memory of a setting, measured in this process."""
     small = replace(workload, batch_size=2)
     with told(workload, f"setting '{setting}'", stepping=True):
         create_step(setting, small, machine, channels_last=channels_last)()
@@ -121,11 +107,7 @@ def memory_here(
 
 
 def run_task(text: str) -> dict[str, int]:
-    """Return the memory of a task that :func:`measure_memory` wrote down.
-
-    Args:
-        text: JSON.
-    """
+    """Return the memory of a task that :func:`measure_memory` wrote down."""
     task: Mapping[str, Any] = json.loads(text)
     torch.set_num_threads(task["threads"])
     autocast = None if task["autocast"] is None else getattr(torch, task["autocast"])

@@ -21,30 +21,19 @@ _MEBIBYTE = 2.0**20  # bytes
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long a setting takes as the reference.
-
-    Attributes:
-        value: The multiple.
-        low: Lower quartile over blocks of rounds.
-        high: Upper quartile over blocks of rounds.
-    """
+    """How many times as long a setting takes as the reference."""
 
     value: float
-    low: float
-    high: float
+    low: float  # lower quartile over blocks of rounds
+    high: float  # upper quartile over blocks of rounds
 
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """What training holds at its highest point, in bytes.
+    """What training holds at its highest point, in bytes."""
 
-    Attributes:
-        weights: Parameters and buffers of all networks.
-        steps: What steps add to them.
-    """
-
-    weights: int
-    steps: int
+    weights: int  # parameters and buffers of all networks
+    steps: int  # what steps add to them
 
     @property
     def peak(self) -> int:
@@ -86,10 +75,6 @@ def ratio_over(seconds: Sequence[float], reference: Sequence[float]) -> Ratio:
     median over single steps would leave out whichever kind is rarer, such as steps that train the
     Mixer where not every step does. The quartiles are those of the ratios within up to
     :data:`BLOCKS` blocks of consecutive rounds; they show how much the machine wavered.
-
-    Args:
-        seconds: Of each step, above 0.
-        reference: Of the reference's step in the same rounds, above 0.
     """
     pieces = blocks(len(seconds))
     ratios = [sum(seconds[piece]) / sum(reference[piece]) for piece in pieces]
@@ -120,15 +105,7 @@ def cost_rows(
     reference: str,
     quick: str,
 ) -> dict[str, dict[str, Any]]:
-    """Return the row of each setting from what was measured.
-
-    Args:
-        seconds: Of each step by setting.
-        memory: Peak memory by setting; empty where it was not measured.
-        batch_size: Photos in a step.
-        reference: The setting that the ratios are over.
-        quick: The setting that the second ratio of times is over.
-    """
+    """Return the row of each setting from what was measured."""
     rows: dict[str, dict[str, Any]] = {}
     for name, spent in seconds.items():
         ratio = ratio_over(spent, seconds[reference])
@@ -158,10 +135,6 @@ def cost_rows(
 
 def estimate(plan: RunPlan, images_per_second: float) -> dict[str, float | None]:
     """Return what a run costs that only trains, at a measured rate.
-
-    Args:
-        plan: The run.
-        images_per_second: Photos that pass through training in a second, above 0.
 
     Returns:
         ``hours``; ``money`` in the currency of the price, and ``kilowatt_hours``, or None where

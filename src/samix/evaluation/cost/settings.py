@@ -75,7 +75,6 @@ def parse_settings(words: Iterable[str], method: str) -> tuple[str, ...]:
 
 
 def _parsed(text: str, method: str) -> str:
-    """Return the name of one setting as it is written everywhere."""
     name, plus, addition = (part.strip() for part in text.partition("+"))
     known = known_settings(method)
     if name in RIVALS and name not in known:
@@ -118,14 +117,9 @@ def method_arguments(setting: str) -> dict[str, Any]:
 def create_step(
     setting: str, workload: Workload, machine: Machine, *, channels_last: bool = False
 ) -> TrainingStep:
-    """Return one training step of a setting.
+    """Return one training step of a setting, compiled where its name ends in ", compiled".
 
-    Args:
-        setting: From :func:`parse_settings`; ending in ", compiled" for one that is compiled.
-        workload: What is trained.
-        machine: Device and precision.
-        channels_last: Memory format of the images and weights of samix's methods; on the CPU they
-            choose it themselves.
+    On the CPU the methods of samix choose their memory format themselves.
 
     Raises:
         InputError: Setting, network and image size do not go together.
@@ -144,7 +138,6 @@ def create_step(
 def _method_step(
     setting: str, workload: Workload, machine: Machine, *, channels_last: bool
 ) -> TrainingStep:
-    """Return one step of a method of samix."""
     options = {**method_arguments(setting), "seed": workload.seed}
     if workload.method == "moco":
         options["queue_size"] = max(QUEUE, workload.batch_size)
@@ -175,11 +168,6 @@ def _method_step(
 
 def refuse_unusable(settings: Sequence[str], workload: Workload, progress: Display) -> None:
     """Try one step of each setting with two photos on the CPU.
-
-    Args:
-        settings: From :func:`parse_settings`.
-        workload: What is trained.
-        progress: Where to show it.
 
     Raises:
         InputError: One cannot be trained so.

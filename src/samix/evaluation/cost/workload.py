@@ -118,11 +118,7 @@ class Workload:
 
 
 class PlainLoss(nn.Module):
-    """A network with its loss: what the loop without samix computes.
-
-    Args:
-        network: From (B,3,H,W) to (B,K) logits.
-    """
+    """A network with its loss: what the loop without samix computes."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -208,13 +204,7 @@ class TrainingStep:
 def plain_step(
     workload: Workload, machine: Machine, *, channels_last: bool = False
 ) -> TrainingStep:
-    """Return a step of training without mixing: a classifier, or a self-supervised method.
-
-    Args:
-        workload: What is trained.
-        machine: Device and precision.
-        channels_last: Memory format of images and weights; False is torch's own.
-    """
+    """Return a step of training without mixing: a classifier, or a self-supervised method."""
     inputs = workload.inputs(machine.device, channels_last=channels_last)
     model = workload.create_backbone()
     if workload.supervised:
@@ -237,16 +227,7 @@ def plain_step(
 
 @contextmanager
 def told(workload: Workload, what: str, *, stepping: bool = False) -> Iterator[None]:
-    """Say in one sentence why a network cannot be created, or a step cannot be done.
-
-    Args:
-        workload: What is trained.
-        what: The setting, as the sentence names it.
-        stepping: Whether a step is done; what is wrong with names is said when networks are made.
-
-    Raises:
-        InputError: It cannot; memory that ran out is told apart.
-    """
+    """Say in one sentence why a network cannot be created or, when ``stepping``, a step be done."""
     try:
         yield
     except (InputError, ModuleNotFoundError):
@@ -286,7 +267,6 @@ def _unfit(workload: Workload, what: str, error: BaseException) -> InputError:
 def _momentum_step(
     workload: Workload, machine: Machine, networks: nn.ModuleDict, views: tuple[Tensor, Tensor]
 ) -> TrainingStep:
-    """Return a step of a method whose keys come from an averaged encoder."""
     encoder, predictor = networks["encoder"], networks["predictor"]
     trained = list(networks.parameters())
     average = copy.deepcopy(encoder).requires_grad_(False)
@@ -352,7 +332,6 @@ def batch_loss(query: Tensor, key: Tensor) -> Tensor:
 
 
 def _heads(method: str, width: int) -> tuple[nn.Module, nn.Module]:
-    """Return projector and predictor as samix's methods have them by default."""
     from lightly.models.modules.heads import (  # noqa: PLC0415 - an extra
         BYOLPredictionHead,
         BYOLProjectionHead,
@@ -372,6 +351,5 @@ def _heads(method: str, width: int) -> tuple[nn.Module, nn.Module]:
 
 
 def _placed(model: nn.Module, machine: Machine, *, channels_last: bool) -> nn.Module:
-    """Return the networks on the device and in the memory format, in place."""
     model = model.to(machine.device).train()
     return model.to(memory_format=torch.channels_last) if channels_last else model
