@@ -10,7 +10,7 @@ from samix.data import make_splits, open_images
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine, PhotoParts
 from samix.evaluation.encoder import open_encoder
-from samix.evaluation.finetune import FinetuneOptions, Finetuner, rate_at, recipe_for
+from samix.evaluation.finetune import FinetuneOptions, Finetuner, recipe_for
 from samix.progress import Silent
 
 from .conftest import MAKE, tiny_model
@@ -30,16 +30,6 @@ def tuner(checkpoint):
 def test_small_budgets_get_enough_steps():
     options = FinetuneOptions(epochs=30, least_steps=300, batch_size=64)
     assert [options.steps(photos) for photos in (6, 640, 641, 6400)] == [300, 300, 330, 3000]
-
-
-def test_rate_rises_then_falls_to_nothing():
-    rates = [rate_at(step, 100, 5) for step in range(101)]
-    assert rates[:5] == sorted(rates[:5])
-    assert max(rates) == rates[5] == 1.0
-    assert rates[5:] == sorted(rates[5:], reverse=True)
-    assert rates[0] > 0
-    assert rates[100] == 0
-    assert rate_at(52, 100, 5) == pytest.approx(0.5 * (1 + math.cos(math.pi * 47 / 95)))
 
 
 def test_optimiser_follows_the_network_and_options_come_first():

@@ -5,13 +5,14 @@ from itertools import pairwise
 import pytest
 import torch
 
+from samix.evaluation.finetune import lr_factor
 from samix.training import TrainConfig
-from samix.training.module import create_optimizer, create_schedule, lr_factor
+from samix.training.module import create_optimizer, create_schedule
 from samix.training.prepare import resolve
 
 
 def test_rises_linearly_then_falls_as_a_cosine():
-    factors = [lr_factor(step, 100, warmup=0.1, final=0.0) for step in range(101)]
+    factors = [lr_factor(step, 100, rise=10) for step in range(101)]
     assert factors[0] == pytest.approx(1 / 11)
     assert factors[9] == pytest.approx(10 / 11)
     assert factors[10] == max(factors) == 1.0
@@ -21,10 +22,10 @@ def test_rises_linearly_then_falls_as_a_cosine():
 
 
 def test_ends_at_the_final_share_and_stays_there():
-    assert lr_factor(0, 10, warmup=0.0, final=0.5) == 1.0
-    assert lr_factor(10, 10, warmup=0.0, final=0.5) == pytest.approx(0.5)
-    assert lr_factor(99, 10, warmup=0.0, final=0.5) == pytest.approx(0.5)
-    assert 0 < lr_factor(0, 1, warmup=0.9, final=0.0) <= 1
+    assert lr_factor(0, 10, rise=0, final=0.5) == 1.0
+    assert lr_factor(10, 10, rise=0, final=0.5) == pytest.approx(0.5)
+    assert lr_factor(99, 10, rise=0, final=0.5) == pytest.approx(0.5)
+    assert 0 < lr_factor(0, 1, rise=1) <= 1
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

@@ -139,12 +139,15 @@ def evaluate(
     photos = PhotoParts(
         data, division.splits, source.image_size, (source.mean, source.std), progress
     )
-    notes = (*_skipped(data), *data.notes, *division.notes, *photos.notes)
+    notes = [*data.notes, *division.notes, *photos.notes]
+    if data.skipped:
+        notes.insert(0, f"{len(data.skipped)} photos that cannot be read are left out.")
     for note in notes:
         progress.say(note)
     source = replace(source, network=source.network.to(machine.device).eval())
     bench = Bench(source, photos, options, machine, progress)
     results, seconds = _run(bench, draws)
+    target = photos.target(options.part)
     return {
         "source": dict(source.description),
         "data": {
@@ -152,11 +155,11 @@ def evaluate(
             "classes": list(data.classes),
             "photos": {part: len(dataset) for part, dataset in photos.parts.items()},
             "splits": division.origin,
-            "largest_class_share": _largest_share(photos, options.part),
+            "largest_class_share": int(target.bincount().max()) / len(target),  # of guessing
         },
         "seed": options.seed,
         **results,
-        "notes": list(notes),
+        "notes": notes,
         "seconds": {**seconds, "all": time.monotonic() - begin},
     }
 
@@ -370,17 +373,6 @@ def _draws(
         for budget in options.budgets
     }
     return dict(sorted(drawn.items(), key=lambda item: len(item[1][0].train)))
-
-
-def _largest_share(photos: PhotoParts, part: str) -> float:
-    target = photos.target(part)
-    return int(target.bincount().max()) / len(target)
-
-
-def _skipped(data: ImageSet) -> tuple[str, ...]:
-    return (
-        (f"{len(data.skipped)} photos that cannot be read are left out.",) if data.skipped else ()
-    )
 
 
 def _budget(budget: Budget, drawn: Sequence[Draw]) -> dict[str, Any]:

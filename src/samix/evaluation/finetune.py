@@ -19,6 +19,7 @@ from samix.data import ImageSet, Loading, PhotoDataset, train_view
 from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Augmentation
 from samix.errors import InputError
+from samix.methods.step import parameter_groups
 from samix.progress import Display, Said
 
 from .embeddings import Machine, PhotoParts
@@ -133,7 +134,7 @@ class Finetuner:
         steps = self.options.steps(len(chosen))
         optimizer = _optimizer(network, self.recipe)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate_at(step, steps, math.ceil(_WARMUP * steps))
+            optimizer, lambda step: lr_factor(step, steps, rise=math.ceil(_WARMUP * steps))
         )
         kind = torch.device(self.machine.device).type
         scaler = torch.amp.GradScaler(kind, enabled=self.machine.autocast is torch.float16)
@@ -180,17 +181,22 @@ class Finetuner:
             epoch += 1
 
 
-def rate_at(step: int, steps: int, warmup: int) -> float:
-    """Return the learning rate of a step as a share of the largest one.
+def lr_factor(step: int, steps: int, *, rise: int, final: float = 0.0) -> float:
+    """Return the share of the largest learning rate at a step: linear warm-up, then a cosine.
 
     Args:
-        step: From 0 to ``steps``.
-        steps: Planned steps.
-        warmup: Steps over which it rises linearly; a cosine to 0 follows.
+        step: Steps done before, 0 or more.
+        steps: Planned steps, 1 or more.
+        rise: Steps in which it rises linearly.
+        final: Share that is left at the end, in [0, 1].
+
+    Returns:
+        A number in (0, 1] during warm-up, in [final, 1] after it.
     """
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    done = min((step - rise) / max(steps - rise, 1), 1.0)
+    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 def _training_photos(
@@ -219,17 +225,11 @@ def _with_head(encoder: Encoder, classes: int) -> nn.Sequential:
 
 
 def _optimizer(network: nn.Sequential, recipe: FinetuneRecipe) -> torch.optim.Optimizer:
-    groups = []
-    for part, lr in ((network[0], recipe.lr), (network[1], recipe.head_lr)):
-        weights = list(part.parameters())
-        groups += [
-            {
-                "params": [w for w in weights if w.ndim > 1],
-                "lr": lr,
-                "weight_decay": recipe.weight_decay,
-            },
-            {"params": [w for w in weights if w.ndim <= 1], "lr": lr, "weight_decay": 0.0},
-        ]
+    groups = [
+        group
+        for part, lr in zip(network, (recipe.lr, recipe.head_lr), strict=True)
+        for group in parameter_groups(part, None, lr=lr, weight_decay=recipe.weight_decay)
+    ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=_MOMENTUM, nesterov=True)
     return torch.optim.AdamW(groups)

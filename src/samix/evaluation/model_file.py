@@ -9,7 +9,12 @@ from typing import Any
 
 from samix.data.depth import depth_from
 from samix.errors import InputError
-from samix.networks.described import check_image_size, check_model_name, check_model_options
+from samix.networks.described import (
+    check_image_size,
+    check_model_name,
+    check_model_options,
+    is_whole,
+)
 from samix.plain_json import read_json
 
 _MOST_CLASSES = 10**6
@@ -85,9 +90,9 @@ def _check_mixer(mixer: Any) -> None:
     if not isinstance(mixer, Mapping) or not set(mixer) >= _MIXER:
         raise ValueError(f"mixer: expected {', '.join(sorted(_MIXER))}, got {mixer!r:.80}")
     channels, tap = mixer["channels"], mixer["tap"]
-    if not _is_whole(channels) or not 1 <= channels <= _MOST_CHANNELS:
+    if not is_whole(channels, 1, _MOST_CHANNELS):
         raise ValueError(f"mixer: expected 1 to {_MOST_CHANNELS} channels, got {channels!r:.80}")
-    if tap is not None and not (_is_whole(tap) and abs(tap) < 1000):
+    if tap is not None and not is_whole(tap, -999, 999):
         raise ValueError(f"mixer: expected the number of a tap, got {tap!r:.80}")
     if not isinstance(mixer["options"], Mapping):
         raise ValueError(f"mixer: expected names and values as options, got {mixer['options']!r}")
@@ -98,7 +103,3 @@ def _check_mixer(mixer: Any) -> None:
 def _is_number(value: object) -> bool:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return plain and math.isfinite(value)  # type: ignore[arg-type]
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

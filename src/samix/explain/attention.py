@@ -326,8 +326,7 @@ def heat_inside(
         some = marked[start : start + _LOOKED_AT]
         rows = [at for at, _ in some]
         images = photos.load([looked.positions[at] for at in rows])
-        wish = looked.target[rows] if subject.classes else looked.embedding[rows]
-        heats = heat_of(looker, subject, images, wish)
+        heats = heat_of(looker, subject, images, looked.wish(rows))
         for (at, defect), heat in zip(some, heats, strict=True):
             name = photos.name(looked.positions[at])
             found.setdefault(name, []).append(_row(heat, defect))
@@ -356,8 +355,7 @@ def see_mixes(
     _, probability = subject.ask(mixed)
     sides = []
     for side in (0, 1):
-        rows = [looked.row(pair[side]) for pair in pairs]
-        wish = looked.target[rows] if subject.classes else looked.embedding[rows]
+        wish = looked.wish([looked.row(pair[side]) for pair in pairs])
         sides.append(in_batches(asker, mixed, wish))
         if not asker.asks:
             break

@@ -14,7 +14,7 @@ from samix.policies import create_policy
 from samix.progress import Display
 
 from .pairs import Pair, as_mixes, draw_mixes, load_pairs, mix_at
-from .results import Confidence, Confusion, Judged, Mix, NearMix, NearStudy, Neighbour
+from .results import Confidence, Confusion, Judged, NearMix, NearStudy, Neighbour
 from .subject import Looked, RunNetwork, RunPhotos
 
 _BATCH = 64
@@ -72,7 +72,7 @@ def study_confusion(
 
     Of many classes the twelve that are right least often are shown.
     """
-    said = _needed(looked).argmax(1)
+    said = _present(looked.probability).argmax(1)
     kept = _kept(said, looked.target)
     clean = torch.zeros(len(kept), len(kept) + 1)
     for row, target in enumerate(kept):
@@ -114,26 +114,16 @@ def _judge(
     second = target[plan.index]
     counts = (target != second) & (plan.shares.amin(1) >= _LEAST_SHARE)
     judged = []
+    pairs = [(at, positions[to]) for at, to in zip(positions, plan.index.tolist(), strict=True)]
+    mixes = as_mixes(photos, pairs, shown, shown[plan.index], plan, mixed)
     for at in counts.nonzero()[:, 0].tolist():
-        to = int(plan.index[at])
         sure = float(probability[at, target[at]]), float(probability[at, second[at]])
         rest = probability[at].clone()
         rest[[int(target[at]), int(second[at])]] = -1.0
         third = int(rest.argmax())
-        mix = Mix(
-            shown[at],
-            shown[to],
-            plan.mask[at].float(),
-            mixed[at],
-            (photos.name(positions[at]), photos.name(positions[to])),
-            (photos.images.keys[positions[at]], photos.images.keys[positions[to]]),
-            float(plan.lam[at]),
-            float(plan.area[at]),
-            *plan.shares[at].tolist(),
-        )
         there = len(rest) > 2
         name = photos.classes[third] if there else ""
-        judged.append(Judged(mix, sure, name, float(rest[third]) if there else 0.0))
+        judged.append(Judged(mixes[at], sure, name, float(rest[third]) if there else 0.0))
     return judged
 
 
@@ -167,10 +157,6 @@ def _kept(said: Tensor, target: Tensor) -> list[int]:
     return sorted(there[:_MOST_CLASSES])
 
 
-def _needed(looked: Looked) -> Tensor:
-    return _present(looked.probability)
-
-
 def _present(probability: Tensor | None) -> Tensor:
     if probability is None:
         raise ValueError("subject: expected a network with classes, got one without")
@@ -197,22 +183,10 @@ def study_near(
     values, rows = cosine.topk(min(_NEIGHBOURS, len(trained.positions)), dim=1)
     mixes = as_mixes(photos, pairs, originals, partners, plan, seen)
     found = []
-    for at in range(min(shown, len(pairs))):
-        near = [trained.positions[row] for row in rows[at].tolist()]
-        faces = photos.load(near)
-        found.append(
-            NearMix(
-                mixes[at],
-                [
-                    Neighbour(
-                        faces[n],
-                        photos.name(position),
-                        photos.images.keys[position],
-                        float(values[at, n]),
-                    )
-                    for n, position in enumerate(near)
-                ],
-            )
-        )
+    for mix, near_rows, cosines in zip(mixes[:shown], rows.tolist(), values.tolist(), strict=False):
+        near = [trained.positions[row] for row in near_rows]
+        names = [(photos.name(at), photos.images.keys[at]) for at in near]
+        faces = zip(photos.load(near), names, cosines, strict=True)
+        found.append(NearMix(mix, [Neighbour(face, *said, value) for face, said, value in faces]))
     own = (looked.embedding @ trained.embedding.T).amax(1).median()
     return NearStudy(found, float(own), float(values[:, 0].median()), len(pairs))

@@ -39,8 +39,7 @@ def study_mixer(
     if looker is not None:
         sides = []
         for side, images in ((0, originals), (1, partners)):
-            rows = [looked.row(pair[side]) for pair in pairs]
-            wish = looked.target[rows] if subject.classes else looked.embedding[rows]
+            wish = looked.wish([looked.row(pair[side]) for pair in pairs])
             sides.append(heat_of(looker, subject, images, wish))
         heats = torch.stack(sides, 1)
     sweeps = [

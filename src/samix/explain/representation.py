@@ -45,7 +45,7 @@ def study_map(
         points = torch.from_numpy(pca.transform(embedding.double().numpy())).float()
         return torch.cat([points, points.new_zeros(len(points), 2 - points.shape[1])], 1)
 
-    ways = {_name(subject): subject}
+    ways = {"mixup" if subject.policy.name == "none" else subject.policy.name: subject}
     if subject.policy.name not in ("mixup", "none"):
         ways["mixup"] = replace(subject, policy=create_policy("mixup"))
     routes = []
@@ -170,7 +170,3 @@ def _two_views(
             torch.cat([subject.ask(subject.look(v))[0].cpu() for v in torch.split(views, 128)])
         )
     return seen[0], seen[1]
-
-
-def _name(subject: RunNetwork) -> str:
-    return "mixup" if subject.policy.name == "none" else subject.policy.name

@@ -266,7 +266,9 @@ class RunPhotos:
         """Return the (B,3,S,S) photos at some positions, in [0, 1]."""
         if not len(positions):
             return torch.empty(0, 3, self.size, self.size)
-        read = threaded(lambda at: self._photo(positions[at]), len(positions), None)
+        read = threaded(
+            lambda at: photo_at(self.images, positions[at], self.size), len(positions), None
+        )
         return torch.stack(list(read)).float() / 255
 
     def batches(self, positions: Sequence[int]) -> Iterator[Tensor]:
@@ -291,9 +293,6 @@ class RunPhotos:
         """Return the class name of a photo, empty where there is none."""
         target = self.targets[position]
         return self.classes[target] if target >= 0 else ""
-
-    def _photo(self, position: int) -> Tensor:
-        return photo_at(self.images, position, self.size)
 
 
 def open_photos(
@@ -360,17 +359,15 @@ def open_photos(
 def _own_images(
     config: RunConfig, skip_corrupt: bool, max_megapixels: int, progress: Progress | None
 ) -> ImageSet:
-    moved = [data for data in data_of(config) if Path(data).is_absolute() and not _there(data)]
+    moved = [
+        data for data in data_of(config) if Path(data).is_absolute() and not Path(data).exists()
+    ]
     if moved:
         raise InputError(
             f"the photos of the run are no longer at '{moved[0]}'; say where they are with `data`"
         )
     config = replace(config, skip_corrupt=skip_corrupt, max_megapixels=max_megapixels)
     return joined(open_sources(config, progress=progress))
-
-
-def _there(data: str) -> bool:
-    return Path(data).exists()
 
 
 def _classes(subject: RunNetwork, images: ImageSet) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -425,6 +422,10 @@ class Looked:
     def row(self, position: int) -> int:
         """Return the row of a photo."""
         return self.positions.index(position)
+
+    def wish(self, rows: Sequence[int]) -> Tensor:
+        """Return what some photos are: their classes, or their embeddings without classes."""
+        return (self.embedding if self.probability is None else self.target)[list(rows)]
 
 
 def look_at(

@@ -22,21 +22,7 @@ if TYPE_CHECKING:
     from .step import COSTS, Cost, StepOutput
     from .supervised import SupervisedMethod
 
-_PLACES = {
-    "clean": ("CLEAN_BRANCHES", "CleanBranch", "find_clean"),
-    "compiled": ("CompiledStep", "compile_regions", "compile_step"),
-    "contrast": ("has_local_statistics",),
-    "factory": (
-        "METHODS", "SELF_SUPERVISED", "backbone_options", "create_method", "create_self_supervised",
-        "method_options",
-    ),
-    "options": ("DEFAULT_COST", "MixOptions", "SelfSupervisedOptions", "SupervisedOptions"),
-    "rivals": ("RIVALS", "Rival"),
-    "self_supervised": ("SelfSupervisedMethod",),
-    "mix_step": ("check_views", "scaled"),
-    "step": ("COSTS", "Cost", "StepOutput"),
-    "supervised": ("SupervisedMethod",),
-}  # fmt: skip
+_PARTS = ("options", "clean", "mix_step", "step", "rivals", "contrast", "factory", "compiled")
 __all__ = [
     "CLEAN_BRANCHES",
     "COSTS",
@@ -69,8 +55,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for: the options are read without torch."""
-    for place, names in _PLACES.items():
-        if name in names:
-            globals()[name] = value = getattr(import_module(f".{place}", __name__), name)
+    for part in _PARTS if name in __all__ else ():
+        module = import_module(f".{part}", __name__)
+        if hasattr(module, name):
+            globals()[name] = value = getattr(module, name)
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

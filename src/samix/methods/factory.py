@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
 from torch import nn
@@ -25,8 +23,8 @@ from samix.policies import Policy, check_options, create_policy, nearest, policy
 from .contrast import Contrast
 from .mix_step import GuardLike, find_guard
 from .options import MixOptions, SelfSupervisedOptions, SupervisedOptions
-from .rivals import RIVALS, MixedObjective, Rival
-from .self_supervised import Memory, SelfSupervisedMethod
+from .rivals import RIVALS, MixedObjective
+from .self_supervised import SelfSupervisedMethod
 from .step import StepCounter
 from .supervised import SupervisedMethod
 
@@ -38,31 +36,7 @@ PAIR_TEMPERATURE = 0.2
 """Of the Mixer's local term where a method has no negatives and no temperature of its own."""
 
 Kind = TypeVar("Kind", bound=MixOptions)
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """How the backbone is made; see :func:`samix.networks.create_backbone`."""
-
-    # a timm name, a timm model, or a module that gives a feature map and an embedding
-    backbone: str | nn.Module
-    stem: Literal["small"] | None = None  # "small" for images of up to 64 pixels; None keeps timm's
-    image_size: int | None = None  # height and width in pixels; transformers are built for one size
-    pretrained: bool = False  # load timm's weights
-    weights: str | Path | None = None  # file or name, see samix.networks.load_weights
-    model_kwargs: Mapping[str, Any] | None = None  # further arguments of ``timm.create_model``
-
-    def create(self, num_classes: int | None = 0) -> nn.Module:
-        """Return it with a classifier of so many classes; 0 has none."""
-        return create_backbone(
-            self.backbone,
-            num_classes=num_classes,
-            stem=self.stem,
-            image_size=self.image_size,
-            pretrained=self.pretrained,
-            weights=self.weights,
-            model_kwargs=self.model_kwargs,
-        )
+_BACKBONE = tuple(n for n in inspect.signature(create_backbone).parameters if n != "num_classes")
 
 
 def create_supervised(
@@ -89,9 +63,9 @@ def create_supervised(
             derived; None if unknown.
         mix_batches: Batches after the first so many are not mixed; None mixes all.
         seed: Seed of all draws.
-        **options: fields of
-            :class:`Backbone`; fields of :class:`samix.methods.SupervisedOptions`; and options of
-            the named policy such as ``alpha`` and ``p``.
+        **options: Arguments of :func:`samix.networks.create_backbone`; fields of
+            :class:`samix.methods.SupervisedOptions`; and options of the named policy such as
+            ``alpha`` and ``p``.
     """
     if isinstance(policy, str) and policy in RIVALS:
         raise ValueError(
@@ -106,7 +80,7 @@ def create_supervised(
             "classes, such as good and bad, have num_classes=2"
         )
     counter = StepCounter(seed, planned=steps, mix_batches=mix_batches)
-    encoder = Backbone(**_those(options, _names(Backbone))).create(num_classes)
+    encoder = create_backbone(**_those(options, _BACKBONE), num_classes=num_classes)
     policy, place = _policy_and_place(encoder, policy, chosen)
     names = classes or [str(number) for number in range(num_classes or 0)]
     return SupervisedMethod(
@@ -265,15 +239,17 @@ def create_self_supervised(
         queue_size: Number of keys that wait as negatives or for clusters; None is the default.
         clusters: K, number of clusters for ``mixer_candidates="clusters"``.
         cluster_every: Steps from one search for clusters to the next.
-        **options: Fields of :class:`Backbone`, without a classifier; ``steps``, ``mix_batches`` and
-            ``seed`` as for
-            :func:`create_supervised`; fields of :class:`samix.methods.SelfSupervisedOptions`; and
-            options of the named policy such as ``alpha`` and ``p``.
+        **options: As for :func:`create_supervised`, without classes, with the fields of
+            :class:`samix.methods.SelfSupervisedOptions`.
     """
     rival = RIVALS.get(policy) if isinstance(policy, str) else None
     objective = MixedObjective()
     if rival is not None:
-        _check_rival(str(policy), rival, contrast)
+        if contrast.name not in rival.methods:
+            raise ValueError(
+                f"policy: {policy!r} is defined for {', '.join(rival.methods)}, got method "
+                f"{contrast.name!r}"
+            )
         if options.get("clean_branch") is None:
             options["clean_branch"] = rival.clean_branch
         options["policy_options"] = {**rival.policy_options, **options.get("policy_options", {})}
@@ -284,7 +260,7 @@ def create_self_supervised(
     counter = StepCounter(
         seed, planned=options.get("steps"), mix_batches=options.get("mix_batches")
     )
-    encoder = Backbone(**_those(options, _names(Backbone))).create()
+    encoder = create_backbone(**_those(options, _BACKBONE), num_classes=0)
     policy, place = _policy_and_place(encoder, policy, chosen)
     projector, predictor = heads(embedding_width(encoder))
     grouped = chosen.mixer_candidates == "clusters"
@@ -296,16 +272,14 @@ def create_self_supervised(
     waiting = _BANK if queue_size is None and grouped else queue_size
     if waiting is None and contrast.negatives == "queue":
         raise ValueError(f"queue_size: expected a number with method {contrast.name!r}, got None")
-    memory = Memory(
-        None if waiting is None else KeyQueue(waiting, width, seed=seed),
-        Clusters(clusters, width, every=cluster_every) if grouped else None,
-    )
+
     return SelfSupervisedMethod(
         Projected(encoder, projector),
         policy,
         contrast,
         predictor=predictor,
-        memory=memory,
+        queue=None if waiting is None else KeyQueue(waiting, width, seed=seed),
+        clusters=Clusters(clusters, width, every=cluster_every) if grouped else None,
         objective=objective,
         tap=place if policy.traits.needs else None,
         guard=find_guard(guard),
@@ -378,12 +352,12 @@ def create_method(name: str, **options: Any) -> SupervisedMethod | SelfSupervise
 
 def backbone_options() -> tuple[str, ...]:
     """Return the names of the options that say how a backbone is made."""
-    return _names(Backbone)
+    return _BACKBONE
 
 
 def method_options(name: str) -> tuple[str, ...]:
     """Return the names of the options of a self-supervised method, without those of a policy."""
-    return (*_own_names(name), *_BY_RUN, *_names(Backbone), *SelfSupervisedOptions.names())
+    return (*_own_names(name), *_BY_RUN, *_BACKBONE, *SelfSupervisedOptions.names())
 
 
 def _own_names(name: str) -> tuple[str, ...]:
@@ -403,7 +377,7 @@ def _sorted(
 ) -> Kind:
     """Return the record of what was chosen; options of the named policy may stand by themselves."""
     of_policy = policy_options(policy) if isinstance(policy, str) else ()
-    known = (*own, *_names(Backbone), *kind.names(), *of_policy)
+    known = (*own, *_BACKBONE, *kind.names(), *of_policy)
     check_options(options, known, f"method {method!r}")
     given = {**options.get("policy_options", {}), **_those(options, of_policy)}
     if isinstance(policy, str):
@@ -430,20 +404,8 @@ def _policy_and_place(
     return create_policy(policy, **arguments), place
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
 def _those(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in names}
-
-
-def _check_rival(name: str, rival: Rival, contrast: Contrast) -> None:
-    if contrast.name not in rival.methods:
-        raise ValueError(
-            f"policy: {name!r} is defined for {', '.join(rival.methods)}, got method "
-            f"{contrast.name!r}"
-        )
 
 
 def _above_zero(temperature: float) -> float:

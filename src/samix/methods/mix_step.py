@@ -7,7 +7,8 @@ and the guard repairs it (:func:`plan_mix`), and the encoder sees the mix (:clas
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -86,21 +87,13 @@ def reads_features(guard: Guard | None) -> bool:
     return guard is not None and guard.options.visibility and guard.options.saliency == "attention"
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What a method wants of every plan, whatever the policy."""
-
-    # puts another label on plans before the guard looks; None puts none
-    relabel: Relabel | None = None
-    pairing: Pairing = "any"  # who is mixed with whom; see :func:`samix.mixing.draw_partners`
-
-
 def plan_mix(
     policy: Policy,
     guard: Guard | None,
     images: Tensor,
     *,
-    wishes: Wishes | None = None,
+    relabel: Relabel | None = None,
+    pairing: Pairing = "any",
     evidence: Evidence,
     generator: torch.Generator | None,
     target: Tensor | None = None,
@@ -116,7 +109,8 @@ def plan_mix(
         policy: Proposes the plan.
         guard: Repairs it, or None.
         images: (B,C,H,W).
-        wishes: What is wanted of the plan besides; None wants nothing.
+        relabel: Puts another label on plans before the guard looks; None puts none.
+        pairing: Who is mixed with whom; see :func:`samix.mixing.draw_partners`.
         evidence: What the policy needs.
         generator: Source of randomness, on the CPU; None takes fresh entropy.
         target: (B,) int64 classes.
@@ -126,19 +120,17 @@ def plan_mix(
     Returns:
         The plan, and what the guard did; None without a guard.
     """
-    wishes = wishes or Wishes()
 
     def draw(index: Tensor | None = None) -> MixPlan:
         paired = None
-        if wishes.pairing != "any":
-            index, paired = draw_partners(
-                _known(target, wishes.pairing), wishes.pairing, generator=generator
-            )
+        if pairing != "any":
+            known = _classes(target, f"partners of pairing {pairing!r}")
+            index, paired = draw_partners(known, pairing, generator=generator)
         drawn = policy.plan(
             images, target=target, evidence=evidence, generator=generator, index=index
         )
         drawn = drawn if paired is None else keep_clean(drawn, ~paired)
-        return drawn if wishes.relabel is None else wishes.relabel(drawn)
+        return drawn if relabel is None else relabel(drawn)
 
     plan = draw()
     if guard is None:
@@ -150,8 +142,8 @@ def plan_mix(
     guarded: tuple[MixPlan, GuardRecord] = guard(
         images,
         plan,
-        redraw=draw if cheap and wishes.pairing == "any" else None,
-        relabel=wishes.relabel,
+        redraw=draw if cheap and pairing == "any" else None,
+        relabel=relabel,
         target=target,
         evidence=evidence,
         judge=judge,
@@ -161,40 +153,13 @@ def plan_mix(
     return guarded
 
 
-def _known(target: Tensor | None, pairing: Pairing) -> Tensor:
-    """Return the classes that pairs depend on.
-
-    Raises:
-        ValueError: There are none.
-    """
-    if target is None:
-        raise ValueError(f"target: pairing {pairing!r} expected (B,) class numbers, got None")
-    return target
-
-
-def plan_view(
-    policy: Policy,
-    guard: Guard | None,
-    images: Tensor,
-    evidence: Evidence,
-    generator: torch.Generator | None,
-    count: bool,
-) -> tuple[MixPlan, GuardRecord | None]:
-    """Plan the mix of one view of a batch without labels; see :func:`plan_mix`."""
-    known: dict[str, Any] = {"evidence": evidence, "generator": generator, "count": count}
-    return plan_mix(policy, guard, images, **known)
-
-
 def with_attention(evidence: Evidence) -> Evidence:
     """Return evidence whose saliency is where the features depart from their mean."""
-    own, other = evidence.features, evidence.partner_features
-    return Evidence(
-        own,
-        other,
-        evidence.partner_images,
-        None if own is None else feature_saliency(own),
-        None if other is None else feature_saliency(other),
+    own, other = (
+        None if features is None else feature_saliency(features)
+        for features in (evidence.features, evidence.partner_features)
     )
+    return replace(evidence, saliency=own, partner_saliency=other)
 
 
 Label = Literal["area", "lam", "saliency", "attention"]
@@ -233,17 +198,13 @@ def relabel_before(label: Label | None, evidence: Evidence) -> Relabel | None:
     if label == "lam":
         return lambda plan: plan.relabel(plan.lam)
     if label == "saliency":
-        return lambda plan: _by_saliency(plan, evidence)
+        seen = with_attention(evidence)
+        if seen.saliency is None:
+            raise ValueError(
+                "evidence: label 'saliency' expected the features of the images, got none"
+            )
+        return partial(by_content, saliency=seen.saliency, partner_saliency=seen.partner_saliency)
     return None
-
-
-@torch.no_grad()
-def _by_saliency(plan: MixPlan, evidence: Evidence) -> MixPlan:
-    if evidence.features is None:
-        raise ValueError("evidence: label 'saliency' expected the features of the images, got none")
-    own, other = evidence.features, evidence.partner_features
-    partner = None if other is None else feature_saliency(other)
-    return by_content(plan, feature_saliency(own), partner)
 
 
 _GRADIENT_SCALE = 1024.0  # keeps gradients within the range of float16
@@ -316,11 +277,6 @@ def pixel_gradient(network: torch.nn.Module, images: Tensor, target: Tensor) -> 
 
 
 def _classes(target: Tensor | None, what: str) -> Tensor:
-    """Return the classes that something depends on.
-
-    Raises:
-        ValueError: There are none.
-    """
     if target is None:
         raise ValueError(f"target: expected (B,) class numbers to find the {what}, got None")
     return target

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -43,19 +43,11 @@ from .contrast import (
     mixed_key_loss,
     mixed_loss,
 )
-from .mix_step import asks_average, check_guard, check_views, plan_view, reads_features, scaled
+from .mix_step import asks_average, check_guard, check_views, plan_mix, reads_features, scaled
 from .mixer_step import plan_loss, signs_of_life, untouched
 from .options import SelfSupervisedOptions
 from .rivals import MixedObjective
 from .step import StepCounter, StepOutput, find_cost, parameter_groups
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What a method keeps of earlier steps."""
-
-    queue: KeyQueue | None = None  # keys: negatives, or what clusters are found in; None keeps none
-    clusters: Clusters | None = None  # centroids for SAMix-C, or None
 
 
 class SelfSupervisedMethod(nn.Module):
@@ -79,7 +71,8 @@ class SelfSupervisedMethod(nn.Module):
         policy: Plans the mixes.
         contrast: What makes the method.
         predictor: From (B,P) to (B,P) on the query's side, or None.
-        memory: What is kept of earlier steps, or None.
+        queue: Keys: negatives, or what clusters are found in; None keeps none.
+        clusters: Centroids for SAMix-C, or None.
         objective: What a rival changes about the loss of mixes, or None.
         tap: Where a learned policy reads the momentum encoder; None for a static policy.
         guard: Repairs harmful mixes before the encoder learns from them; None lets all pass.
@@ -95,7 +88,8 @@ class SelfSupervisedMethod(nn.Module):
         contrast: Contrast,
         *,
         predictor: nn.Module | None = None,
-        memory: Memory | None = None,
+        queue: KeyQueue | None = None,
+        clusters: Clusters | None = None,
         objective: MixedObjective | None = None,
         tap: Tap | None = None,
         guard: Guard | None = None,
@@ -110,8 +104,7 @@ class SelfSupervisedMethod(nn.Module):
         tapped = "features" in policy.traits.needs or reads_features(guard)
         self.tap = tap or (find_tap(network.backbone) if tapped else None)
         self.network, self.predictor, self.policy = network, predictor, policy.own()
-        memory = memory or Memory()
-        self.queue, self.clusters = memory.queue, memory.clusters
+        self.queue, self.clusters = queue, clusters
         check_fit(policy, self.tap, self.options, contrast, self.objective)
         check_guard(guard, policy)
         keep = contrast.momentum_keys or bool(policy.traits.needs) or asks_average(guard)
@@ -361,8 +354,10 @@ class SelfSupervisedMethod(nn.Module):
     def _plan(
         self, query: Seen, key: Seen, generator: torch.Generator | None, *, count: bool = True
     ) -> tuple[MixPlan, GuardRecord | None]:
-        known = self._evidence(query, key), generator, count
-        return plan_view(self.policy, self.guard, query.images, *known)
+        known = self._evidence(query, key)
+        return plan_mix(
+            self.policy, self.guard, query.images, evidence=known, generator=generator, count=count
+        )
 
     def _partner_images(self, key: Seen) -> Tensor | None:
         return key.images if self.options.cross_view else None

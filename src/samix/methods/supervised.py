@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -41,7 +41,6 @@ from samix.policies import Evidence, Policy
 from .clean import check_clean, find_clean
 from .mix_step import (
     EncoderPass,
-    Wishes,
     asks_average,
     attended_logits,
     check_guard,
@@ -62,14 +61,6 @@ from .mixer_step import (
 )
 from .options import SupervisedOptions
 from .step import StepCounter, StepOutput, find_cost, parameter_groups
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """What a pass over clean images gave: its loss, and the features (B,C,h,w) that it saw."""
-
-    loss: Tensor | None = None
-    features: Tensor | None = None
 
 
 class SupervisedMethod(nn.Module):
@@ -171,12 +162,12 @@ class SupervisedMethod(nn.Module):
             return StepOutput(loss + self._idle_mixer(images), terms, logits.detach(), None)
 
         # clean images in a pass of their own, and which of the batch stay clean in that of the mix
-        beside = self._clean_pass(images, target)
+        clean_loss, seen = self._clean_pass(images, target)
         rest = None
         if stay := self._stay_clean(len(images)):
             rest = images[-stay:], target[-stay:]
             images, target = images[:-stay], target[:-stay]
-        evidence = self._evidence(images, target, beside.features)
+        evidence = self._evidence(images, target, seen)
         turn = self._mixer_turn()
         plan, record, mixer_plan = self._plans(images, target, evidence, generator, turn)
 
@@ -189,8 +180,8 @@ class SupervisedMethod(nn.Module):
         # the encoder learns from its mix by the global term; no gradient goes into the mask
         mix = plan, record
         loss, logits, own, plan = self._encoder_loss(images, target, mix, rest, generator)
-        if beside.loss is not None:
-            loss, own["clean"] = loss + beside.loss, beside.loss.detach()
+        if clean_loss is not None:
+            loss, own["clean"] = loss + clean_loss, clean_loss.detach()
         return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan, record)
 
     def _pass(self, clean: Tensor | None = None) -> EncoderPass:
@@ -201,11 +192,11 @@ class SupervisedMethod(nn.Module):
         clean = self.clean
         return clean.count(batch) if clean is not None and clean.mode == "share" else 0
 
-    def _clean_pass(self, images: Tensor, target: Tensor) -> _Beside:
+    def _clean_pass(self, images: Tensor, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return the loss of clean images in a pass of their own, and what it saw of them."""
         clean = self.clean
         if clean is None or clean.mode != "branch":
-            return _Beside()
+            return None, None
         shown = clean.count(len(images))
         images, target = images[:shown], target[:shown]
         features = None
@@ -218,7 +209,7 @@ class SupervisedMethod(nn.Module):
         if self.clean_head is not None:
             logits = self.clean_head(seen[-1])
         loss = self._cross_entropy(logits, target, None)
-        return _Beside(loss, None if features is None else features.detach())
+        return loss, None if features is None else features.detach()
 
     def _watched(self) -> AbstractContextManager[list[Tensor]]:
         """Collect the embeddings of a pass where clean images have a head of their own."""
@@ -273,13 +264,13 @@ class SupervisedMethod(nn.Module):
         *,
         count: bool = True,
     ) -> tuple[MixPlan, GuardRecord | None]:
-        relabel = relabel_before(self.label, evidence)
         with torch.no_grad():
             return plan_mix(
                 self.policy,
                 self.guard,
                 images,
-                wishes=Wishes(relabel, self.options.pairing),
+                relabel=relabel_before(self.label, evidence),
+                pairing=self.options.pairing,
                 target=target,
                 evidence=evidence,
                 judge=self._judge,

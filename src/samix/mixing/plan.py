@@ -255,6 +255,13 @@ class Evidence:
         """Return what is known about the first ``count`` images."""
         return self.rows(slice(count))
 
+    def known(self, name: str) -> Tensor:
+        """Return a field that is needed; a ValueError where it is not known."""
+        value: Tensor | None = getattr(self, name)
+        if value is None:
+            raise ValueError(f"evidence: expected the {name} of the images, got none")
+        return value
+
     def rows(self, chosen: slice | Tensor) -> Evidence:
         """Return what is known about some images, by their positions."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

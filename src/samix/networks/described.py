@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,7 +123,7 @@ def check_model_options(options: object) -> dict[str, Any]:
 
 def check_image_size(size: object) -> int:
     """Return the side that a file may ask for; a ValueError unless 1 to :data:`MOST_PIXELS` px."""
-    if not _is_whole(size, 1, MOST_PIXELS):
+    if not is_whole(size, 1, MOST_PIXELS):
         raise ValueError(f"image_size: expected 1 to {MOST_PIXELS} px, got {size!r:.80}")
     return int(size)  # type: ignore[call-overload,no-any-return]
 
@@ -173,7 +172,7 @@ def built_small(build: Callable[[], Built], what: str, weights: Path | None) -> 
     """Return what is built from a file's description; a ValueError if too large or broken."""
     size = weights.stat().st_size if weights is not None and weights.is_file() else 0
     try:
-        with _numbers_at_most(_SLACK + _SHARE * size):
+        with _Counted(_SLACK + _SHARE * size):
             return build()
     except ValueError:
         raise
@@ -207,12 +206,6 @@ class _Counted(TorchFunctionMode):
         return func(*args, **given)
 
 
-@contextmanager
-def _numbers_at_most(most: int) -> Iterator[None]:
-    with _Counted(most):
-        yield
-
-
 def _wrong(name: str, value: object) -> str:
     """Return what was expected of an option, empty where the value is that."""
     if name in _SWITCHES:
@@ -227,7 +220,7 @@ def _wrong(name: str, value: object) -> str:
         fitting = few and all(p is None or _is_number(p) for p in parts)
         return "" if fitting else f"a number, or a list of at most {_MOST_LISTED}"
     most = _MOST[name]
-    fitting = few and all(p is None or _is_size(p, most) for p in parts)
+    fitting = few and all(p is None or (_is_number(p) and 0 <= p <= most) for p in parts)
     return "" if fitting else f"0 to {most}, or a list of at most {_MOST_LISTED} such numbers"
 
 
@@ -236,9 +229,6 @@ def _is_number(value: object) -> bool:
     return plain and -1e6 <= value <= 1e6  # type: ignore[operator]
 
 
-def _is_size(value: object, most: int) -> bool:
-    return _is_number(value) and 0 <= value <= most  # type: ignore[operator]
-
-
-def _is_whole(value: object, least: int, most: int) -> bool:
+def is_whole(value: object, least: int, most: int) -> bool:
+    """Say whether a value of a file is a whole number in a range."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

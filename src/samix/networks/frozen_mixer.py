@@ -373,27 +373,20 @@ def pretrained_mixer(
         raise ValueError(
             "encoder: expected a timm model, which a folder can describe, got a module of one's own"
         )
+    today = {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "made_with": {"torch": str(torch.__version__), "timm": timm.__version__},
+    }
+    plain = json.loads(json.dumps(dict(make.get("model_kwargs") or {})))  # as JSON reads it back
     frozen = PretrainedMixer(
-        encoder={**make, "model_kwargs": _plain(make.get("model_kwargs"))},
+        encoder={**make, "model_kwargs": plain},
         tap=tap.index,
         channels=tap.channels,
         mixer=asdict(mixer.options),
         resolution=resolution,
-        record={**_today(), **(record or {})},
+        record={**today, **(record or {})},
     )
     kept = up_to_tap(copy.deepcopy(encoder), tap)
     frozen.encoder.load_state_dict(kept.state_dict())
     frozen.mixer.load_state_dict(mixer.state_dict())
     return frozen
-
-
-def _plain(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(dict(values or {})))
-    return plain
-
-
-def _today() -> dict[str, Any]:
-    return {
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "made_with": {"torch": str(torch.__version__), "timm": timm.__version__},
-    }

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from samix.plain_json import read_json
 
-from .described import check_image_size, check_model_name, check_model_options
+from .described import check_image_size, check_model_name, check_model_options, is_whole
 
 _UNKNOWN = "not stated"
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -74,7 +74,7 @@ def card_facts(config: Mapping[str, Any], parameters: int) -> list[tuple[str, st
         ("Seeds", _lines(record.get("seeds"))),
         ("Date", str(record.get("date", _UNKNOWN))),
         ("Made with", made_with(record)),
-        ("Alive", ", ".join(f"{_words(k)} {v:.2f}" for k, v in life.items()) or _UNKNOWN),
+        ("Alive", ", ".join(f"{k.replace('_', ' ')} {v:.2f}" for k, v in life.items()) or _UNKNOWN),
         *(("Sees", str(sentence)) for sentence in record.get("sees", ())),
         ("Licence", str(record.get("licence", _UNKNOWN))),
         *(("Remark", str(remark)) for remark in record.get("remarks", ())),
@@ -103,10 +103,6 @@ def _lines(values: Any) -> str:
     if values is None:
         return _UNKNOWN
     return "; ".join(map(str, values)) if isinstance(values, list | tuple) else str(values)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 TOLERANCE = 0.01
@@ -222,12 +218,9 @@ def _check_record(record: Any) -> None:
     for name, value in life.items():
         if not isinstance(value, int | float):
             raise ValueError(f"record: life: {name!r:.80}: expected a number, got {value!r:.80}")
-    sees = record.get("sees") or ()
-    if not isinstance(sees, list | tuple):
-        raise ValueError(f"record: sees: expected a list of sentences, got {sees!r:.80}")
-    remarks = record.get("remarks") or ()
-    if not isinstance(remarks, list | tuple):
-        raise ValueError(f"record: remarks: expected a list, got {remarks!r:.80}")
+    for name in ("sees", "remarks"):
+        if not isinstance(value := record.get(name) or (), list | tuple):
+            raise ValueError(f"record: {name}: expected a list of sentences, got {value!r:.80}")
 
 
 def _mapping(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -239,5 +232,5 @@ def _mapping(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _whole(config: Mapping[str, Any], name: str, least: int, most: int) -> None:
     value = config.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+    if not is_whole(value, least, most):
         raise ValueError(f"{name}: expected a whole number up to {most}, got {value!r:.80}")

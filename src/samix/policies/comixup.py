@@ -57,9 +57,8 @@ def comixup_plan(
     """
     device, batch = images.device, len(images)
     grid = min(cells, images.shape[2]), min(cells, images.shape[3])
-    if evidence.gradient is None:
-        raise ValueError("evidence: expected the gradient of the loss by the pixels, got none")
-    saliency = as_shares(F.adaptive_avg_pool2d(evidence.gradient.float(), grid)).squeeze(1)
+    gradient = evidence.known("gradient").float()
+    saliency = as_shares(F.adaptive_avg_pool2d(gradient, grid)).squeeze(1)
     mosaic = torch.empty(batch, *grid, dtype=torch.int64, device=device)
     for members in _parts(torch.randperm(batch, generator=generator)):
         parts, size = members.shape

@@ -32,6 +32,14 @@ MIXER_OPTIONS = {"samix": MixerOptions(), "automix": _AUTOMIX, "adautomix": _AUT
 """The form of the Mixer of each learned policy, where nothing else is chosen."""
 
 
+_OPTIONS = {
+    "lam_margin": (
+        "Where lam or 1 - lam is at most this, the mask is constant; None takes that of mixer."
+    ),
+    "mixer": "Further choices, see samix.networks.MixerOptions.",
+}
+
+
 class LearnedPolicy(Policy):
     """A policy whose masks come from a Mixer that reads feature maps of both images.
 
@@ -88,9 +96,7 @@ class LearnedPolicy(Policy):
         known = check_evidence(evidence, self.traits.needs, self.name, len(images))
         drawn = [self._drawn(count, generator, images.device) for count in (len(images), part)]
         index, lam, clean = zip(*drawn, strict=True)
-        features, partners = known.features, known.partner_features
-        if features is None:
-            raise ValueError("evidence: expected the features of the images, got none")
+        features, partners = known.known("features"), known.partner_features
         pairs = torch.cat([features, features[:part]])
         partner = (features if partners is None else partners)[torch.cat(index)]
         mask = self.mixer(pairs, partner, torch.cat(lam), (images.shape[2], images.shape[3]))
@@ -161,13 +167,7 @@ def samix_plan(
             '(MixerOptions(start="paper", value="linear") does not), and of samix_plan; the area '
             "loss is off by default, since area follows lam anyway."
         ),
-        options={
-            "lam_margin": (
-                "Where lam or 1 - lam is at most this, the mask is constant; None takes that of "
-                "mixer."
-            ),
-            "mixer": "Further choices, see samix.networks.MixerOptions.",
-        },
+        options=_OPTIONS,
     ),
 )
 def automix(
@@ -197,13 +197,7 @@ def automix(
             "other sign, which would drive the mix away from both, where the abstract says that it "
             "keeps their meaning; and those of AutoMix here."
         ),
-        options={
-            "lam_margin": (
-                "Where lam or 1 - lam is at most this, the mask is constant; None takes that of "
-                "mixer."
-            ),
-            "mixer": "Further choices, see samix.networks.MixerOptions.",
-        },
+        options=_OPTIONS,
     ),
 )
 def adautomix(
@@ -232,11 +226,7 @@ def adautomix(
                 "Parameter of Beta(alpha, alpha), above 0; 2 in the paper, which was worse where "
                 "we measured it."
             ),
-            "lam_margin": (
-                "Where lam or 1 - lam is at most this, the mask is constant; None takes that of "
-                "mixer."
-            ),
-            "mixer": "Further choices, see samix.networks.MixerOptions.",
+            **_OPTIONS,
             "objective": (
                 'What the Mixer learns from: "balanced" is the paper\'s local + eta * global loss, '
                 '"global" the global one alone, as in the public implementation.'

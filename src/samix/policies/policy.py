@@ -358,10 +358,8 @@ def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: The evidence holds no features.
     """
-    if evidence.features is None:
-        raise ValueError("evidence: expected the features of the images, got none")
-    source = evidence.features if evidence.partner_features is None else evidence.partner_features
-    return evidence.features, source[index]
+    own, other = evidence.known("features"), evidence.partner_features
+    return own, (own if other is None else other)[index]
 
 
 def check_planned(plan: MixPlan, images: Tensor, name: str) -> None:
@@ -397,6 +395,16 @@ def check_number(value: object, name: str) -> None:
     """Raise a TypeError unless a value is a number."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name}: expected a number, got {value!r}")
+
+
+def check_bounds(bounds: object, name: str, most: int) -> None:
+    """Raise a TypeError unless bounds are two numbers, a ValueError unless in (0, most]."""
+    if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
+        raise TypeError(f"{name}: expected two numbers, low and high, got {bounds!r}")
+    for value in bounds:
+        check_number(value, name)
+    if not 0.0 < bounds[0] <= bounds[1] <= most:
+        raise ValueError(f"{name}: expected 0 < low <= high <= {most}, got {bounds}")
 
 
 def check_alpha(alpha: float, name: str = "alpha") -> None:

@@ -181,9 +181,8 @@ def _log_binomial(lam: Tensor, levels: int) -> Tensor:
 
 def _cell_shares(evidence: Evidence, grid: tuple[int, int]) -> Tensor:
     """Return the (B,R,C) share of the length of the gradient in each cell."""
-    if evidence.gradient is None:
-        raise ValueError("evidence: expected the gradient of the loss by the pixels, got none")
-    return as_shares(F.adaptive_avg_pool2d(evidence.gradient.float(), grid)).squeeze(1)
+    gradient = evidence.known("gradient").float()
+    return as_shares(F.adaptive_avg_pool2d(gradient, grid)).squeeze(1)
 
 
 def _moves(

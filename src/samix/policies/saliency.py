@@ -184,10 +184,8 @@ def snapmix_plan(
     covered, taken = boxes
     mask, rest = box_mask(covered, size), box_mask(taken, size)
     area = box_area(covered, size)
-    activation = evidence.activation
-    if activation is None:
-        raise ValueError("evidence: expected the activation of each image's own class, got none")
-    whole = as_shares(F.interpolate(activation.float(), size, mode="bilinear"))
+    activation = evidence.known("activation").float()
+    whole = as_shares(F.interpolate(activation, size, mode="bilinear"))
     weight = (whole * mask).sum((1, 2, 3)).clamp(0.0, 1.0)
     partner = (whole[index] * (1.0 - rest)).sum((1, 2, 3)).clamp(0.0, 1.0)
     if normalise:

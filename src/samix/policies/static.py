@@ -5,7 +5,6 @@ Each is a module-level function that makes a plan, and a short function that mak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -35,6 +34,7 @@ from .policy import (
     PolicyCard,
     Traits,
     check_alpha,
+    check_bounds,
     check_number,
     check_probability,
     register,
@@ -192,12 +192,7 @@ def mixup_cutmix(
     ),
 )
 def resizemix(scale: tuple[float, float] = (0.1, 0.8), p: float = 1.0) -> Policy:
-    if not isinstance(scale, Sequence) or len(scale) != 2:
-        raise TypeError(f"scale: expected two numbers, low and high, got {scale!r}")
-    for bound in scale:
-        check_number(bound, "scale")
-    if not 0.0 < scale[0] <= scale[1] <= 1.0:
-        raise ValueError(f"scale: expected 0 < low <= high <= 1, got {scale}")
+    check_bounds(scale, "scale", 1)
     return Policy("resizemix", partial(resizemix_plan, scale=scale), p=p)
 
 
@@ -318,12 +313,7 @@ def fmix(alpha: float = 1.0, decay: float = 3.0, p: float = 1.0) -> Policy:
     ),
 )
 def smoothmix(sigma: tuple[float, float] = (0.25, 0.5), p: float = 1.0) -> Policy:
-    if not isinstance(sigma, Sequence) or isinstance(sigma, str) or len(sigma) != 2:
-        raise TypeError(f"sigma: expected two numbers, low and high, got {sigma!r}")
-    for value in sigma:
-        check_number(value, "sigma")
-    if not 0.0 < sigma[0] <= sigma[1] <= 2.0:
-        raise ValueError(f"sigma: expected 0 < low <= high <= 2, got {sigma}")
+    check_bounds(sigma, "sigma", 2)
     return Policy("smoothmix", partial(smoothmix_plan, sigma=sigma), p=p)
 
 

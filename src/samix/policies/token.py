@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -23,7 +22,7 @@ from samix.mixing import (
     shifted_square,
 )
 
-from .policy import Policy, PolicyCard, Traits, check_alpha, check_number, register
+from .policy import Policy, PolicyCard, Traits, check_alpha, check_bounds, register
 from .static import cutmix_plan
 
 _ATTEMPTS = 24  # blocks that are tried for a mask
@@ -55,7 +54,7 @@ def tokenmix_plan(
     The label gives each image the share of the attention to it, unmixed, that lies in what is
     shown: ``sum(A_a m)`` and ``sum(A_b (1 - m))``, which need not sum to 1.
     """
-    attention = _attention(evidence)
+    attention = as_shares(evidence.known("attention"))
     grid = (attention.shape[2], attention.shape[3])
     lam = draw_lam(len(images), alpha, generator=generator, device=images.device)
     drawn = draw_uniform(len(images), _ATTEMPTS, 4, generator=generator, device=images.device)
@@ -83,7 +82,7 @@ def smmix_plan(
     The side of both squares is uniform in ``sides`` of the grid of patches, in whole patches; the
     label uses the area, and lam is that.
     """
-    attention = _attention(evidence)
+    attention = as_shares(evidence.known("attention"))
     grid = (attention.shape[2], attention.shape[3])
     shorter = min(grid)
     low, high = (min(max(int(shorter * share), 1), shorter) for share in sides)
@@ -96,13 +95,6 @@ def smmix_plan(
     moves = torch.stack([cells_in_place(len(images), grid, images.device), moved], dim=1)
     area = area_of(mask)
     return MixPlan(area, index, mask, area, CellMoves(moves))
-
-
-def _attention(evidence: Evidence) -> Tensor:
-    """Return the (B,1,h,w) attention, each map with sum 1."""
-    if evidence.attention is None:
-        raise ValueError("evidence: expected the attention to the patches, got none")
-    return as_shares(evidence.attention)
 
 
 @register(
@@ -172,11 +164,6 @@ def tokenmix(alpha: float = 1.0, normalise: bool = False, p: float = 1.0) -> Pol
     ),
 )
 def smmix(sides: tuple[float, float] = (0.25, 0.75), p: float = 1.0) -> Policy:
-    if not isinstance(sides, Sequence) or isinstance(sides, str) or len(sides) != 2:
-        raise TypeError(f"sides: expected two numbers, low and high, got {sides!r}")
-    for value in sides:
-        check_number(value, "sides")
-    if not 0.0 < sides[0] <= sides[1] <= 1.0:
-        raise ValueError(f"sides: expected 0 < low <= high <= 1, got {sides}")
+    check_bounds(sides, "sides", 1)
     rule = partial(smmix_plan, sides=(sides[0], sides[1]))
     return Policy("smmix", rule, Traits(needs=("attention",)), p=p)

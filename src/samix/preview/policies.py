@@ -190,9 +190,5 @@ def _open(name: str, options: Mapping[str, Any]) -> Shown:
     except (ValueError, TypeError) as error:
         raise InputError(f"policy={name}: {error}") from error
     # remarks on a Mixer are written by its training, in English alone
-    return Shown(name, policy, options, paragraph([about, *_remarks(policy)]))
-
-
-def _remarks(policy: Policy) -> tuple[str, ...]:
-    mixer = getattr(policy, "mixer", None)
-    return mixer_remarks(mixer) if isinstance(mixer, PretrainedMixer) else ()
+    remarks = mixer_remarks(policy.mixer) if isinstance(policy.mixer, PretrainedMixer) else ()
+    return Shown(name, policy, options, paragraph([about, *remarks]))

@@ -103,7 +103,7 @@ def guarded_rows(
     )
     harm = harm_verdicts(photos, mended)
     after = mix_rows(photos, mended, harm, count=len(rows), outlines=outlines)
-    outcomes = [OUTCOMES[number] for number in _numbers(record.repair, len(rows))]
+    outcomes = [OUTCOMES[number] for number in record.repair[: len(rows)].tolist()]
     return [
         _row(row, new, outcome, rule_lines(said, place))
         for place, (row, new, outcome) in enumerate(zip(rows, after, outcomes, strict=True))
@@ -127,9 +127,3 @@ def _row(row: MixRow, after: MixRow, outcome: str, lines: tuple[Words, ...]) -> 
     said = together(row.verdict, Remark(word("guard-repaired", done=done), "changed", lines))
     state: State = "bad" if after.verdict.noisy else "changed"
     return replace(row, verdict=replace(said, state=state), after=after)
-
-
-def _numbers(repair: Tensor | None, count: int) -> list[int]:
-    if repair is None:
-        return [OUTCOMES.index("accepted")] * count
-    return [int(number) for number in repair[:count].tolist()]

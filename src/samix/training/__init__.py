@@ -11,13 +11,7 @@ if TYPE_CHECKING:
     from .run import TrainResult, pretrain, resume, train
     from .run_folder import RunFolder, open_run, read_config
 
-_PLACES = {
-    "config": ("PretrainConfig", "RunConfig", "TrainConfig"),
-    "samix.progress": ("Display", "Silent"),
-    "progress": ("Terminal", "TrainingDivergedError", "WorkerDiedError"),
-    "run": ("TrainResult", "pretrain", "resume", "train"),
-    "run_folder": ("RunFolder", "open_run", "read_config"),
-}
+_PARTS = ("config", "run_folder", "progress", "run")
 __all__ = [
     "Display",
     "PretrainConfig",
@@ -39,12 +33,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for: configurations are read without lightning."""
-    for place, names in _PLACES.items():
-        if name in names:
-            globals()[name] = value = getattr(_module(place), name)
+    for part in _PARTS if name in __all__ else ():
+        module = import_module(f".{part}", __name__)
+        if hasattr(module, name):
+            globals()[name] = value = getattr(module, name)
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _module(place: str) -> Any:
-    return import_module(place if "." in place else f"{__name__}.{place}")

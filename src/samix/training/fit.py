@@ -75,7 +75,8 @@ def fit(
         check_checkpoint(checkpoint, content, prepared)
         step = int(content["global_step"])
         # workers fetch ahead before lightning names the epoch
-        _set_epoch(prepared, len(history_of(content)))
+        sampler: Any = prepared.task.batches.sampler
+        sampler.set_epoch(len(history_of(content)))
     machine = _machine(config)
     module = MethodModule(
         prepared.task, config, steps=prepared.steps, record=checkpoint_record(prepared)
@@ -135,10 +136,6 @@ def history_of(checkpoint: dict[str, Any]) -> list[dict[str, float]]:
         raise InputError(
             "the checkpoint of the run has no history; start a new run with another `output`"
         ) from error
-
-
-def _set_epoch(prepared: Prepared, epoch: int) -> None:
-    prepared.task.batches.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
 
 
 def _machine(config: RunConfig) -> dict[str, Any]:

@@ -87,13 +87,18 @@ def _metrics(source: RunSource) -> dict[str, Any]:
 def _record(source: RunSource, metrics: dict[str, Any]) -> dict[str, Any]:
     config, life = source.config, metrics["mixer"]["at_end"]
     epochs, steps = metrics["epochs"]["done"], metrics["cost"]["steps"]
+    unlabelled = isinstance(config, PretrainConfig)
+    side = config.view_size if isinstance(config, PretrainConfig) else None
+    views = "" if side in (None, config.image_size) else f", views of {side} px"
     return {
         "data": list(_data(source)),
-        "labels": _labels(source),
+        "labels": "none"
+        if unlabelled
+        else f"of all photos learned from ({source.model['num_classes']} classes)",
         "objective": _objective(source),
         "length": (
             f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {steps:,} steps of "
-            f"{config.batch_size} photos{_size(source)}"
+            f"{config.batch_size} photos{views}"
         ),
         "alpha": source.model["mixer"]["alpha"],
         "seeds": [config.seed],
@@ -127,19 +132,6 @@ def _name(data: str) -> str:
         return data
     path = Path(data)
     return f"{path.parent.name}/{path.name}" if path.is_file() else path.name
-
-
-def _size(source: RunSource) -> str:
-    config = source.config
-    if not isinstance(config, PretrainConfig) or config.view_size in (None, config.image_size):
-        return ""
-    return f", views of {config.view_size} px"
-
-
-def _labels(source: RunSource) -> str:
-    if isinstance(source.config, PretrainConfig):
-        return "none"
-    return f"of all photos learned from ({source.model['num_classes']} classes)"
 
 
 def _objective(source: RunSource) -> str:

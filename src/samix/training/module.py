@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from samix.evaluation.finetune import lr_factor
 from samix.mixing import step_generator
 
 from .config import RunConfig, TrainConfig
@@ -151,24 +151,7 @@ def create_schedule(optimizer: Optimizer, config: RunConfig, steps: int) -> Lamb
     """Return the schedule that multiplies every group's learning rate, one call a step."""
     return LambdaLR(
         optimizer,
-        lambda step: lr_factor(step, steps, warmup=config.warmup, final=config.final_lr),
+        lambda step: lr_factor(
+            step, steps, rise=round(config.warmup * steps), final=config.final_lr
+        ),
     )
-
-
-def lr_factor(step: int, steps: int, *, warmup: float, final: float) -> float:
-    """Return the share of the largest learning rate at a step: linear warm-up, then a cosine.
-
-    Args:
-        step: Steps done before, 0 or more.
-        steps: Planned steps, 1 or more.
-        warmup: Share of the steps that rise linearly, in [0, 1).
-        final: Share that is left at the end, in [0, 1].
-
-    Returns:
-        A number in (0, 1] during warm-up, in [final, 1] after it.
-    """
-    rise = round(warmup * steps)
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    done = min((step - rise) / max(steps - rise, 1), 1.0)
-    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done))

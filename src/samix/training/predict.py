@@ -131,7 +131,8 @@ def _write(
                 best = max(range(len(row)), key=row.__getitem__)
                 counts[best] += 1
                 sums[best] += row[best]
-                writer.writerow((key, classes[best]), _numbers(row, best, options))
+                numbers = (row[best], *(row if options.probabilities else ()))
+                writer.writerow((key, classes[best]), [f"{value:.6g}" for value in numbers])
         if progress is not None:
             progress(done, len(images))
     if len(corrupt) == len(images):
@@ -191,10 +192,6 @@ def _judge(classifier: Classifier, photos: Tensor, machine: Machine) -> list[lis
         )
     # float64 on the CPU, where every device has it
     return cast("list[list[float]]", logits.cpu().double().softmax(1).tolist())
-
-
-def _numbers(row: Sequence[float], best: int, options: PredictOptions) -> list[str]:
-    return [f"{value:.6g}" for value in (row[best], *(row if options.probabilities else ()))]
 
 
 def _some(corrupt: Mapping[str, str]) -> str:

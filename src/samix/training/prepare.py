@@ -140,7 +140,9 @@ def prepare(
     else:
         splits, notes = read_splits(run.splits, images), ()
     config = fitted_size(config, images) if config.fit_size else config
-    config, fitted = _fit(config, len(splits.train))
+    size, shrunk = _fitting_batch(config, len(splits.train))
+    config = replace(config, batch_size=size, shrink_batch=False, **_rates(config, size))
+    config, queued = fit_queue(config, len(splits.train))
     method = create_run_method(config, images.classes)
     shared = process_notes(config, method)
     started = start(method, config, starts) if fresh else ()
@@ -164,7 +166,8 @@ def prepare(
         *images.notes,
         *notes,
         *(mixer_notes(starts, config, images, splits) if run is None and starts.mixer else ()),
-        *fitted,
+        *shrunk,
+        *queued,
         *shared,
         *emulation_notes(config.precision, config.device),
         *task.notes,
@@ -318,13 +321,6 @@ def _task(
             config, images, splits, method, view, loading=balanced, announce=announce
         )
     raise TypeError(f"config: expected that of a kind of run, got {type(config).__name__}")
-
-
-def _fit(config: RunConfig, photos: int) -> tuple[RunConfig, tuple[str, ...]]:
-    size, shrunk = _fitting_batch(config, photos)
-    config = replace(config, batch_size=size, shrink_batch=False, **_rates(config, size))
-    config, queued = fit_queue(config, photos)
-    return config, (*shrunk, *queued)
 
 
 def _fitting_batch(config: RunConfig, photos: int) -> tuple[int, tuple[str, ...]]:

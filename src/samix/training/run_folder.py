@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from samix.data import ImageSet, Splits
 from samix.data.depth import Depth
 from samix.errors import InputError
 from samix.files import file_word, free_path, sweep, whole_file, write_text
-from samix.networks import MomentumEncoder, Tap
+from samix.methods import SelfSupervisedMethod, SupervisedMethod
 from samix.options import from_plain
 from samix.plain_yaml import dump_yaml, read_yaml
 from samix.shown import NameWriter
@@ -44,60 +44,30 @@ AVERAGE = "model_average.safetensors"
 MIXER = "mixer.safetensors"
 
 
+class _Within:
+    """A file of a run, below its folder."""
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = parts
+
+    def __get__(self, run: RunFolder, kind: type[RunFolder]) -> Path:
+        return run.path.joinpath(*self.parts)
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run.
-
-    Attributes:
-        path: The folder.
-    """
+    """The files of a run, which are in the folder ``path``."""
 
     path: Path
-
-    @property
-    def config(self) -> Path:
-        """Resolved configuration, versions, seed and command."""
-        return self.path / "config.yaml"
-
-    @property
-    def splits(self) -> Path:
-        """Part and group of each photo."""
-        return self.path / "splits.csv"
-
-    @property
-    def history(self) -> Path:
-        """One row an epoch."""
-        return self.path / "history.csv"
-
-    @property
-    def metrics(self) -> Path:
-        """What the run reached."""
-        return self.path / "metrics.json"
-
-    @property
-    def probe(self) -> Path:
-        """What the classifier began as, where it began as a linear head."""
-        return self.path / "probe.json"
-
-    @property
-    def mixes(self) -> Path:
-        """Picture of eight pairs."""
-        return self.path / "mixes.png"
-
-    @property
-    def page(self) -> Path:
-        """What the run reached, its mixes, and what a guard did to them."""
-        return self.path / "run.html"
-
-    @property
-    def last(self) -> Path:
-        """The last checkpoint."""
-        return self.path / "checkpoints" / "last.ckpt"
-
-    @property
-    def best(self) -> Path:
-        """Checkpoint that validation chose."""
-        return self.path / "checkpoints" / "best.ckpt"
+    config = _Within("config.yaml")  # resolved configuration, versions, seed and command
+    splits = _Within("splits.csv")  # part and group of each photo
+    history = _Within("history.csv")  # one row an epoch
+    metrics = _Within("metrics.json")  # what the run reached
+    probe = _Within("probe.json")  # what the classifier began as, where that is a linear head
+    mixes = _Within("mixes.png")  # picture of eight pairs
+    page = _Within("run.html")  # what the run reached, its mixes, and what a guard did to them
+    last = _Within("checkpoints", "last.ckpt")
+    best = _Within("checkpoints", "best.ckpt")  # that validation chose
 
 
 def free_output(config: RunConfig) -> Path:
@@ -200,7 +170,10 @@ def write_config(
     """Write the resolved configuration with what is needed to repeat the run."""
     content = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in _PACKAGES},
+        },
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "classes": list(images.classes),
         "labels": _labels_mark(images),
@@ -258,7 +231,9 @@ def write_history(run: RunFolder, rows: Sequence[Mapping[str, float]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: _short(v) for k, v in row.items()} for row in rows)
+    writer.writerows(
+        {k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()} for row in rows
+    )
     write_text(run.history, text.getvalue())
 
 
@@ -271,20 +246,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, f"{text}\n", errors="backslashreplace")
 
 
-def _short(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
-
-
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _versions() -> dict[str, str]:
-    return {package: _version(package) for package in _PACKAGES}
 
 
 def _version(package: str) -> str:
@@ -319,44 +286,10 @@ def write_predictions(
     write_text(path, text.getvalue(), errors="surrogateescape")
 
 
-class Trained(Protocol):
-    """What is exported of a method."""
-
-    policy: Any
-    tap: Tap | None
-    average: MomentumEncoder | None
-
-    def export(self, *, average: bool = False) -> nn.Module:
-        """Return a copy of the trained network, or of its momentum average."""
-
-
-class ModelConfig(Protocol):
-    """What is exported of a configuration: how the network was built."""
-
-    @property
-    def backbone(self) -> str:
-        """Name of a timm model."""
-
-    @property
-    def model_kwargs(self) -> Mapping[str, Any]:
-        """Further arguments of ``timm.create_model``."""
-
-    @property
-    def stem(self) -> str | None:
-        """None, or "small" for the first layers of :func:`samix.small_stem`."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the network's input in pixels."""
-
-    @property
-    def policy(self) -> str:
-        """Name of the mixing policy."""
-
-
-def write_model(run: RunFolder | Path, method: Trained, config: ModelConfig, **about: Any) -> None:
+def write_model(
+    path: Path, method: SupervisedMethod | SelfSupervisedMethod, config: RunConfig, **about: Any
+) -> None:
     """Write the trained network of a run, its average and its Mixer, each where there is one."""
-    path = run.path if isinstance(run, RunFolder) else run
     if method.average is not None:
         _write_weights(path / AVERAGE, method.export(average=True).state_dict())
     policy = method.policy
@@ -375,7 +308,7 @@ def write_model(run: RunFolder | Path, method: Trained, config: ModelConfig, **a
 def write_network(
     path: Path,
     network: nn.Module,
-    config: ModelConfig,
+    config: RunConfig,
     *,
     classes: Sequence[str] | None,
     mean: Sequence[float],

@@ -142,7 +142,7 @@ class SelfSupervisedTask:
         """Write the embedding network."""
         config, view = self.config, self.view
         write_model(
-            run,
+            run.path,
             self.method,
             config,
             classes=None,

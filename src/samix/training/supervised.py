@@ -140,7 +140,7 @@ class SupervisedTask:
         """Write the classifier."""
         view, classes = self.view, self.images.classes
         write_model(
-            run,
+            run.path,
             self.method,
             self.config,
             classes=classes,

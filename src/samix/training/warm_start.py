@@ -217,7 +217,8 @@ def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Spl
     Raises:
         InputError: ``group_by`` differs, or a class is missing in a part.
     """
-    if data_of(source.config) != (config.data,) or not _same_photos(source, images):
+    learned = {row["path"] for row in read_table(source.run.splits, ("path",))}
+    if data_of(source.config) != (config.data,) or learned != set(images.keys):
         return None
     if config.group_by is not None and config.group_by != source.config.group_by:
         raise InputError(
@@ -275,11 +276,6 @@ def look_notes(source: RunSource) -> tuple[str, ...]:
         f"The encoder of '{source.run.path}' learned from photos standardised one by one; here "
         "they are normalised as a whole set, which it sees a little differently.",
     )
-
-
-def _same_photos(source: RunSource, images: ImageSet) -> bool:
-    rows = read_table(source.run.splits, ("path",))
-    return {row["path"] for row in rows} == set(images.keys)
 
 
 def _with_whole_path(options: Mapping[str, Any]) -> Mapping[str, Any]:

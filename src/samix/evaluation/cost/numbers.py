@@ -20,15 +20,6 @@ _MEBIBYTE = 2.0**20  # bytes
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """How many times as long a setting takes as the reference."""
-
-    value: float
-    low: float  # lower quartile over blocks of rounds
-    high: float  # upper quartile over blocks of rounds
-
-
-@dataclass(frozen=True)
 class PeakMemory:
     """What training holds at its highest point, in bytes."""
 
@@ -68,8 +59,8 @@ class RunPlan:
                 raise InputError(f"{name}: expected a number of at least 0, got {value}")
 
 
-def ratio_over(seconds: Sequence[float], reference: Sequence[float]) -> Ratio:
-    """Return how many times as long a setting takes as the reference of the same rounds.
+def ratio_over(seconds: Sequence[float], reference: Sequence[float]) -> tuple[float, float, float]:
+    """Return how many times as long a setting takes as the reference, with quartiles.
 
     The value is the ratio of the totals: what a run pays, whatever share of its steps is dear. A
     median over single steps would leave out whichever kind is rarer, such as steps that train the
@@ -80,9 +71,9 @@ def ratio_over(seconds: Sequence[float], reference: Sequence[float]) -> Ratio:
     ratios = [sum(seconds[piece]) / sum(reference[piece]) for piece in pieces]
     value = sum(seconds) / sum(reference)
     if len(ratios) < 2:
-        return Ratio(value, value, value)
+        return value, value, value
     low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    return Ratio(value, low, high)
+    return value, low, high
 
 
 def blocks(rounds: int) -> list[slice]:
@@ -90,11 +81,6 @@ def blocks(rounds: int) -> list[slice]:
     pieces = min(BLOCKS, rounds)
     edges = [rounds * number // pieces for number in range(pieces + 1)]
     return [slice(start, end) for start, end in itertools.pairwise(edges)]
-
-
-def fastest(seconds: Mapping[str, Sequence[float]]) -> str:
-    """Return the name of what takes the least time in all."""
-    return min(seconds, key=lambda name: sum(seconds[name]))
 
 
 def cost_rows(
@@ -108,18 +94,18 @@ def cost_rows(
     """Return the row of each setting from what was measured."""
     rows: dict[str, dict[str, Any]] = {}
     for name, spent in seconds.items():
-        ratio = ratio_over(spent, seconds[reference])
+        ratio, low, high = ratio_over(spent, seconds[reference])
         row: dict[str, Any] = {
             "milliseconds": 1000.0 * sum(spent) / len(spent),
             "images_per_second": batch_size * len(spent) / sum(spent),
-            "time_ratio": ratio.value,
-            "time_ratio_low": ratio.low,
-            "time_ratio_high": ratio.high,
-            "time_ratio_to_faster_plain": ratio_over(spent, seconds[quick]).value,
+            "time_ratio": ratio,
+            "time_ratio_low": low,
+            "time_ratio_high": high,
+            "time_ratio_to_faster_plain": ratio_over(spent, seconds[quick])[0],
         }
         if name.endswith(COMPILED):
             plain = seconds[f"{reference}{COMPILED}"]
-            row["time_ratio_to_compiled_plain"] = ratio_over(spent, plain).value
+            row["time_ratio_to_compiled_plain"] = ratio_over(spent, plain)[0]
         if name in memory:
             own, other = memory[name], memory[reference]
             row |= {
