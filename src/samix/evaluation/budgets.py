@@ -75,11 +75,7 @@ def draw_labels(images: ImageSet, splits: Splits, budget: Budget, seed: int) -> 
         InputError: More labels than a class has.
     """
     chosen = labelled_subset(
-        images,
-        splits,
-        labels_per_class=budget.per_class,
-        label_fraction=budget.share,
-        seed=seed,
+        images, splits, labels_per_class=budget.per_class, label_fraction=budget.share, seed=seed
     )
     share = budget.share or min(1.0, len(chosen) / len(splits.train))
     choosing = labelled_subset(

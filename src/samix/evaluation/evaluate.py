@@ -16,14 +16,7 @@ from samix.errors import InputError, nearest
 from samix.pages.words import word
 from samix.progress import Announce, Display, Silent
 
-from .budgets import (
-    DEFAULT_BUDGETS,
-    Budget,
-    Draw,
-    draw_labels,
-    parse_budgets,
-    spread_of,
-)
+from .budgets import DEFAULT_BUDGETS, Budget, Draw, draw_labels, parse_budgets, spread_of
 from .embeddings import (
     CALIBRATION_PHOTOS,
     PIXEL_SIZE,

@@ -204,10 +204,7 @@ def _training_photos(
 ) -> tuple[PhotoDataset, int]:
     """Return the whole train part under augmentation, and the number of loading processes."""
     view = train_view(
-        encoder.image_size,
-        augmentation=options.augmentation,
-        mean=encoder.mean,
-        std=encoder.std,
+        encoder.image_size, augmentation=options.augmentation, mean=encoder.mean, std=encoder.std
     )
     dataset = PhotoDataset(images, photos.splits.train, view)
     if view.load_size == encoder.image_size:

@@ -12,13 +12,7 @@ from samix.errors import InputError
 from samix.pages.words import Words, rounded, word
 from samix.progress import Display, Silent
 
-from .attention import (
-    heat_inside,
-    open_class_looker,
-    open_looker,
-    see_mixes,
-    see_photos,
-)
+from .attention import heat_inside, open_class_looker, open_looker, see_mixes, see_photos
 from .judging import study_confidence, study_confusion, study_near
 from .mixer import study_mixer
 from .pairs import choose_pairs

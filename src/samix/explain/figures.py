@@ -30,16 +30,7 @@ from samix.pages.parts import Chart, Part, Section, Strip, Table, Thumb
 from samix.pages.pictures import heated, thumb
 from samix.pages.words import Text, Words, clipped, paragraph, rounded, word
 
-from .results import (
-    Confidence,
-    Confusion,
-    Explanation,
-    MapStudy,
-    MixerStudy,
-    Route,
-    Spread,
-    Sweep,
-)
+from .results import Confidence, Confusion, Explanation, MapStudy, MixerStudy, Route, Spread, Sweep
 
 _WAYS = (Style("#4d4d4d", "square"), Style("#c02d8b", "diamond", hollow=True))
 _MOST_CLASSES = 10  # that have a colour

@@ -62,11 +62,7 @@ def study_mixer(
 
 def _follows(masks: Sequence[Tensor], heats: Tensor) -> dict[str, list[float | None]]:
     """Return the mean correlation of masks with the heat of both sources and of another photo."""
-    against = {
-        "original": heats[:, 0],
-        "partner": heats[:, 1],
-        "unrelated": heats[:, 0].roll(1, 0),
-    }
+    against = {"original": heats[:, 0], "partner": heats[:, 1], "unrelated": heats[:, 0].roll(1, 0)}
     if len(heats) < 2:
         del against["unrelated"]
     return {name: [correlation(mask, heat) for mask in masks] for name, heat in against.items()}

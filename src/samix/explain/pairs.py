@@ -209,8 +209,7 @@ def _all_partner(plan: MixPlan, whole: Tensor) -> MixPlan:
     )
 
 
-Pair = tuple[int, int]
-"""Positions of the original and of the partner."""
+Pair = tuple[int, int]  # positions of the original and of the partner
 
 
 def choose_pairs(photos: RunPhotos, positions: Sequence[int], count: int, seed: int) -> list[Pair]:

@@ -142,10 +142,7 @@ def measure_spread(subject: RunNetwork, photos: RunPhotos, looked: Looked, *, se
     even, target = uniformity(looked.embedding), looked.target
     if bool((target >= 0).all()) and len(torch.unique(target)) > 1:
         return Spread(
-            alignment(looked.embedding, target),
-            "class",
-            apart(looked.embedding, target),
-            even,
+            alignment(looked.embedding, target), "class", apart(looked.embedding, target), even
         )
     first, second = _two_views(subject, photos, looked.positions[:_VIEWED], seed)
     return Spread(

@@ -35,10 +35,8 @@ from .rules import (
     visibility_verdict,
 )
 
-Redraw = Callable[[Tensor], MixPlan]
-"""From partners (B,) to a fresh plan of the same policy."""
-Judge = Callable[[Tensor], Tensor]
-"""From mixed images (B,C,H,W) to probabilities (B,K)."""
+Redraw = Callable[[Tensor], MixPlan]  # from partners (B,) to a fresh plan of the same policy
+Judge = Callable[[Tensor], Tensor]  # from mixed images (B,C,H,W) to probabilities (B,K)
 
 _TRUSTED = 0.5  # mean probability of both sources from which on a judge is believed
 _MEMORY = 0.95  # weight of the old value in that mean

@@ -77,8 +77,7 @@ CLEAN_BRANCHES: Mapping[str, CleanBranch] = {
     "cheap": CleanBranch(look="encoder"),
 }
 """The clean branches that have a name."""
-OFF = "off"
-"""The name of no clean branch."""
+OFF = "off"  # the name of no clean branch
 
 CleanLike = CleanBranch | Mapping[str, Any] | str | bool | None
 """What the argument ``clean_branch`` of :func:`samix.create_method` may be."""

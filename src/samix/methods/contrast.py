@@ -100,12 +100,7 @@ class Keys:
 
 
 def mixed_candidates(
-    contrast: Contrast,
-    query: Tensor,
-    keys: Keys,
-    index: Tensor,
-    *,
-    batch: bool = False,
+    contrast: Contrast, query: Tensor, keys: Keys, index: Tensor, *, batch: bool = False
 ) -> Candidates:
     """Return the candidates of mixed (B,P) queries; ``batch`` adds the keys of all of the batch."""
     temperature, partner = contrast.temperature, keys.of_partner(index)

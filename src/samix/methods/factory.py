@@ -170,10 +170,7 @@ def create_byol(
         width: P, width of projections.
         **options: As for :func:`create_self_supervised`.
     """
-    from lightly.models.modules.heads import (  # noqa: PLC0415 - an extra
-        BYOLPredictionHead,
-        BYOLProjectionHead,
-    )
+    from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead  # noqa: PLC0415 - an extra
 
     return create_self_supervised(
         Contrast("byol", None, True, True, _above_zero(temperature)),
@@ -200,10 +197,7 @@ def create_mocov3(
         width: P, width of projections.
         **options: As for :func:`create_self_supervised`.
     """
-    from lightly.models.modules.heads import (  # noqa: PLC0415 - an extra
-        BYOLPredictionHead,
-        MoCoProjectionHead,
-    )
+    from lightly.models.modules.heads import BYOLPredictionHead, MoCoProjectionHead  # noqa: PLC0415 - an extra
 
     return create_self_supervised(
         Contrast("mocov3", "batch", True, True, _above_zero(temperature)),

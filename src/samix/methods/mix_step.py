@@ -350,8 +350,7 @@ def check_seam(encoder: nn.Module, policy: Policy) -> None:
             stage_module(encoder, stage)
 
 
-Views = tuple[Tensor, Tensor]
-"""Two views of each image, (B,3,H,W) each."""
+Views = tuple[Tensor, Tensor]  # two views of each image, (B,3,H,W) each
 
 
 def check_images(images: Tensor, name: str = "images") -> None:

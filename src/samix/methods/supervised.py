@@ -13,14 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from samix.guard import Guard, GuardRecord
-from samix.mixing import (
-    MixPlan,
-    as_target,
-    blend,
-    check_classes,
-    class_rows,
-    mix_targets,
-)
+from samix.mixing import MixPlan, as_target, blend, check_classes, class_rows, mix_targets
 from samix.networks import (
     MomentumEncoder,
     Tap,
@@ -54,11 +47,7 @@ from .mix_step import (
     reads_features,
     relabel_before,
 )
-from .mixer_step import (
-    plan_loss,
-    signs_of_life,
-    untouched,
-)
+from .mixer_step import plan_loss, signs_of_life, untouched
 from .options import SupervisedOptions
 from .step import StepCounter, StepOutput, find_cost, parameter_groups
 

@@ -1,8 +1,6 @@
 """Tensors to tensors: draws, masks, plans, blending. Imports nothing else of samix."""
 
-from .blend import (
-    blend,
-)
+from .blend import blend
 from .draws import (
     PAIRINGS,
     FixedDraws,

@@ -109,11 +109,7 @@ def blend_each(images: Tensor, others: Tensor, plan: MixPlan, *, resample: Resam
 
 
 def _blend_boxes(
-    images: Tensor,
-    others: Tensor,
-    plan: MixPlan,
-    known: Boxed,
-    resample: Resample,
+    images: Tensor, others: Tensor, plan: MixPlan, known: Boxed, resample: Resample
 ) -> Tensor:
     index, boxes, grid = plan.index.tolist(), known.box.tolist(), plan.source.sampling
     inside = [0.0] * len(index)

@@ -177,10 +177,7 @@ def given_lam(lam: float) -> Iterator[None]:
 
 
 def draw_index(
-    batch: int,
-    *,
-    generator: torch.Generator | None = None,
-    device: torch.device | str = "cpu",
+    batch: int, *, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Draw a partner for each sample: one random cycle through the batch, hence no fixed point.
 
@@ -203,9 +200,7 @@ def draw_index(
 
 
 def draw_uniform(
-    *size: int,
-    generator: torch.Generator | None = None,
-    device: torch.device | str = "cpu",
+    *size: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Draw float32 numbers of the given size, uniform in [0, 1)."""
     return _drawn(

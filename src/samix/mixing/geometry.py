@@ -31,10 +31,7 @@ def box_in_box(place: Tensor, source: Tensor, size: tuple[int, int]) -> Tensor:
     rows, columns = axes
     height, width = size
     return torch.stack(
-        [
-            columns[:, None, :].expand(-1, height, width),
-            rows[:, :, None].expand(-1, height, width),
-        ],
+        [columns[:, None, :].expand(-1, height, width), rows[:, :, None].expand(-1, height, width)],
         dim=-1,
     )
 

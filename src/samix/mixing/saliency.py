@@ -288,10 +288,8 @@ def _ratio(shown: Tensor, region: Tensor) -> Tensor:
     return torch.where(whole > 0, part / whole, torch.nan).clamp(max=1.0)
 
 
-LEAST_WEIGHT = 0.2
-"""Share of the label from which on a class must be seen."""
-LEAST_VISIBLE = 0.1
-"""Share of a defect below which it counts as not seen."""
+LEAST_WEIGHT = 0.2  # share of the label from which on a class must be seen
+LEAST_VISIBLE = 0.1  # share of a defect below which it counts as not seen
 
 
 def label_noise(visible: Tensor, shares: Tensor, same_class: Tensor | None = None) -> Tensor:

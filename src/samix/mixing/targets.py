@@ -21,11 +21,7 @@ _WHOLE = 1.01  # a share of 1, as low precision rounds it
 
 
 def mix_targets(
-    target: Tensor,
-    plan: MixPlan,
-    num_classes: int | None = None,
-    *,
-    label_smoothing: float = 0.0,
+    target: Tensor, plan: MixPlan, num_classes: int | None = None, *, label_smoothing: float = 0.0
 ) -> Tensor:
     """Mix the targets of a batch: ``weight * target + partner_share * target[index]``.
 

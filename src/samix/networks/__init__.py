@@ -49,13 +49,7 @@ from .mixer_card import (
     is_repository,
     read_configuration,
 )
-from .momentum import (
-    MomentumEncoder,
-    Statistics,
-    check_statistics,
-    momentum_decay,
-    update_average,
-)
+from .momentum import MomentumEncoder, Statistics, check_statistics, momentum_decay, update_average
 from .queue import Clusters, KeyQueue, spherical_k_means
 
 if TYPE_CHECKING:

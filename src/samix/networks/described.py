@@ -19,8 +19,7 @@ from torch.overrides import TorchFunctionMode
 from .backbone import create_backbone
 from .mixer import Mixer, MixerOptions
 
-MOST_PIXELS = 4096
-"""Largest side of an image that a file may ask for, in px."""
+MOST_PIXELS = 4096  # largest side of an image that a file may ask for, in px
 _NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80})?")
 _MOST_PARTS = 1000  # blocks of a stage, heads, groups
 _MOST_WIDTH = 2**17

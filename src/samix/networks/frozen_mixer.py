@@ -52,8 +52,7 @@ from .mixer_card import (
     read_configuration,
 )
 
-FORMAT = 2
-"""Version of the folder; another one is refused."""
+FORMAT = 2  # version of the folder; another one is refused
 WEIGHTS = "model.safetensors"
 _TAGS = ("data-augmentation", "mixup", "samix")
 

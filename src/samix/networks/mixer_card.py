@@ -112,8 +112,7 @@ _SIZE = (24, 36)  # px: neither square nor the size that the encoder looks at
 _PLACES = 3  # rows and columns in which a mask is averaged
 _DIGITS = 4
 
-Mask = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From images, partner and lam to masks."""
+Mask = Callable[[Tensor, Tensor, Tensor], Tensor]  # from images, partner and lam to masks
 
 
 class Probe(NamedTuple):

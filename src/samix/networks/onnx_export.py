@@ -14,8 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-AGREEMENT = 1e-4
-"""Largest difference of what the file computes and what torch computes."""
+AGREEMENT = 1e-4  # largest difference of what the file computes and what torch computes
 _OPSET = 18  # the first that resizes with anti-aliasing
 _INPUTS, _OUTPUTS = ["photos"], ["logits", "probabilities"]
 _PROBED = (1, 3)  # sizes of the batches that are compared

@@ -341,10 +341,7 @@ def _first_layer(network: nn.Module) -> tuple[str, ...]:
 
 
 def _other_network(
-    own: Mapping[str, Tensor],
-    given: Mapping[str, Tensor],
-    origin: str,
-    free: tuple[str, ...] = (),
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], origin: str, free: tuple[str, ...] = ()
 ) -> str:
     differing = [
         k for k in own

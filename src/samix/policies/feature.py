@@ -8,23 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from samix.mixing import (
-    MixPlan,
-    aligned,
-    alignment,
-    constant_mask,
-    draw_lam,
-)
+from samix.mixing import MixPlan, aligned, alignment, constant_mask, draw_lam
 
-from .policy import (
-    Inside,
-    Policy,
-    PolicyCard,
-    Traits,
-    check_alpha,
-    check_number,
-    register,
-)
+from .policy import Inside, Policy, PolicyCard, Traits, check_alpha, check_number, register
 
 _STEPS = 30  # of both sides; more change the mixture by less than its rounding
 
@@ -139,7 +125,7 @@ def _moved(features: Tensor, transport: Tensor) -> Tensor:
                 "Where to mix, one of them for each batch: indices into timm's feature_info, "
                 "negative from the end; None are the images. (None, 1, 2) is the paper's for "
                 "ResNets."
-            ),
+            )
         },
     ),
 )
@@ -172,10 +158,7 @@ def manifold_mixup(
     ),
 )
 def alignmix(
-    alpha: float = 2.0,
-    stages: Sequence[int | None] = (None, -1),
-    eps: float = 0.1,
-    p: float = 1.0,
+    alpha: float = 2.0, stages: Sequence[int | None] = (None, -1), eps: float = 0.1, p: float = 1.0
 ) -> FeaturePolicy:
     check_number(eps, "eps")
     if not eps > 0:

@@ -13,15 +13,7 @@ from samix.mixing import Evidence, MixPlan, draw_index, draw_lam, draw_uniform, 
 from samix.networks import Mixer, MixerOptions
 from samix.objectives import Candidates, eta_balanced_loss, global_loss
 
-from .policy import (
-    Policy,
-    PolicyCard,
-    Traits,
-    check_alpha,
-    check_evidence,
-    pair_features,
-    register,
-)
+from .policy import Policy, PolicyCard, Traits, check_alpha, check_evidence, pair_features, register
 
 if TYPE_CHECKING:
     from samix.networks import PretrainedMixer
@@ -274,12 +266,7 @@ class PretrainedPolicy(Policy):
     traits = Traits(label="lam", reads_pixels=True)
 
     def __init__(
-        self,
-        mixer: PretrainedMixer,
-        *,
-        alpha: float = 1.0,
-        p: float = 1.0,
-        name: str = "samix-p",
+        self, mixer: PretrainedMixer, *, alpha: float = 1.0, p: float = 1.0, name: str = "samix-p"
     ) -> None:
         super().__init__(name, p=p)
         check_alpha(alpha)
@@ -313,7 +300,7 @@ class PretrainedPolicy(Policy):
                 "Name of a Mixer in this package, folder of samix.PretrainedMixer.save_pretrained, "
                 'or "owner/name" of a repository on the Hugging Face hub; None takes the default '
                 "one of this package."
-            ),
+            )
         },
     ),
 )

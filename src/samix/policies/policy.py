@@ -147,12 +147,7 @@ class Policy(nn.Module):
     """Where in the network a batch may be mixed; None are the images."""
 
     def __init__(
-        self,
-        name: str,
-        rule: Rule | None = None,
-        traits: Traits | None = None,
-        *,
-        p: float = 1.0,
+        self, name: str, rule: Rule | None = None, traits: Traits | None = None, *, p: float = 1.0
     ) -> None:
         super().__init__()
         check_probability(p)
@@ -297,8 +292,7 @@ class Policy(nn.Module):
 
 POLICIES: dict[str, Callable[..., Policy]] = {}
 """Every policy: its name, and the function that makes it."""
-CARDS: dict[str, PolicyCard] = {}
-"""The card of every policy."""
+CARDS: dict[str, PolicyCard] = {}  # the card of every policy
 
 
 def register(name: str, card: PolicyCard) -> Callable[[Make], Make]:

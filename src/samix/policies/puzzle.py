@@ -86,12 +86,7 @@ def puzzlemix_plan(
 
 
 def _best_mask(
-    images: Tensor,
-    partner: Tensor,
-    own: Tensor,
-    other: Tensor,
-    lam: Tensor,
-    energy: PuzzleEnergy,
+    images: Tensor, partner: Tensor, own: Tensor, other: Tensor, lam: Tensor, energy: PuzzleEnergy
 ) -> Tensor:
     """Return the (B,R,C) share of the original in each cell, of least energy.
 

@@ -154,9 +154,7 @@ def recursivemix_plan(
             "nearest pixel; the paper's second loss, on the features in the box against what was "
             "said of the earlier mix, is left out."
         ),
-        options={
-            "reach": "Largest share of the image that is covered, in (0, 1].",
-        },
+        options={"reach": "Largest share of the image that is covered, in (0, 1]."},
     ),
 )
 def recursivemix(reach: float = 0.5, p: float = 1.0) -> RecursivePolicy:

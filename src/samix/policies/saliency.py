@@ -33,25 +33,12 @@ from samix.mixing import (
     spectral_residual,
 )
 
-from .policy import (
-    Policy,
-    PolicyCard,
-    Traits,
-    check_alpha,
-    check_number,
-    pair_features,
-    register,
-)
+from .policy import Policy, PolicyCard, Traits, check_alpha, check_number, pair_features, register
 from .static import box_plan, check_cells
 
 
 def saliencymix_plan(
-    images: Tensor,
-    index: Tensor,
-    generator: torch.Generator,
-    *,
-    evidence: Evidence,
-    alpha: float,
+    images: Tensor, index: Tensor, generator: torch.Generator, *, evidence: Evidence, alpha: float
 ) -> MixPlan:
     """Plan of SaliencyMix: the box of CutMix lies around the most salient place of the partner.
 

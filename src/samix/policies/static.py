@@ -100,11 +100,7 @@ def mixup_cutmix_plan(
 
 
 def resizemix_plan(
-    images: Tensor,
-    index: Tensor,
-    generator: torch.Generator,
-    *,
-    scale: tuple[float, float],
+    images: Tensor, index: Tensor, generator: torch.Generator, *, scale: tuple[float, float]
 ) -> MixPlan:
     """Plan of ResizeMix: the whole partner is shrunk and pasted."""
     batch, device = images.shape[0], images.device
@@ -125,9 +121,7 @@ def resizemix_plan(
 
 @register(
     "none",
-    PolicyCard(
-        "Leave every image as it is: the control that each policy is measured against.",
-    ),
+    PolicyCard("Leave every image as it is: the control that each policy is measured against."),
 )
 def none() -> Policy:
     return Policy("none", none_plan, Traits(mixes=False, relabel=False))
@@ -352,7 +346,7 @@ def gridmix(alpha: float = 1.0, cells: int = 4, p: float = 1.0) -> Policy:
                 "Cells along a side. For a vision transformer a cell should be whole patches: a "
                 "number that divides the patches along a side (2, 7 or 14 for 224 pixels in "
                 "patches of 16). The paper has 4 for DeiT-T and S."
-            ),
+            )
         },
     ),
 )

@@ -133,7 +133,7 @@ def transmix(alpha: float = 1.0, p: float = 1.0) -> Policy:
             "normalise": (
                 "Divide both shares of the label by their sum; as published, a label says less "
                 "than 1 in total where little of what is attended to is shown."
-            ),
+            )
         },
     ),
 )
@@ -158,9 +158,7 @@ def tokenmix(alpha: float = 1.0, normalise: bool = False, p: float = 1.0) -> Pol
             "patches and its loss on the features of mixed and unmixed images are no part of a "
             "policy and left out."
         ),
-        options={
-            "sides": "Least and largest side of the square as shares of the grid of patches.",
-        },
+        options={"sides": "Least and largest side of the square as shares of the grid of patches."},
     ),
 )
 def smmix(sides: tuple[float, float] = (0.25, 0.75), p: float = 1.0) -> Policy:

@@ -21,10 +21,8 @@ from .live_mix import Offer, Pair, mix_pair, open_shown
 from .page import compared
 from .server import Reply, Way
 
-TEXT = 200
-"""Characters that a text of the page may have."""
-FIRST = ("mixup", "cutmix", "samix-p")
-"""Policies that are compared when the page opens."""
+TEXT = 200  # characters that a text of the page may have
+FIRST = ("mixup", "cutmix", "samix-p")  # policies that are compared when the page opens
 _SEEDS = 2**53  # the largest whole number that JSON carries exactly
 _CALL_BYTES = 16 * 2**10
 _PAGES = {

@@ -19,8 +19,7 @@ from .photos import candidates, choose, read_photos
 from .policies import Shown
 from .verdicts import count_defects, guarded_rows, harm_verdicts
 
-PAIRS = 8
-"""Pairs that are shown where nothing is said."""
+PAIRS = 8  # pairs that are shown where nothing is said
 _APART = 5e-4  # mean distance of area and lam that is none
 
 

@@ -23,10 +23,8 @@ from samix.policies import (
 )
 from samix.training.mixer_export import mixer_of_run, mixer_remarks
 
-DEFAULT = ("mixup", "cutmix", "samix-p")
-"""What is looked at where nothing is said."""
-ALPHA = 1.0
-"""Parameter of the Beta distribution of every policy where nothing is said."""
+DEFAULT = ("mixup", "cutmix", "samix-p")  # what is looked at where nothing is said
+ALPHA = 1.0  # parameter of the Beta distribution of every policy where nothing is said
 _ALPHAS = ("alpha", "cutmix_alpha")  # options that lam is drawn with
 _RUN_OPTIONS = ("alpha", "p")
 

@@ -126,11 +126,7 @@ class RunConfig(MixOptions):
     val_fraction: float = option(0.15, "share for validation", group="data", above=0, below=1)
     test_fraction: float = option(0.2, "share for the test", group="data", above=0, below=1)
     image_size: int = option(
-        224,
-        "side in pixels that the network sees",
-        group="data",
-        least=1,
-        check=_check_size,
+        224, "side in pixels that the network sees", group="data", least=1, check=_check_size
     )
     backbone: str = option("resnet18", "any timm model", group="network", metavar="NAME")
     pretrained: bool = option(False, "start from timm's weights of that backbone", group="network")
@@ -171,12 +167,7 @@ class RunConfig(MixOptions):
         most=10**9,
     )
     batch_size: int | None = option(
-        None,
-        "photos per step, all processes",
-        group="training",
-        shown=_batch,
-        least=1,
-        most=2**24,
+        None, "photos per step, all processes", group="training", shown=_batch, least=1, most=2**24
     )
     shrink_batch: bool = False
     fit_size: bool = False  # image_size may be made to suit photos and network
@@ -249,11 +240,7 @@ class RunConfig(MixOptions):
     @classmethod
     def types(cls) -> Mapping[str, Any]:
         """Return the types of fields that are imported only where a record is made."""
-        from samix.data import (  # noqa: PLC0415 - help needs none of it
-            Augmentation,
-            DuplicateUse,
-            RecipeName,
-        )
+        from samix.data import Augmentation, DuplicateUse, RecipeName  # noqa: PLC0415 - help needs none of it
 
         own = {"Augmentation": Augmentation, "DuplicateUse": DuplicateUse, "RecipeName": RecipeName}
         return {**super().types(), **own}

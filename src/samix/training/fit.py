@@ -27,13 +27,7 @@ from samix.policies import inherit_own
 from samix.progress import Display, Silent
 from samix.stopping import StopRequest, end_with_parent, stop_on_signals
 
-from .callbacks import (
-    EpochKeeper,
-    PlainFiles,
-    check_checkpoint,
-    checkpoint_record,
-    read_checkpoint,
-)
+from .callbacks import EpochKeeper, PlainFiles, check_checkpoint, checkpoint_record, read_checkpoint
 from .config import RunConfig
 from .module import MethodModule
 from .prepare import Prepared, prepare
@@ -108,12 +102,7 @@ def fit(
                 plugins=[PlainFiles()],
                 default_root_dir=run.path,  # a checkpoint that lies where we stand is not read
             )
-            trainer.fit(
-                module,
-                prepared.task.batches,
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
+            trainer.fit(module, prepared.task.batches, ckpt_path=checkpoint, weights_only=True)
     finally:
         display.rest()
         if dist.is_available() and dist.is_initialized():

@@ -11,12 +11,7 @@ from torch import nn
 
 from samix.data import ImageSet, Splits, read_splits, write_splits
 from samix.errors import InputError
-from samix.networks import (
-    EMBEDDED,
-    create_backbone,
-    is_embedded,
-    weights_at_hand,
-)
+from samix.networks import EMBEDDED, create_backbone, is_embedded, weights_at_hand
 from samix.progress import Display, named
 
 from .config import FROZEN, TrainConfig
@@ -35,15 +30,7 @@ from .run_folder import (
     write_network,
     write_predictions,
 )
-from .warm_start import (
-    Starts,
-    adopt,
-    joined,
-    load_encoder,
-    load_named,
-    open_sources,
-    open_starts,
-)
+from .warm_start import Starts, adopt, joined, load_encoder, load_named, open_sources, open_starts
 
 _RULE = "lowest cross-entropy on val, averaged over classes"
 _NEED_GRADIENTS = (

@@ -27,12 +27,7 @@ class MethodModule(pl.LightningModule):
     """One method in training, with automatic optimisation."""
 
     def __init__(
-        self,
-        task: Task,
-        config: RunConfig,
-        *,
-        steps: int,
-        record: dict[str, Any],
+        self, task: Task, config: RunConfig, *, steps: int, record: dict[str, Any]
     ) -> None:
         super().__init__()
         self.task = task
@@ -130,10 +125,7 @@ class MethodModule(pl.LightningModule):
         )
         optimizer = create_optimizer(groups, config)
         schedule = create_schedule(optimizer, config, self.steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in the checkpoint which model it is of."""

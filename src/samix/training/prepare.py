@@ -196,8 +196,7 @@ def kept_for(config: RunConfig) -> Keep:
         return {None: both, "train": learned, "val": (size,), "test": (size,)}
 
     return Keep(
-        prints=not grouped and config.splits is None,
-        sides=None if few or several else sides,
+        prints=not grouped and config.splits is None, sides=None if few or several else sides
     )
 
 

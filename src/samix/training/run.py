@@ -22,23 +22,14 @@ from samix.progress import Display, Silent
 from samix.stopping import StopRequest, stop_on_signals
 
 from .building import check_names
-from .callbacks import (
-    check_checkpoint,
-    guard_summary,
-    load_method,
-    read_checkpoint,
-)
+from .callbacks import check_checkpoint, guard_summary, load_method, read_checkpoint
 from .config import FROZEN, PretrainConfig, RunConfig, TrainConfig
 from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
 from .frozen import run_frozen
 from .machine import AUTOCAST
 from .prepare import Prepared, prepare, resolve
 from .probe import expected_seconds
-from .progress import (
-    TrainingDivergedError,
-    TrainingInterrupted,
-    readers_named,
-)
+from .progress import TrainingDivergedError, TrainingInterrupted, readers_named
 from .run_folder import (
     RunFolder,
     check_labels,
@@ -306,11 +297,7 @@ def finish(
         "status": status,
         **judged,
         "epochs": {"done": len(rows), "planned": config.epochs},
-        "photos": {
-            "train": len(splits.train),
-            "val": len(splits.val),
-            "test": len(splits.test),
-        },
+        "photos": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
         **_probed(run, judged),
         "mixer": life_summary(rows, prepared.steps) if has_mixer(rows) else None,
         "guard": guard_summary(prepared.method.guard, last),

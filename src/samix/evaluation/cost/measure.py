@@ -33,8 +33,7 @@ from .settings import (
 )
 from .workload import TrainingStep, Workload, told
 
-LEAST_STEPS = 30
-"""Steps of each setting below which a note says that they are few."""
+LEAST_STEPS = 30  # steps of each setting below which a note says that they are few
 _SMALL_CALLS = 2000
 _WAVERING = 0.2  # distance of the quartiles, as a share of the ratio, that is worth a note
 _PROCESSOR = Path("/proc/cpuinfo")

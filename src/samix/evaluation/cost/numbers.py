@@ -11,10 +11,8 @@ from typing import Any
 
 from samix.errors import InputError
 
-COMPILED = ", compiled"
-"""Ends the name of a setting whose step is compiled."""
-BLOCKS = 8
-"""Into how many pieces the rounds are divided for the quartiles."""
+COMPILED = ", compiled"  # ends the name of a setting whose step is compiled
+BLOCKS = 8  # into how many pieces the rounds are divided for the quartiles
 _HOUR = 3600.0  # seconds
 _MEBIBYTE = 2.0**20  # bytes
 

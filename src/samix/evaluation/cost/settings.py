@@ -25,9 +25,7 @@ PLAIN = "plain"
 PLAIN_CHANNELS_LAST = "plain channels-last"
 """The same in the other memory format, in which samix runs convolutions on the CPU."""
 PLAINS = (PLAIN, PLAIN_CHANNELS_LAST)
-"""Both."""
-_PLUS = " + "
-"""Stands before the way in which an encoder also learns from the unmixed images."""
+_PLUS = " + "  # stands before the way in which an encoder also learns from the unmixed images
 _CLEAN = {"clean branch": "branch", **{name: name for name in CLEAN_BRANCHES if name != "branch"}}
 """How a setting is called, and the name of its clean branch."""
 _LEARNED = {f"samix-{cost}": cost for cost in COSTS}

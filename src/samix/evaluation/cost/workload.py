@@ -22,8 +22,7 @@ from samix.methods import METHODS, CompiledStep, compile_step
 from samix.networks import create_backbone, embedding_width, fast_format, unit, update_average
 from samix.policies import nearest
 
-QUEUE = 4096
-"""Keys of MoCo that wait as negatives, or a batch where that is larger."""
+QUEUE = 4096  # keys of MoCo that wait as negatives, or a batch where that is larger
 _LR = 0.01  # low enough for any network on noise; it does not change the cost
 _TEMPERATURE = 0.2
 _DECAY = 0.99
