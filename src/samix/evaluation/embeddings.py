@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -104,23 +104,16 @@ def embed(
     return torch.cat(found)
 
 
+@dataclass
 class Embeddings:
     """Embeddings of each part by one network; each part is computed once, when first asked for."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        photos: PhotoParts,
-        machine: Machine,
-        progress: Display,
-        name: Text,
-    ) -> None:
-        self.network = network
-        self.photos = photos
-        self.machine = machine
-        self.progress = progress
-        self.name = name
-        self._known: dict[str, Tensor] = {}
+    network: nn.Module  # from (B,3,H,W) to (B,D), in eval mode and on the machine's device
+    photos: PhotoParts
+    machine: Machine
+    progress: Display
+    name: Text
+    _known: dict[str, Tensor] = field(default_factory=dict)
 
     def of(self, part: str) -> Tensor:
         """Return the (N,D) float32 embeddings of "train", "val" or "test", on the CPU."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -200,12 +199,9 @@ def _open_run(path: Path, average: bool) -> Encoder:
         splits=splits if splits.is_file() else None,
     )
     encoder = replace(encoder, depth=model["depth"])
-    return _standardising(encoder) if model["standardise"] else encoder
-
-
-def _standardising(encoder: Encoder) -> Encoder:
-    """Return an encoder that looks at photos one by one, as in its training."""
-    return replace(
+    if not model["standardise"]:
+        return encoder
+    return replace(  # it looks at photos one by one, as in its training
         encoder,
         network=Standardised(encoder.network).eval(),
         make_random=lambda seed: Standardised(encoder.make_random(seed)).eval(),
@@ -237,7 +233,7 @@ def _open_timm(name: str, make: _Make) -> Encoder:
             f"there is no run folder, checkpoint file or timm model '{name}'; the nearest timm "
             f"model is '{nearest(name, names)}'"
         )
-    make = _Make(name, make.model_kwargs, make.stem, make.image_size)
+    make = replace(make, backbone=name)
     network = _built(make, pretrained=True)
     known = {"kind": "timm", "source": name}
     return _encoder(network, make, name=name, channels=None, known=known)
@@ -280,8 +276,7 @@ def _encoder(
         "dimension": (dimension := _dimension(network, size)),
         "parameters": sum(weight.numel() for weight in network.parameters()),
     }
-    random = partial(make.build, pretrained=False)
-    return Encoder(network, name, size, mean, std, dimension, random, description, splits)
+    return Encoder(network, name, size, mean, std, dimension, make.build, description, splits)
 
 
 @torch.no_grad()

@@ -157,24 +157,20 @@ def evaluate(
     }
 
 
+@dataclass
 class Bench:
     """What all protocols of one evaluation share."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        photos: PhotoParts,
-        options: EvaluateOptions,
-        machine: Machine,
-        progress: Display,
-    ) -> None:
-        self.encoder = encoder
-        self.photos = photos
-        self.options = options
-        self.machine = machine
-        self.progress = progress
-        self.classes = photos.images.classes
-        self.embeddings = Embeddings(encoder.network, photos, machine, progress, "encoder")
+    encoder: Encoder  # on the machine's device
+    photos: PhotoParts
+    options: EvaluateOptions
+    machine: Machine
+    progress: Display
+
+    def __post_init__(self) -> None:
+        self.classes = self.photos.images.classes
+        rest = (self.photos, self.machine, self.progress)
+        self.embeddings = Embeddings(self.encoder.network, *rest, "encoder")
 
     def labelled(self, part: str, chosen: Sequence[int] | None = None) -> Labelled:
         """Return embeddings and classes of a part, or of some positions of it."""

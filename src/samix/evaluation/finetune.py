@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from samix.data import ImageSet, Loading, PhotoDataset, train_view
+from samix.data import Loading, PhotoDataset, train_view
 from samix.data.loaders import as_it_is, keep_photos
 from samix.data.views import Augmentation
 from samix.errors import InputError
@@ -94,24 +94,19 @@ def recipe_for(network: nn.Module, options: FinetuneOptions) -> FinetuneRecipe:
     return FinetuneRecipe(name, lr, head_lr, _DECAY[name])
 
 
+@dataclass
 class Finetuner:
     """Fine-tunes copies of an encoder on subsets of the train part."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        photos: PhotoParts,
-        options: FinetuneOptions,
-        machine: Machine,
-        progress: Display,
-    ) -> None:
-        self.encoder = encoder
-        self.photos = photos
-        self.options = options
-        self.machine = machine
-        self.progress = progress
-        self.recipe = recipe_for(encoder.network, options)
-        self.dataset, self.workers = _training_photos(photos.images, photos, encoder, options)
+    encoder: Encoder
+    photos: PhotoParts
+    options: FinetuneOptions
+    machine: Machine
+    progress: Display
+
+    def __post_init__(self) -> None:
+        self.recipe = recipe_for(self.encoder.network, self.options)
+        self.dataset, self.workers = _training_photos(self.photos, self.encoder, self.options)
 
     def run(self, chosen: Sequence[int], seed: int, what: Said) -> ClassificationResult:
         """Fine-tune on two or more positions within the train part, and judge on test."""
@@ -120,7 +115,11 @@ class Finetuner:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             classes = len(self.photos.images.classes)
-            network = _with_head(self.encoder, classes).to(device)
+            head = nn.Linear(self.encoder.dimension, classes)  # begins from nearly nothing
+            nn.init.trunc_normal_(head.weight, std=_HEAD_SCALE)
+            nn.init.zeros_(head.bias)
+            body = copy.deepcopy(self.encoder.network).requires_grad_(True)
+            network = nn.Sequential(body, head).to(device)
             self._train(network, chosen, seed, what)
         return evaluate_classifiers(
             {"network": network},
@@ -200,25 +199,18 @@ def lr_factor(step: int, steps: int, *, rise: int, final: float = 0.0) -> float:
 
 
 def _training_photos(
-    images: ImageSet, photos: PhotoParts, encoder: Encoder, options: FinetuneOptions
+    photos: PhotoParts, encoder: Encoder, options: FinetuneOptions
 ) -> tuple[PhotoDataset, int]:
     """Return the whole train part under augmentation, and the number of loading processes."""
     view = train_view(
         encoder.image_size, augmentation=options.augmentation, mean=encoder.mean, std=encoder.std
     )
-    dataset = PhotoDataset(images, photos.splits.train, view)
+    dataset = PhotoDataset(photos.images, photos.splits.train, view)
     if view.load_size == encoder.image_size:
         dataset.store = photos.parts["train"].store  # the same photos of the same size
         return dataset, photos.workers
     workers, _ = keep_photos([dataset.store], Loading(), None)
     return dataset, workers
-
-
-def _with_head(encoder: Encoder, classes: int) -> nn.Sequential:
-    head = nn.Linear(encoder.dimension, classes)
-    nn.init.trunc_normal_(head.weight, std=_HEAD_SCALE)
-    nn.init.zeros_(head.bias)
-    return nn.Sequential(copy.deepcopy(encoder.network).requires_grad_(True), head)
 
 
 def _optimizer(network: nn.Sequential, recipe: FinetuneRecipe) -> torch.optim.Optimizer:

@@ -107,8 +107,10 @@ def fit_probe(
     Embeddings are standardised by the statistics of train. The strength is the one with the highest
     balanced accuracy on val; where two are equal, the one with the lower cross-entropy there.
     """
-    mean, deviation = _scaling(train.embedding)
-    fit_on = (train.embedding.double() - mean) / deviation
+    wide = train.embedding.double()
+    mean, deviation = wide.mean(dim=0), wide.std(dim=0, correction=0)
+    deviation = torch.where(deviation > 1e-8, deviation, 1.0)  # where it does not vary
+    fit_on = (wide - mean) / deviation
     weight = fit_on.new_zeros(classes, fit_on.shape[1] + 1)
     best: tuple[tuple[float, float], LinearProbe] | None = None
     for strength in strengths:
@@ -143,13 +145,6 @@ def linear_probe(
         strength=probe.strength,
         val_balanced_accuracy=probe.val_balanced_accuracy,
     )
-
-
-def _scaling(embedding: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each dimension; 1 where it does not vary."""
-    wide = embedding.double()
-    deviation = wide.std(dim=0, correction=0)
-    return wide.mean(dim=0), torch.where(deviation > 1e-8, deviation, torch.ones_like(deviation))
 
 
 def _balanced(recall: Tensor) -> float:

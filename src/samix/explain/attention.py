@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -260,13 +261,10 @@ def _finer_stage(network: nn.Module, probe: Tensor) -> tuple[nn.Module, torch.Si
 
         return hook
 
-    handles = [network.get_submodule(n).register_forward_hook(note(n)) for n in names]
-    try:
-        with torch.no_grad():
-            cast("Any", network).forward_features(probe)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name in names:
+            hooks.enter_context(network.get_submodule(name).register_forward_hook(note(name)))
+        cast("Any", network).forward_features(probe)
     fine = [name for name in names if name in sizes and min(sizes[name]) >= _LEAST_FIELDS]
     return (network.get_submodule(fine[-1]), sizes[fine[-1]]) if fine else None
 
@@ -295,7 +293,8 @@ def see_photos(
     """Return photos of each class with where the network looks, right and wrong ones."""
     rows = _chosen(looked, count, seed)
     images = photos.load([looked.positions[at] for at in rows])
-    heat = heat_of(looker, subject, images, _wishes(looked, rows))
+    taken_for = looked.embedding if looked.probability is None else looked.probability.argmax(1)
+    heat = heat_of(looker, subject, images, taken_for[rows])
     return [_seen(photos, looked, at, images[n], heat[n]) for n, at in enumerate(rows)]
 
 
@@ -395,13 +394,6 @@ def _chosen(looked: Looked, count: int, seed: int) -> list[int]:
             :count
         ]
     return rows
-
-
-def _wishes(looked: Looked, rows: Sequence[int]) -> Tensor:
-    """Return what each photo is taken for; its own embedding without classes."""
-    if looked.probability is None:
-        return looked.embedding[list(rows)]
-    return looked.probability[list(rows)].argmax(1)
 
 
 def _seen(photos: RunPhotos, looked: Looked, row: int, image: Tensor, heat: Tensor) -> SeenPhoto:

@@ -32,19 +32,12 @@ _ROUTES = 4  # ways on the map: more cannot be told apart
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """What is shown.
+    """What is shown."""
 
-    Attributes:
-        part: Part of the run's photos that is explained.
-        photos: Right photos of each class that are shown, and wrong ones as many.
-        pairs: Mixes that are shown in each part.
-        seed: Of all choices.
-    """
-
-    part: Part = "test"
-    photos: int = 2
-    pairs: int = 6
-    seed: int = 0
+    part: Part = "test"  # part of the run's photos that is explained
+    photos: int = 2  # right photos of each class that are shown, and wrong ones as many
+    pairs: int = 6  # mixes that are shown in each part
+    seed: int = 0  # of all choices
 
     def __post_init__(self) -> None:
         if self.part not in get_args(Part):

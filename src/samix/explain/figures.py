@@ -191,13 +191,6 @@ def _area_chart(study: MixerStudy) -> Chart:
     return area_chart(study.lam, lines, word("see-area-read", count=len(study.area)))
 
 
-def _curve(
-    study: MixerStudy, values: Sequence[float | None], x: AxisScale, y: AxisScale
-) -> list[Point]:
-    known = [(lam, v) for lam, v in zip(study.lam, values, strict=True) if v is not None]
-    return [(x(lam), y(value)) for lam, value in known]
-
-
 def _follows_chart(study: MixerStudy) -> Chart:
     """Return the correlation of masks and heat against lam."""
     values = [v for line in study.follows.values() for v in line if v is not None]
@@ -208,8 +201,8 @@ def _follows_chart(study: MixerStudy) -> Chart:
     for name, line in study.follows.items():
         style = _OF_PHOTO[name]
         legend.append((word(f"see-of-{name}"), style))
-        places = _curve(study, line, x, y)
-        if places:
+        known = [(lam, v) for lam, v in zip(study.lam, line, strict=True) if v is not None]
+        if places := [(x(lam), y(value)) for lam, value in known]:
             panel.line(places, style.colour, width=1.6)
         for place in places:
             panel.put(*place, style, legend[-1][0], 4.0)

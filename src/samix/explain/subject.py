@@ -51,37 +51,21 @@ from samix.training.warm_start import (
 
 @dataclass(frozen=True)
 class RunNetwork:
-    """The network and the policy of a finished run, in eval mode.
+    """The network and the policy of a finished run, in eval mode."""
 
-    Attributes:
-        name: Of the run's folder.
-        path: The run's folder.
-        network: From (B,3,H,W) to (B,K) logits; to (B,D) embeddings where there is no class.
-        classes: Of the K logits in order; empty for a network without classifier.
-        image_size: Side of the network's input in px.
-        channels: Mean and standard deviation of the channels, for values in [0, 1].
-        standardise: Photos are standardised one by one instead.
-        policy: How the run mixed.
-        average: What a learned policy reads: the momentum encoder; None where it needs none.
-        tap: Where it is read.
-        guarded: Whether a guard repaired mixes while the run learned.
-        look_scale: Share of the side in which the momentum encoder looked.
-        description: Plain values for the record.
-    """
-
-    name: str
-    path: Path
-    network: nn.Module
-    classes: tuple[str, ...]
-    image_size: int
-    channels: tuple[Channels, Channels]
-    standardise: bool
-    policy: Policy
-    average: nn.Module | None
-    tap: Tap | None
-    look_scale: float
-    guarded: bool
-    description: Mapping[str, Any]
+    name: str  # of the run's folder
+    path: Path  # the run's folder
+    network: nn.Module  # from (B,3,H,W) to (B,K) logits, or (B,D) embeddings without classes
+    classes: tuple[str, ...]  # of the K logits in order; empty for a network without classifier
+    image_size: int  # side of the network's input in px
+    channels: tuple[Channels, Channels]  # mean and std, for values in [0, 1]
+    standardise: bool  # photos are standardised one by one instead
+    policy: Policy  # how the run mixed
+    average: nn.Module | None  # the momentum encoder that a learned policy reads
+    tap: Tap | None  # where it is read
+    look_scale: float  # share of the side in which the momentum encoder looked
+    guarded: bool  # whether a guard repaired mixes while the run learned
+    description: Mapping[str, Any]  # plain values for the record
 
     @property
     def device(self) -> torch.device:
@@ -106,14 +90,7 @@ class RunNetwork:
         return self
 
     def look(self, photos: Tensor) -> Tensor:
-        """Return photos as the network sees them.
-
-        Args:
-            photos: (B,3,S,S) in [0, 1].
-
-        Returns:
-            (B,3,S,S) on the network's device.
-        """
+        """Return photos (B,3,S,S) in [0, 1] as the network sees them, on its device."""
         photos = photos.to(self.device)
         if self.standardise:
             return standardised(photos)
@@ -122,11 +99,7 @@ class RunNetwork:
 
     @torch.no_grad()
     def ask(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return (B,D) embeddings of unit norm and (B,K) probabilities, None without classes.
-
-        Args:
-            images: (B,3,S,S) from :meth:`look`, or mixes of them.
-        """
+        """Return (B,D) embeddings of unit norm and (B,K) probabilities, None without classes."""
         network = cast("Any", self.network)
         features = network.forward_features(in_format(images, self.memory_format))
         embedding = F.normalize(network.forward_head(features, pre_logits=True).float(), dim=1)
@@ -139,11 +112,7 @@ class RunNetwork:
         """Return what the policy knows about some images beyond their pixels.
 
         A Mixer reads the momentum encoder of the run. What a rule reads is asked of the run's
-        network as it is at the end.
-
-        Args:
-            images: (B,3,S,S) from :meth:`look`.
-            target: (B,) int64 classes; None takes those that the network sees.
+        network as it is at the end; so are the (B,) classes where the target is None.
         """
         needs = self.policy.traits.needs
         if "features" in needs and self.average is not None and self.tap is not None:
@@ -180,7 +149,11 @@ def open_network(path: str | Path) -> tuple[RunNetwork, RunSource]:
         raise InputError(
             f"the run '{path}' cannot be read ({' '.join(str(error).split())}); train it again"
         ) from error
-    _check(network, source)
+    if not (hasattr(network, "forward_features") and hasattr(network, "forward_head")):
+        raise InputError(
+            f"{source.name} has the backbone {source.model['backbone']}, whose features cannot be "
+            "asked for (no forward_features of timm); explain a run of another backbone"
+        )
     description = {
         "run": str(path),
         **{name: model[name] for name in (*ARCHITECTURE, "method", "policy", "kind")},
@@ -230,37 +203,20 @@ def _mixing(source: RunSource) -> tuple[Policy, nn.Module | None, Tap | None]:
     return policy, average.requires_grad_(False), Tap(made["tap"], made["channels"])
 
 
-def _check(network: nn.Module, source: RunSource) -> None:
-    if not (hasattr(network, "forward_features") and hasattr(network, "forward_head")):
-        raise InputError(
-            f"{source.name} has the backbone {source.model['backbone']}, whose features cannot be "
-            "asked for (no forward_features of timm); explain a run of another backbone"
-        )
-
-
 PARTS = ("train", "val", "test")
 _READ_AT = 128
 
 
 @dataclass(frozen=True)
 class RunPhotos:
-    """Photos by position, in the parts of a run.
+    """Photos by position, in the parts of a run."""
 
-    Attributes:
-        images: All photos of the data.
-        classes: Class names: those of the run's classifier, or of the data; empty without labels.
-        targets: One position in ``classes`` a photo; -1 where there is no label.
-        parts: Positions of the photos of "train", "val" and "test", ascending.
-        size: Side in px that photos are looked at in.
-        notes: Sentences for the user.
-    """
-
-    images: ImageSet
-    classes: tuple[str, ...]
-    targets: tuple[int, ...]
-    parts: Mapping[str, tuple[int, ...]]
-    size: int
-    notes: tuple[Words, ...]
+    images: ImageSet  # all photos of the data
+    classes: tuple[str, ...]  # of the run's classifier, or of the data; empty without labels
+    targets: tuple[int, ...]  # one position in ``classes`` a photo; -1 where there is no label
+    parts: Mapping[str, tuple[int, ...]]  # positions by part, ascending
+    size: int  # side in px that photos are looked at in
+    notes: tuple[Words, ...]  # sentences for the user
 
     def load(self, positions: Sequence[int]) -> Tensor:
         """Return the (B,3,S,S) photos at some positions, in [0, 1]."""
@@ -310,17 +266,8 @@ def open_photos(
 ) -> RunPhotos:
     """Open the photos of a run, each in the part that the run had it in.
 
-    Args:
-        subject: The network.
-        source: The run.
-        data: Where its photos are now; None takes what the run's config.yaml says.
-        root: Folder of the data for timm names; None takes that of the run.
-        download: Let timm names fetch data.
-        skip_corrupt: Leave out photos that cannot be read.
-        max_megapixels: Photos of more million pixels are not read; None takes that of the run.
-        labels: Table of the labels; None takes that of the run.
-        label_column: Its column of labels; None takes that of the run.
-        progress: Called with (done, total) while photos are verified.
+    What is None is as in the run. ``data`` says where the photos are now, and the other options are
+    those of :func:`samix.data.open_images`.
 
     Raises:
         InputError: The data is not there, is not that of the run, or has other classes.

@@ -148,33 +148,24 @@ class _Captured:
     gradients: dict[nn.Parameter, Tensor] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
 class CompiledStep:
     """A training step; see :func:`compile_step`.
 
-    Args:
+    Attributes:
         method: What is trained.
         optimizer: With ``step`` and ``zero_grad``.
         clip: Largest norm of the gradient, or None.
         replays: Capture each kind of step and replay it.
         notes: What is not done, and why.
-
-    Attributes:
-        notes: As given.
-        captured: Number of kinds of steps that are replayed.
     """
 
-    def __init__(
-        self,
-        method: nn.Module,
-        optimizer: Any,
-        *,
-        clip: float | None = None,
-        replays: bool = False,
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        self.method, self.optimizer, self.clip = method, optimizer, clip
-        self.replays, self.notes = replays, notes
-        self._kinds: dict[Any, _Captured] = {}
+    method: nn.Module
+    optimizer: Any
+    clip: float | None = None
+    replays: bool = False
+    notes: tuple[str, ...] = ()
+    _kinds: dict[Any, _Captured] = field(default_factory=dict)
 
     @property
     def captured(self) -> int:
@@ -232,7 +223,9 @@ class CompiledStep:
         kind.steps += 1
         if kind.output is None:
             raise RuntimeError("step: expected an output, got none")
-        return _own(kind.output)
+        # tensors that the next repetition leaves alone
+        terms = {name: value.clone() for name, value in kind.output.terms.items()}
+        return replace(kind.output, loss=kind.output.loss.clone(), terms=terms)
 
     def _key(self, batch: tuple[Tensor, ...]) -> Any:
         """Return what makes one kind of step: all that Python decides in it."""
@@ -284,9 +277,3 @@ def _uncached_autocast(device: str) -> Iterator[None]:
     torch.clear_autocast_cache()
     with torch.autocast(device, dtype, cache_enabled=False) if enabled else nullcontext():
         yield
-
-
-def _own(output: StepOutput) -> StepOutput:
-    """Return loss and terms in tensors that the next repetition leaves alone."""
-    terms = {name: value.clone() for name, value in output.terms.items()}
-    return replace(output, loss=output.loss.clone(), terms=terms)

@@ -341,6 +341,15 @@ def attended_logits(
     return logits, attended
 
 
+def check_tap(policy: Policy, tap: Tap | None) -> None:
+    """Raise a ValueError where a Mixer is made for another place of the network."""
+    if policy.traits.learned and tap and policy.mixer.channels != tap.channels:
+        raise ValueError(
+            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
+            f"one for {policy.mixer.channels}"
+        )
+
+
 def check_seam(encoder: nn.Module, policy: Policy) -> None:
     """Raise a ValueError where a policy mixes or reads what the encoder does not have."""
     if "attention" in policy.traits.needs:

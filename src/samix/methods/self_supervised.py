@@ -43,7 +43,15 @@ from .contrast import (
     mixed_key_loss,
     mixed_loss,
 )
-from .mix_step import asks_average, check_guard, check_views, plan_mix, reads_features, scaled
+from .mix_step import (
+    asks_average,
+    check_guard,
+    check_tap,
+    check_views,
+    plan_mix,
+    reads_features,
+    scaled,
+)
 from .mixer_step import plan_loss, signs_of_life, untouched
 from .options import SelfSupervisedOptions
 from .rivals import MixedObjective
@@ -174,8 +182,9 @@ class SelfSupervisedMethod(nn.Module):
             losses.append(loss)
             terms["encoder"] = loss.detach()
         if unmixed is not None:
-            hard = self._hard_negatives(unmixed, generator)
-            beside = keys.head(len(unmixed))
+            hard, beside = None, keys.head(len(unmixed))
+            if self.objective.hard is not None and self.queue is not None:
+                hard = self.objective.hard.make(unmixed.detach(), self.queue.keys, generator)
             with full_precision(unmixed):
                 clean, clean_logits = clean_loss(self.contrast, unmixed, beside, hard=hard)
             losses.append(clean)
@@ -437,12 +446,6 @@ class SelfSupervisedMethod(nn.Module):
         with full_precision(projection):
             return mixed_key_loss(self.contrast, projection, mixed, plan)
 
-    def _hard_negatives(self, query: Tensor, generator: torch.Generator) -> Tensor | None:
-        hard = self.objective.hard
-        if hard is None or self.queue is None:
-            return None
-        return hard.make(query.detach(), self.queue.keys, generator)
-
     @torch.no_grad()
     def _remember(self, key: Seen) -> None:
         """Put the keys of all processes into the queue, and find clusters in it on schedule."""
@@ -481,11 +484,7 @@ def check_fit(
                 f"policy: expected one that needs no {need} with method {contrast.name!r}, got "
                 f"{policy.name!r}; use it in method 'supervised'"
             )
-    if policy.traits.learned and tap and policy.mixer.channels != tap.channels:
-        raise ValueError(
-            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
-            f"one for {policy.mixer.channels}"
-        )
+    check_tap(policy, tap)
     clean = find_clean(options.clean_branch)
     check_clean(policy, clean)
     if clean is not None:

@@ -40,6 +40,7 @@ from .mix_step import (
     check_images,
     check_label,
     check_seam,
+    check_tap,
     chosen_label,
     look,
     mixed_logits,
@@ -110,7 +111,8 @@ class SupervisedMethod(nn.Module):
         self.clean_head = second_head(encoder) if own else None
         self.average_head = copy.deepcopy(self.clean_head) if own and keep else None
         self.counter = counter or StepCounter(0)
-        self.num_classes = _outputs(encoder)
+        found = getattr(encoder, "num_classes", None)
+        self.num_classes = found if isinstance(found, int) and found > 0 else None
 
     def train(self, mode: bool = True) -> SupervisedMethod:
         """Set the mode; frozen batch norms keep to their statistics."""
@@ -153,7 +155,8 @@ class SupervisedMethod(nn.Module):
         # clean images in a pass of their own, and which of the batch stay clean in that of the mix
         clean_loss, seen = self._clean_pass(images, target)
         rest = None
-        if stay := self._stay_clean(len(images)):
+        share = self.clean if self.clean is not None and self.clean.mode == "share" else None
+        if share is not None and (stay := share.count(len(images))):
             rest = images[-stay:], target[-stay:]
             images, target = images[:-stay], target[:-stay]
         evidence = self._evidence(images, target, seen)
@@ -176,10 +179,6 @@ class SupervisedMethod(nn.Module):
     def _pass(self, clean: Tensor | None = None) -> EncoderPass:
         """Return a pass through the encoder, with clean images after the others."""
         return EncoderPass(self.encoder, self.memory_format, clean)
-
-    def _stay_clean(self, batch: int) -> int:
-        clean = self.clean
-        return clean.count(batch) if clean is not None and clean.mode == "share" else 0
 
     def _clean_pass(self, images: Tensor, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return the loss of clean images in a pass of their own, and what it saw of them."""
@@ -472,17 +471,8 @@ class SupervisedMethod(nn.Module):
         )
 
 
-def _outputs(encoder: nn.Module) -> int | None:
-    found = getattr(encoder, "num_classes", None)
-    return found if isinstance(found, int) and found > 0 else None
-
-
 def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> None:
-    if policy.traits.learned and tap and policy.mixer.channels != tap.channels:
-        raise ValueError(
-            f"policy: expected a Mixer for the {tap.channels} channels at tap {tap.index}, got "
-            f"one for {policy.mixer.channels}"
-        )
+    check_tap(policy, tap)
     if (policy.traits.needs or options.label == "saliency") and options.momentum_average is False:
         reads = f"policy {policy.name!r}" if policy.traits.needs else "label 'saliency'"
         raise ValueError(

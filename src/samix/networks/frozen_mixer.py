@@ -13,7 +13,6 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.resources import files
 from pathlib import Path
-from stat import S_IMODE
 from typing import Any
 
 import timm
@@ -22,7 +21,7 @@ import torch.nn.functional as F
 from huggingface_hub import ModelCard, ModelCardData, PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from samix.errors import nearest
@@ -198,11 +197,8 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
         """
         tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
         weights = save_directory / WEIGHTS
-        weights.write_bytes(b"")  # may be read by whom the umask says, which safetensors changes
-        mode = S_IMODE(weights.stat().st_mode)
-        save_file(tensors, weights, metadata={"format": "pt"})
-        weights.chmod(mode)
-        self.record["sha256"] = checksum(save_directory / WEIGHTS)
+        weights.write_bytes(save(tensors, {"format": "pt"}))  # as the umask says, unlike save_file
+        self.record["sha256"] = checksum(weights)
         self.record["compatibility"] = probe_masks(self, next(self.parameters()).device)
         self._hub_mixin_config = self.config
 

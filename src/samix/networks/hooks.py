@@ -63,11 +63,8 @@ def changed_at(model: nn.Module, stage: int, change: Callable[[Tensor], Tensor])
             return change(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return change(output)
 
-    handle = stage_module(model, stage).register_forward_hook(hook)
-    try:
+    with stage_module(model, stage).register_forward_hook(hook):
         yield
-    finally:
-        handle.remove()
 
 
 @dataclass(frozen=True)
@@ -145,15 +142,14 @@ def watched_attention(place: LastAttention) -> Iterator[list[Tensor]]:
     """
     module, seen = cast("Any", place.module), []
     fused = module.fused_attn
-    handle = module.attn_drop.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].detach())
-    )
     module.fused_attn = False
     try:
-        yield seen
+        with module.attn_drop.register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0].detach())
+        ):
+            yield seen
     finally:
         module.fused_attn = fused
-        handle.remove()
 
 
 def final_map(model: nn.Module, images: Tensor) -> Tensor:
@@ -248,15 +244,8 @@ def classifier_of(model: nn.Module) -> nn.Linear:
 def watched_embedding(model: nn.Module) -> Iterator[list[Tensor]]:
     """Collect the (B,D) embeddings that go into the last layer while the context is open."""
     seen: list[Tensor] = []
-
-    def hook(module: nn.Module, inputs: Any) -> None:
-        seen.append(inputs[0])
-
-    handle = classifier_of(model).register_forward_pre_hook(hook)
-    try:
+    with classifier_of(model).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
         yield seen
-    finally:
-        handle.remove()
 
 
 def second_head(model: nn.Module) -> nn.Linear:

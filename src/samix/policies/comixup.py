@@ -63,7 +63,8 @@ def comixup_plan(
     for members in _parts(torch.randperm(batch, generator=generator)):
         parts, size = members.shape
         start = torch.randint(size, (parts, size, *grid), generator=generator).to(device)
-        prior = _dirichlet(parts, size, alpha, generator).to(device)
+        gammas = draw_gammas(parts, size, alpha=alpha, generator=generator)
+        prior = (gammas / gammas.sum(1, keepdim=True)).float().to(device)
         own = members.to(device)
         found = co_mosaics(saliency[own], start, prior, threshold)
         # from places in a part to places in the batch
@@ -135,12 +136,6 @@ def _parts(order: Tensor) -> list[Tensor]:
     cut = larger * (size + 1)
     parts = [order[:cut].view(larger, size + 1), order[cut:].view(count - larger, size)]
     return [part for part in parts if part.numel()]
-
-
-def _dirichlet(parts: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
-    """Draw (P,M) float32 rows from a Dirichlet distribution with M equal parameters."""
-    gammas = draw_gammas(parts, size, alpha=alpha, generator=generator)
-    return (gammas / gammas.sum(1, keepdim=True)).float()
 
 
 @register(

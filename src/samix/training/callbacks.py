@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,6 +42,7 @@ _PREFIX = "method."  # of the method's weights in lightning's state dict
 _COUNTS = "guard.counters._extra_state"
 
 
+@dataclass(eq=False)
 class EpochKeeper(pl.Callback):
     """Measures the epochs after which it looks at validation, and keeps their checkpoints.
 
@@ -48,17 +50,15 @@ class EpochKeeper(pl.Callback):
     its checkpoint and nothing is written twice.
     """
 
-    def __init__(
-        self, prepared: Prepared, run: RunFolder, display: Display, stop: StopRequest
-    ) -> None:
-        self.prepared = prepared
-        self.run = run
-        self.display = display
-        self.stop = stop
-        self.rows: list[dict[str, float]] = []
-        self._begin = self._saved = 0.0
-        self._ready = 0.0  # when the batch before was done with
-        self._waited = 0.0  # seconds of this epoch in which there was no batch
+    prepared: Prepared
+    run: RunFolder
+    display: Display
+    stop: StopRequest
+    rows: list[dict[str, float]] = field(default_factory=list)
+    _begin: float = 0.0
+    _saved: float = 0.0
+    _ready: float = 0.0  # when the batch before was done with
+    _waited: float = 0.0  # seconds of this epoch in which there was no batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history for the checkpoint."""

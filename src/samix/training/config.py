@@ -40,11 +40,7 @@ def _batch(kind: type[RunConfig]) -> str:
 
 
 def _by_optimizer(numbers: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {_plain(number)}" for name, number in numbers.items())
-
-
-def _plain(number: float) -> str:
-    return f"{number:f}".rstrip("0")
+    return ", ".join(f"{name} {f'{number:f}'.rstrip('0')}" for name, number in numbers.items())
 
 
 def _check_size(size: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as pl
@@ -76,17 +77,17 @@ class Terminal:
             self._bar = None
 
 
+@dataclass(eq=False)
 class EpochProgress(pl.Callback):
     """Shows each step as it goes, with images per second and the time that is left."""
 
-    def __init__(self, display: Display, epochs: int, processes: int) -> None:
-        self.display = display
-        self.epochs = epochs
-        self.processes = processes
-        self._begin = 0.0
-        self._first = 0
-        self._photos = 0
-        self._epoch_begin = 0.0
+    display: Display
+    epochs: int
+    processes: int  # all of which have batches of one size
+    _begin: float = 0.0
+    _first: int = 0
+    _photos: int = 0
+    _epoch_begin: float = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note where this process began, which is not epoch 0 in a resumed run."""

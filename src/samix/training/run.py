@@ -50,19 +50,13 @@ _PAIRS = 8
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run ended with.
+    """What a run ended with."""
 
-    Attributes:
-        run: Its folder.
-        status: "finished", "interrupted", or "worker" in a process that is not the first.
-        metrics: What metrics.json holds; None where not even one epoch was finished.
-        stopped_by: Number of the signal that interrupted it; None where none did.
-    """
-
-    run: RunFolder
+    run: RunFolder  # its folder
+    # the last in a process that is not the first
     status: Literal["finished", "interrupted", "worker"]
-    metrics: dict[str, Any] | None
-    stopped_by: int | None = None
+    metrics: dict[str, Any] | None  # of metrics.json; None where not even one epoch was finished
+    stopped_by: int | None = None  # number of the signal; None where none did
 
 
 def train(
@@ -92,21 +86,7 @@ def train(
 def pretrain(
     config: PretrainConfig, *, display: Display | None = None, extras: bool = True
 ) -> TrainResult:
-    """Train an encoder without labels.
-
-    Args:
-        config: What to do; nothing in it needs to be resolved.
-        display: Where to show progress; None shows nothing.
-        extras: Pictures and curves for people who look into the folder; a study needs none.
-
-    Returns:
-        Folder and metrics of the run.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-        TrainingDivergedError: The loss was no finite number any more.
-        WorkerDiedError: A process that worked for the run died.
-    """
+    """Train an encoder without labels; arguments, result and errors are those of :func:`train`."""
     return _begin(config, _display(display), extras=extras)
 
 
@@ -131,18 +111,11 @@ def resume(path: str | Path, *, display: Display | None = None, extras: bool = T
     """Go on with a run of any kind from its last checkpoint; its folder says what it does.
 
     A run that was stopped at any moment ends, on the CPU, with the same weights bit for bit as one
-    that was not.
-
-    Args:
-        path: The run folder.
-        display: Where to show progress; None shows nothing.
-        extras: Pictures and curves for people who look into the folder; a study needs none.
+    that was not. Display, extras and errors are those of :func:`train`.
 
     Raises:
         InputError: The folder is no run, its data or checkpoint changed, or another process works
             on it.
-        TrainingDivergedError: The loss was no finite number any more.
-        WorkerDiedError: A process that worked for the run died.
     """
     display = _display(display)
     run = open_run(path)

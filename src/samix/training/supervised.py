@@ -168,10 +168,9 @@ class SupervisedTask:
                 yield batch
                 announce(what, number + 1, len(loader))
 
-        listening = self.method.encoder.register_forward_hook(
+        with self.method.encoder.register_forward_hook(
             lambda _module, _inputs, output: logits.append(output.float().cpu())
-        )
-        try:
+        ):
             results = evaluate_classifiers(
                 self._networks(),
                 counted(),
@@ -179,8 +178,6 @@ class SupervisedTask:
                 device=place.device,
                 autocast=place.autocast,
             )
-        finally:
-            listening.remove()
         metrics = {name: result.to_dict() for name, result in results.items()}
         said, target = torch.cat(logits).softmax(1), torch.cat(targets)
         metrics["encoder"]["auc"] = areas_under_curve(said, target, self.images.classes)

@@ -129,7 +129,10 @@ def adopt(config: Config, starts: Starts | None = None) -> Config:
     if config.weights is not None:
         config = replace(config, weights=whole_path(config.weights))
     if config.policy == "samix-p":
-        config = replace(config, policy_options=_with_whole_path(config.policy_options))
+        mixer = config.policy_options.get("mixer")
+        if isinstance(mixer, str) and mixer not in built_in_mixers():
+            options = {**config.policy_options, "mixer": whole_path(mixer)}
+            config = replace(config, policy_options=options)
     elif is_pretrained_mixer(config.policy):
         config = replace(config, policy=whole_path(config.policy))
     elif starts.mixer is not None and _names_a_run(config.policy):
@@ -276,13 +279,6 @@ def look_notes(source: RunSource) -> tuple[str, ...]:
         f"The encoder of '{source.run.path}' learned from photos standardised one by one; here "
         "they are normalised as a whole set, which it sees a little differently.",
     )
-
-
-def _with_whole_path(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    mixer = options.get("mixer")
-    if not isinstance(mixer, str) or mixer in built_in_mixers():
-        return options
-    return {**options, "mixer": whole_path(mixer)}
 
 
 def _names_a_run(policy: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -25,6 +25,7 @@ from samix.policies import nearest
 QUEUE = 4096  # keys of MoCo that wait as negatives, or a batch where that is larger
 _LR = 0.01  # low enough for any network on noise; it does not change the cost
 _TEMPERATURE = 0.2
+_RAN_OUT = ("out of memory", "can't allocate memory")
 _DECAY = 0.99
 _WIDTH = {"moco": 128, "simclr": 128, "byol": 256, "mocov3": 256}
 
@@ -128,39 +129,23 @@ class PlainLoss(nn.Module):
         return F.cross_entropy(self.network(images), target)
 
 
+@dataclass(eq=False)
 class TrainingStep:
-    """Forward, backward, optimiser (SGD with momentum), and what follows it.
+    """Forward, backward, optimiser (SGD with momentum), and what follows it."""
 
-    Args:
-        loss: Computes the scalar loss of a step.
-        held: Everything that stays in memory between steps.
-        groups: Parameters for the optimiser.
-        machine: Device and precision.
-        after: What is done after the optimiser, such as moving an average; None does nothing.
-        batch: What ``held``, called with it, makes the loss of; None where it does not.
+    loss: Callable[[], Tensor]  # computes the scalar loss of a step
+    held: nn.Module  # everything that stays in memory between steps
+    groups: InitVar[Any]  # parameters for the optimiser
+    machine: Machine
+    after: Callable[[], None] | None = None  # after the optimiser, such as moving an average
+    batch: tuple[Any, ...] | None = None  # what ``held``, called with it, makes the loss of
+    notes: tuple[str, ...] = ()  # what was not compiled or replayed, and why
+    _whole: CompiledStep | None = None
 
-    Attributes:
-        notes: What was not compiled or replayed, and why.
-    """
-
-    def __init__(
-        self,
-        loss: Callable[[], Tensor],
-        held: nn.Module,
-        groups: Any,
-        machine: Machine,
-        after: Callable[[], None] | None = None,
-        batch: tuple[Any, ...] | None = None,
-    ) -> None:
-        self.loss = loss
-        self.held = held
-        self.machine = machine
-        self.after, self.batch = after, batch
-        self.notes: tuple[str, ...] = ()
-        self._whole: CompiledStep | None = None
+    def __post_init__(self, groups: Any) -> None:
         self.optimizer = torch.optim.SGD(groups, lr=_LR, momentum=0.9)
-        kind = torch.device(machine.device).type
-        self.scaler = torch.amp.GradScaler(kind, enabled=machine.autocast is torch.float16)
+        kind = torch.device(self.machine.device).type
+        self.scaler = torch.amp.GradScaler(kind, enabled=self.machine.autocast is torch.float16)
 
     def compiled(self) -> TrainingStep:
         """Compile the step, and replay it where that is possible; return it."""
@@ -232,7 +217,8 @@ def told(workload: Workload, what: str, *, stepping: bool = False) -> Iterator[N
     except (InputError, ModuleNotFoundError):
         raise
     except (RuntimeError, MemoryError) as error:
-        if _ran_out(error):
+        short = any(word in str(error).lower() for word in _RAN_OUT)
+        if short or isinstance(error, torch.OutOfMemoryError | MemoryError):
             raise out_of_memory(workload, what) from error
         raise _unfit(workload, what, error) from error
     except (ValueError, TypeError, AttributeError, AssertionError) as error:
@@ -247,12 +233,6 @@ def out_of_memory(workload: Workload, what: str) -> InputError:
         f"memory ran out at {what} with batch_size={workload.batch_size} and "
         f"image_size={workload.image_size}; choose a smaller batch"
     )
-
-
-def _ran_out(error: BaseException) -> bool:
-    text = str(error).lower()
-    short = "out of memory" in text or "can't allocate memory" in text
-    return short or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def _unfit(workload: Workload, what: str, error: BaseException) -> InputError:
