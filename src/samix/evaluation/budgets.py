@@ -25,11 +25,7 @@ class Budget:
 
 
 def parse_budgets(words: Sequence[str]) -> tuple[Budget, ...]:
-    """Return label budgets from words such as 10% (a share) and 20 (labels of each class).
-
-    Raises:
-        InputError: A word is neither, out of range, or there twice.
-    """
+    """Return budgets from words such as 10% and 20, labels of each class; others are refused."""
     budgets = tuple(_parse(word) for word in words)
     known = [(budget.share, budget.per_class) for budget in budgets]
     for number, budget in enumerate(budgets):

@@ -307,11 +307,7 @@ def divide(
     duplicates: DuplicateUse = "group",
     announce: Announce | None = None,
 ) -> Division:
-    """Divide photos as the run that is judged did, or anew.
-
-    Raises:
-        InputError: The photos cannot be divided.
-    """
+    """Divide photos as the run that is judged did, or anew; refuse what cannot be divided."""
     reused, why = (None, "") if of_source is None else _reused(images, of_source)
     given = {
         "group_by": group_by, "val_fraction": val_fraction, "test_fraction": test_fraction,

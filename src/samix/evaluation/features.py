@@ -84,11 +84,7 @@ def frozen_features(
     cache: Path | None = None,
     announce: Announce | None = None,
 ) -> Features:
-    """Return the features of photos as they are and mirrored, from the cache where they are known.
-
-    Raises:
-        UnreadableImageError: A photo cannot be read.
-    """
+    """Return the features of photos as they are and mirrored, from the cache where known."""
     top = cache_folder() / "features" if cache is None else cache
     folder = top / encoder.checksum(leave_out)
     at = sorted({*plain, *flipped})

@@ -94,11 +94,7 @@ def fit_frozen(
 
 
 def put_head(network: nn.Module, head: FrozenHead) -> None:
-    """Make a head the classifier of a timm model, in place.
-
-    Raises:
-        ValueError: The classifier of the network is no linear layer with a bias on its features.
-    """
+    """Make a head the linear classifier of a timm model, in place; another is a ValueError."""
     layer = classifier_of(network)
     if layer.bias is None or layer.weight.shape != head.weight.shape:
         raise ValueError(

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 from torch import nn
@@ -86,11 +86,7 @@ Built = TypeVar("Built")
 
 
 def check_model_name(name: object) -> str:
-    """Return a name of a timm model that is nothing else: no prefix, no path and no address.
-
-    Raises:
-        ValueError: It is not of that form; whether timm knows it is not asked.
-    """
+    """Return a plain name of a timm model; a prefix, path or address is a ValueError."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(
             "backbone: expected the plain name of a timm model such as 'resnet18', got "
@@ -223,7 +219,7 @@ def _wrong(name: str, value: object) -> str:
     return "" if fitting else f"0 to {most}, or a list of at most {_MOST_LISTED} such numbers"
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return plain and -1e6 <= value <= 1e6  # type: ignore[operator]
 

@@ -319,11 +319,7 @@ def register(name: str, card: PolicyCard) -> Callable[[Make], Make]:
 def check_evidence(
     evidence: Evidence | None, needs: Sequence[str], name: str, batch: int
 ) -> Evidence:
-    """Return the evidence where it holds all that is needed.
-
-    Raises:
-        ValueError: A field is missing, or is of another number of images.
-    """
+    """Return the evidence; a ValueError unless it holds all that is needed, of as many images."""
     known = evidence or Evidence()
     for need in needs:
         value = getattr(known, need)

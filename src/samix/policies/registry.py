@@ -64,12 +64,7 @@ def create_policy(name: str, **options: Any) -> Policy:
 
 
 def policy_factory(name: str) -> Callable[..., Policy]:
-    """Return the function that makes a policy: one of :data:`POLICIES`, or of a path.
-
-    Raises:
-        ValueError: No policy has this name.
-        TypeError: The name is no text.
-    """
+    """Return the function that makes a policy of a known name or path; others are refused."""
     if not isinstance(name, str):
         raise TypeError(
             f"policy: expected a name, got {name!r}; a policy that is made already is used as it is"

@@ -45,12 +45,7 @@ class DroppedPhotos:
         self._turn = threading.Lock()
 
     def add(self, data: bytes) -> str:
-        """Keep a photo under a random name, which is returned.
-
-        Raises:
-            TooMuchError: It has too many bytes or pixels.
-            InputError: It is no photo, or cannot be read.
-        """
+        """Keep a photo under a random name, which is returned; refuse a too large or broken one."""
         self._check(data)
         try:
             photo = decode(data, "dropped in")
@@ -66,11 +61,7 @@ class DroppedPhotos:
         return name
 
     def read(self, name: str) -> Image.Image:
-        """Return a photo that was dropped in.
-
-        Raises:
-            InputError: There is none of this name, or it was forgotten.
-        """
+        """Return a photo that was dropped in; an unknown or forgotten one is refused."""
         found = self._photos.get(name)
         if found is None:
             raise InputError("the photo is not among those that were dropped in; drop it in again")

@@ -58,20 +58,12 @@ def policies_for_pairs() -> tuple[str, ...]:
 
 
 def open_shown(names: Sequence[str]) -> list[Shown]:
-    """Return policies by name, or by the folder of a run or a Mixer; each is opened once.
-
-    Raises:
-        InputError: One is unknown, or cannot mix two photos.
-    """
+    """Return policies by name or folder, each opened once; those that cannot mix are refused."""
     return [_open(name) for name in names]
 
 
 def mix_pair(pair: Pair, shown: Sequence[Shown], *, guarded: bool = True) -> list[MixedPair]:
-    """Mix a pair of photos with each policy, with the same lam and seed.
-
-    Raises:
-        InputError: lam or seed are out of range.
-    """
+    """Mix a pair of photos with each policy, with the same lam and seed, which are checked."""
     if not 0.0 <= pair.lam <= 1.0:
         raise InputError(f"lam must be in [0, 1], got {pair.lam}")
     if pair.seed < 0:
@@ -156,12 +148,7 @@ class Offer:
     root: Path | None = None
 
     def read(self, position: int) -> tuple[Image.Image, str]:
-        """Return a photo and its class, or nothing as its class.
-
-        Raises:
-            InputError: It is not offered, has become a link that leads out of the folder, or
-                cannot be read.
-        """
+        """Return a photo of the list and its class, or ""; links out of the folder are refused."""
         if position not in self.positions:
             raise InputError(f"photo {position} is not in the list; choose one that is")
         if not lies_inside(self.root, self.images.keys[position]):

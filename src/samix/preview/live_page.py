@@ -155,11 +155,7 @@ class LivePage:
         return parts_text(parts, self.language)
 
     def _side(self, side: Any) -> tuple[Image.Image, str]:
-        """Return a photo and what it shows.
-
-        Raises:
-            InputError: It is neither of the list nor dropped in, or cannot be read.
-        """
+        """Return a photo of the list or dropped in, and what it shows; others are refused."""
         if not isinstance(side, dict):
             raise _refused("sides", "a list of two objects", side)
         name, photo, position = (side.get(key) for key in ("name", "photo", "position"))

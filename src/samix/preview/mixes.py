@@ -90,11 +90,7 @@ def look(
     outlines: bool = True,
     guard: Guard | None = None,
 ) -> Look:
-    """Mix the same pairs of photos with each policy.
-
-    Raises:
-        InputError: Fewer than two photos, an unknown class, or a photo or mask that cannot be used.
-    """
+    """Mix the same pairs of photos with each policy."""
     positions, what = candidates(images, classes)
     batch = min(max(pairs, 2), len(positions))
     # policies draw partners first: the photos can be laid out for those that they will draw

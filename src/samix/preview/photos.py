@@ -24,11 +24,7 @@ _DEFECT = 128  # value of a mask from which on a pixel is defect
 
 
 def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...], Words]:
-    """Return the positions of the photos to choose from, and what they are.
-
-    Raises:
-        InputError: An unknown class, or fewer than two photos.
-    """
+    """Return the positions of two photos or more to choose from, and what they are."""
     train = [i for i, split in enumerate(images.given_split) if split not in ("val", "test")]
     parted = any(split is not None for split in images.given_split)
     what = word("from-train" if parted else "from-all")
@@ -79,11 +75,7 @@ def choose(
 
 
 def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) -> ShownPhotos:
-    """Return photos as the network sees them, with the regions of their defects where given.
-
-    Raises:
-        InputError: A photo or a mask cannot be read, or a mask does not fit its photo.
-    """
+    """Return photos as the network sees them, with the regions of their defects where given."""
     side = size or _side(images, positions)
     photos, regions = [], []
     for position in positions:

@@ -70,11 +70,7 @@ def parse_words(words: Sequence[str], known: Sequence[str] = ()) -> tuple[str, .
 
 
 def open_policies(names: Sequence[str], given: Mapping[str, Any]) -> list[Shown]:
-    """Return the policies, each with those of the options that are for it.
-
-    Raises:
-        InputError: A policy is unknown or cannot mix yet, or an option is of none of them.
-    """
+    """Return policies that can mix already, each with those of the options that are for it."""
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     known = {name: _options_of(name) for name in names}
     chosen = _divided(known, given)

@@ -109,11 +109,7 @@ class PageServer(ThreadingHTTPServer):
 
 
 def bound(port: int | None, token: str, ways: dict[str, Way]) -> PageServer:
-    """Return a server on a port of this machine: the one that is given, or the first free one.
-
-    Raises:
-        InputError: The port is no port, or taken.
-    """
+    """Return a server on the port that is given, or the first free one; others are refused."""
     if port is not None and not 1 <= port <= 65535:
         raise InputError(f"port: expected 1 to 65535, got {port}")
     ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else (port,)

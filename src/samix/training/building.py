@@ -107,11 +107,7 @@ def _check_rival(config: PretrainConfig) -> None:
 
 
 def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
-    """Create the method of a configuration with weights that depend on its seed alone.
-
-    Raises:
-        InputError: Options that do not go together, or an image size that is too small.
-    """
+    """Create the method of a configuration with weights that depend on its seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         # it repeats each of its attempts to fetch weights; the last reason is told below

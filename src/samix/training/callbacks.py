@@ -232,11 +232,7 @@ class PlainFiles(TorchCheckpointIO):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU.
-
-    Raises:
-        InputError: It is missing, damaged or not one of ours.
-    """
+    """Read a checkpoint onto the CPU; one that is missing, damaged or not ours is refused."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (*DAMAGED, pickle.UnpicklingError) as error:

@@ -61,11 +61,7 @@ def fit_frozen_classifier(
 def embed_frozen(
     config: TrainConfig, images: ImageSet, splits: Splits, display: Display
 ) -> FrozenPhotos:
-    """Return the features of all parts, for several heads; see :func:`fit_frozen_classifier`.
-
-    Raises:
-        InputError: The encoder or its weights cannot be had, or the photos do not suit it.
-    """
+    """Return the features of all parts, for several heads; see :func:`fit_frozen_classifier`."""
     network, _ = _encoder(config, len(images.classes), None)
     return embed_parts(network, config, images, splits, announce=display.work)
 

@@ -19,11 +19,7 @@ _PATIENCE = 10.0  # seconds: readers of photos outlive a process that was killed
 
 @contextmanager
 def only_process(folder: Path, what: str) -> Iterator[None]:
-    """Keep other processes from working on a folder.
-
-    Raises:
-        InputError: Another process works on it.
-    """
+    """Keep other processes from working on a folder, or refuse where one works on it already."""
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=_PATIENCE, poll_interval=0.1)

@@ -13,11 +13,7 @@ AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
 
 def choose_device(config: RunConfig) -> str:
-    """Return "cpu", "cuda", "cuda:N" or "mps", checked to be there.
-
-    Raises:
-        InputError: No such device, or not so many of it.
-    """
+    """Return "cpu", "cuda", "cuda:N" or "mps"; what is not there, or not so often, is refused."""
     there = ["cpu"]
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     there += ["cuda", *(f"cuda:{number}" for number in range(gpus))] if gpus else []

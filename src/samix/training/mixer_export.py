@@ -28,11 +28,7 @@ _SHOWN_OF_LIFE = ("mask_deviation", "exchange_correlation", "partner_change")
 
 
 def mixer_of_run(path: str | Path, *, licence: str | None = None) -> PretrainedMixer:
-    """Return the Mixer of a finished run with the momentum average that it read, frozen.
-
-    Raises:
-        InputError: It is no run, is not finished, or has no Mixer.
-    """
+    """Return the Mixer of a finished run with the momentum average that it read, frozen."""
     source = open_source(path, "RUN")
     made = source.model.get("mixer")
     if made is None:

@@ -81,11 +81,7 @@ def embed_parts(
     parts: Sequence[str] = PARTS,
     announce: Announce | None = None,
 ) -> FrozenPhotos:
-    """Return the features of photos, from the cache where they are known; see :func:`fit_head`.
-
-    Raises:
-        InputError: The size does not suit the network.
-    """
+    """Return the features of photos, from the cache where they are known; see :func:`fit_head`."""
     wanted = cast("Any", timm).data.resolve_model_data_config(network)
     view = eval_view(config.image_size, mean=tuple(wanted["mean"]), std=tuple(wanted["std"]))
     encoder = FrozenEncoder(

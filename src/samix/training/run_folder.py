@@ -97,11 +97,7 @@ def is_unbegun(path: Path) -> bool:
 
 @contextmanager
 def created_run(path: Path) -> Iterator[RunFolder]:
-    """Create the run folder, for this process alone.
-
-    Raises:
-        InputError: It cannot be written, or another process has begun a run in it.
-    """
+    """Create the run folder for this process alone, or refuse one that another has or cannot be."""
     run = RunFolder(path)
     with _told(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -120,11 +116,7 @@ def created_run(path: Path) -> Iterator[RunFolder]:
 
 @contextmanager
 def only_run(run: RunFolder) -> Iterator[None]:
-    """Keep other processes from working on a run, and sweep up what one that was killed left.
-
-    Raises:
-        InputError: Another process works on it, or it cannot be written.
-    """
+    """Keep other processes from a run, and sweep up what one that was killed left."""
     with ExitStack() as stack:
         with _told(run.path):
             stack.enter_context(only_process(run.path, "run"))
@@ -145,11 +137,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def open_run(path: str | Path) -> RunFolder:
-    """Return an existing run folder.
-
-    Raises:
-        InputError: It is none.
-    """
+    """Return an existing run folder; what is none is refused."""
     run = RunFolder(Path(path).expanduser())
     if is_unbegun(run.path):
         raise InputError(
@@ -185,11 +173,7 @@ def write_config(
 
 
 def read_config(run: RunFolder) -> RunConfig:
-    """Read the configuration of a run.
-
-    Raises:
-        InputError: The file is not one of ours.
-    """
+    """Read the configuration of a run; a file that is not one of ours is refused."""
     try:
         content = read_yaml(run.config)
         settings = {k: v for k, v in content["config"].items() if k not in _GONE}

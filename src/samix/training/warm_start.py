@@ -67,11 +67,7 @@ class RunSource:
 
 
 def open_source(path: str | Path, flag: str) -> RunSource:
-    """Open a finished run to start from.
-
-    Raises:
-        InputError: It is no run, or has no model yet.
-    """
+    """Open a finished run to start from; what is no run, or has no model yet, is refused."""
     folder = RunFolder(Path(path).expanduser())
     if not folder.config.is_file():
         raise InputError(
@@ -102,11 +98,7 @@ class Starts:
 
 
 def open_starts(config: RunConfig) -> Starts:
-    """Open the runs that a configuration names.
-
-    Raises:
-        InputError: One is no run, or has no model yet.
-    """
+    """Open the runs that a configuration names, each as :func:`open_source` does."""
     init = config.init if isinstance(config, TrainConfig) else None
     mixer = config.mixer_from or (config.policy if _names_a_run(config.policy) else None)
     return Starts(
@@ -146,11 +138,7 @@ def adopt(config: Config, starts: Starts | None = None) -> Config:
 
 
 def start(method: Method, config: RunConfig, starts: Starts) -> tuple[str, ...]:
-    """Give a fresh method, and its averages, the weights that are named; return what to tell.
-
-    Raises:
-        InputError: Weights of another architecture.
-    """
+    """Give a fresh method and its averages the weights that are named; return what to tell."""
     notes: tuple[str, ...] = ()
     if starts.init is not None:
         load_encoder(starts.init, method.encoder)
@@ -165,11 +153,7 @@ def start(method: Method, config: RunConfig, starts: Starts) -> tuple[str, ...]:
 
 
 def load_named(network: nn.Module, config: RunConfig) -> LoadedWeights:
-    """Load the weights that a configuration names as a file or by name into a network, in place.
-
-    Raises:
-        InputError: They cannot be found or read, or are of another network.
-    """
+    """Load the named weights into a network, in place; refuse those of another, or none."""
     named = config.weights
     if named is None:
         raise InputError("weights: expected a file or a name, got None")
@@ -199,11 +183,7 @@ def check_architecture(source: RunSource, config: RunConfig) -> None:
 
 
 def load_encoder(source: RunSource, encoder: nn.Module) -> None:
-    """Load the weights of a run's network; the classifier keeps its own.
-
-    Raises:
-        InputError: Names or shapes differ.
-    """
+    """Load the weights of a run's network but the classifier; other names or shapes are refused."""
     heads = tuple(f"{name}." for name in classifier_names(encoder))
     taken = {k: v for k, v in source.weights(WEIGHTS).items() if not k.startswith(heads)}
     try:
@@ -318,11 +298,7 @@ def _with_mixer(config: Config, source: RunSource) -> Config:
 
 
 def load_mixer(source: RunSource, method: Method) -> None:
-    """Load the weights of a run's Mixer.
-
-    Raises:
-        InputError: The Mixer reads another number of channels, or has another form.
-    """
+    """Load the weights of a run's Mixer; one of another width or form is refused."""
     policy = method.policy
     if not policy.traits.learned:
         raise InputError(f"{source.name} gives a Mixer, but '{policy.name}' has none")
@@ -348,11 +324,7 @@ def data_of(config: RunConfig) -> tuple[str, ...]:
 def open_sources(
     config: RunConfig, *, progress: Progress | None = None, keep: Keep = KEEP_NOTHING
 ) -> tuple[tuple[str, ImageSet], ...]:
-    """Open the sets of photos of a run, each with the folder that its keys are relative to.
-
-    Raises:
-        InputError: A set cannot be used, or is named twice.
-    """
+    """Open the sets of photos of a run, each once, with the folder of its keys."""
     named = data_of(config)
     twice = next((data for data in named if named.count(data) > 1), None)
     if twice is not None:
@@ -383,11 +355,7 @@ def open_sources(
 
 
 def joined(sources: Sequence[tuple[str, ImageSet]]) -> ImageSet:
-    """Return one set: several have keys with their folder and no classes.
-
-    Raises:
-        InputError: A photo is in two of them.
-    """
+    """Return one set: several have keys with their folder, each photo once, and no classes."""
     if len(sources) == 1:
         return sources[0][1]
     try:

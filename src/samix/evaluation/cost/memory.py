@@ -59,11 +59,7 @@ def why_unmeasured(device: str) -> str | None:
 def measure_memory(
     setting: str, workload: Workload, machine: Machine, *, threads: int, channels_last: bool = False
 ) -> PeakMemory:
-    """Return the peak memory of a setting: on the CPU by a fresh process.
-
-    Raises:
-        InputError: The memory does not suffice.
-    """
+    """Return the peak memory of a setting, on the CPU by a fresh process; refused if too little."""
     if machine.device != "cpu":
         return memory_here(setting, workload, machine, channels_last=channels_last)
     task = {

@@ -165,11 +165,7 @@ def _method_step(
 
 
 def refuse_unusable(settings: Sequence[str], workload: Workload, progress: Display) -> None:
-    """Try one step of each setting with two photos on the CPU.
-
-    Raises:
-        InputError: One cannot be trained so.
-    """
+    """Try one step of each setting with two photos on the CPU; refuse what cannot be trained."""
     small = replace(workload, batch_size=2)
     if not workload.fast:  # as safe as plain training on the device, but not on the CPU
         settings = [setting for setting in settings if setting != PLAIN_CHANNELS_LAST]
