@@ -103,7 +103,7 @@ def evaluate(
 
     Args:
         source: The encoder; its network is moved to the machine's device.
-        data: PhotoParts with labels.
+        data: Photos with labels.
         options: What is measured and how.
         machine: Device and precision; None is the CPU in single precision.
         progress: Where to show what happens; None shows nothing.
@@ -291,7 +291,7 @@ def measure_finetune(bench: Bench, draws: Draws) -> dict[str, Any]:
 class Division:
     """The parts of an evaluation."""
 
-    splits: Splits  # PhotoParts with a label, in train, val and test
+    splits: Splits  # photos with a label, in train, val and test
     origin: str  # where they come from, in words
     notes: tuple[str, ...]  # sentences for the user
 

@@ -41,7 +41,7 @@ class FinetuneOptions:
     Attributes:
         epochs: Passes over the labelled photos.
         least_steps: Steps at least, so that a small budget learns too.
-        batch_size: PhotoParts in a step; all of them where there are fewer.
+        batch_size: Photos in a step; all of them where there are fewer.
         lr: Largest learning rate of the body; None is 0.02 with SGD, for networks with batch norm,
             and 0.0002 with AdamW, for others.
         head_lr: The same of the head; None is ten times that of the body.

@@ -142,8 +142,7 @@ def open_network(path: str | Path) -> tuple[RunNetwork, RunSource]:
         network = _network(source, len(classes))
         load_weights(network, source.weights(WEIGHTS), f"'{source.run.path / WEIGHTS}'")
         policy, average, tap = _mixing(source)
-        red, green, blue = zip(model["mean"], model["std"], strict=True)
-        channels = tuple(zip(red, green, blue, strict=True))
+        channels = tuple(model["mean"]), tuple(model["std"])
         size = int(model["image_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(

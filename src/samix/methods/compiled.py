@@ -148,7 +148,7 @@ class _Captured:
     gradients: dict[nn.Parameter, Tensor] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CompiledStep:
     """A training step; see :func:`compile_step`.
 

@@ -134,11 +134,7 @@ def parameter_groups(
     if not mixer_weight_decay >= 0:
         raise ValueError(f"mixer_weight_decay: expected at least 0, got {mixer_weight_decay}")
     trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
-    mixing = (
-        [parameter for parameter in mixer.parameters() if parameter.requires_grad]
-        if (mixer is not None)
-        else []
-    )
+    mixing = [p for p in (mixer.parameters() if mixer is not None else ()) if p.requires_grad]
     groups: list[dict[str, Any]] = []
     for scale in sorted({1.0 if scales is None else scales.get(p, 1.0) for p in trained}):
         some = [p for p in trained if scales is None or scales.get(p, 1.0) == scale]
@@ -156,12 +152,7 @@ def parameter_groups(
     flat = [p for p in mixing if not mixer_weight_decay or p.ndim < 2]
     groups += [
         {"name": "mixer", "params": wide, "lr": rate, "weight_decay": mixer_weight_decay},
-        {
-            "name": "mixer biases" if wide else "mixer",
-            "params": flat,
-            "lr": rate,
-            "weight_decay": 0.0,
-        },
+        {"name": f"mixer{' biases' * bool(wide)}", "params": flat, "lr": rate, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

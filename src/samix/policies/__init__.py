@@ -1,21 +1,20 @@
 """Who decides lam, index, mask and weight of a mix."""
 
+from samix.errors import nearest
 from samix.mixing import Evidence
 
 from .collate import BatchMix, MixCollate, mix_collate
 from .feature import FeaturePolicy
 from .learned import MIXER_OPTIONS, LearnedPolicy, PretrainedPolicy
 from .own import POLICY_FORMS, import_name, inherit_own, is_own, policy_maker, register_own
-from .policy import Inside, Policy, PolicyCard, Traits, pair_features, register
+from .policy import POLICIES, Inside, Policy, PolicyCard, Traits, pair_features, register
 from .puzzle import PuzzleEnergy
 from .recursive import RecursivePolicy
 from .registry import (
-    POLICIES,
     PolicyFacts,
     about_policy,
     check_options,
     create_policy,
-    nearest,
     policy_options,
 )
 

@@ -17,10 +17,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from samix.errors import InputError
+from samix.errors import InputError, nearest
 
 from .policy import CARDS, POLICIES, Policy, PolicyCard, register
-from .registry import nearest
 
 _OWN = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 _INHERITED = "SAMIX_OWN_POLICIES"  # names that processes which this one starts may import

@@ -20,16 +20,6 @@ from . import static, saliency, puzzle, feature, token, recursive, comixup, lear
 
 # isort: on
 
-__all__ = [
-    "POLICIES",
-    "PolicyFacts",
-    "about_policy",
-    "check_options",
-    "create_policy",
-    "nearest",
-    "policy_factory",
-    "policy_options",
-]
 
 _CHANNELS = 8  # of a feature map, where a policy is made only to be asked
 _PAPER = re.compile(r"arXiv (\d{4}\.\d{4,5})")

@@ -42,7 +42,7 @@ _PREFIX = "method."  # of the method's weights in lightning's state dict
 _COUNTS = "guard.counters._extra_state"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class EpochKeeper(pl.Callback):
     """Measures the epochs after which it looks at validation, and keeps their checkpoints.
 

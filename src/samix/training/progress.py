@@ -77,7 +77,7 @@ class Terminal:
             self._bar = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class EpochProgress(pl.Callback):
     """Shows each step as it goes, with images per second and the time that is left."""
 

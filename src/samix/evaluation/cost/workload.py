@@ -129,7 +129,7 @@ class PlainLoss(nn.Module):
         return F.cross_entropy(self.network(images), target)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TrainingStep:
     """Forward, backward, optimiser (SGD with momentum), and what follows it."""
 
