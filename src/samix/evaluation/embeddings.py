@@ -50,6 +50,19 @@ class Machine:
         return precision(self.device, self.autocast)
 
 
+def in_order(
+    dataset: Any,
+    batch_size: int | None,
+    order: Sequence[int] | None = None,
+    *,
+    epoch: int = 0,
+    **options: Any,
+) -> Batches:
+    """Return batches of the photos at some places of a dataset, None for all, in that order."""
+    pairs: Any = [(epoch, i) for i in (range(len(dataset)) if order is None else order)]
+    return DataLoader(dataset, batch_size=batch_size, sampler=pairs, collate_fn=as_it_is, **options)
+
+
 class PhotoParts:
     """The labelled photos of train, val and test, as a network sees them without augmentation."""
 
@@ -78,15 +91,9 @@ class PhotoParts:
 
     def batches(self, part: str, order: Sequence[int] | None = None) -> Batches:
         """Return batches of normalised (B,3,H,W) images and (B,) classes, of some or all."""
-        dataset = self.parts[part]
-        pairs: Any = [(0, i) for i in (range(len(dataset)) if order is None else order)]
-        return DataLoader(
-            dataset,
-            batch_size=_BATCH,
-            sampler=pairs,
-            collate_fn=as_it_is,
-            num_workers=self.workers,
-            generator=torch.Generator(),  # the global random state is left alone
+        generator = torch.Generator()  # the global random state is left alone
+        return in_order(
+            self.parts[part], _BATCH, order, num_workers=self.workers, generator=generator
         )
 
 

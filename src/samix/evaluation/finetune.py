@@ -6,23 +6,22 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader
 
 from samix.data import Loading, PhotoDataset, train_view
-from samix.data.loaders import as_it_is, keep_photos
+from samix.data.loaders import keep_photos
 from samix.data.views import Augmentation
 from samix.errors import InputError
 from samix.methods.step import parameter_groups
 from samix.progress import Display, Said
 
-from .embeddings import Machine, PhotoParts
+from .embeddings import Machine, PhotoParts, in_order
 from .encoder import Encoder
 from .metrics import ClassificationResult, evaluate_classifiers
 
@@ -163,17 +162,10 @@ class Finetuner:
         single_rest = len(chosen) > size and len(chosen) % size == 1
         done = epoch = 0
         while done < steps:
-            order = np.random.default_rng([seed, epoch]).permutation(np.asarray(chosen))
-            pairs: Any = [(epoch, int(position)) for position in order]
-            loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-                dataset,
-                batch_size=size,
-                sampler=pairs,
-                drop_last=single_rest,
-                collate_fn=as_it_is,
-                num_workers=self.workers,
-            )
-            for batch in loader:
+            order = np.random.default_rng([seed, epoch]).permutation(np.asarray(chosen)).tolist()
+            for batch in in_order(
+                dataset, size, order, epoch=epoch, drop_last=single_rest, num_workers=self.workers
+            ):
                 if done < steps:
                     yield batch
                 done += 1

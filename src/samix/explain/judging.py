@@ -73,9 +73,7 @@ def study_confusion(
     Of many classes the twelve that are right least often are shown.
     """
     said = _present(looked.probability).argmax(1)
-    there = torch.unique(looked.target).tolist()
-    there.sort(key=lambda c: float((said[looked.target == c] == c).float().mean()))
-    kept = sorted(there[:_MOST_CLASSES])
+    kept = _kept(said, looked.target)
     clean = torch.zeros(len(kept), len(kept) + 1)
     for row, target in enumerate(kept):
         own = said[looked.target == target]
@@ -98,7 +96,7 @@ def study_confusion(
         other,
         strength,
         draws,
-        len(there) - len(kept),
+        len(torch.unique(looked.target)) - len(kept),
     )
 
 
@@ -151,6 +149,12 @@ def _mean_mix(
     originals, partners = photos.load([a for a, _ in pairs]), photos.load([b for _, b in pairs])
     mixed, _, _ = mix_at(subject, originals, partners, 0.5, seed=seed)
     return _present(subject.ask(mixed)[1]).cpu().mean(0)
+
+
+def _kept(said: Tensor, target: Tensor) -> list[int]:
+    there = torch.unique(target).tolist()
+    there.sort(key=lambda label: float((said[target == label] == label).float().mean()))
+    return sorted(there[:_MOST_CLASSES])
 
 
 def _present(probability: Tensor | None) -> Tensor:

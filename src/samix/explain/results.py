@@ -197,7 +197,7 @@ class Confusion:
     left_out: int  # how many classes are not shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """All parts; None or empty where the network or the data cannot have it."""
 

@@ -24,7 +24,7 @@ from samix.data import (
     build_view_loader,
     two_views,
 )
-from samix.data.loaders import as_it_is
+from samix.evaluation.embeddings import in_order
 from samix.evaluation.knn import NEIGHBOURS, TEMPERATURE, knn_accuracy
 from samix.methods import SelfSupervisedMethod, StepOutput
 from samix.networks import Standardised, standardised
@@ -240,10 +240,7 @@ def _labelled(
         dataset = PhotoDataset(images, part, view)
         if dataset.store.need <= loading.cache_budget:
             dataset.store.keep()
-        pairs: Any = [(0, index) for index in range(len(part))]
-        loaders.append(
-            DataLoader(dataset, batch_size=_HELD_OUT_BATCH, sampler=pairs, collate_fn=as_it_is)
-        )
+        loaders.append(in_order(dataset, _HELD_OUT_BATCH))
     return loaders[0], loaders[1]
 
 

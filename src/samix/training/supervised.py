@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from samix.data import ImageSet, Loaders, Loading, PhotoDataset, Splits, View, build_loaders
 from samix.data import train_view as augmented_view
-from samix.data.loaders import as_it_is
 from samix.evaluation import evaluate_classifiers
+from samix.evaluation.embeddings import in_order
 from samix.evaluation.metrics import areas_under_curve
 from samix.methods import StepOutput, SupervisedMethod
 from samix.progress import Announce
@@ -223,5 +223,4 @@ def _sample(images: ImageSet, splits: Splits, view: View, batch_size: int, seed:
     chosen = [splits.train[i] for i in order[:_SAMPLE]]
     dataset = PhotoDataset(images, chosen, view)
     dataset.store.keep()
-    pairs: Any = [(0, index) for index in range(len(chosen))]
-    return DataLoader(dataset, batch_size=batch_size, sampler=pairs, collate_fn=as_it_is)
+    return in_order(dataset, batch_size)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from samix.data import View
-from samix.data.loaders import as_it_is
+from samix.evaluation.embeddings import in_order
 from samix.evaluation.metrics import precision
 from samix.methods import SelfSupervisedMethod, StepOutput, SupervisedMethod
 from samix.mixing import MixPlan
@@ -126,10 +126,8 @@ def share(loader: Batches, rank: int, processes: int) -> Batches:
     """Return the part of a loader for evaluation that one process looks at."""
     if processes == 1:
         return loader
-    pairs: Any = [(0, i) for i in range(rank, len(loader.dataset), processes)]  # type: ignore[arg-type]
-    return DataLoader(
-        loader.dataset, batch_size=loader.batch_size, sampler=pairs, collate_fn=as_it_is
-    )
+    dataset: Any = loader.dataset
+    return in_order(dataset, loader.batch_size, range(rank, len(dataset), processes))
 
 
 def of_all_processes(values: Tensor) -> Tensor:
