@@ -12,6 +12,7 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import PartScores, PolicyCost, Verdict, VerdictLimits, judge, weigh
+from samix.study.statistics.candidates import costs_of
 from samix.study.statistics.effects import reason
 from samix.study.wording import said_once, say, sentence_of
 
@@ -99,6 +100,16 @@ def test_a_rival_that_took_more_time_does_not_count() -> None:
     scores = made(none=0.8, mixup=0.9, none_long=0.82, samix=0.9)
     slow = {**costs(scores), "mixup": PolicyCost(400.0)}
     assert weigh(scores, slow).kind == "adopt"
+
+
+def test_time_is_that_of_the_seeds_that_all_policies_have() -> None:
+    cells = cells_of({"none": PolicyCost(30.0), "mixup": PolicyCost(31.0)})
+    later = cells_of({"none": PolicyCost(90.0)}).assign(seed=lambda rows: rows["seed"] + 3)
+    found = costs_of(pd.concat([cells, later]), mode="supervised", labels=100)
+    assert {name: cost.seconds for name, cost in found.items()} == {"none": 30.0, "mixup": 31.0}
+    apart = pd.concat([cells[cells["policy"] == "mixup"], later])
+    found = costs_of(apart, mode="supervised", labels=100)
+    assert {name: cost.seconds for name, cost in found.items()} == {"none": 90.0, "mixup": 31.0}
 
 
 def test_without_a_rival_of_equal_wall_time_nothing_is_adopted() -> None:

@@ -78,7 +78,7 @@ class PolicyCost:
     """What one policy cost.
 
     Attributes:
-        seconds: Mean wall time of a cell.
+        seconds: Mean wall time of a cell, of the seeds that all policies have.
         alive: Share of its cells whose Mixer was alive at the end; None without a Mixer.
     """
 
@@ -181,7 +181,9 @@ class Case:
 
 
 def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, PolicyCost]:
-    """Return the cost of each policy.
+    """Return the cost of each policy, on the seeds that all of them have: others ran at other times.
+
+    Where no seed is common to all, each policy's own count.
 
     Args:
         cells: See :mod:`samix.study.statistics.tables`.
@@ -193,6 +195,8 @@ def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, Policy
     """
     require(cells, CELLS, "cells")
     here = cells[(cells["mode"] == mode) & (cells["labels"] == labels)]
+    trained = [set(rows["seed"]) for _, rows in here.groupby("policy")]
+    common = set.intersection(*trained) if trained else set()
     found = {}
     for name, rows in here.groupby("policy"):
         seconds = rows["seconds"].to_numpy(dtype=float)
@@ -203,7 +207,8 @@ def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, Policy
             )
         known = rows["alive"].dropna()
         alive = float(known.astype(bool).mean()) if len(known) else None
-        found[str(name)] = PolicyCost(float(seconds.mean()), alive)
+        counted = rows["seed"].isin(common or rows["seed"]).to_numpy()
+        found[str(name)] = PolicyCost(float(seconds[counted].mean()), alive)
     return found
 
 
