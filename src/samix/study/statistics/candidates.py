@@ -181,7 +181,7 @@ class Case:
 
 
 def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, PolicyCost]:
-    """Return the cost of each policy, on the seeds that all of them have: others ran at other times.
+    """Return the cost of each policy, on the seeds that all have: others ran at other times.
 
     Where no seed is common to all, each policy's own count.
 
