@@ -79,6 +79,7 @@ def test_inspection_by_hand() -> None:
     assert (found.escape.share, found.overkill.share) == (0.5, 0.5)
     assert found.cost == pytest.approx(1000 * (0.1 * 0.5 * 100 + 0.9 * 0.5 * 2))
     assert found.cost_low < found.cost < found.cost_high
+    assert found.unseen == pytest.approx((1000 * 0.9 * 2, 1000 * 0.1 * 100))  # reject, pass all
     assert inspect(parts, 0.15).escape.share == 0.0
     assert inspect(parts, 0.5).cost == pytest.approx(1000 * (0.5 * 0.5 * 10 + 0.5 * 0.5))
 

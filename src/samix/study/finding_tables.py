@@ -270,6 +270,7 @@ def _rates(found: Inspection) -> Row:
         "overkill_low": found.overkill.low, "overkill_high": found.overkill.high,
         "cost": found.cost, "cost_low": found.cost_low, "cost_high": found.cost_high,
         "threshold": sum(limits) / len(limits),
+        "reject_all": found.unseen[0], "pass_all": found.unseen[1],
     }  # fmt: skip
 
 

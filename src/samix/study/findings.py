@@ -265,7 +265,7 @@ def find(
         "version": VERSION,
         "data": {**_described(found, data), "good": list(good)},
         "plan": plan,
-        **_verdicts(found, guard),
+        **_verdicts(found, guard, inspected if {*prices} & {*WRONG} else ()),
         "headline": headline(found),
         **_tables(found),
         "inspection": inspected,
@@ -294,10 +294,12 @@ def _wrong_prices(prices: Mapping[str, Any]) -> Prices:
     return Prices(**given)
 
 
-def _verdicts(found: Answers, guard: Sequence[Row]) -> Row:
+def _verdicts(found: Answers, guard: Sequence[Row], inspected: Sequence[Row]) -> Row:
     main = found.overall.verdict
-    # what puts the whole study in doubt comes first
-    risks = (*training_risks(found), *main.risks, *recall_risks(found), *guard_risks(found, guard))
+    risks = (  # what puts the whole study in doubt comes first
+        *training_risks(found), *main.risks, *price_risks(found, inspected), *recall_risks(found),
+        *guard_risks(found, guard),
+    )  # fmt: skip
     mode, labels = found.primary
     return {
         "verdict": {**_said(main), "mode": mode, "labels": labels, "risks": said_once(risks)},
@@ -441,6 +443,20 @@ def recall_risks(found: Answers) -> list[Reason]:
         named = [f"{one.name} ({one.recall.parts})" for one in unjudged]
         return [*risks, reason("classes-not-judgeable", least=unjudged[0].least, named=named)]
     return risks + [reason("class-not-judgeable", one=one) for one in unjudged]
+
+
+def price_risks(found: Answers, inspected: Sequence[Row]) -> list[Reason]:
+    """Return that the errors of the policy cost as much as treating all parts alike, unseen."""
+    mode, labels = found.primary
+    here = {"mode": mode, "labels": labels, "policy": found.policy}
+    risks = []
+    for row in inspected:
+        kind = min(("reject_all", "pass_all"), key=lambda name: row[name])
+        if here.items() <= row.items() and row["cost"] >= row[kind]:
+            code = f"risk-{kind.replace('_', '-')}"
+            costs = {"cost": f"{row['cost']:,.0f}", "unseen": f"{row[kind]:,.0f}"}
+            risks.append(reason(code, policy=found.policy, **costs))
+    return risks
 
 
 def guard_risks(found: Answers, guard: Sequence[Row]) -> list[Reason]:

@@ -75,6 +75,8 @@ class Inspection:
         cost_low: Lower end of its interval.
         cost_high: Upper end.
         thresholds: By seed.
+        unseen: What it would cost, per 1,000 parts, to reject every part, and to pass every part,
+            without looking at any.
     """
 
     escape: Rate
@@ -83,6 +85,7 @@ class Inspection:
     cost_low: float
     cost_high: float
     thresholds: Mapping[int, float]
+    unseen: tuple[float, float]
 
 
 def part_probabilities(
@@ -178,8 +181,9 @@ def inspect(
     below = math.hypot(*(weight * (one.share - one.low) for weight, one in terms))
     above = math.hypot(*(weight * (one.high - one.share) for weight, one in terms))
     return Inspection(
-        escape, overkill, cost, max(cost - below, 0.0), cost + above, dict(thresholds)
-    )
+        escape, overkill, cost, max(cost - below, 0.0), cost + above, dict(thresholds),
+        unseen=(terms[1][0], terms[0][0]),
+    )  # fmt: skip
 
 
 def _probability(rows: pd.DataFrame, good: Collection[str]) -> pd.Series[float]:
