@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from samix import Evidence, MixPlan, Policy, SupervisedMethod, create_method
+from samix import Evidence, MixPlan, Policy, SelfSupervisedMethod, SupervisedMethod, create_method
 from samix.mixing import step_generator
 
 STEPS = 2
@@ -52,11 +53,14 @@ def data() -> tuple[Tensor, Tensor]:
     return images, torch.randint(0, 4, (8,), generator=generator)
 
 
-def run(method: nn.Module, core: SupervisedMethod, images: Tensor, target: Tensor) -> list[float]:
+def run(
+    method: nn.Module, core: SupervisedMethod | SelfSupervisedMethod, *given: Any
+) -> list[float]:
+    """Return the losses of the steps of a method, which may be wrapped, on its images."""
     optimizer = torch.optim.SGD(core.parameter_groups(lr=0.1), momentum=0.9)
     losses = []
     for _ in range(STEPS):
-        step = method(images, target)
+        step = method(*given)
         step.loss.backward()
         losses.append(step.loss.item())
         optimizer.step()
@@ -82,8 +86,9 @@ def worker(rank: int, port: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def both_ranks(
+    worker: Callable[[int, int, str], None], tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
     """What two real processes end with, every case, in one start of both."""
     folder = tmp_path_factory.mktemp("ranks")
     with socket.socket() as free:
@@ -91,6 +96,11 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         port = free.getsockname()[1]
     multiprocessing.spawn(worker, (port, str(folder)), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return both_ranks(worker, tmp_path_factory)
 
 
 class BothRanks:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-from torch import Tensor, multiprocessing, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from samix import Policy, SelfSupervisedMethod, create_method
 from samix.methods.contrast import gather_keys, has_local_statistics
 
-from .test_distributed import BothRanks
+from .test_distributed import STEPS, BothRanks, both_ranks, run
 
-STEPS = 2
 VIT: dict[str, Any] = {
     "backbone": "vit_tiny_patch16_224",
     "stem": "small",
@@ -57,19 +55,6 @@ def data() -> tuple[Tensor, Tensor]:
     return first, first + 0.5 * second
 
 
-def run(method: nn.Module, core: SelfSupervisedMethod, views: tuple[Tensor, Tensor]) -> list[float]:
-    optimizer = torch.optim.SGD(core.parameter_groups(lr=0.1), momentum=0.9)
-    losses = []
-    for _ in range(STEPS):
-        step = method(views)
-        step.loss.backward()
-        losses.append(step.loss.item())
-        optimizer.step()
-        optimizer.zero_grad()
-        core.update_momentum()
-    return losses
-
-
 def worker(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
@@ -88,13 +73,7 @@ def worker(rank: int, port: int, folder: str) -> None:
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What two real processes end with, every case, in one start of both."""
-    folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(worker, (port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return both_ranks(worker, tmp_path_factory)
 
 
 @pytest.mark.parametrize("case", CASES)

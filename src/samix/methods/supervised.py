@@ -160,7 +160,8 @@ class SupervisedMethod(nn.Module):
             rest = images[-stay:], target[-stay:]
             images, target = images[:-stay], target[:-stay]
         evidence = self._evidence(images, target, seen)
-        turn = self._mixer_turn()
+        # how often the Mixer learned before, or None where it does not learn now
+        turn = self.cost.mixer_turn(self.counter.steps - 1) if self.policy.learns else None
         plan, record, mixer_plan = self._plans(images, target, evidence, generator, turn)
 
         # the Mixer learns from a mix of its own, under the momentum encoder
@@ -265,10 +266,6 @@ class SupervisedMethod(nn.Module):
                 generator=generator,
                 count=count,
             )
-
-    def _mixer_turn(self) -> int | None:
-        """Return how often the Mixer learned before, or None where it does not learn now."""
-        return self.cost.mixer_turn(self.counter.steps - 1) if self.policy.learns else None
 
     def _plans(
         self,

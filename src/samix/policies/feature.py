@@ -8,9 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from samix.mixing import MixPlan, aligned, alignment, constant_mask, draw_lam
+from samix.mixing import MixPlan, aligned, alignment
 
 from .policy import Inside, Policy, PolicyCard, Traits, check_alpha, check_number, register
+from .static import mixup_plan
 
 _STEPS = 30  # of both sides; more change the mixture by less than its rounding
 
@@ -39,7 +40,7 @@ class FeaturePolicy(Policy):
         *,
         p: float = 1.0,
     ) -> None:
-        super().__init__(name, partial(feature_plan, alpha=alpha), p=p)
+        super().__init__(name, partial(mixup_plan, alpha=alpha), p=p)
         check_alpha(alpha)
         self._mix, self.stages = mix, tuple(stages)
         known = [stage is None or type(stage) is int for stage in self.stages]
@@ -62,14 +63,6 @@ class FeaturePolicy(Policy):
         chosen = int(torch.randint(len(self.stages), (), generator=generator))
         stage = self.stages[chosen]
         return None if stage is None else Inside(stage, self._mix)
-
-
-def feature_plan(
-    images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float
-) -> MixPlan:
-    """Plan of a mix inside the network: lam everywhere."""
-    lam = draw_lam(len(images), alpha, generator=generator, device=images.device)
-    return MixPlan(lam, index, constant_mask(lam, (images.shape[2], images.shape[3])), lam)
 
 
 def mix_features(features: Tensor, plan: MixPlan) -> Tensor:

@@ -28,18 +28,6 @@ from .static import cutmix_plan
 _ATTEMPTS = 24  # blocks that are tried for a mask
 
 
-def transmix_plan(
-    images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float
-) -> MixPlan:
-    """Plan of TransMix: CutMix, whose label follows the attention that the mix gets.
-
-    The plan itself has the area as label; inside a method the label becomes half area, half the
-    attention that the encoder in training pays to either image of the mix, see
-    :func:`samix.mixing.by_attention`.
-    """
-    return cutmix_plan(images, index, generator, alpha=alpha)
-
-
 def tokenmix_plan(
     images: Tensor,
     index: Tensor,
@@ -110,8 +98,8 @@ def smmix_plan(
 )
 def transmix(alpha: float = 1.0, p: float = 1.0) -> Policy:
     check_alpha(alpha)
-    rule = partial(transmix_plan, alpha=alpha)
-    return Policy("transmix", rule, Traits(label="attention"), p=p)
+    # inside a method half of the label follows the attention, see samix.mixing.by_attention
+    return Policy("transmix", partial(cutmix_plan, alpha=alpha), Traits(label="attention"), p=p)
 
 
 @register(

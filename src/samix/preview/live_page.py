@@ -31,11 +31,7 @@ _PAGES = {
     "bench.html": "live-bench",
 }  # fmt: skip
 _MOST_PAGES = 200
-_DEEP = (
-    "*",
-    "*/*",
-    "*/*/*",
-)  # a page may lie in the folder, in one below it, or in that of a study
+_DEEP = ("*", "*/*", "*/*/*")  # a page lies in the folder, one below it, or that of a study
 
 
 @dataclass(frozen=True)

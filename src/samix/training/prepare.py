@@ -267,7 +267,8 @@ def _labelled_split(
     if whole is None:
         whole, kept = split_together(images, **options)
     if config.final:
-        kept = (*kept, final_note(len(whole.test)))
+        learned = f"The {len(whole.test)} test photos are learned from too"
+        kept = (*kept, f"{learned}: this model has no test figure.")
         whole = replace(whole, train=tuple(sorted((*whole.train, *whole.test))), test=())
     train = labelled_subset(
         images,
@@ -290,11 +291,6 @@ def _labelled_split(
         "val_fraction and test_fraction do not count.",
         *look_notes(source),
     )
-
-
-def final_note(photos: int) -> str:
-    """Return what to tell where the test photos are learned from."""
-    return f"The {photos} test photos are learned from too: this model has no test figure."
 
 
 def _task(

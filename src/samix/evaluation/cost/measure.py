@@ -111,7 +111,11 @@ def measure_cost(
     if unmeasured and options.memory:
         raise InputError(f"memory=True cannot be had: {unmeasured}; leave it out")
     workload = options.workload
-    _refuse_unsafe(names, workload, machine)
+    if machine.device == "cpu" and PLAIN_CHANNELS_LAST in names and not workload.fast:
+        raise InputError(
+            f"'{PLAIN_CHANNELS_LAST}' is not measured with {workload.backbone} on the CPU: layers "
+            "as narrow as some of it have crashed torch in that format; leave it out"
+        )
     with _settled(options, machine):
         refuse_unusable(names, workload, progress)
         memory: dict[str, PeakMemory] = {}
@@ -273,14 +277,6 @@ def _memory(
         )
     progress.work("peak memory", len(names), len(names))
     return memory
-
-
-def _refuse_unsafe(names: Sequence[str], workload: Workload, machine: Machine) -> None:
-    if machine.device == "cpu" and PLAIN_CHANNELS_LAST in names and not workload.fast:
-        raise InputError(
-            f"'{PLAIN_CHANNELS_LAST}' is not measured with {workload.backbone} on the CPU: layers "
-            "as narrow as some of it have crashed torch in that format; leave it out"
-        )
 
 
 def _in_channels_last(options: CostOptions, machine: Machine) -> bool:

@@ -33,9 +33,7 @@ from .workload import Workload, out_of_memory, told
 
 _STEPS = 4  # the optimiser's state is there after the first
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_GIVE_BACK = {
-    "MALLOC_MMAP_THRESHOLD_": "65536"
-}  # of glibc: what is larger is given back when freed
+_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc gives back what is larger when freed
 _CHILD = "import sys; from samix.evaluation.cost.memory import child; sys.exit(child())"
 
 
