@@ -74,7 +74,7 @@ def test_the_help_of_train_names_what_its_preset_sets(capsys):
     assert (
         f"photos of {of['image_size']} px, batches of {of['batch_size']}, {of['epochs']} epochs, "
         f"{of['optimizer']} with learning rate {of['lr']} and weight decay {of['weight_decay']}, "
-        f"alpha {of['policy_options']['alpha']:g}, cost {of['cost']}, precision {of['precision']}."
+        f"alpha {of['policy_options']['alpha']:g}, cost {of['cost']}."
     ) in text
 
 

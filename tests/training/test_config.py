@@ -58,6 +58,7 @@ def test_auto_precision_follows_the_processor(monkeypatch, capable, wanted):
     assert resolve(TrainConfig(data="demo", device="cpu", precision="32")).precision == "32"
     for depthwise in ("tf_efficientnet_lite0", "lcnet_035"):  # slower in bfloat16 on any CPU
         assert resolve(replace(config, backbone=depthwise)).precision == "32"
+    assert resolve(replace(config, policy="frozen")).precision == "32"  # as it will be used
     whole = {"layers": [1, 1, 1, 1]}
     assert resolve(replace(config, backbone="resnet18", model_kwargs=whole)).precision == wanted
     assert resolve(replace(config, backbone="no_such_network")).precision == wanted

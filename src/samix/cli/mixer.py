@@ -62,8 +62,8 @@ looked at. This is 'samix pretrain --policy samix' with photos standardised one 
 the Mixer will see them later, followed by 'samix mixer export'.
 
 Settings are those of a preset, where none is given of 'mixer': photos of 32 px, batches of
-128, 30 epochs, adamw with learning rate 0.003 and weight decay 0.01, alpha 2, cost full,
-precision auto. Numbers in brackets below hold for what a preset leaves open.
+128, 30 epochs, adamw with learning rate 0.003 and weight decay 0.01, alpha 2, cost full.
+Numbers in brackets below hold for what a preset leaves open.
 """
 _TRAIN_EXAMPLES = """\
 examples:

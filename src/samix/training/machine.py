@@ -7,7 +7,7 @@ import torch
 
 from samix.errors import InputError
 
-from .config import Precision, RunConfig
+from .config import FROZEN, Precision, RunConfig
 
 AUTOCAST = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
@@ -40,8 +40,8 @@ def choose_precision(config: RunConfig, device: str) -> Precision:
     """
     if config.precision != "auto":
         return config.precision
-    if not computes_bfloat16(device):
-        return "32"
+    if config.policy == FROZEN or not computes_bfloat16(device):
+        return "32"  # a frozen encoder is judged as it will be used
     return "32" if device == "cpu" and _has_grouped(config) else "bf16"
 
 

@@ -132,7 +132,7 @@ def fit_head(
             flipped=known.flipped,
         )  # fmt: skip
         put_head(network, head)
-        _check(known.encoder, head, images, splits.val[:_CHECKED], known.features["val"][:_CHECKED])
+        _check(known.encoder, head, images, splits.val[:_CHECKED])
     except ValueError as error:
         raise InputError(str(error)) from error
     judged = [p for p in ("test", "val") if p in parts and getattr(splits, p)]
@@ -141,15 +141,15 @@ def fit_head(
     return FrozenResult(network, head, logits, known.computed, seconds, known.encoder.view)
 
 
-def _check(
-    encoder: FrozenEncoder, head: FrozenHead, images: ImageSet, at: Sequence[int], features: Tensor
-) -> None:
+def _check(encoder: FrozenEncoder, head: FrozenHead, images: ImageSet, at: Sequence[int]) -> None:
+    """Refuse a network that does not say what the head says, in float32 whatever the precision."""
     view = encoder.view
     photos = torch.stack([photo_at(images, i, view.load_size) for i in at])
     shown = view(photos, np.zeros(len(photos), dtype=np.uint64))
-    with torch.no_grad(), encoder.machine.precision():
-        logits = encoder.network(shown.to(encoder.machine.device)).float().cpu()
-    check_head(logits, head.logits(features))
+    exact = FrozenEncoder(encoder.network, view, Machine(encoder.machine.device))
+    with torch.no_grad():
+        logits = exact.network(shown.to(exact.machine.device)).float().cpu()
+    check_head(logits, head.logits(exact(shown)))
 
 
 def begin_with_head(

@@ -26,7 +26,6 @@ from .callbacks import check_checkpoint, guard_summary, load_method, read_checkp
 from .config import FROZEN, PretrainConfig, RunConfig, TrainConfig
 from .fit import check_launch, fit, fit_in_processes, history_of, outer_rank
 from .frozen import run_frozen
-from .machine import AUTOCAST
 from .prepare import Prepared, prepare, resolve
 from .probe import expected_seconds
 from .progress import TrainingDivergedError, TrainingInterrupted, readers_named
@@ -263,7 +262,7 @@ def finish(
     last = read_checkpoint(run.last)
     rows = history_of(last)
     load_method(task.result(run), prepared).to(config.device)
-    place = Place(config.device, AUTOCAST[config.precision])
+    place = Place(config.device, None)  # in float32, as the exported network computes
     begin = time.monotonic()
     judged = task.conclude(run, rows, place, display.work)
     metrics = {
