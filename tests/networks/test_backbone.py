@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from samix import create_method, small_stem
-from samix.networks import create_backbone, find_tap, tap_features
+from samix.networks import create_backbone, features_and_logits, find_tap, tap_features
 
 TINY: dict[str, dict[str, Any]] = {
     "resnet18": {"channels": (8, 8, 16, 16)},
@@ -143,3 +143,14 @@ def test_wrong_backbones(backbone: Any, options: dict[str, Any], message: str) -
 def test_small_stem_says_what_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="stem: 'small' is known for"):
         small_stem(nn.Sequential(nn.Linear(2, 2)))
+
+
+def test_logits_come_from_the_last_block_wherever_features_are_read():
+    """Hiera of timm would stop at the tap and call what it has there the final features."""
+    small = {"embed_dim": 16, "num_heads": 1, "stages": (1, 1, 1, 1), "img_size": 64}
+    model = timm.create_model("hiera_tiny_224", num_classes=3, **small).eval()
+    images = torch.randn(2, 3, 64, 64)
+    for index in range(3):
+        features, logits = features_and_logits(model, images, find_tap(model, index))
+        assert features.ndim == 4
+        torch.testing.assert_close(logits, model(images))
