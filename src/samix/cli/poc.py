@@ -56,7 +56,7 @@ _DEMO_TRAINING: Mapping[str, Any] = {  # of so few steps: SGD needs twice as man
 _DEMO: Mapping[str, Any] = {
     "data": "demo:views=1", "test_fraction": 0.4, "labels": ["25"],
     "policies": ["none", "mixup", "mixup-cutmix", "samix-p", "samix"], "escape_price": 50.0,
-    "overkill_price": 2.0, "price": 0.5, "currency": "EUR", "power": 60.0,
+    "overkill_price": 2.0, "defect_share": 0.05, "price": 0.5, "currency": "EUR", "power": 60.0,
 }  # fmt: skip
 _PHOTOS = (
     *PHOTOS, "group_by", "duplicates", "splits", "val_fraction", "test_fraction",

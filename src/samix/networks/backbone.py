@@ -241,7 +241,10 @@ def _features_and_end(
         features, end = model.body(images)
         return features, end if embedding else model.head(end)
     final, maps = model.forward_intermediates(  # type: ignore[operator]
-        images, indices=[tap.index], output_fmt="NCHW", stop_early=False  # hiera would, of itself
+        images,
+        indices=[tap.index],
+        output_fmt="NCHW",
+        stop_early=False,  # hiera would, of itself
     )
     return maps[0], model.forward_head(final, pre_logits=embedding)  # type: ignore[operator]
 

@@ -271,6 +271,7 @@ def _rates(found: Inspection) -> Row:
         "cost": found.cost, "cost_low": found.cost_low, "cost_high": found.cost_high,
         "threshold": sum(limits) / len(limits),
         "reject_all": found.unseen[0], "pass_all": found.unseen[1],
+        "defect_share": found.defect_share,
     }  # fmt: skip
 
 

@@ -455,7 +455,8 @@ def price_risks(found: Answers, inspected: Sequence[Row]) -> list[Reason]:
         if here.items() <= row.items() and row["cost"] >= row[kind]:
             code = f"risk-{kind.replace('_', '-')}"
             costs = {"cost": f"{row['cost']:,.0f}", "unseen": f"{row[kind]:,.0f}"}
-            risks.append(reason(code, policy=found.policy, **costs))
+            share = f"{100 * row['defect_share']:.2g} %"
+            risks.append(reason(code, policy=found.policy, share=share, **costs))
     return risks
 
 

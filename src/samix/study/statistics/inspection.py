@@ -77,6 +77,7 @@ class Inspection:
         thresholds: By seed.
         unseen: What it would cost, per 1,000 parts, to reject every part, and to pass every part,
             without looking at any.
+        defect_share: Of the parts that the costs are about.
     """
 
     escape: Rate
@@ -86,6 +87,7 @@ class Inspection:
     cost_high: float
     thresholds: Mapping[int, float]
     unseen: tuple[float, float]
+    defect_share: float
 
 
 def part_probabilities(
@@ -182,7 +184,7 @@ def inspect(
     above = math.hypot(*(weight * (one.high - one.share) for weight, one in terms))
     return Inspection(
         escape, overkill, cost, max(cost - below, 0.0), cost + above, dict(thresholds),
-        unseen=(terms[1][0], terms[0][0]),
+        unseen=(terms[1][0], terms[0][0]), defect_share=share,
     )  # fmt: skip
 
 
