@@ -605,3 +605,9 @@ def test_views_of_bytes_are_refused() -> None:
     first, second = ((view * 50).to(torch.uint8) for view in batch())
     with pytest.raises(TypeError, match="views: expected normalised images of floating point"):
         make("moco", "cutmix")((first, second))
+
+
+def test_a_step_that_looks_like_judging_is_told() -> None:
+    method = make("moco", policy="mixup").eval()
+    with torch.no_grad(), pytest.warns(UserWarning, match="is a training step all the same"):
+        method((torch.randn(4, 3, 16, 16), torch.randn(4, 3, 16, 16)))

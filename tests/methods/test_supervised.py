@@ -319,3 +319,15 @@ def test_a_policy_object_must_fit_the_tap() -> None:
         make(create_policy("samix", channels=7))
     with pytest.raises(ValueError, match="alpha: unknown option"):
         make(create_policy("samix", channels=8), alpha=1.0)
+
+
+def test_a_step_that_looks_like_judging_is_told_once(recwarn: pytest.WarningsRecorder) -> None:
+    method = make("mixup").eval()
+    method(*batch())  # with gradients it may be meant
+    assert not recwarn.list
+    with torch.inference_mode():
+        for _ in range(2):
+            method(*batch())
+    (told,) = recwarn.list
+    assert "Judge method.encoder or method.export()" in str(told.message)
+    assert told.filename == __file__

@@ -134,6 +134,7 @@ class SelfSupervisedMethod(nn.Module):
             ValueError: The views do not fit each other, or are too few.
         """
         first, second = check_views(views)
+        self.counter.warn_judging(self.training)
         mixing = self.counter.mixes()
         generator = self.counter.next_generator()
         if self.average is not None:

@@ -60,7 +60,7 @@ class StepCounter(nn.Module):
         self.plan(planned, mix_batches)
         self.steps = 0
         self.updates = 0
-        self._told = False
+        self._told = self._told_of_judging = False
 
     def plan(self, steps: int | None, mix_batches: int | None) -> None:
         """Take up how many optimiser steps are planned, and how many batches are mixed."""
@@ -92,6 +92,22 @@ class StepCounter(nn.Module):
             f"update_momentum() was not called in {self.steps} steps, so that the momentum encoder "
             "still has its first weights; call method.update_momentum() after each optimiser step",
             stacklevel=4,
+        )
+
+    def warn_judging(self, training: bool) -> None:
+        """Say once where a step looks like the judging of a network, which it is not.
+
+        Args:
+            training: Mode of the method.
+        """
+        if training or torch.is_grad_enabled() or self._told_of_judging:
+            return
+        self._told_of_judging = True
+        warnings.warn(
+            "a method was called after eval() and without gradients, as one judges a network; the "
+            "call is a training step all the same: its loss is that of the mix, and it counts. "
+            "Judge method.encoder or method.export()",
+            stacklevel=5,
         )
 
     def mixes(self) -> bool:

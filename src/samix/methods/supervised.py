@@ -142,6 +142,7 @@ class SupervisedMethod(nn.Module):
                 f"target: expected (B,) class numbers, got {tuple(target.shape)} {target.dtype}; "
                 "for soft targets use a policy with samix.blend and samix.mix_targets"
             )
+        self.counter.warn_judging(self.training)
         mixing = self.counter.mixes()
         generator = self.counter.next_generator()
         if self.average is not None:
