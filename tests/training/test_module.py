@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from samix.evaluation.finetune import lr_factor
 from samix.training import TrainConfig
-from samix.training.module import create_optimizer, create_schedule
+from samix.training.module import MethodModule, create_optimizer, create_schedule
 from samix.training.prepare import resolve
 
 
@@ -39,3 +40,18 @@ def test_groups_keep_their_own_rate(name):
         optimizer.step()
         schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.2, 0.05])
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3, 100])
+def test_the_last_batches_of_an_epoch_count_in_full(accumulate):
+    task = SimpleNamespace(
+        method=torch.nn.Linear(1, 1),
+        batches=range(5),
+        step=lambda batch: SimpleNamespace(loss=batch[0].sum(), terms={}),
+    )
+    config = TrainConfig(data="demo", accumulate=accumulate)
+    module = MethodModule(task, config, steps=1, record={})
+    # lightning divides what training_step returns by accumulate
+    shares = [float(module.training_step((torch.ones(1),), at)) / accumulate for at in range(5)]
+    for first in range(0, 5, accumulate):
+        assert sum(shares[first : first + accumulate]) == pytest.approx(1.0)

@@ -67,7 +67,16 @@ class MethodModule(pl.LightningModule):
         bad = torch.where(torch.isfinite(terms["loss"]), torch.inf, float(batch_idx + 1))
         self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
         self.photos += len(batch[0])
-        return loss
+        return loss * self._in_window(batch_idx)
+
+    def _in_window(self, batch_idx: int) -> float:
+        """Return what makes a step of the last batches of an epoch the mean of them.
+
+        Lightning divides the loss of each batch by ``accumulate``, also where fewer are left.
+        """
+        accumulate, batches = self.config.accumulate, len(self.task.batches)
+        left = batches % accumulate
+        return accumulate / left if left and batch_idx >= batches - left else 1.0
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Look now and then whether the loss is still a number."""
