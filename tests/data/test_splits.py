@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samix.data import ImageSet, Splits, make_splits, read_splits, write_splits
+from samix.data import ImageSet, Splits, make_splits, read_splits, unused_notes, write_splits
 from samix.errors import InputError
 
 MakeSet = Callable[..., ImageSet]
@@ -210,3 +210,12 @@ def test_unknown_split_word_is_refused(make_set: MakeSet, tmp_path: Path) -> Non
     (tmp_path / "s.csv").write_text("path,split,group\n0.png,trian,\n1.png,val,\n")
     with pytest.raises(InputError, match="'trian'"):
         read_splits(tmp_path / "s.csv", make_set([0, 1]))
+
+
+def test_labelled_photos_that_splits_leave_out_are_counted(make_set: MakeSet) -> None:
+    labels = (0, 0, 0, 1, 1, 1, -1)
+    images = make_set(labels)
+    few = Splits((0,), (1, 4), (2, 5), (None,) * len(labels))
+    (note,) = unused_notes(images, few, "few.csv")
+    assert note.startswith("1 labelled photos are not used, since 'few.csv'")
+    assert unused_notes(images, replace(few, train=(0, 3)), "all.csv") == ()

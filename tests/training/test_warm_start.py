@@ -100,6 +100,21 @@ def test_other_photos_are_compared_by_their_paths(tiny: Make, pretrained: Path) 
     assert any("No test photo was learned from" in note for note in other.notes)
 
 
+def test_photos_that_a_run_before_it_learned_from_are_counted(tiny: Make, tmp_path: Path) -> None:
+    kind = {"epochs": 1, "policy": "none"}
+    first = train(tiny(**kind, final=True, output=str(tmp_path / "first"))).run.path
+    second = train(tiny(**kind, init=str(first), seed=1, output=str(tmp_path / "second"))).run.path
+    parts = [list(csv.DictReader((run / "splits.csv").open())) for run in (first, second)]
+    learned = {row["path"] for row in parts[0] if row["split"] == "train"}
+    tested = {row["path"] for row in parts[1] if row["split"] == "test"}
+    said = " ".join(ready(tiny(init=str(second))).notes)
+    assert f"{len(learned & tested)} of {len(tested)} test photos were learned from" in said
+    assert "or a run that it began from" in said
+    assert "so that no test photo" not in said
+    shutil.rmtree(first)
+    assert "is not there any more" in " ".join(ready(tiny(init=str(second))).notes)
+
+
 def test_photos_that_were_learned_from_are_counted(
     tiny: Make, tiny_pretrain, tmp_path: Path
 ) -> None:

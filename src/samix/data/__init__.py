@@ -39,6 +39,7 @@ from samix.data.splits import (
     make_splits,
     make_unlabelled_splits,
     read_splits,
+    unused_notes,
     write_splits,
 )
 from samix.data.store import PhotoStore
@@ -99,6 +100,7 @@ __all__ = [
     "split_together",
     "train_view",
     "two_views",
+    "unused_notes",
     "write_demo",
     "write_splits",
 ]

@@ -330,6 +330,24 @@ def read_splits(path: str | Path, images: ImageSet) -> Splits:
     return Splits(train, val, test, groups)
 
 
+def unused_notes(images: ImageSet, splits: Splits, path: str) -> tuple[str, ...]:
+    """Return what to tell where splits that were read leave out photos that have a label.
+
+    Args:
+        images: The photos.
+        splits: Their parts.
+        path: The file that the parts were read from.
+    """
+    used = {*splits.train, *splits.val, *splits.test}
+    out = sum(target != NO_LABEL and i not in used for i, target in enumerate(images.targets))
+    if not out:
+        return ()
+    return (
+        f"{out} labelled photos are not used, since '{path}' puts them in no part, as a run with "
+        "few labels does; for all of them take the splits of a run without such a limit.",
+    )
+
+
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Read a CSV file that samix wrote, with names as :mod:`samix.shown` has them.
 

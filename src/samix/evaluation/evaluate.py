@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import torch
 
-from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together
+from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together, unused_notes
 from samix.data.splits import read_table
 from samix.errors import InputError, nearest
 from samix.pages.words import word
@@ -315,7 +315,8 @@ def divide(
     asked = [name for name, value in given.items() if value is not None]
     if reused is not None:
         unused = (f"The splits are those of the run; `{asked[0]}` is not used.",) if asked else ()
-        return Division(reused, f"those of '{of_source}'", unused)
+        notes = (*unused, *unused_notes(images, reused, str(of_source)))
+        return Division(reused, f"those of '{of_source}'", notes)
     splits, kept = split_together(
         images,
         group_by=group_by,

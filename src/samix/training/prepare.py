@@ -24,6 +24,7 @@ from samix.data import (
     split_together,
     train_view,
     two_views,
+    unused_notes,
 )
 from samix.data.image_set import SplitName
 from samix.data.verifying import Keep, Sides
@@ -50,6 +51,7 @@ from .warm_start import (
     open_starts,
     overlap_note,
     source_splits,
+    split_note,
     start,
 )
 
@@ -240,7 +242,7 @@ def split(
     if isinstance(config, TrainConfig):
         return _labelled_split(images, config, {**options, **together}, given, init)
     if given is not None:
-        return given, ()
+        return given, unused_notes(images, given, str(config.splits))
     groups, kept = keep_together(images, group_by=config.group_by, **together)
     splits, notes = make_unlabelled_splits(images, groups=groups, **options)
     if len(splits.val) < 2:
@@ -263,12 +265,12 @@ def _labelled_split(
     if given is not None:
         check_splits(images, given)
         there = given
+        kept = unused_notes(images, given, str(config.splits))
     whole = there
     if whole is None:
         whole, kept = split_together(images, **options)
+    trained = {*whole.train}
     if config.final:
-        learned = f"The {len(whole.test)} test photos are learned from too"
-        kept = (*kept, f"{learned}: this model has no test figure.")
         whole = replace(whole, train=tuple(sorted((*whole.train, *whole.test))), test=())
     train = labelled_subset(
         images,
@@ -277,6 +279,9 @@ def _labelled_split(
         label_fraction=config.label_fraction,
         seed=config.seed,
     )
+    if config.final:
+        learned = f"{sum(i not in trained for i in train)} test photos are learned from too"
+        kept = (*kept, f"{learned}: this model has no test figure.")
     val = tuple(i for i in whole.val if images.targets[i] >= 0)
     test = tuple(i for i in whole.test if images.targets[i] >= 0)
     splits = replace(whole, train=train, val=val, test=test)
@@ -287,8 +292,7 @@ def _labelled_split(
         return splits, (*kept, *overlap, *look_notes(source))
     return splits, (
         *kept,
-        f"The split is that of '{source.run.path}', so that no test photo was learned from before; "
-        "val_fraction and test_fraction do not count.",
+        split_note(source, config, images, splits),
         *look_notes(source),
     )
 

@@ -217,20 +217,73 @@ def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Spl
     return splits
 
 
+def lineage(source: RunSource) -> tuple[dict[Path, RunConfig], tuple[str, ...]]:
+    """Return a run and those that it began from, by folder, and those that cannot be read any more.
+
+    A run begins from that of its encoder and that of its Mixer, which may have begun from others.
+    """
+    found: dict[Path, RunConfig] = {}
+    gone: dict[str, None] = {}
+    todo: list[str | None] = [str(source.run.path)]
+    while todo:
+        if (named := todo.pop()) is None or (path := Path(named).resolve()) in found:
+            continue
+        try:
+            config = read_config(run := open_run(path))
+            read_table(run.splits, ("path", "split"))
+        except InputError:
+            gone[named] = None
+            continue
+        found[path] = config
+        todo += [config.mixer_from, config.init if isinstance(config, TrainConfig) else None]
+    return found, tuple(gone)
+
+
+def learned_before(
+    source: RunSource, config: RunConfig, images: ImageSet, splits: Splits
+) -> tuple[list[int], str]:
+    """Return the test photos that a run or one that it began from has learned from, by their paths.
+
+    Also a sentence about what cannot be known, which begins with a space; empty where all can.
+    """
+    runs, gone = lineage(source)
+    seen: set[str] = set()
+    for path, theirs in runs.items():
+        rows = read_table(RunFolder(path).splits, ("path", "split"))
+        seen |= set(whole_keys(theirs, [row["path"] for row in rows if row["split"] == "train"]))
+    here = whole_keys(config, images.keys)
+    unknown = "".join(
+        f" '{name}', from which it began, is not there any more: what that learned from is not "
+        "known."
+        for name in gone
+    )
+    return [i for i in splits.test if here[i] in seen], unknown
+
+
+def split_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
+    """Return a sentence where the split is that of the encoder's run: is the test new to it?"""
+    both, unknown = learned_before(source, config, images, splits)
+    new = "" if both or unknown else ", so that no test photo was learned from before"
+    note = (
+        f"The split is that of '{source.run.path}'{new}; val_fraction and test_fraction do not "
+        "count."
+    )
+    return f"{note} {overlap_note(source, config, images, splits)}" if both or unknown else note
+
+
 def overlap_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
-    """Return a sentence on how many test photos the other run has learned from, by their paths."""
-    rows = read_table(source.run.splits, ("path", "split"))
-    learned = [row["path"] for row in rows if row["split"] == "train"]
-    seen, here = set(whole_keys(source.config, learned)), whole_keys(config, images.keys)
-    both = [i for i in splits.test if here[i] in seen]
+    """Return a sentence on the test photos that the run, or one before it, has learned from."""
+    both, unknown = learned_before(source, config, images, splits)
+    before = " or a run that it began from" if len(lineage(source)[0]) > 1 else ""
     if not both:
         return (
-            f"No test photo was learned from in '{source.run.path}', by the paths of the photos; "
-            "a copy under another path would not be noticed."
+            f"No test photo was learned from in '{source.run.path}'{before}, by the paths of the "
+            f"photos; a copy under another path would not be noticed.{unknown}"
         )
     return (
-        f"{len(both)} of {len(splits.test)} test photos were learned from in '{source.run.path}' "
-        f"(such as '{images.keys[both[0]]}'): of them the test says more than is true."
+        f"{len(both)} of {len(splits.test)} test photos were learned from in '{source.run.path}'"
+        f"{before} (such as '{images.keys[both[0]]}'): of them the test says more than is true."
+        f"{unknown}"
     )
 
 
