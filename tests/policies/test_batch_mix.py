@@ -162,3 +162,11 @@ def test_workers_and_epochs_mix_differently_and_torchs_seed_repeats_them():
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(TypeError, match=f"seed: expected a whole number, got {seed!r}"):
         samix.BatchMix("mixup", 6, seed=seed)
+
+
+@pytest.mark.parametrize("policy", [2, None, ["mixup"]])
+def test_what_is_no_policy_is_refused_by_its_name(policy):
+    with pytest.raises(TypeError, match=r"policy: expected a name .* give the policy first"):
+        samix.BatchMix(policy, num_classes=2)
+    with pytest.raises(TypeError, match=r"policy: expected a name"):
+        samix.create_method("supervised", backbone="resnet10t", num_classes=2, policy=policy)

@@ -19,6 +19,7 @@ from samix.networks import (
     find_tap,
 )
 from samix.policies import Policy, check_options, create_policy, nearest, policy_options
+from samix.policies.policy import check_kind
 
 from .contrast import Contrast
 from .mix_step import GuardLike, find_guard
@@ -370,6 +371,7 @@ def _sorted(
     method: str,
 ) -> Kind:
     """Return the record of what was chosen; options of the named policy may stand by themselves."""
+    check_kind(policy)
     of_policy = policy_options(policy) if isinstance(policy, str) else ()
     known = (*own, *_BACKBONE, *kind.names(), *of_policy)
     check_options(options, known, f"method {method!r}")

@@ -30,7 +30,7 @@ from samix.mixing import (
     step_generator,
 )
 
-from .policy import Policy
+from .policy import Policy, check_kind
 from .registry import create_policy, policy_options
 
 _RANKS_APART = 0x9E3779B97F4A7C15  # odd and far from a sum of small numbers
@@ -169,7 +169,9 @@ def mix_collate(
 
     Raises:
         ValueError: The policy needs what only a method knows, or there is none of this name.
+        TypeError: It is neither a name nor a policy.
     """
+    check_kind(policy)
     if isinstance(policy, str):
         # a Mixer in training is made for the feature map of a network, which is not here
         if "channels" in policy_options(policy):

@@ -122,6 +122,19 @@ class Inside(NamedTuple):
     mix: Callable[[Tensor, MixPlan], Tensor]
 
 
+def check_kind(policy: object) -> None:
+    """Refuse what is neither the name of a policy nor a policy.
+
+    Raises:
+        TypeError: It is something else, such as a number of classes in the first place.
+    """
+    if not isinstance(policy, str | Policy):
+        raise TypeError(
+            "policy: expected a name in samix.POLICIES such as 'mixup', or a samix.Policy, got "
+            f"{policy!r:.40} of type {type(policy).__name__}; give the policy first"
+        )
+
+
 class Policy(nn.Module):
     """Decides who is mixed with whom, where, and what the label says.
 
