@@ -39,10 +39,7 @@ def test_smaller_budgets_are_contained_in_larger_ones(images: ImageSet) -> None:
     fractions = [
         set(labelled_subset(images, splits, label_fraction=f, seed=5)) for f in (0.1, 0.5, 1.0)
     ]
-    for small, large in [
-        *pairwise(sets),
-        *pairwise(fractions),
-    ]:
+    for small, large in [*pairwise(sets), *pairwise(fractions)]:
         assert small < large
     assert fractions[-1] == set(splits.train)
 

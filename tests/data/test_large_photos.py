@@ -20,15 +20,7 @@ from samix.cli import main
 from samix.data import ImageSet, join_images, open_images
 from samix.data.duplicates.fingerprints import take_fingerprints
 from samix.data.folder import open_unsorted
-from samix.data.reading import (
-    GAP,
-    ORDINARY,
-    ROOM,
-    decode,
-    kept_room,
-    room_for,
-    to_rgb,
-)
+from samix.data.reading import GAP, ORDINARY, ROOM, decode, kept_room, room_for, to_rgb
 from samix.data.store import PhotoStore
 from samix.data.verifying import verify
 from samix.data.views import squeeze

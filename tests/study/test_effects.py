@@ -9,13 +9,7 @@ import pytest
 
 from samix.errors import InputError
 from samix.study import effects, holm, needed, smallest_difference
-from samix.study.statistics.effects import (
-    compare,
-    compare_all,
-    pooled,
-    reason,
-    seed_spread,
-)
+from samix.study.statistics.effects import compare, compare_all, pooled, reason, seed_spread
 from samix.study.statistics.intervals import crossed_interval, crossed_squares
 from samix.study.wording import say
 

@@ -70,8 +70,7 @@ def answered(path, study, right):
 
 
 @pytest.mark.parametrize(
-    ("right", "labels", "ended"),
-    [((70, 80), 1, False), ((70, 98), 0, False), ((97, 99), 1, True)],
+    ("right", "labels", "ended"), [((70, 80), 1, False), ((70, 98), 0, False), ((97, 99), 1, True)]
 )
 def test_the_question_is_asked_where_there_is_room(tmp_path, right, labels, ended):
     path = tmp_path / "poc"

@@ -65,11 +65,7 @@ def fresh(subject: Subject) -> Subject:
 
 
 def mix(
-    subject: Subject,
-    images: Tensor,
-    target: Tensor,
-    seed: int,
-    sources: Sequence[Source] = SOURCES,
+    subject: Subject, images: Tensor, target: Tensor, seed: int, sources: Sequence[Source] = SOURCES
 ) -> tuple[Tensor, Tensor]:
     """Call a transform with a batch; what it draws follows from the seed, where that can be.
 

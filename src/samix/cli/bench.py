@@ -371,9 +371,7 @@ def _estimate(plan: Mapping[str, Any]) -> Table:
 
     priced, powered = plan["price"] is not None, plan["watts"] is not None
     table = _table(
-        "hours",
-        *([plan["currency"] or "money"] if priced else []),
-        *(["kWh"] if powered else []),
+        "hours", *([plan["currency"] or "money"] if priced else []), *(["kWh"] if powered else [])
     )
     for name, run in plan["rows"].items():
         cells = [short_number(run["hours"])]

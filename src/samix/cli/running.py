@@ -91,11 +91,7 @@ def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
 
 
 def options_over_preset(
-    given: Mapping[str, Any],
-    command: str,
-    *,
-    demo: str,
-    inherited: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any], command: str, *, demo: str, inherited: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return settings: what was given, over what is inherited, over those of the preset.
 

@@ -12,14 +12,7 @@ from samix.shown import flag_of
 from samix.training.config import TrainConfig
 
 from .options import add_command, add_fields, add_run
-from .running import (
-    options_over_preset,
-    parsed,
-    print_summary,
-    result_folder,
-    run_or_resume,
-    say,
-)
+from .running import options_over_preset, parsed, print_summary, result_folder, run_or_resume, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,9 +61,7 @@ def run_train(chosen: argparse.Namespace) -> int:
     if "from_poc" in chosen:
         return run_final(chosen)
     return run_or_resume(
-        chosen,
-        lambda given, display: train(config_from(given), display=display),
-        print_summary,
+        chosen, lambda given, display: train(config_from(given), display=display), print_summary
     )
 
 

@@ -141,12 +141,7 @@ def add_ui(commands: Any, about: str) -> None:
         about: Its line in the list of commands.
     """
     parser = add_command(
-        commands,
-        "ui",
-        usage="ui [options]",
-        about=about,
-        description=_UI,
-        examples=_EXAMPLES,
+        commands, "ui", usage="ui [options]", about=about, description=_UI, examples=_EXAMPLES
     )
     group = parser.add_argument_group("what")
     data = "photos to choose from: folder, parquet folder, timm name, or 'demo' (demo)"

@@ -44,14 +44,7 @@ from samix.data.splits import (
 )
 from samix.data.store import PhotoStore
 from samix.data.two_views import RECIPES, Recipe, RecipeName, TwoViews, two_views
-from samix.data.views import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Augmentation,
-    View,
-    eval_view,
-    train_view,
-)
+from samix.data.views import IMAGENET_MEAN, IMAGENET_STD, Augmentation, View, eval_view, train_view
 
 __all__ = [
     "DEMO_CLASSES",

@@ -454,11 +454,7 @@ def _check_parts(top: Path, names: Sequence[str], splits: Mapping[str, SplitName
 
 
 def _level(
-    root: Path,
-    prefix: str,
-    split: SplitName | None,
-    need_labels: bool,
-    others: Counter[str],
+    root: Path, prefix: str, split: SplitName | None, need_labels: bool, others: Counter[str]
 ) -> list[_Found]:
     """List one level of class folders, or one flat folder where labels are not needed."""
     top = root / prefix

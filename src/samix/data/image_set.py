@@ -210,9 +210,7 @@ def split_of(word: str) -> SplitName | None:
     return _SPLIT_WORDS.get(telling[0]) if len(telling) == 1 else None
 
 
-def class_numbers(
-    labels: Sequence[str | None],
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def class_numbers(labels: Sequence[str | None]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names of the classes in natural order, and one position a photo.
 
     A class has one name, in Unicode's composed form without blanks around it.

@@ -181,11 +181,7 @@ def build_loaders(
 
 
 def build_view_loader(
-    dataset: ViewDataset,
-    batch_size: int,
-    *,
-    loading: Loading,
-    progress: Progress | None = None,
+    dataset: ViewDataset, batch_size: int, *, loading: Loading, progress: Progress | None = None
 ) -> tuple[DataLoader[ViewBatch], tuple[str, ...]]:
     """Build the loader for training without labels.
 

@@ -18,13 +18,7 @@ from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, odd_classes, rea
 from samix.data.packed import hint_for, open_packed, packed_below
 from samix.data.reading import check_limit
 from samix.data.splits import Splits
-from samix.data.tables import (
-    LabelTable,
-    open_table,
-    tables_beside,
-    tables_of_parts,
-    with_labels,
-)
+from samix.data.tables import LabelTable, open_table, tables_beside, tables_of_parts, with_labels
 from samix.data.timm_names import PREFIXES, open_timm
 from samix.data.verifying import KEEP_NOTHING, Keep, too_deep, verify
 from samix.errors import InputError

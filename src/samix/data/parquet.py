@@ -26,14 +26,7 @@ from samix.data.columns import (
     photo_column,
     plain_name,
 )
-from samix.data.image_set import (
-    NO_LABEL,
-    ImageSet,
-    SplitName,
-    class_numbers,
-    natural_key,
-    split_of,
-)
+from samix.data.image_set import NO_LABEL, ImageSet, SplitName, class_numbers, natural_key, split_of
 from samix.data.reader import PhotoReader
 from samix.errors import CorruptImageError, InputError
 from samix.files import MAX_MEGAPIXELS, within

@@ -49,12 +49,7 @@ class PhotoStore:
         size: Side in px that photos are stored with, squeezed to a square.
     """
 
-    def __init__(
-        self,
-        images: ImageSet,
-        indices: Sequence[int],
-        size: int,
-    ) -> None:
+    def __init__(self, images: ImageSet, indices: Sequence[int], size: int) -> None:
         self.images = images
         self.indices = tuple(indices)
         self.size = size

@@ -15,14 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from samix.data.views import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    ROOM,
-    SMALL,
-    Channels,
-    check_size,
-)
+from samix.data.views import IMAGENET_MEAN, IMAGENET_STD, ROOM, SMALL, Channels, check_size
 from samix.errors import InputError
 
 RecipeName = Literal["moco", "simclr", "byol"]

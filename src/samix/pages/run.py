@@ -10,18 +10,7 @@ from typing import Any
 from .charts import BOTTOM, LEFT, RIGHT, TOP, AxisScale, Style, axis_of, framed
 from .panels import MOST, MOST_FIELDS, Bar, Dot, bar_panel, dot_panel, matrix_panel
 from .parts import Chart, Part, PictureRow, Points, Section, Table, write_page
-from .words import (
-    Text,
-    Words,
-    count,
-    duration,
-    in_lines,
-    known,
-    number,
-    percent,
-    rounded,
-    word,
-)
+from .words import Text, Words, count, duration, in_lines, known, number, percent, rounded, word
 
 _CURVES = {
     "train_top1": Style("#9a9a9a", "circle"), "val_top1": Style("#0072B2", "square"),

@@ -28,13 +28,7 @@ from samix.study.finding_tables import (
     worth_of,
     wrong_rows,
 )
-from samix.study.overall import (
-    Consistency,
-    Overall,
-    consistency,
-    overall_verdict,
-    primary_question,
-)
+from samix.study.overall import Consistency, Overall, consistency, overall_verdict, primary_question
 from samix.study.statistics.candidates import PolicyCost, Roles, VerdictLimits, costs_of
 from samix.study.statistics.effects import (
     Effect,

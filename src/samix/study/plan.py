@@ -192,11 +192,7 @@ def device_of(wish: Wish) -> str:
 
 
 def _train_settings(
-    config: TrainConfig,
-    images: ImageSet,
-    splits: Splits,
-    device: str,
-    chosen: Mapping[str, Any],
+    config: TrainConfig, images: ImageSet, splits: Splits, device: str, chosen: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the settings of supervised training, those that were chosen before the others."""
     names = (*_OPENED, "duplicates")

@@ -23,14 +23,7 @@ from typing import Any
 import pandas as pd
 
 from samix.errors import InputError
-from samix.study.cells import (
-    CELL_OUTCOMES,
-    PocFolder,
-    collect,
-    read_cell,
-    read_table,
-    write_study,
-)
+from samix.study.cells import CELL_OUTCOMES, PocFolder, collect, read_cell, read_table, write_study
 from samix.study.findings import limits_of, roles_of
 from samix.study.grid import Cell, Job, asks, first_seeds, jobs_of
 from samix.study.statistics.candidates import (

@@ -53,11 +53,7 @@ class Leakage:
 
 
 def keep_together(
-    images: ImageSet,
-    *,
-    group_by: str | None,
-    use: DuplicateUse,
-    announce: Announce | None = None,
+    images: ImageSet, *, group_by: str | None, use: DuplicateUse, announce: Announce | None = None
 ) -> tuple[Groups | None, tuple[str, ...]]:
     """Return the groups of near-duplicates that a new split must not divide.
 

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from samix.pages.charts import LINE, AxisScale, Panel, names_of, round_values
-from samix.pages.panels import (
-    BAR_LETTERS,
-    BARS,
-    BELOW,
-    HEAD,
-    NAMES,
-    ROW,
-    Bar,
-    bar_panel,
-    name_row,
-)
+from samix.pages.panels import BAR_LETTERS, BARS, BELOW, HEAD, NAMES, ROW, Bar, bar_panel, name_row
 from samix.pages.parts import Chart, Table
 from samix.pages.words import (
     NOTHING,

@@ -10,13 +10,7 @@ import pandas as pd
 
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
-from samix.study.statistics.effects import (
-    Effect,
-    compare,
-    compare_all,
-    holm,
-    seed_spread,
-)
+from samix.study.statistics.effects import Effect, compare, compare_all, holm, seed_spread
 from samix.study.statistics.looks import LEAST_SEEDS, Looks
 from samix.study.statistics.tables import CELLS, PartScores, require
 
