@@ -260,27 +260,16 @@ def _unread(subject: Subject, data: str, results: list[CheckResult]) -> PolicyCh
 
 @dataclass(frozen=True)
 class Answer:
-    """What went into one call, and what came out.
+    """What went into one call, and what came out."""
 
-    Attributes:
-        given: What was given.
-        after: The same tensors after the call.
-        mixed: Images that came back.
-        soft: Target that came back.
-    """
-
-    given: Photos
-    after: Photos
-    mixed: Tensor
-    soft: Tensor
+    given: Photos  # what was given
+    after: Photos  # the same tensors after the call
+    mixed: Tensor  # images that came back
+    soft: Tensor  # target that came back
 
 
 def ask(subject: Subject, photos: Photos, seed: int) -> Answer:
-    """Call a transform once.
-
-    Raises:
-        InputError: It failed.
-    """
+    """Call a transform once."""
     after = Photos(photos.images.clone(), photos.target.clone())
     mixed, soft = mix(subject, after.images, after.target, seed)
     return Answer(photos, after, mixed, soft)
@@ -332,12 +321,7 @@ def check_range(answer: Answer) -> CheckResult:
 
 
 def check_input(answer: Answer, in_place: bool) -> CheckResult:
-    """Check that the call changed nothing of what was given to it.
-
-    Args:
-        answer: What came of the call.
-        in_place: Such a change is allowed.
-    """
+    """Check that the call changed nothing of what was given to it."""
     given, after = answer.given, answer.after
     pairs = {"images": (given.images, after.images), "target": (given.target, after.target)}
     changed = " and ".join(word for word, pair in pairs.items() if not _same(*pair))

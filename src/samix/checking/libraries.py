@@ -28,12 +28,7 @@ _OWN_STATE = (
 def library_subject(given: Any, num_classes: int) -> Subject | None:
     """Return a transform whose library calls it in a form of its own; None for any other.
 
-    Args:
-        given: The transform.
-        num_classes: Number of classes of the targets that it will be called with.
-
-    Raises:
-        InputError: It is of such a library, but mixes no labels.
+    InputError where it is of such a library, but mixes no labels.
     """
     opened = _LIBRARIES.get(_library(given))
     return None if opened is None else opened(given, num_classes)
@@ -54,13 +49,8 @@ def _library(given: object) -> str:
 def two(result: object, num_classes: int) -> tuple[Any, Any]:
     """Return images and soft target of what a transform gave back.
 
-    Args:
-        result: (images, soft target), or (images, target, target of the partners, lam), which is
-            the form of the code published with mixup and CutMix; lam is the original's share.
-        num_classes: Number of classes.
-
-    Raises:
-        InputError: It gave something else.
+    That is (images, soft target), or (images, target, target of the partners, lam), which is the
+    form of the code published with mixup and CutMix; lam is the original's share.
     """
     things = result if isinstance(result, tuple | list) else ()
     if len(things) == 2:

@@ -24,17 +24,7 @@ _PAIRED = (
 
 
 def open_subject(given: str | Policy | Callable[..., Any], num_classes: int) -> Subject:
-    """Return what was given as something that can be called and checked.
-
-    Args:
-        given: A name in :data:`samix.POLICIES` or the folder of a pre-trained Mixer, a policy, or a
-            callable from (images, target) to (images, soft target).
-        num_classes: Number of classes of the targets that it will be called with.
-
-    Raises:
-        InputError: There is no such policy.
-        TypeError: It is none of these.
-    """
+    """Return a name of a policy, folder of a Mixer, policy or callable as what can be checked."""
     if isinstance(given, str):
         given = policy_of(given)
     if isinstance(given, MixCollate):

@@ -93,12 +93,7 @@ class PolicyCheck:
 
 
 def table(results: Sequence[CheckResult], width: int = _WIDTH) -> list[str]:
-    """Return lines with verdict, name and sentence of each result.
-
-    Args:
-        results: What was checked.
-        width: Of a line in characters.
-    """
+    """Return lines with verdict, name and sentence of each result."""
     words = {"pass": "pass", "fail": "FAIL", "not applicable": "-"}
     longest = max(len(result.name) for result in results)
     indent = " " * (longest + 8)
@@ -121,12 +116,7 @@ def counts(shares: Sequence[float]) -> tuple[int, ...]:
 
 
 def histogram(shares: Sequence[float], width: int = _WIDTH) -> list[str]:
-    """Return lines of bars: how often each share of the original was drawn.
-
-    Args:
-        shares: In [0, 1].
-        width: Of a line in characters.
-    """
+    """Return lines of bars: how often each share of the original was drawn."""
     found = counts(shares)
     most, longest = max(found), max(min(_BAR, width - 20), 5)
     title = f"share of the original in {len(shares):,} mixes (lam as the label has it)"

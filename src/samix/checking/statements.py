@@ -17,12 +17,7 @@ _LARGE = 0.02  # a box that is rounded to whole pixels is off by less, beyond a 
 
 
 def check_rows(trials: Sequence[Trial], excused: str | None = None) -> CheckResult:
-    """Check that rows of soft targets sum to 1 and hold no number below 0.
-
-    Args:
-        trials: What was seen.
-        excused: Why they need not sum to 1, where the policy says so.
-    """
+    """Check that rows of soft targets sum to 1 and hold no number below 0."""
     rows = torch.cat([trial.soft.float() for trial in trials])
     sums = rows.sum(1)
     if not torch.isfinite(rows).all():
@@ -42,12 +37,7 @@ def check_rows(trials: Sequence[Trial], excused: str | None = None) -> CheckResu
 
 
 def check_pixels(trials: Sequence[Trial], tolerance: float) -> CheckResult:
-    """Check that each pixel is a weighted mean of two photos of the batch.
-
-    Args:
-        trials: What was seen.
-        tolerance: Distance up to which it is, as a share of the photos' range.
-    """
+    """Check that each pixel is a weighted mean of two photos of the batch."""
     distance = torch.cat([trial.distance for trial in trials])
     odd = ~(distance <= tolerance)
     worst = float(distance.nan_to_num(1.0).max())
@@ -61,13 +51,7 @@ def check_pixels(trials: Sequence[Trial], tolerance: float) -> CheckResult:
 
 
 def check_partners(trials: Sequence[Trial], smoothing: float, least: float) -> CheckResult:
-    """Check that labels name the photos that the pixels show.
-
-    Args:
-        trials: What was seen.
-        smoothing: Label smoothing that was added.
-        least: Share from which on a photo counts as shown, or a class as named.
-    """
+    """Check that labels name the photos that the pixels show."""
     if trials[0].soft.shape[1] < 2:
         return skipped("partners", "there is one class: a label cannot name a wrong partner.")
     flags, example = [], ""
@@ -91,15 +75,7 @@ def check_partners(trials: Sequence[Trial], smoothing: float, least: float) -> C
 def check_shares(
     trials: Sequence[Trial], smoothing: float, tolerance: float, *, label: str, name: str
 ) -> CheckResult:
-    """Check that a label's share of each photo is its share of the pixels.
-
-    Args:
-        trials: What was seen.
-        smoothing: Label smoothing that was added.
-        tolerance: Difference up to which shares are the same.
-        label: What the label uses, of :class:`samix.policies.Traits`.
-        name: Of the check.
-    """
+    """Check that a label's share of each photo is its share of the pixels."""
     parts = [_compared(trial, smoothing, tolerance) for trial in trials]
     off, wrong, border, exchanged = (torch.cat(part) for part in zip(*parts, strict=True))
     words = f"{float(off.mean()):.3f} on average, {float(off.max()):.2f} at most"
@@ -172,13 +148,9 @@ _SAME = 1e-6
 
 
 def found_smoothing(rows: Sequence[Tensor], said: float | None) -> float:
-    """Return the label smoothing that was added to soft targets.
+    """Return the label smoothing that was added to soft targets (B,K) of several calls.
 
     Smoothing by s leaves s / K in the classes that were not mixed, the same number in every row.
-
-    Args:
-        rows: Soft targets (B,K) of several calls.
-        said: What the transform says that it adds; None where it says nothing.
     """
     if said is not None:
         return float(said)
@@ -211,13 +183,7 @@ def promised(trial: Trial) -> Tensor:
 
 
 def wrong_partners(trial: Trial, soft: Tensor, least: float) -> Tensor:
-    """Return (B,) where the label names a class that no pixel shows, and leaves out a shown one.
-
-    Args:
-        trial: The trial.
-        soft: (B,K) its target without smoothing.
-        least: Share from which on a photo counts as shown, or a class as named.
-    """
+    """Return (B,) where the label names a class that no pixel shows, and leaves out a shown one."""
     wanted = promised(trial)
     unnamed = ((wanted > least) & (soft < least)).any(1)
     unseen = ((soft > least) & (wanted < least)).any(1)
@@ -225,13 +191,7 @@ def wrong_partners(trial: Trial, soft: Tensor, least: float) -> Tensor:
 
 
 def swapped(trial: Trial, soft: Tensor, tolerance: float) -> Tensor:
-    """Return (B,) where the shares of the two classes fit when they are exchanged.
-
-    Args:
-        trial: The trial.
-        soft: (B,K) its target without smoothing.
-        tolerance: Difference up to which shares are the same.
-    """
+    """Return (B,) where the shares of the two classes fit when they are exchanged."""
     wanted = promised(trial)
     if soft.shape[1] < 2:
         return torch.zeros(len(soft), dtype=torch.bool)
@@ -263,9 +223,7 @@ _WORDS = {"torch": "torch", "numpy": "numpy", "random": "Python's random"}
 def check_probability(flags: Tensor, p: float | None) -> CheckResult:
     """Check that the share of mixed samples, or batches, is the probability that was said.
 
-    Args:
-        flags: (R,B) which samples of many calls came out changed.
-        p: What the transform says.
+    ``flags`` (R,B) say which samples of many calls came out changed.
     """
     name, seen = "probability", float(flags.float().mean())
     if p is None:
@@ -294,13 +252,7 @@ def per_batch(flags: Tensor) -> bool:
 
 
 def check_self_pairs(flags: Tensor, p: float | None, trials: Sequence[Trial] = ()) -> CheckResult:
-    """Check how often samples are paired with themselves.
-
-    Args:
-        flags: (R,B) which samples of many calls came out changed.
-        p: Share of samples or batches that are mixed.
-        trials: What was seen; the plans of a policy say who is paired with whom.
-    """
+    """Check how often samples are paired with themselves; ``flags`` as in `check_probability`."""
     name = "self-pairs"
     plans = [trial.plan for trial in trials if trial.plan is not None]
     if plans:
@@ -326,12 +278,7 @@ def check_self_pairs(flags: Tensor, p: float | None, trials: Sequence[Trial] = (
 
 
 def check_repeats(subject: Subject, flat: Photos) -> CheckResult:
-    """Check that a transform that takes a generator draws from it alone.
-
-    Args:
-        subject: The transform.
-        flat: Photos of one colour each.
-    """
+    """Check that a transform that takes a generator draws from it alone."""
     name = "generator"
     if not subject.takes_generator:
         return skipped(name, _without_generator(subject, flat))

@@ -30,32 +30,23 @@ Call = Callable[[Tensor, Tensor, torch.Generator | None], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Subject:
-    """A mixing transform that is checked.
+    """A mixing transform that is checked."""
 
-    Attributes:
-        name: What it is called.
-        call: Calls it.
-        p: Share of samples, or of batches, that it says it mixes; None where it says nothing.
-        policy: The policy behind it, where its plans can be looked at.
-        plan: Makes such a plan, from (images, target, generator); None where there is none.
-        apply: Mixes images as a plan says.
-        takes_generator: It takes a ``torch.Generator``.
-        smoothing: Label smoothing that it says it adds; None where it says nothing.
-        twin: Gives the call of an equal transform in the same state, for one that keeps a state.
-        paired: It mixes photos only where a partner of the right class is there.
-        notes: What a reader should know about how it was called, a sentence each.
-    """
-
-    name: str
+    name: str  # what it is called
     call: Call
+    # share of samples, or of batches, that it says it mixes; None where it says nothing
     p: float | None = None
-    policy: Policy | None = None
+    policy: Policy | None = None  # the policy behind it, where its plans can be looked at
+    # makes such a plan, from (images, target, generator); None where there is none
     plan: Callable[[Tensor, Tensor, torch.Generator], MixPlan] | None = None
-    apply: Callable[[Tensor, MixPlan], Tensor] = blend
-    takes_generator: bool = False
+    apply: Callable[[Tensor, MixPlan], Tensor] = blend  # mixes images as a plan says
+    takes_generator: bool = False  # it takes a ``torch.Generator``
+    # label smoothing that it says it adds; None where it says nothing
     smoothing: float | None = None
+    # gives the call of an equal transform in the same state, for one that keeps a state
     twin: Callable[[], Call] | None = None
-    paired: bool = False
+    paired: bool = False  # it mixes photos only where a partner of the right class is there
+    # what a reader should know about how it was called, a sentence each
     notes: tuple[str, ...] = ()
 
 
@@ -69,18 +60,8 @@ def mix(
 ) -> tuple[Tensor, Tensor]:
     """Call a transform with a batch; what it draws follows from the seed, where that can be.
 
-    Args:
-        subject: The transform.
-        images: (B,C,H,W); the transform may change them.
-        target: (B,) classes, or (B,K) rows; the transform may change it.
-        seed: Of the generator that it takes, or else of the global random states.
-        sources: Which of these follow the seed.
-
-    Returns:
-        Mixed images and target as they came back.
-
-    Raises:
-        InputError: It raised an error, or gave back no two tensors.
+    The transform may change images (B,C,H,W) and target, classes (B,) or rows (B,K). InputError
+    where it raised an error, or gave back no two tensors.
     """
     generator = torch.Generator().manual_seed(seed) if subject.takes_generator else None
     try:
@@ -107,12 +88,7 @@ def mix(
 
 @contextmanager
 def seeded(seed: int, sources: Sequence[Source] = SOURCES) -> Iterator[None]:
-    """Seed the global random states that transforms draw from, and put the old ones back.
-
-    Args:
-        seed: Seed.
-        sources: Which states get it; others get a fixed one.
-    """
+    """Seed the global random states that transforms draw from, and put the old ones back."""
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     value = {source: seed if source in sources else 0 for source in SOURCES}
     torch.default_generator.manual_seed(value["torch"])

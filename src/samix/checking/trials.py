@@ -48,21 +48,13 @@ class Photos:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one call, and of which photos each pixel is made.
+    """What came of one call, and of which photos each pixel is made."""
 
-    Attributes:
-        target: (B,) classes, or (B,K) rows.
-        soft: (B,K) as it was returned.
-        weights: (B,B,H,W) how much of each photo is in each pixel of each mix.
-        distance: (B,H,W) of each pixel from the nearest mix of two photos.
-        plan: The plan, where there is one to look at.
-    """
-
-    target: Tensor
-    soft: Tensor
-    weights: Tensor
-    distance: Tensor
-    plan: MixPlan | None = None
+    target: Tensor  # (B,) classes, or (B,K) rows
+    soft: Tensor  # (B,K) as it was returned
+    weights: Tensor  # (B,B,H,W) how much of each photo is in each pixel of each mix
+    distance: Tensor  # (B,H,W) of each pixel from the nearest mix of two photos
+    plan: MixPlan | None = None  # the plan, where there is one to look at
 
     @property
     def shares(self) -> Tensor:
@@ -71,12 +63,7 @@ class Trial:
 
 
 def enough(calls: Iterator[Made], fewest: int) -> Iterator[Made]:
-    """Give what calls give, until they have taken long.
-
-    Args:
-        calls: Makes a call each time it is asked.
-        fewest: How many are made however long they take.
-    """
+    """Give what calls give, until they have taken long."""
     begin = time.process_time()
     for number, made in enumerate(calls, start=1):
         yield made
@@ -85,25 +72,12 @@ def enough(calls: Iterator[Made], fewest: int) -> Iterator[Made]:
 
 
 def flat_batch(target: Tensor, size: tuple[int, int], channels: int) -> Photos:
-    """Return photos of one colour each.
-
-    Args:
-        target: (B,) classes.
-        size: Height and width in pixels.
-        channels: At least 3.
-    """
+    """Return photos of one colour each."""
     return Photos(flat_photos(source_colours(len(target), channels), size), target)
 
 
 def flat_trials(subject: Subject, flat: Photos, rounds: int, seed: int) -> Iterator[Trial]:
-    """Mix photos of one colour each.
-
-    Args:
-        subject: The transform.
-        flat: From :func:`flat_batch`.
-        rounds: Number of calls.
-        seed: Of the first call.
-    """
+    """Mix photos of one colour each."""
     colours = flat.images[:, :, 0, 0]
     for number in range(seed, seed + rounds):
         plan = None
@@ -124,13 +98,8 @@ def photo_trial(subject: Subject, photos: Photos, seed: int) -> Trial | None:
 
     The plan of a policy is applied to photos of one colour. Another transform is called twice with
     the same draws, the second time with a little of its colour added to each photo: the difference
-    of both mixes is the mix of the colours.
-
-    Returns:
-        None where the draws cannot be repeated, or the added colour changed the mix.
-
-    Raises:
-        InputError: The photos are all of one grey.
+    of both mixes is the mix of the colours. None where the draws cannot be repeated, or the added
+    colour changed the mix.
     """
     colours = source_colours(len(photos.images))
     if subject.plan is not None:
@@ -169,17 +138,7 @@ def _difference(
 
 
 def many_calls(subject: Subject, flat: Photos, rounds: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return what many calls did, without looking at pixels; fewer where they take long.
-
-    Args:
-        subject: The transform.
-        flat: From :func:`flat_batch`.
-        rounds: Number of calls R at most.
-        seed: Of the first call.
-
-    Returns:
-        (R,B) which samples came out changed, and (R,B,K) soft targets.
-    """
+    """Return (R,B) changed samples and (R,B,K) soft targets of calls; fewer if they take long."""
     flags, soft = [], []
     for number in enough(iter(range(seed, seed + rounds)), fewest=1):
         mixed, rows = mix(subject, flat.images.clone(), flat.target.clone(), number)
@@ -198,20 +157,11 @@ MOST_PHOTOS = len(_CORNERS)
 
 
 def source_colours(count: int, columns: int = 3) -> Tensor:
-    """Return a colour for each photo, such that a mix of two tells which two they were.
+    """Return a colour (B,C) in [0, 1] for each photo, so that a mix of two tells which they were.
 
     The lines between any two colours stay at least 0.12 apart from those between two others, so
-    that a point on a line is on no other one.
-
-    Args:
-        count: Number of photos B, 1 to 8.
-        columns: Channels C, at least 3; further ones repeat the first three.
-
-    Returns:
-        (B,C) float32 in [0, 1].
-
-    Raises:
-        ValueError: Too many photos, or too few channels.
+    that a point on a line is on no other one. There are at most 8, of at least 3 channels; further
+    channels repeat the first three.
     """
     if not 1 <= count <= MOST_PHOTOS:
         raise ValueError(f"count: expected 1 to {MOST_PHOTOS} photos, got {count}")
@@ -222,12 +172,7 @@ def source_colours(count: int, columns: int = 3) -> Tensor:
 
 
 def flat_photos(colours: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return photos (B,C,H,W) of one colour each.
-
-    Args:
-        colours: (B,C).
-        size: Height and width in pixels.
-    """
+    """Return photos (B,C,H,W) of one colour each, from colours (B,C)."""
     return colours[:, :, None, None].expand(-1, -1, *size).contiguous()
 
 
@@ -308,12 +253,8 @@ def demo_photos() -> list[Photos]:
 def take_photos(loader: Iterable[object]) -> list[Photos]:
     """Return the first photos of a loader in batches of at most eight.
 
-    Args:
-        loader: Gives (images, target): (B,C,H,W) floating point, and (B,) classes or (B,K) rows; or
-            images alone.
-
-    Raises:
-        InputError: It gives something else, or fewer than two photos.
+    It gives (images, target): (B,C,H,W) floating point, and (B,) classes or (B,K) rows; or images
+    alone. InputError where it gives something else, or fewer than two photos.
     """
     images, targets, count = [], [], 0
     for batch in loader:
@@ -367,23 +308,16 @@ def classes_of(batches: Iterable[Photos]) -> int:
 
 
 def flat_target(num_classes: int, *, rows: bool, paired: bool = False) -> Tensor:
-    """Return targets for eight photos of one colour each: a class each, as far as there are.
+    """Return targets, classes or rows, for eight photos of one colour each.
 
-    Args:
-        num_classes: Number of classes K.
-        rows: Give rows (8,K) instead of classes (8,).
-        paired: Give each class to two photos, one after the other.
+    Each has a class of its own as far as there are; ``paired`` gives each class to two photos.
     """
     target = torch.arange(MOST_PHOTOS) // (2 if paired else 1) % num_classes
     return torch.nn.functional.one_hot(target, num_classes).float() if rows else target
 
 
 def _pair(batch: object) -> Photos:
-    """Return one batch of a loader as photos.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Return one batch of a loader as photos."""
     images, target = batch, None
     if isinstance(batch, tuple | list) and len(batch) == 2:
         images, target = batch

@@ -86,11 +86,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def create_parser(wanted: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
-    """Return the parser; options that were not given are absent.
-
-    Args:
-        wanted: Commands whose options it knows; of the others it knows that they are there.
-    """
+    """Return the parser; options that were not given are absent."""
     parser = _Parser(
         prog="samix",
         description="Mix training images, and measure whether that pays on your photos.",
@@ -208,11 +204,6 @@ def run_command(name: str, chosen: object) -> int:
 
     Each returns 0; 1 when the work failed or a check did; 128 and the number of the signal that
     stopped it. Each raises an InputError where something that the user gave cannot be used.
-
-    Args:
-        name: Of the command, and of its module here: ``train`` is ``run_train`` in ``train``, and
-            ``check-policy`` is ``run_check_policy`` in ``check_policy``.
-        chosen: What the parser found.
     """
     code: int = getattr(_module(name), f"run_{name.replace('-', '_')}")(chosen)
     return code

@@ -51,14 +51,7 @@ examples:
 
 
 def run_bench(chosen: argparse.Namespace) -> int:
-    """Measure, write bench.json and bench.html, and print a table.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
+    """Measure, write bench.json and bench.html, and print a table."""
     from rich.console import Console
 
     from samix.evaluation import measure_cost
@@ -93,14 +86,7 @@ def run_bench(chosen: argparse.Namespace) -> int:
 
 
 def options_from(given: Mapping[str, Any]) -> CostOptions:
-    """Return what is measured, from the options that were given.
-
-    Args:
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: An option is out of range, or does not go with another one.
-    """
+    """Return what is measured, from the options that were given."""
     from samix.evaluation import CostOptions, Workload
     from samix.evaluation.cost.settings import parse_settings
 
@@ -121,14 +107,7 @@ def options_from(given: Mapping[str, Any]) -> CostOptions:
 
 
 def plan_from(given: Mapping[str, Any]) -> RunPlan | None:
-    """Return the run that is to be estimated, or None.
-
-    Args:
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: Something is missing that another option needs.
-    """
+    """Return the run that is to be estimated, or None."""
     from samix.evaluation import RunPlan
 
     for flag in ("images", "epochs", "price", "power"):
@@ -185,12 +164,7 @@ def _workload(options: CostOptions) -> str:
 
 
 def add_bench(commands: Any, about: str) -> None:
-    """Add the parser of `samix bench`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix bench`."""
     parser = add_command(
         commands,
         "bench",
@@ -281,12 +255,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def print_costs(record: Mapping[str, Any], console: Console) -> None:
-    """Print the costs, the estimate where there is one, and what they say.
-
-    Args:
-        record: What bench.json holds.
-        console: Where to print.
-    """
+    """Print the costs, the estimate where there is one, and what they say."""
     console.print()
     console.print(_costs(record))
     console.print()
@@ -300,11 +269,7 @@ def print_costs(record: Mapping[str, Any], console: Console) -> None:
 
 
 def summary_sentence(result: Mapping[str, Any]) -> str:
-    """Return what the numbers say, in one sentence.
-
-    Args:
-        result: From :func:`samix.evaluation.measure_cost`.
-    """
+    """Return what the numbers say, in one sentence."""
     from samix.evaluation.cost.figure import short_number
 
     rows = result["rows"]

@@ -53,14 +53,7 @@ _SHOWN_CLASSES = 12
 
 
 def run_check(chosen: argparse.Namespace) -> int:
-    """Write check.html and check.json, and print a summary.
-
-    Returns:
-        0, or 1 when something makes results untrustworthy.
-
-    Raises:
-        InputError: The data or an option cannot be used.
-    """
+    """Write check.html and check.json; return 1 when something makes results untrustworthy."""
     from rich.console import Console
 
     from samix.pages.health import check_sections, facts_of, lead_of, problems_of, record_of
@@ -123,12 +116,7 @@ def _look(given: Mapping[str, Any], display: Terminal) -> Check:
 
 
 def add_check(commands: Any, about: str) -> None:
-    """Add the parser of `samix check`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix check`."""
     parser = add_command(
         commands,
         "check",

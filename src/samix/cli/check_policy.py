@@ -203,15 +203,7 @@ def add_check_policy(commands: Any, about: str) -> None:
 
 
 def open_named(name: str, options: Mapping[str, Any]) -> Policy | Callable[..., Any]:
-    """Return a policy, or the transform that ``module:name`` stands for.
-
-    Args:
-        name: What was given.
-        options: Of the policy, or arguments of the class.
-
-    Raises:
-        InputError: There is no such thing, or it does not take these options.
-    """
+    """Return a policy, or the transform that ``module:name`` stands for."""
     from samix.checking import is_library_mix, policy_of
     from samix.policies import import_name, policy_maker, register_own
 

@@ -66,14 +66,7 @@ examples:
 
 
 def run_evaluate(chosen: argparse.Namespace) -> int:
-    """Evaluate, write evaluation.json and evaluation.html, and print a table.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
+    """Evaluate, write evaluation.json and evaluation.html, and print a table."""
     from rich.console import Console
 
     from samix.data import open_images
@@ -117,14 +110,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
 
 
 def options_from(given: Mapping[str, Any]) -> EvaluateOptions:
-    """Return what is measured, from the options that were given.
-
-    Args:
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: An option is out of range.
-    """
+    """Return what is measured, from the options that were given."""
     from samix.evaluation import EvaluateOptions, FinetuneOptions
     from samix.evaluation.budgets import parse_budgets
 
@@ -189,12 +175,7 @@ def _print(record: Mapping[str, Any], output: Path, console: Console, lang: str)
 
 
 def add_evaluate(commands: Any, about: str) -> None:
-    """Add the parser of `samix evaluate`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix evaluate`."""
     parser = add_command(
         commands,
         "evaluate",

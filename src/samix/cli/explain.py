@@ -48,14 +48,7 @@ examples:
 
 
 def run_explain(chosen: argparse.Namespace) -> int:
-    """Explain a run, write the page and explain.json, and print a few lines.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
+    """Explain a run, write the page and explain.json, and print a few lines."""
     from rich.console import Console
 
     from samix.explain import ExplainOptions, explain, open_network, open_photos
@@ -176,12 +169,7 @@ def _print(whole: Explanation, output: Path, console: Console, lang: str) -> Non
 
 
 def add_explain(commands: Any, about: str) -> None:
-    """Add the parser of `samix explain`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix explain`."""
     parser = add_command(
         commands,
         "explain",

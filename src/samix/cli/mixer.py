@@ -143,14 +143,7 @@ def run_mixer_train(chosen: argparse.Namespace) -> int:
 
 
 def config_from(given: Mapping[str, Any]) -> PretrainConfig:
-    """Return the configuration of options that were given, over those of the preset.
-
-    Args:
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: An option cannot be used.
-    """
+    """Return the configuration of options that were given, over those of the preset."""
     options = options_over_preset({"preset": _PRESET, **given}, "pretrain", demo=_PRESET)
     return from_plain({**options, "policy": "samix", "standardise": True}, PretrainConfig)
 
@@ -277,16 +270,7 @@ def run_mixer_inspect(chosen: argparse.Namespace) -> int:
 
 
 def look(mixer: PretrainedMixer, images: ImageSet, *, seed: int = 0) -> Looks:
-    """Mix a few pairs of photos of an image set, of different classes where there are any.
-
-    Args:
-        mixer: The Mixer.
-        images: Two photos or more.
-        seed: Seed of the choice of photos.
-
-    Raises:
-        InputError: Fewer than two photos, or one that cannot be read.
-    """
+    """Mix a few pairs of photos of an image set, of different classes where there are any."""
     import torch
 
     from samix.data.views import squeeze

@@ -43,11 +43,7 @@ def add_language(group: Any) -> None:
 
 
 def page_language(given: Mapping[str, Any]) -> Language:
-    """Return the language of a page: English where none was given.
-
-    Raises:
-        InputError: There is no such language.
-    """
+    """Return the language of a page: English where none was given."""
     lang = given.get("lang", "en")
     found = next((one for one in LANGUAGES if one == lang), None)
     if found is None:
@@ -65,16 +61,7 @@ def spoken(given: Mapping[str, Any]) -> str:
 def add_command(
     commands: Any, name: str, usage: str, about: str, description: str, examples: str
 ) -> argparse.ArgumentParser:
-    """Add the parser of a command or action; options that were not given are absent.
-
-    Args:
-        commands: From ``add_subparsers``.
-        name: Of the command.
-        usage: What follows the word samix.
-        about: Its line in the list of commands.
-        description: What its help begins with.
-        examples: What its help ends with.
-    """
+    """Add the parser of a command or action; options that were not given are absent."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         usage=f"samix {usage}",
@@ -95,17 +82,7 @@ def add_run(
     demo: str,
     without: Collection[str] = (),
 ) -> argparse._ArgumentGroup:
-    """Add the options of a run of any kind, in their groups.
-
-    Args:
-        parser: Of the command.
-        kind: Class of its configuration.
-        demo: What the help says of the preset that is taken where none is named.
-        without: Names of fields that the command does not offer.
-
-    Returns:
-        The first group, for further options.
-    """
+    """Add the options of a run of any kind, in their groups; return the first of these."""
     from samix.presets import preset_names
 
     known = ", ".join(preset_names(kind.command))
@@ -135,14 +112,7 @@ def names_of(kind: type[Options], title: str) -> tuple[str, ...]:
 
 
 def add_fields(group: Any, kind: type[Options], *names: str, **helps: str) -> None:
-    """Add options made from fields of a record.
-
-    Args:
-        group: From ``add_argument_group``.
-        kind: Class of the record.
-        *names: Of the fields.
-        **helps: By name, what the help of this command says instead, its default included.
-    """
+    """Add options made from fields of a record."""
     known = {field.name: field for field in fields(kind)}
     for name in names:
         _add_field(group, kind, known[name], helps.get(name))
@@ -194,15 +164,7 @@ def _help_of(kind: type[Options], field: Field[Any]) -> str:
 
 
 def key_values(words: Sequence[str], name: str) -> dict[str, Any]:
-    """Return names and values from words such as layers=[1,1,1,1].
-
-    Args:
-        words: What was given.
-        name: The option as Python writes it, such as "model_kwargs".
-
-    Raises:
-        InputError: A word without a name, or a value that YAML cannot read.
-    """
+    """Return names and values, read as YAML, from words such as layers=[1,1,1,1]."""
     return dict(_pair(word, flag_of(name)) for word in words)
 
 
@@ -221,15 +183,7 @@ def _pair(word: str, flag: str) -> tuple[str, Any]:
 
 
 def with_table(given: Mapping[str, Any], budgets: str) -> dict[str, Any]:
-    """Return options with the label budgets and the table of labels apart, both after --labels.
-
-    Args:
-        given: Options by name, only those that were given.
-        budgets: Name that the budgets get.
-
-    Raises:
-        InputError: There are two tables.
-    """
+    """Return options with the label budgets and the table of labels apart, both after --labels."""
     words = [part for word in given.get("labels", ()) for part in str(word).split(",") if part]
     files = [word for word in words if _is_table(word)]
     if len(files) > 1:
@@ -249,14 +203,7 @@ def _is_table(word: str) -> bool:
 
 
 def read_guard(word: str) -> dict[str, Any]:
-    """Return the options of a guard as plain values.
-
-    Args:
-        word: A YAML file, or "default" for the defaults.
-
-    Raises:
-        InputError: The file is missing, no YAML, or has an unknown option or value.
-    """
+    """Return the options of a guard as plain values, from a YAML file or "default"."""
     from samix.guard import guard_options
     from samix.plain_yaml import read_yaml
 

@@ -94,11 +94,7 @@ _PACKAGES = ("scipy", "lightly", "kornia")  # of the extra, which workers import
 
 
 def _check_packages() -> None:
-    """Refuse to begin where the extra is missing: workers would fail one after another.
-
-    Raises:
-        InputError: A package of the extra is not installed.
-    """
+    """Refuse to begin where the extra is missing: workers would fail one after another."""
     missing = next((name for name in _PACKAGES if find_spec(name) is None), None)
     if missing is not None:
         raise InputError(
@@ -108,15 +104,7 @@ def _check_packages() -> None:
 
 
 def run_poc(chosen: argparse.Namespace) -> int:
-    """Plan, train, judge and report, or go on with that.
-
-    Returns:
-        0, 1 where nothing could be trained or the disk is full.
-
-    Raises:
-        InputError: An option, the photos or the folder cannot be used.
-        KeyboardInterrupt: A signal asked to stop.
-    """
+    """Plan, train, judge and report, or go on with that."""
     from rich.console import Console
 
     from samix.training import Terminal
@@ -159,11 +147,7 @@ def _check(given: Mapping[str, Any]) -> None:
 
 
 def _wish(given: Mapping[str, Any]) -> Wish:
-    """Return what is asked for.
-
-    Raises:
-        InputError: An option cannot be used.
-    """
+    """Return what is asked for."""
     from samix.study.statistics.tables import MODES
     from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish
 
@@ -196,11 +180,7 @@ def _wish(given: Mapping[str, Any]) -> Wish:
 
 
 def duration(text: str) -> float:
-    """Return the seconds that a text such as "90m", "1h30m" or "45s" means.
-
-    Raises:
-        InputError: It means none.
-    """
+    """Return the seconds that a text such as "90m", "1h30m" or "45s" means."""
     found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+)s)?", text.strip())
     parts = [float(part or 0) for part in found.groups()] if found else []
     seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
@@ -296,11 +276,7 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
 
 
 def _check_code(given: Mapping[str, Any], study: Mapping[str, Any]) -> None:
-    """Refuse code that only the plan names, and policies that the plan does not have.
-
-    Raises:
-        InputError: There are some.
-    """
+    """Refuse code that only the plan names, and policies that the plan does not have."""
     from samix.study.subjects import is_code, labels_of
 
     known = study["plan"].get("sources") or {}
@@ -469,12 +445,7 @@ def _conclude(
 
 
 def add_poc(commands: Any, about: str) -> None:
-    """Add the parser of `samix poc`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix poc`."""
     parser = add_command(
         commands,
         "poc",

@@ -113,11 +113,7 @@ def _check(given: Mapping[str, Any]) -> None:
 
 
 def _check_onnx(given: Mapping[str, Any]) -> None:
-    """Refuse --onnx before any work where its packages are missing.
-
-    Raises:
-        InputError: One is missing.
-    """
+    """Refuse --onnx before any work where its packages are missing."""
     if not given.get("onnx"):
         return
     missing = next((name for name in _ONNX_PACKAGES if not _is_there(name)), None)

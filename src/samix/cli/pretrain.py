@@ -52,14 +52,7 @@ def run_pretrain(chosen: argparse.Namespace) -> int:
 
 
 def config_from(given: Mapping[str, Any]) -> PretrainConfig:
-    """Return the configuration of options that were given, over those of the preset.
-
-    Args:
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: An option cannot be used.
-    """
+    """Return the configuration of options that were given, over those of the preset."""
     return from_plain(options_over_preset(given, "pretrain", demo="quick"), PretrainConfig)
 
 

@@ -76,14 +76,7 @@ examples:
 
 
 def run_preview(chosen: argparse.Namespace) -> int:
-    """Write preview.html and preview.json, and print a table.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
+    """Write preview.html and preview.json, and print a table."""
     from rich.console import Console
 
     from samix.preview.mixes import look
@@ -117,11 +110,7 @@ def run_preview(chosen: argparse.Namespace) -> int:
 
 
 def _write(output: Path, found: Look, language: Language) -> None:
-    """Write the numbers and, last, the page.
-
-    Raises:
-        InputError: They cannot be written.
-    """
+    """Write the numbers and, last, the page."""
     from samix.preview.page import record_of, write_preview
     from samix.training.run_folder import write_json
 
@@ -192,15 +181,7 @@ def _open(given: Mapping[str, Any], display: Terminal) -> ImageSet:
 
 
 def open_guard(word: str, images: ImageSet) -> Guard:
-    """Return a guard that needs no network.
-
-    Args:
-        word: YAML file with the guard's options, or "default".
-        images: The photos, whose classes the rules may name.
-
-    Raises:
-        InputError: The file cannot be used, or a rule needs what is not there before training.
-    """
+    """Return a guard that needs no network."""
     from samix.guard import create_guard
 
     try:
@@ -236,12 +217,7 @@ def print_look(found: Look, output: Path, console: Console, lang: str) -> None:
 
 
 def add_preview(commands: Any, about: str) -> None:
-    """Add the parser of `samix preview`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix preview`."""
     parser = add_command(
         commands,
         "preview",

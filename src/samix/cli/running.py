@@ -57,14 +57,8 @@ _DATA = {
 def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
     """Start a run or go on with one, and print a summary.
 
-    Args:
-        chosen: What the parser found.
-        start: Starts a run from the options that were given.
-        show: Prints the summary.
-
-    Returns:
-        0, 1 when the loss diverged or a process died, 128 and the number of the signal when the run
-        was stopped by one.
+    Returns 0, 1 when the loss diverged or a process died, 128 and the number of the signal when the
+    run was stopped by one.
     """
     from rich.console import Console
 
@@ -93,17 +87,7 @@ def run_or_resume(chosen: argparse.Namespace, start: Start, show: Show) -> int:
 def options_over_preset(
     given: Mapping[str, Any], command: str, *, demo: str, inherited: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return settings: what was given, over what is inherited, over those of the preset.
-
-    Args:
-        given: Options by name, only those that were given.
-        command: That the preset must be for.
-        demo: The preset that DATA 'demo' takes.
-        inherited: Settings of a run that this one starts from.
-
-    Raises:
-        InputError: An option cannot be used.
-    """
+    """Return settings: what was given, over what is inherited, over those of the preset."""
     from samix.networks import backbone_of
 
     if "data" not in given:
@@ -184,16 +168,7 @@ def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_resumed(given: Mapping[str, Any], command: str) -> str:
-    """Return the run folder to resume.
-
-    Args:
-        given: Options by name, only those that were given.
-        command: The command that is to go on.
-
-    Raises:
-        InputError: No folder was named, it is of another command, or an option contradicts what the
-            run does.
-    """
+    """Return the run folder to resume; options may not contradict what the run does."""
     from samix.training import open_run, read_config
 
     if "output" not in given:
@@ -293,12 +268,7 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
 
 
 def _class_line(values: dict[str, float | None], words: tuple[str, str]) -> str:
-    """Return a measure of each class; the lowest where there are many.
-
-    Args:
-        values: By class name, in [0, 1].
-        words: What it is called, for all classes and for the lowest.
-    """
+    """Return a measure of each class; the lowest where there are many."""
     word, known = words[0], [(name, value) for name, value in values.items() if value is not None]
     if len(known) > _SHOWN_CLASSES:
         word, known = words[1], sorted(known, key=lambda pair: pair[1])[:_SHOWN_CLASSES]
@@ -372,13 +342,7 @@ def tell(console: Console, words: Words, lang: str) -> None:
 
 
 def print_table(console: Console, table: Table, lang: str) -> None:
-    """Print a table of a page in one language, without its title and caption.
-
-    Args:
-        console: Where to.
-        table: Its columns of numbers are set to the right.
-        lang: "en" or "ja".
-    """
+    """Print a table of a page in one language, without its title and caption."""
     from rich.table import Table as Lines
 
     from samix.pages.words import both
@@ -400,23 +364,12 @@ def cell(text: str) -> Text:
 
 
 def photo_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how photos are opened, as arguments of :func:`samix.data.open_images`.
-
-    Args:
-        given: Options by name, only those that were given.
-    """
+    """Return how photos are opened, as arguments of :func:`samix.data.open_images`."""
     return {to: given[name] for name, to in _DATA.items() if name in given}
 
 
 def chosen_machine(given: Mapping[str, Any]) -> Machine:
-    """Return device and precision, checked as those of a run.
-
-    Args:
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: There is no such device, or it does not do what is asked.
-    """
+    """Return device and precision, checked as those of a run."""
     from samix.evaluation import Machine
     from samix.training.machine import AUTOCAST, choose_device, choose_precision
 
@@ -427,11 +380,7 @@ def chosen_machine(given: Mapping[str, Any]) -> Machine:
 
 
 def how_to_repeat(*packages: str) -> dict[str, Any]:
-    """Return the command that runs and the versions of what it uses.
-
-    Args:
-        *packages: Whose versions are given beside those of Python and samix.
-    """
+    """Return the command that runs and the versions of what it uses."""
     versions = {"python": platform.python_version(), "samix": __version__}
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -448,15 +397,7 @@ def machine_words() -> str:
 
 
 def result_folder(given: Mapping[str, Any], name: str) -> Path:
-    """Return the folder that the results go into; a given one must be new or empty.
-
-    Args:
-        given: Options by name, with ``output`` where it was given.
-        name: What a free name below runs/ begins with.
-
-    Raises:
-        InputError: The given folder holds something.
-    """
+    """Return the folder that the results go into; a given one must be new or empty."""
     if "output" not in given:
         return free_path(Path("runs"), file_word(name))
     path = Path(given["output"]).expanduser()
@@ -477,12 +418,7 @@ def writing(flag: str, path: Path, what: str = "file") -> Iterator[None]:
 
 
 def new_file(given: Mapping[str, Any], name: str) -> Path:
-    """Return the file that an option names, whose folder is made; it must not be there yet.
-
-    Args:
-        given: Options by name.
-        name: Of the option.
-    """
+    """Return the file that an option names, whose folder is made; it must not be there yet."""
     path = Path(given[name]).expanduser()
     if path.exists():
         raise InputError(f"--{name} '{path}' exists already; choose another file")
@@ -492,13 +428,7 @@ def new_file(given: Mapping[str, Any], name: str) -> Path:
 
 
 def open_shown(given: Mapping[str, Any], display: Display, usual: str = "demo") -> ImageSet:
-    """Open the photos that an option names, labelled or not, with a bar.
-
-    Args:
-        given: Options by name.
-        display: Where to show it.
-        usual: What is opened where none are named.
-    """
+    """Open the photos that an option names, labelled or not, with a bar."""
     from samix.data import open_images
 
     return open_images(
@@ -510,11 +440,7 @@ def open_shown(given: Mapping[str, Any], display: Display, usual: str = "demo") 
 
 
 def create_folder(path: Path) -> None:
-    """Create the folder and see that it can be written, before long work begins.
-
-    Raises:
-        InputError: It cannot.
-    """
+    """Create the folder and see that it can be written, before long work begins."""
     with writing("--output", path, "folder"):
         path.mkdir(parents=True, exist_ok=True)
         write_text(path / ".writable", "")

@@ -66,14 +66,7 @@ def run_train(chosen: argparse.Namespace) -> int:
 
 
 def config_from(given: Mapping[str, Any]) -> TrainConfig:
-    """Return the configuration of options that were given, over those of --init and the preset.
-
-    Args:
-        given: Options by name, only those that were given.
-
-    Raises:
-        InputError: An option cannot be used.
-    """
+    """Return the configuration of options that were given, over those of --init and the preset."""
     from samix.training.warm_start import open_source, settings_of
 
     inherited = None
@@ -116,15 +109,7 @@ def run_final(chosen: argparse.Namespace) -> int:
 
 
 def final_config(given: Mapping[str, Any], final: Final) -> TrainConfig:
-    """Return the configuration of the final model: what was given, over what the study had.
-
-    Args:
-        given: Options by name, only those that were given.
-        final: From :func:`samix.study.conclude.final_of`.
-
-    Raises:
-        InputError: An option cannot be used.
-    """
+    """Return the configuration of the final model: what was given, over what the study had."""
     from samix.training.warm_start import open_source, settings_of
 
     options = parsed({name: value for name, value in given.items() if name != "from_poc"})

@@ -46,14 +46,7 @@ examples:
 
 
 def run_ui(chosen: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: Something the user gave cannot be used.
-    """
+    """Serve the page until Ctrl-C."""
     import secrets
 
     from rich.console import Console
@@ -81,11 +74,7 @@ def run_ui(chosen: argparse.Namespace) -> int:
 
 
 def _pages(given: Mapping[str, Any]) -> list[ShownPage]:
-    """Return the pages that there are to open.
-
-    Raises:
-        InputError: A folder was named that is none, or that has no page.
-    """
+    """Return the pages that there are to open."""
     from samix.preview.live_page import find_pages
 
     folder = Path(given.get("runs", _RUNS)).expanduser()
@@ -134,12 +123,7 @@ def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet:
 
 
 def add_ui(commands: Any, about: str) -> None:
-    """Add the parser of `samix ui`.
-
-    Args:
-        commands: From ``add_subparsers``.
-        about: Its line in the list of commands.
-    """
+    """Add the parser of `samix ui`."""
     parser = add_command(
         commands, "ui", usage="ui [options]", about=about, description=_UI, examples=_EXAMPLES
     )

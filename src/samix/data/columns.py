@@ -51,14 +51,10 @@ _SNIFFED = 16  # rows whose photos are looked at where several columns may hold 
 
 @dataclass(frozen=True)
 class PhotoColumn:
-    """Where a Parquet file has its photos.
+    """Where a Parquet file has its photos."""
 
-    Attributes:
-        encoded: Path of the column of bytes, such as "image.bytes".
-        path: Path of the column with the name of the file that each was; None where there is none.
-    """
-
-    encoded: str
+    encoded: str  # path of the column of bytes, such as "image.bytes"
+    # path of the column with the name of the file that each was; None where there is none
     path: str | None = None
 
     @property
@@ -87,11 +83,7 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
 
 
 def photo_column(file: Path, schema: pa.Schema) -> PhotoColumn:
-    """Return the column that holds encoded photos: by its kind, then by its name, then by a look.
-
-    Raises:
-        InputError: There is none, or several may be it.
-    """
+    """Return the column of encoded photos: by its kind, then by its name, then by a look."""
     found = [column for one in schema if (column := _packed(one)) is not None]
     typed = [column for column in found if _is_type(schema, column.name, "Image")]
     found = [
@@ -175,16 +167,9 @@ def _holds_photos(file: Path, column: PhotoColumn) -> bool:
 
 
 def label_column(file: Path, schema: pa.Schema, wanted: str | None) -> str | None:
-    """Return the column of the classes, or None where there is none.
+    """Return the column of the classes that was named or is found, or None where there is none.
 
-    Args:
-        file: Whose schema it is.
-        schema: Its columns.
-        wanted: The column that was named; None takes one with names of classes (ClassLabel), then
-            one that is called as such columns are.
-
-    Raises:
-        InputError: It is not there, several may be it, or it holds lists.
+    Found is one with names of classes (ClassLabel), or else one that is called as such columns are.
     """
     import pyarrow as pa  # noqa: PLC0415
 
@@ -218,11 +203,7 @@ def plain_name(name: str) -> str:
 
 
 def _check_single(known: Set[str], where: str) -> None:
-    """Refuse texts that name several classes at once.
-
-    Raises:
-        InputError: One does.
-    """
+    """Refuse texts that name several classes at once."""
     names = {text.strip(_AROUND) for text in known}
     for mark in "|;,、":
         several = (text for text in known if mark in text)
@@ -235,17 +216,10 @@ def _check_single(known: Set[str], where: str) -> None:
 
 
 def as_labels(values: Sequence[object], where: str) -> list[str | None]:
-    """Return labels of any kind as names of classes, None where there is none.
+    """Return labels of any kind but measurements as names of classes, None where there is none.
 
     Whole numbers have one form ("1.0" is "1"). Among them -1 means none, but where 1 is the only
     other one.
-
-    Args:
-        values: One a photo.
-        where: They come from, for messages.
-
-    Raises:
-        InputError: They are measurements.
     """
     texts = [None if value is None else str(value).strip() for value in values]
     texts = [None if text in _MISSING else text for text in texts]

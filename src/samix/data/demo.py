@@ -224,17 +224,11 @@ def _place(index: int, options: DemoOptions) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Marked:
-    """A surface with a defect.
+    """A surface with a defect."""
 
-    Attributes:
-        plane: (S, S) brightness.
-        warmth: (S, S) shift towards brown, 0 is none.
-        mask: (S, S) pixels of the defect.
-    """
-
-    plane: Plane
-    warmth: Plane
-    mask: Mask
+    plane: Plane  # (S, S) brightness
+    warmth: Plane  # (S, S) shift towards brown, 0 is none
+    mask: Mask  # (S, S) pixels of the defect
 
 
 DrawDefect = Callable[[np.random.Generator, Plane, float], Marked]
@@ -284,16 +278,7 @@ def _shaped_noise(rng: np.random.Generator, spectrum: Plane) -> Plane:
 
 
 def blotches(rng: np.random.Generator, side: int, length: float) -> Plane:
-    """Return soft noise without a direction.
-
-    Args:
-        rng: Source of the noise.
-        side: Side of the plane in px.
-        length: Size of a blotch in px.
-
-    Returns:
-        (side, side), mean 0, standard deviation 1.
-    """
+    """Return soft noise (side, side) of mean 0 and deviation 1; ``length`` of a blotch is in px."""
     rows, columns = _frequencies(side)
     return _shaped_noise(rng, np.exp(-(rows**2 + columns**2) * (2.0 * length) ** 2))
 
@@ -318,15 +303,10 @@ def _cast(rng: np.random.Generator, side: int, unit: float) -> Plane:
 
 
 def texture(rng: np.random.Generator, side: int, unit: float) -> Plane:
-    """Return the brightness of an unlit, flawless surface.
+    """Return the brightness (side, side), around 0.5, of an unlit, flawless surface.
 
-    Args:
-        rng: Source of all that varies from part to part.
-        side: Side of the plane in px.
-        unit: Length of the photo's 64th part in px.
-
-    Returns:
-        (side, side) brightness around 0.5.
+    ``rng`` is the source of all that varies from part to part, ``unit`` the length of the photo's
+    64th part in px.
     """
     kind = _brushed if rng.random() < 0.5 else _cast
     plane = rng.uniform(0.42, 0.58) + rng.uniform(0.02, 0.05) * kind(rng, side, unit)
@@ -359,14 +339,9 @@ def _dusty(rng: np.random.Generator, plane: Plane, unit: float) -> Plane:
 
 
 def light(rng: np.random.Generator, side: int) -> Plane:
-    """Return the light of one photo: a gradient, a broad highlight and darker corners.
+    """Return factors (side, side) around 1: a gradient, a broad highlight and darker corners.
 
-    Args:
-        rng: Source of all that varies from photo to photo.
-        side: Side of the plane in px.
-
-    Returns:
-        (side, side) factors around 1.
+    ``rng`` is the source of all that varies from photo to photo.
     """
     rows, columns = grid(side)
     y, x = rows / side - 0.5, columns / side - 0.5

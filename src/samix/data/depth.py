@@ -27,15 +27,11 @@ Strips = Iterable[tuple[int, Image.Image]]
 
 @dataclass(frozen=True)
 class Depth:
-    """The value that is white in the photos of a set that have more than 8 bits.
+    """The value that is white in the photos of a set that have more than 8 bits."""
 
-    Attributes:
-        integers: In whole numbers, such as 4095 for 12 bits; None where no photo has them.
-        floats: In floating-point photos, such as 1.0; None where there is none.
-    """
-
+    # in whole numbers, such as 4095 for 12 bits; None where no photo has them
     integers: float | None = None
-    floats: float | None = None
+    floats: float | None = None  # in floating-point photos, such as 1.0; None where there is none
 
     def record(self) -> dict[str, float | None]:
         """Return it as plain values."""
@@ -59,21 +55,13 @@ class Depth:
 
 
 def depth_of(highest: Mapping[str, float]) -> Depth | None:
-    """Return the depth of a set from the largest value of each kind, or None where none is wide.
-
-    Args:
-        highest: By kind, "integers" and "floats".
-    """
+    """Return the depth of a set from the largest value of each kind, or None where none is wide."""
     found = {kind: white_of(kind, value) for kind, value in highest.items()}
     return Depth(**found) if found else None
 
 
 def depth_from(record: object) -> Depth | None:
-    """Return the depth that a file of a run names; it may be a stranger's.
-
-    Raises:
-        ValueError: It is something else.
-    """
+    """Return the depth that a file of a run names; ValueError where it is something else."""
     if record is None:
         return None
     known = {"integers": INTEGERS, "floats": FLOATS}
@@ -86,11 +74,7 @@ def depth_from(record: object) -> Depth | None:
 
 
 def white_of(kind: str, high: float) -> float:
-    """Return the smallest white that a value fits under.
-
-    Raises:
-        ValueError: It is larger than any, or no number.
-    """
+    """Return the smallest white that a value fits under; ValueError where there is none."""
     room = 1 + _BEYOND if kind == "floats" else 1.0
     for white in FLOATS if kind == "floats" else INTEGERS:
         if high <= white * room:
@@ -120,27 +104,18 @@ def keep_highest(photo: Image.Image, found: tuple[str, float] | None) -> None:
 
 @dataclass(frozen=True)
 class Scale:
-    """Turns wide values of a photo into 8 bits.
+    """Turns wide values of a photo into 8 bits."""
 
-    Attributes:
-        found: The kind of values, and the largest.
-        convert: From the first row of a strip and the strip to 8 bits.
-    """
-
-    found: tuple[str, float]
+    found: tuple[str, float]  # the kind of values, and the largest
+    # from the first row of a strip and the strip to 8 bits
     convert: Callable[[int, Image.Image], Image.Image]
 
 
 def grey_scale(image: Image.Image, strips: Strips, depth: Depth | None) -> Scale:
     """Return what scales 16-bit, 32-bit or floating-point values of a photo to 8 bits.
 
-    Args:
-        image: A photo of mode I, I;16 or F, whose pixels are loaded.
-        strips: The same photo in strips.
-        depth: Of its set; None takes the smallest white that this photo fits under.
-
-    Raises:
-        ValueError: Its values fit no known range, or not the depth of the set.
+    The photo is loaded, of mode I, I;16 or F. Without a depth, the smallest white counts that it
+    fits under; ValueError where there is none, or the values do not fit the depth.
     """
     kind = wide_kind(image) or "integers"
     values = (np.asarray(strip) for _, strip in strips)
@@ -186,18 +161,9 @@ def deep_scale(
     depth: Depth | None,
     reopen: Callable[[], Image.Image],
 ) -> Scale:
-    """Return what scales colours of 16 bits to 8.
+    """Return what scales colours of 16 bits to 8; ValueError where that cannot be.
 
     Pillow keeps the high byte. Where that may be too little the photo is decoded again for the low.
-
-    Args:
-        image: The photo as Pillow decodes it, loaded.
-        strips: Cuts a photo into strips.
-        depth: Of its set; None takes the smallest white that this photo fits under.
-        reopen: Opens the photo again, not loaded.
-
-    Raises:
-        ValueError: Its values do not fit the depth of the set, or the low byte cannot be read.
     """
     bands = 3 if image.mode != "CMYK" else 4
     highs = [high for _, high in image.getextrema()[:bands]]  # type: ignore[misc]

@@ -87,24 +87,12 @@ class _Found:
 def open_folder(
     root: Path, *, need_labels: bool = True, max_megapixels: int = MAX_MEGAPIXELS
 ) -> ImageSet:
-    """List the photos of a folder without opening them.
+    """List the photos of a folder in natural order, without opening them.
 
     Understood are `class/photo`, `train/class/photo` (with `val`, `valid` or `validation`, and
     `test`), and either of them under `images/` beside `masks/`. Photos may lie deeper inside a
     class folder. Hidden files and files that are no images are passed over. Without labels a flat
     folder of photos is understood too.
-
-    Args:
-        root: An existing folder.
-        need_labels: Refuse a folder without class folders.
-        max_megapixels: Larger photos are not read.
-
-    Returns:
-        The photos in natural order of their paths.
-
-    Raises:
-        InputError: No photo at all, photos beside class folders, an empty class folder, splits
-            beside class folders, or no class folders where labels are needed.
     """
     masked = has_mask_tree(root)
     prefix, notes = ("images", ()) if masked else _start(root)
@@ -138,13 +126,6 @@ def open_listed(root: Path, *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet
 
     Photos below folders such as `train` and `val` are in these parts. Masks in `masks/` beside
     `images/` are no photos.
-
-    Args:
-        root: An existing folder.
-        max_megapixels: Larger photos are not read.
-
-    Raises:
-        InputError: It holds no photo.
     """
     masked = has_mask_tree(root)
     top = root / "images" if masked else root
@@ -221,17 +202,8 @@ def open_unsorted(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS)
 
     A folder is searched at any depth, in natural order of the paths; its subfolders mean nothing.
     Hidden files and files that are no images are passed over, and so are the masks in `masks/`
-    beside `images/`. A file is taken whatever its name ends with.
-
-    Args:
-        words: Folders and files, in the wanted order; one that comes again is taken once.
-        max_megapixels: Larger photos are not read.
-
-    Returns:
-        The photos, each with the path that leads to it from here as its key; no classes.
-
-    Raises:
-        InputError: Nothing was given, or something is not there, may not be read or holds no photo.
+    beside `images/`. A file is taken whatever its name ends with, and one that comes again once.
+    The key of each is the path that leads to it from here.
     """
     check_limit(max_megapixels)
     if not words:
@@ -275,10 +247,8 @@ def photos_below(
 ) -> Iterator[str]:
     """Yield the paths of all photos below one folder, relative to it, following links once.
 
-    Args:
-        top: The folder.
-        on_error: Called with what is wrong with a folder that cannot be listed; None passes over.
-        others: Files that may be photos but are not read are counted in it, by suffix.
+    ``on_error`` is called with what is wrong with a folder that cannot be listed. Files that may be
+    photos but are not read are counted in ``others``, by suffix.
     """
     seen: set[str] = set()
     for folder, inner, files in os.walk(top, followlinks=True, onerror=on_error):
@@ -316,11 +286,7 @@ def _start(root: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _is_of_boxes(root: Path, need_labels: bool) -> bool:
-    """Say whether a folder is a tree of boxes, whose photos have no class.
-
-    Raises:
-        InputError: It is one, and labels are needed.
-    """
+    """Say whether a folder is a tree of boxes, whose photos have no class."""
     names = _folders(root)
     box = _box_among(root, names)
     inner = {name: _folders(root / name) for name in names if split_of(name) is not None}
@@ -349,12 +315,9 @@ def _box_among(top: Path, names: Sequence[str]) -> str | None:
 def _check_reading(top: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Look at folders whose classes may be on this level or on the next.
 
-    Returns:
-        A sentence where this level is taken, though each folder holds the same folders.
-
-    Raises:
-        InputError: The next level says what was found, such as good and bad, or this one only
-            counts, as folds, lots and days do.
+    A sentence is returned where this level is taken, though each folder holds the same folders.
+    Refused is a level whose next one says what was found, such as good and bad, and one that only
+    counts, as folds, lots and days do.
     """
     inner = [set(_folders(top / name)) for name in names]
     if len(names) < 2 or len(inner[0]) < 2 or any(one != inner[0] for one in inner):
@@ -386,11 +349,7 @@ def _is_counted(names: Sequence[str]) -> bool:
 
 
 def _check_masks(top: Path, names: Sequence[str]) -> None:
-    """Refuse folders of photos beside folders of their masks, which are no classes.
-
-    Raises:
-        InputError: They are, by their names and by those of the photos in them.
-    """
+    """Refuse folders of photos beside folders of their masks, which are no classes."""
     plain = {name: re.sub(r"[^a-z]", "", name.lower()) for name in names}
     masks = [n for n in names if plain[n] in _MASKS or plain[n].endswith(("mask", "masks"))]
     photos = [n for n in names if n not in masks]
@@ -434,11 +393,7 @@ def _split_folders(top: Path, names: list[str]) -> dict[str, SplitName]:
 
 
 def _check_parts(top: Path, names: Sequence[str], splits: Mapping[str, SplitName]) -> None:
-    """Refuse folders that are all called as parts are, and give no train part with classes.
-
-    Raises:
-        InputError: There are val and test alone, or sets as `trainA`, of images to be translated.
-    """
+    """Refuse folders that are all called as parts are, and give no train part with classes."""
     listed = ", ".join(names[:4])
     if len(names) > 1 and len(splits) == len(names) and "train" not in splits.values():
         raise InputError(

@@ -24,22 +24,15 @@ _SIDES: tuple[SplitName, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class ClassCount:
-    """How much there is of one class.
+    """How much there is of one class."""
 
-    Attributes:
-        name: The class.
-        photos: Its photos.
-        parts: Its independent parts: photos of one group count once.
-        test_parts: Independent parts of it in the test: those of the given test part that are in no
-            other, or the fifth that a new split would take.
-        by_split: Its photos in each given part.
-    """
-
-    name: str
+    name: str  # the class
     photos: int
-    parts: int
+    parts: int  # its independent parts: photos of one group count once
+    # independent parts of it in the test: those of the given test part that are in no other, or the
+    # fifth that a new split would take
     test_parts: int
-    by_split: Mapping[str, int]
+    by_split: Mapping[str, int]  # its photos in each given part
 
     @property
     def precision(self) -> float:
@@ -49,34 +42,23 @@ class ClassCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What was found in an image set.
+    """What was found in an image set."""
 
-    Attributes:
-        images: The photos that can be read.
-        corrupt: Key and reason of each photo that cannot.
-        duplicates: Equal photos and near-duplicates.
-        grouping: Where the groups come from that parts are counted by: "near-duplicates",
-            "group_by" or "the data".
-        groups: The group of each photo.
-        classes: Counts of each class, in their order; one without a name where there are none.
-        unlabelled: Photos without a label, where others have one.
-        disagreeing: Groups of duplicates whose photos have several labels.
-        leakage: Near-duplicates between given parts; None where none are given.
-        shared_groups: Groups of ``group_by`` or of the data that lie in several given parts.
-        divided: Groups of near-duplicates whose photos are in several groups of ``group_by`` or of
-            the data.
-    """
-
-    images: ImageSet
-    corrupt: Sequence[tuple[str, str]]
-    duplicates: Duplicates
+    images: ImageSet  # the photos that can be read
+    corrupt: Sequence[tuple[str, str]]  # key and reason of each photo that cannot
+    duplicates: Duplicates  # equal photos and near-duplicates
+    # where the groups come from that parts are counted by: "near-duplicates", "group_by" or "the
+    # data"
     grouping: str
-    groups: Sequence[str | None]
+    groups: Sequence[str | None]  # the group of each photo
+    # counts of each class, in their order; one without a name where there are none
     classes: Sequence[ClassCount]
-    unlabelled: int
-    disagreeing: Sequence[Sequence[int]]
-    leakage: Leakage | None
+    unlabelled: int  # photos without a label, where others have one
+    disagreeing: Sequence[Sequence[int]]  # groups of duplicates whose photos have several labels
+    leakage: Leakage | None  # near-duplicates between given parts; None where none are given
+    # groups of ``group_by`` or of the data that lie in several given parts
     shared_groups: Sequence[str]
+    # groups of near-duplicates whose photos are in several groups of ``group_by`` or of the data
     divided: Sequence[Sequence[int]]
 
     @property
@@ -111,15 +93,8 @@ def check_images(
 ) -> Check:
     """Look for what makes results on an image set untrustworthy.
 
-    Args:
-        images: The photos that can be read, labelled or not.
-        group_by: See :func:`samix.data.find_groups`; None takes the groups of the data, and those
-            of near-duplicates where it has none.
-        corrupt: Key and reason of photos that cannot be read.
-        announce: Called with (what is done, done, total) during long work.
-
-    Raises:
-        InputError: The groups cannot be used.
+    ``group_by`` None takes the groups of the data, and those of near-duplicates where it has none.
+    ``corrupt`` has key and reason of photos that cannot be read.
     """
     given = find_groups(images, group_by)  # before the long work
     found = find_duplicates(images, announce=announce)
@@ -144,16 +119,9 @@ def check_images(
 
 
 def recall_precision(parts: int, recall: float = _RECALL) -> float:
-    """Return half the width of the 95 % interval of a recall that some parts show.
+    """Return half the width of the 95 % interval of a recall; 0.5 where there is no part.
 
     Wilson's interval (1927): z sqrt(p (1 - p) / n + z^2 / (4 n^2)) / (1 + z^2 / n).
-
-    Args:
-        parts: Independent parts, >= 0.
-        recall: The recall that was seen, in [0, 1].
-
-    Returns:
-        A share in (0, 0.5]; 0.5 where there is no part.
     """
     if parts == 0:
         return 0.5

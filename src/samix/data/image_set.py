@@ -33,13 +33,7 @@ class ReducedReader(Protocol):
 
 
 def read_reduced(read: ReadPhoto, index: int, side: int) -> Image.Image:
-    """Read a photo for a small copy; see :meth:`ImageSet.read_for`.
-
-    Args:
-        read: Any reader; what it has no smaller form of is read in full.
-        index: Position of the photo.
-        side: Side of the copy in px.
-    """
+    """Read a photo for a small copy; see :meth:`ImageSet.read_for`."""
     return read.reduced(index, side) if isinstance(read, ReducedReader) else read(index)
 
 
@@ -213,13 +207,8 @@ def split_of(word: str) -> SplitName | None:
 def class_numbers(labels: Sequence[str | None]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names of the classes in natural order, and one position a photo.
 
-    A class has one name, in Unicode's composed form without blanks around it.
-
-    Args:
-        labels: One a photo; None where there is none.
-
-    Raises:
-        InputError: Two classes differ in case or width alone.
+    A class has one name, in Unicode's composed form without blanks around it. InputError where two
+    differ in case or width alone.
     """
     names = {label: _composed(label) for label in labels if label is not None}
     classes = in_order(set(names.values()))

@@ -15,19 +15,12 @@ from torch import Tensor
 
 @dataclass
 class Print:
-    """What tells one photo from others.
+    """What tells one photo from others."""
 
-    Attributes:
-        content: Hash of the photo as it is stored.
-        size: Width and height in px.
-        grey: (S, S) uint8, the whole photo squeezed to a square.
-        reduced: Whether it was reduced while it was decoded.
-    """
-
-    content: str
-    size: tuple[int, int]
-    grey: NDArray[np.uint8]
-    reduced: bool
+    content: str  # hash of the photo as it is stored
+    size: tuple[int, int]  # width and height in px
+    grey: NDArray[np.uint8]  # (S, S) uint8, the whole photo squeezed to a square
+    reduced: bool  # whether it was reduced while it was decoded
 
 
 @dataclass
@@ -35,13 +28,10 @@ class KeptPhotos:
     """What is kept of some photos of a set, by position. It stays in the process that made it.
 
     Photos of more than 8 bits are not among them: how they look depends on the others.
-
-    Attributes:
-        prints: What tells photos from others.
-        copies: (3, S, S) uint8 copies, by side S and position.
     """
 
-    prints: dict[int, Print] = field(default_factory=dict)
+    prints: dict[int, Print] = field(default_factory=dict)  # what tells photos from others
+    # (3, S, S) uint8 copies, by side S and position
     copies: dict[int, dict[int, Tensor]] = field(default_factory=dict)
 
     def subset(self, chosen: Sequence[int]) -> KeptPhotos:

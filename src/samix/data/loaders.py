@@ -209,16 +209,7 @@ def build_view_loader(
 def keep_photos(
     stores: Sequence[PhotoStore], loading: Loading, progress: Progress | None
 ) -> tuple[int, tuple[str, ...]]:
-    """Read photos into memory where all of them fit.
-
-    Args:
-        stores: What the loaders of a run read from.
-        loading: Memory and workers.
-        progress: Called with (done, count) while photos are read.
-
-    Returns:
-        Number of worker processes, and what is to be told about it.
-    """
+    """Read photos into memory where all fit; return the worker processes, and what to tell."""
     need = sum(store.need for store in stores)
     if need <= loading.cache_budget:
         for store in stores:

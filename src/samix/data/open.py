@@ -121,19 +121,12 @@ def check_labels(images: ImageSet) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """Finds the photos and the labels that a name stands for.
+    """Finds the photos and the labels that a name stands for."""
 
-    Attributes:
-        need_labels: Refuse what has none.
-        max_megapixels: Larger photos are not read.
-        labels: A table of labels, or None.
-        label_column: Its column of labels, or that of packed photos; None finds it.
-    """
-
-    need_labels: bool
-    max_megapixels: int
-    labels: str | Path | None
-    label_column: str | None
+    need_labels: bool  # refuse what has none
+    max_megapixels: int  # larger photos are not read
+    labels: str | Path | None  # a table of labels, or None
+    label_column: str | None  # its column of labels, or that of packed photos; None finds it
 
     def find(
         self, spec: str | Path, root: Path | None, download: bool
@@ -201,11 +194,7 @@ class _Source:
         return open_folder(path, need_labels=self.need_labels, max_megapixels=limit)
 
     def _beside(self, path: Path, refused: str) -> ImageSet | None:
-        """Return the photos with the labels of the one table beside them that fits, or None.
-
-        Raises:
-            InputError: Several fit; or none, and the folder was refused as it is.
-        """
+        """Return the photos with the labels of the one table beside them that fits, or None."""
         found: list[tuple[str, ImageSet]] = []
         why = ""
         tables: dict[str, Callable[[], LabelTable | None]] = {

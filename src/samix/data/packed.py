@@ -24,20 +24,10 @@ _TABLES = (".csv", ".tsv", ".jsonl", ".txt")
 
 
 def packed_below(path: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Return the files that hold the photos of a folder, or a file that does.
+    """Return the Parquet or tar files that hold the photos of a path, and a note on others.
 
     Parquet files without photos are tables of something else. Where photos lie beside those with
-    photos, the larger part counts.
-
-    Args:
-        path: A folder or a file.
-
-    Returns:
-        Parquet or tar files, none where the photos are files themselves; and a note where others
-        are passed over.
-
-    Raises:
-        InputError: There are photos in Parquet and in tar files.
+    photos, the larger part counts. There are none where the photos are files themselves.
     """
     if path.is_file():
         return ([path] if path.suffix.lower() in PACKED else []), ()
@@ -118,15 +108,7 @@ def open_packed(
     label_column: str | None = None,
     max_megapixels: int = MAX_MEGAPIXELS,
 ) -> ImageSet:
-    """List the photos of Parquet or tar files.
-
-    Args:
-        root: The folder that keys are relative to.
-        files: From :func:`packed_below`.
-        need_labels: Refuse files without labels.
-        label_column: What says the class; None finds it.
-        max_megapixels: Larger photos are not read.
-    """
+    """List the photos of Parquet or tar files."""
     opening = open_tars if files[0].suffix.lower() == ".tar" else open_parquet
     return opening(
         root, files, need_labels=need_labels, label_column=label_column,
@@ -137,13 +119,7 @@ def open_packed(
 def open_unlabelled(words: Sequence[str], *, max_megapixels: int = MAX_MEGAPIXELS) -> ImageSet:
     """List photos without looking at labels, in files or packed, without opening them.
 
-    Args:
-        words: Folders and files, see :func:`samix.data.folder.open_unsorted`; or one folder or
-            file of Parquet or tar, whose keys have its path before them.
-        max_megapixels: Larger photos are not read.
-
-    Raises:
-        InputError: Nothing was given, something is not there, or packed photos beside others.
+    What is packed is one folder or file, and its keys have its path before them.
     """
     paths = [Path(word).expanduser() for word in words]
     packed = {path: packed_below(path) for path in paths if path.exists()}

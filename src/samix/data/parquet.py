@@ -51,25 +51,15 @@ _BUFFER = 2**20  # bytes of a file that are read at once
 
 @dataclass(frozen=True)
 class ParquetPhotos:
-    """Encoded photos of several parquet files by position, which stay in memory if they fit.
+    """Encoded photos of several parquet files by position, which stay in memory if they fit."""
 
-    Attributes:
-        root: The folder that files are relative to.
-        files: The files.
-        starts: Position of the first photo of each file.
-        groups: File and number of each row group.
-        group_starts: Position of the first photo of each row group.
-        column: Where each file has its photos.
-        kept: Row groups in memory.
-    """
-
-    root: str
+    root: str  # the folder that files are relative to
     files: tuple[str, ...]
-    starts: tuple[int, ...]
-    groups: tuple[tuple[int, int], ...]
-    group_starts: tuple[int, ...]
-    column: PhotoColumn
-    kept: GroupCache = field(compare=False)
+    starts: tuple[int, ...]  # position of the first photo of each file
+    groups: tuple[tuple[int, int], ...]  # file and number of each row group
+    group_starts: tuple[int, ...]  # position of the first photo of each row group
+    column: PhotoColumn  # where each file has its photos
+    kept: GroupCache = field(compare=False)  # row groups in memory
 
     def __call__(self, index: int) -> bytes:
         """Return the encoded photo at a position; empty where there is none."""
@@ -86,11 +76,7 @@ class ParquetPhotos:
         return value[column.rpartition(".")[2]] if isinstance(value, dict) else value
 
     def _beside(self, index: int, name: str) -> bytes:
-        """Return the file that a row names instead of its bytes.
-
-        Raises:
-            CorruptImageError: It is not there, or not below the root.
-        """
+        """Return the file that a row names instead of its bytes."""
         root = Path(self.root)
         here = Path(self.files[bisect_right(self.starts, index) - 1]).parent
         for path in (name, str(here / name)):
@@ -137,7 +123,7 @@ def open_parquet(
     label_column: str | None = None,
     max_megapixels: int = MAX_MEGAPIXELS,
 ) -> ImageSet:
-    """List the photos of parquet files.
+    """List the photos of parquet files, in the order of files and rows.
 
     The photo column is a struct with `bytes` (or plain binary), the label column holds positions
     whose class names stand in the file's metadata, or class names. The split comes from the file
@@ -146,20 +132,6 @@ def open_parquet(
 
     Photos stay in memory as they are encoded, up to twice the size of the files and up to
     MEMORY_LIMIT. What unpacks to more is read by row groups, each of which must fit.
-
-    Args:
-        root: The folder that keys are relative to.
-        files: The parquet files below it.
-        need_labels: Refuse files without a column of labels.
-        label_column: Column of the labels; None finds it.
-        max_megapixels: Larger photos are not read.
-
-    Returns:
-        The photos in the order of files and rows.
-
-    Raises:
-        InputError: A file is unreadable or too large, has no photo column, or the files are of
-            several sets.
     """
     ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
     limit = _memory_for(sum(file.stat().st_size for file in ordered))
@@ -227,11 +199,7 @@ def parts_of_files(names: Sequence[str], counts: Sequence[int]) -> tuple[SplitNa
 
 
 def _one_photo_column(root: Path, files: list[Path], schemas: list[pa.Schema]) -> PhotoColumn:
-    """Return the column of photos, which is the same in all files.
-
-    Raises:
-        InputError: It is not.
-    """
+    """Return the column of photos, which is the same in all files."""
     found = [photo_column(file, one) for file, one in zip(files, schemas, strict=True)]
     other = next((one for one in found if one != found[0]), None)
     if other is not None:
@@ -243,11 +211,7 @@ def _one_photo_column(root: Path, files: list[Path], schemas: list[pa.Schema]) -
 
 
 def file_split(name: str) -> SplitName | None:
-    """Return the split that a file is of, by its name or by the nearest folder that tells.
-
-    Args:
-        name: Path below the root, such as `data/train-00000-of-00001.parquet`.
-    """
+    """Return the split that a file is of, by its name or by the nearest folder that tells."""
     *folders, last = name.split("/")
     words = re.split(r"[^A-Za-z]+", last.rpartition(".")[0])
     found = {split for word in words if (split := split_of(word)) is not None}
@@ -260,15 +224,7 @@ def file_split(name: str) -> SplitName | None:
 def check_configurations(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Refuse the files of several configurations of a set, which show the same photos otherwise.
 
-    Args:
-        root: The folder.
-        names: Paths of the files below it.
-
-    Returns:
-        A note where files of several folders are read as one set.
-
-    Raises:
-        InputError: Several folders have a part of the same name.
+    A note is returned where files of several folders are read as one set.
     """
     splits: dict[str, set[SplitName]] = {}
     for name in names:
@@ -289,11 +245,7 @@ def check_configurations(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def missing_shards(names: Sequence[str]) -> tuple[str, ...]:
-    """Return a note for each part of which files are not there, by names such as 00000-of-00002.
-
-    Args:
-        names: Paths of the files below a root.
-    """
+    """Return a note for each part of which files are not there, by names such as 00000-of-00002."""
     there: dict[tuple[str, int], set[int]] = {}
     for name in names:
         if found := _SHARD.fullmatch(name):
@@ -400,13 +352,8 @@ def _numbered(
 class GroupCache:
     """Unpacked row groups, of which the last used stay in memory.
 
-    Another process gets an empty one, unless it is forked from this.
-
-    Args:
-        limit: Bytes that all groups may take, and so one.
-
-    Attributes:
-        full: Whether a group had to leave for another.
+    Another process gets an empty one, unless it is forked from this. ``full`` says whether a group
+    had to leave for another.
     """
 
     def __init__(self, limit: int) -> None:
@@ -435,11 +382,7 @@ class GroupCache:
 
 
 def read_metadata(file: Path) -> pq.FileMetaData:
-    """Return what a file says about itself, without unpacking anything.
-
-    Raises:
-        InputError: It is no parquet file, or a column is nested too deep.
-    """
+    """Return what a file says about itself, without unpacking anything."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - only image sets in parquet need it
 
     with readable(file):
@@ -470,17 +413,7 @@ def packed_size(metadata: pq.FileMetaData, column: str, group: int) -> int:
 
 
 def unpack_group(file: Path, column: str, group: int, limit: int) -> pa.ChunkedArray:
-    """Decode a column of a row group, a few rows at a time.
-
-    Args:
-        file: The parquet file.
-        column: Path of the column.
-        group: Number of the row group.
-        limit: Bytes that it may take.
-
-    Raises:
-        InputError: It takes more, or cannot be read.
-    """
+    """Decode a column of a row group, a few rows at a time, up to a limit of bytes."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -507,11 +440,7 @@ def unpack_group(file: Path, column: str, group: int, limit: int) -> pa.ChunkedA
 
 @contextmanager
 def readable(file: Path) -> Iterator[None]:
-    """Say in a sentence that a parquet file cannot be read.
-
-    Raises:
-        InputError: It cannot.
-    """
+    """Say in an InputError that a parquet file cannot be read."""
     import pyarrow as pa  # noqa: PLC0415
 
     try:

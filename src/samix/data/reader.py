@@ -17,19 +17,13 @@ from samix.files import MAX_MEGAPIXELS
 
 @dataclass(frozen=True)
 class PhotoReader:
-    """Reads photos by position.
+    """Reads photos by position."""
 
-    Attributes:
-        stored: Path of the file of a position, or its bytes; picklable; raises CorruptImageError.
-        keys: Name of each photo.
-        max_megapixels: Larger photos are not read.
-        depth: What is white in photos of more than 8 bits.
-    """
-
+    # path of the file of a position, or its bytes; picklable; raises CorruptImageError
     stored: Callable[[int], bytes | str]
-    keys: tuple[str, ...]
-    max_megapixels: int = MAX_MEGAPIXELS
-    depth: Depth | None = None
+    keys: tuple[str, ...]  # name of each photo
+    max_megapixels: int = MAX_MEGAPIXELS  # larger photos are not read
+    depth: Depth | None = None  # what is white in photos of more than 8 bits
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
@@ -42,13 +36,7 @@ class PhotoReader:
     def each(
         self, index: int, sides: Sequence[int | None], stored: bytes | None = None
     ) -> dict[int | None, Image.Image]:
-        """Return the photo at a position for copies of several sides, decoded once if it can be.
-
-        Args:
-            index: Position of the photo.
-            sides: Sides of the copies in px.
-            stored: The photo as it is stored; None looks it up.
-        """
+        """Return the photo at a position for copies of several sides, decoded once if it can be."""
         return decode_each(
             self.stored(index) if stored is None else stored, self.keys[index], sides,
             max_megapixels=self.max_megapixels, depth=self.depth,
@@ -76,14 +64,7 @@ class PhotoReader:
 def read_each(
     images: ImageSet, index: int, sides: Sequence[int], stored: bytes | None = None
 ) -> Mapping[int | None, Image.Image]:
-    """Read a photo for copies of several sides, each as :meth:`ImageSet.read_for` does.
-
-    Args:
-        images: The photos.
-        index: Position of the photo.
-        sides: Sides of the copies in px.
-        stored: The photo as it is stored, where it is known.
-    """
+    """Read a photo for copies of several sides, each as :meth:`ImageSet.read_for` does."""
     if isinstance(images.read, PhotoReader):
         return images.read.each(index, sides, stored)
     return {side: images.read_for(index, side) for side in sides}

@@ -58,21 +58,11 @@ def decode(
 ) -> Image.Image:
     """Decode one photo completely, upright (EXIF orientation applied), as 8-bit RGB.
 
-    Where only a small copy is needed, a JPEG is reduced while it is decoded, which takes a third to
-    a half of the time; the squeezed copy departs from that of the whole photo by about one step of
-    255 on average. A photo of more than :data:`ORDINARY` pixels is converted strip by strip, and
-    reduced on the way whatever its kind. :func:`full_size` tells the size before that.
-
-    Args:
-        source: The encoded bytes, or the path of a file.
-        key: Name of the photo for the error message.
-        side: Side in px of the square copy that is needed; None reads in full. See
-            :meth:`samix.data.ImageSet.read_for`.
-        max_megapixels: Photos of more million pixels are refused before they are decoded.
-        depth: What is white in photos of more than 8 bits; None looks at this photo alone.
-
-    Returns:
-        The photo in mode "RGB".
+    Where only a square copy of so many px is needed, a JPEG is reduced while it is decoded, which
+    takes a third to a half of the time; the squeezed copy departs from that of the whole photo by
+    about one step of 255 on average. A photo of more than :data:`ORDINARY` pixels is converted
+    strip by strip, and reduced on the way whatever its kind. :func:`full_size` tells the size
+    before that. Without a depth this photo alone is looked at.
 
     Raises:
         CorruptImageError: The photo is missing, empty, truncated or not decodable.
@@ -91,17 +81,7 @@ def decode_each(
 ) -> dict[int | None, Image.Image]:
     """Decode one photo for copies of several sides, each exactly as :func:`decode` does.
 
-    Copies that are reduced alike while they are decoded share one decoding.
-
-    Args:
-        source: As for :func:`decode`, like the others.
-        key: Name of the photo.
-        sides: Sides in px, at least one.
-        max_megapixels: Limit of size.
-        depth: What is white.
-
-    Returns:
-        By side, the photo; several may have the same one.
+    Copies that are reduced alike while they are decoded share one decoding, and one photo.
     """
     reopen = partial(_open, source)
     photos: dict[int | None, Image.Image] = {}
@@ -145,17 +125,8 @@ def to_rgb(image: Image.Image, depth: Depth | None = None) -> Image.Image:
     Transparent pixels (RGBA, LA, a palette with transparency) are laid over white; a photo that is
     transparent everywhere keeps its colours. Photos of more than 8 bits are scaled by their bit
     depth and never clipped: the value that is white becomes 255, see :mod:`samix.data.depth`.
-
-    Args:
-        image: A photo in any mode of Pillow.
-        depth: What is white in photos of more than 8 bits; None is the smallest of 8, 10, 12, 14,
-            16, 24 and 31 bits (of floats 1, 255, ... 65535) that this photo fits under.
-
-    Returns:
-        The photo in mode "RGB", of the same size.
-
-    Raises:
-        ValueError: A photo of wide range has negative, infinite or too large values.
+    Without a depth it is the smallest of 8, 10, 12, 14, 16, 24 and 31 bits (of floats 1, 255, ...
+    65535) that this photo fits under; ValueError where that is none.
     """
     if _is_rgb(image):
         return image
@@ -193,15 +164,9 @@ def _is_invisible(image: Image.Image) -> bool:
 def strips(
     image: Image.Image, multiple: int = 1, *, most: int | None = None
 ) -> Iterator[tuple[int, Image.Image]]:
-    """Cut a photo into strips of some pixels.
+    """Yield strips of a photo of so many pixels, a million if None, each after its first row.
 
-    Args:
-        image: A photo.
-        multiple: Rows of each strip are a multiple of it, but those of the last.
-        most: Pixels of a strip; None is a million.
-
-    Yields:
-        The first row of a strip, and the strip; a photo that is one strip itself.
+    Rows of each strip but the last are a multiple; a photo that is one strip comes itself.
     """
     rows = max(1, (most or _STRIP) // (image.width * multiple)) * multiple
     if rows >= image.height:
@@ -222,12 +187,8 @@ def _detail(
 ) -> tuple[int, int, int, int, int]:
     """Let an opened photo be reduced while it is decoded, as far as a side allows.
 
-    Returns:
-        Width and height before, width and height in which it will be decoded, and the factor that
-        it is to be reduced by afterwards.
-
-    Raises:
-        LargeImageError: It has too many pixels.
+    Returned are width and height before, those in which it will be decoded, and the factor that it
+    is to be reduced by afterwards.
     """
     width, height = _stored_size(opened)
     pixels = width * height
@@ -287,15 +248,7 @@ def _as_rgb(
     *,
     large: bool,
 ) -> Image.Image:
-    """Return a loaded photo as 8-bit RGB, reduced by a factor.
-
-    Args:
-        opened: The photo.
-        factor: At least 1.
-        depth: What is white where it has more than 8 bits.
-        reopen: Opens it again, where its colours have 16 bits.
-        large: It is converted strip by strip.
-    """
+    """Return a loaded photo as 8-bit RGB, reduced by a factor."""
     if reopen is None and factor == 1 and (not large or _is_rgb(opened)):
         return to_rgb(opened, depth)
     plain = _without_alpha if _is_invisible(opened) else _over_white
@@ -372,9 +325,6 @@ def room_for(pixels: int) -> Iterator[None]:
 
     Within :func:`kept_room` its room stays taken until that ends, otherwise until this ends. A
     thread that holds a photo already does not wait, so that threads never wait for each other.
-
-    Args:
-        pixels: Pixels of the photo.
     """
     kept: ExitStack | None = getattr(_Room.own, "kept", None)
     if kept is None:
@@ -419,17 +369,7 @@ def threaded(
     *,
     chunk: int = _CHUNK,
 ) -> Iterable[_Result]:
-    """Do the same for each position in several threads and yield the results in order.
-
-    Args:
-        work: What to do for a position.
-        count: Number of positions.
-        progress: Called with (done, count) now and then.
-        chunk: Positions that a thread takes at once.
-
-    Yields:
-        One result a position, from 0 on.
-    """
+    """Do the same for each position in several threads and yield the results in order."""
     chunks = [range(start, min(start + chunk, count)) for start in range(0, count, chunk)]
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:

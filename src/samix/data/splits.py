@@ -202,12 +202,7 @@ def labelled_subset(
 
 
 def members_of(photos: Iterable[int], groups: Sequence[str | None]) -> dict[str | int, list[int]]:
-    """Return the photos of each group; one without a group is a group of its own, by its position.
-
-    Args:
-        photos: Positions.
-        groups: The group of each photo of the set.
-    """
+    """Return the photos of each group; one without a group is its own, by its position."""
     members: dict[str | int, list[int]] = {}
     for i in photos:
         group = groups[i]
@@ -349,11 +344,7 @@ def unused_notes(images: ImageSet, splits: Splits, path: str) -> tuple[str, ...]
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read a CSV file that samix wrote, with names as :mod:`samix.shown` has them.
-
-    Raises:
-        InputError: The file is missing, not text, lacks a column, or says two things of a photo.
-    """
+    """Read a CSV file that samix wrote, with names as :mod:`samix.shown` has them."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             text = file.read()

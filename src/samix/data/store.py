@@ -26,16 +26,7 @@ CACHE_BUDGET = 2**30  # bytes of decoded photos that are kept in memory
 
 
 def photo_at(images: ImageSet, index: int, side: int) -> Tensor:
-    """Return a photo squeezed to a square, from memory where it was kept: (3, side, side) uint8.
-
-    Args:
-        images: The photos.
-        index: Position of the photo.
-        side: Side in px.
-
-    Raises:
-        UnreadableImageError: The photo cannot be read.
-    """
+    """Return a photo squeezed to a square, from memory where it was kept: (3, side, side) uint8."""
     known = images.kept.copy(index, side)
     return squeeze(images.read_for(index, side), side) if known is None else known
 
@@ -91,18 +82,13 @@ class PhotoStore:
 
 @dataclass
 class _Kept:
-    """What a process has opened and read.
+    """What a process has opened and read."""
 
-    Attributes:
-        limit: Bytes of memory that photos of one set and size may take.
-        sets: Image sets, by what they were opened from.
-        folder: Where processes share them; None keeps them in memory.
-        photos: Stored photos by position, by the set and the side that they are stored with.
-    """
-
-    limit: int
-    folder: Path | None = None
+    limit: int  # bytes of memory that photos of one set and size may take
+    folder: Path | None = None  # where processes share them; None keeps them in memory
+    # image sets, by what they were opened from
     sets: dict[Hashable, ImageSet] = field(default_factory=dict)
+    # stored photos by position, by the set and the side that they are stored with
     photos: dict[tuple[int, int], MutableMapping[int, Tensor]] = field(default_factory=dict)
 
 
@@ -116,22 +102,12 @@ def reuse_photos(limit: int, folder: Path | None = None) -> None:
     """Keep image sets and photos from now on, for the next training of this process.
 
     For a process that lives as long as one study: changes of the photos go unseen.
-
-    Args:
-        limit: Bytes that the photos of one set and size may take.
-        folder: Where several processes share what any of them has decoded; None keeps photos in the
-            memory of this one.
     """
     _Process.kept = _Kept(limit, folder)
 
 
 def kept_set(key: Hashable, open_it: Callable[[], ImageSet]) -> ImageSet:
-    """Return an image set that was opened before, or open it.
-
-    Args:
-        key: All that decides what is opened.
-        open_it: Opens it.
-    """
+    """Return an image set that was opened before, or open it."""
     kept = _Process.kept
     if kept is None:
         return open_it()
@@ -145,11 +121,6 @@ class _SharedPhotos(MutableMapping[int, Tensor]):
 
     Behind the photos stands one byte for each, which is written after it. Where the disk is full
     nothing is kept, and the next process decodes the photo again.
-
-    Args:
-        path: The file.
-        count: Photos of the set.
-        size: Side in px.
     """
 
     def __init__(self, path: Path, count: int, size: int) -> None:
@@ -183,14 +154,9 @@ class _SharedPhotos(MutableMapping[int, Tensor]):
 
 
 def kept_photos(images: ImageSet, size: int) -> MutableMapping[int, Tensor]:
-    """Return the (3, size, size) uint8 photos that were read before, to which more are added.
+    """Return (3, size, size) uint8 photos that were read before, by position, to be added to.
 
-    Args:
-        images: The set.
-        size: Side in px that photos are stored with.
-
-    Returns:
-        By position in the set; an empty one that nobody else sees where nothing is kept.
+    It is an empty one that nobody else sees where nothing is kept.
     """
     kept = _Process.kept
     if kept is None or len(images) * 3 * size**2 > kept.limit:

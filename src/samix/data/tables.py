@@ -38,21 +38,13 @@ _LIKE_LATIN = re.compile(rb"(?:[\x00-\x7f]|(?<![\x80-\xff])[\xc0-\xff]{1,2}(?![\
 
 @dataclass(frozen=True)
 class LabelTable:
-    """A table of texts.
+    """A table of texts."""
 
-    Attributes:
-        path: The file.
-        columns: Names of the columns; "1", "2" ... where the file names none.
-        rows: One text a column each.
-        encoding: Of a text file that is no UTF-8; otherwise empty.
-        nested: Columns that hold lists or structs, which have no text.
-    """
-
-    path: Path
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    encoding: str = ""
-    nested: frozenset[str] = frozenset()
+    path: Path  # the file
+    columns: tuple[str, ...]  # names of the columns; "1", "2" ... where the file names none
+    rows: Sequence[tuple[str, ...]]  # one text a column each
+    encoding: str = ""  # of a text file that is no UTF-8; otherwise empty
+    nested: frozenset[str] = frozenset()  # columns that hold lists or structs, which have no text
 
     def column(self, name: str) -> list[str]:
         """Return the texts of a column."""
@@ -69,12 +61,6 @@ def open_table(path: str | Path) -> LabelTable:
     """Read a table: CSV with any delimiter in UTF-8, UTF-16 or cp932, JSON lines, or Parquet.
 
     A first row that holds the path of a photo is no header; the columns are then "1", "2" ...
-
-    Args:
-        path: The file.
-
-    Raises:
-        InputError: It is no table that can be read.
     """
     path = Path(path).expanduser()
     if path.suffix.lower() == ".parquet":
@@ -204,9 +190,6 @@ class PhotoIndex:
     A path counts with backslashes, in any case, from any folder above the photo, and without the
     suffix. Where no path is found so, all of them may begin with one folder that is not here, as
     those that were written on another machine do.
-
-    Args:
-        images: The photos.
     """
 
     def __init__(self, images: ImageSet) -> None:
@@ -223,15 +206,7 @@ class PhotoIndex:
         self._known: dict[tuple[str, ...], list[int]] = {}
 
     def named(self, names: Sequence[str], table: Path) -> list[int | None]:
-        """Return the position of the photo that each name means; None where there is none.
-
-        Args:
-            names: Paths, names or names without suffix.
-            table: Where they stand.
-
-        Raises:
-            InputError: A name means several photos.
-        """
+        """Return the position of the photo that each name means; None where there is none."""
         split = split_of(table.stem)
         wanted = [_parts(name) if name else () for name in names]
         found = [self._below(parts) for parts in wanted]
@@ -306,20 +281,9 @@ def _ends(path: tuple[str, ...], end: tuple[str, ...]) -> bool:
 def column_by_photo(
     images: ImageSet, table: LabelTable, column: str, *, what: str
 ) -> tuple[list[str | None], list[str]]:
-    """Return what a column says of each photo.
+    """Return what a column says of each photo, None where nothing, and paths that no photo has.
 
-    Args:
-        images: The photos.
-        table: The table.
-        column: One of its columns.
-        what: The column holds, such as "label", for messages.
-
-    Returns:
-        A text a photo, None where the table has none for it; and the paths in the table that no
-        photo has.
-
-    Raises:
-        InputError: No path is that of a photo, one means several, or two rows contradict.
+    InputError where no path is that of a photo, one means several, or two rows contradict.
     """
     photos = PhotoIndex(images)
     others = [name for name in table.columns if name != column]
@@ -376,15 +340,8 @@ def _no_match(images: ImageSet, table: LabelTable, column: str | None, what: str
 def tables_of_parts(top: Path) -> LabelTable | None:
     """Read the tables beside the photos of parts, as Hugging Face has them: `train/metadata.csv`.
 
-    Args:
-        top: A folder with one folder a part.
-
-    Returns:
-        All rows, with the name of the part before each path; None where a part that has a table has
-        several, or no part has one.
-
-    Raises:
-        InputError: A table cannot be read, or has other columns than that of another part.
+    All rows are returned, with the name of the part before each path; None where a part that has a
+    table has several, or no part has one.
     """
     parts = sorted(one for one in top.iterdir() if one.is_dir() and split_of(one.name) is not None)
     beside = {part: tables_beside(part) for part in parts}
@@ -418,18 +375,8 @@ def with_labels(
 ) -> ImageSet:
     """Return a set with the labels of a table, and its parts where it names them.
 
-    Photos that the table does not name, or has no label for, are unlabelled.
-
-    Args:
-        images: The photos; what their folders say is not looked at.
-        path: The table, or its file: one row a photo, with its path and its label, and maybe its
-            split.
-        label_column: Column of the labels; None finds it by its name, or takes the only one beside
-            the paths.
-
-    Raises:
-        InputError: The table cannot be read, has no such column, fits no photo, or contradicts
-            itself.
+    Photos that the table does not name, or has no label for, are unlabelled. What their folders say
+    is not looked at.
     """
     table = path if isinstance(path, LabelTable) else open_table(path)
     column = _label_column(table, label_column)
@@ -459,11 +406,7 @@ def _label_note(table: LabelTable, column: str) -> str:
 
 
 def _label_column(table: LabelTable, wanted: str | None) -> str:
-    """Return the column of the labels.
-
-    Raises:
-        InputError: It is not there, several may be it, or it holds lists.
-    """
+    """Return the column of the labels."""
     columns = ", ".join((*table.columns, *sorted(table.nested - {*table.columns})))
     if wanted is not None and wanted not in {*table.columns, *table.nested}:
         raise InputError(

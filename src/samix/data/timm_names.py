@@ -79,19 +79,10 @@ def open_timm(
     download: bool = False,
     max_megapixels: int = MAX_MEGAPIXELS,
 ) -> ImageSet:
-    """Open an image set by its timm name.
+    """Open all splits of an image set by its timm name.
 
-    Args:
-        name: "torch/" and a torchvision name, or "hfds/" and a Hugging Face name or folder.
-        root: Folder that holds the data; needed for "torch/", the cache folder for "hfds/".
-        download: Fetch "torch/" data that is not there yet.
-        max_megapixels: Larger photos are not read.
-
-    Returns:
-        The photos of all splits that the set has.
-
-    Raises:
-        InputError: Unknown name, a set that can only be streamed, or data that is not there.
+    That is "torch/" and a torchvision name, or "hfds/" and a Hugging Face name or folder. ``root``
+    holds the data; it is needed for "torch/", and the cache folder for "hfds/".
     """
     prefix, _, rest = name.partition("/")
     if prefix in _STREAMS:

@@ -30,12 +30,7 @@ _PAGED = ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "HEIF")
 
 
 def turned(photo: Image.Image, opened: Image.Image) -> Image.Image:
-    """Return a photo upright.
-
-    Args:
-        photo: Its pixels.
-        opened: What they were read from, loaded, with what it says about itself.
-    """
+    """Return a photo upright."""
     turn = _TURNS.get(orientation(opened))
     return photo if turn is None else photo.transpose(turn)
 

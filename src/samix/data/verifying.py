@@ -36,21 +36,13 @@ _SIDE = 32  # px: decoding for a copy of that side shows whether a photo is whol
 
 @dataclass(frozen=True)
 class Verified:
-    """What decoding every photo of a set once has shown.
+    """What decoding every photo of a set once has shown."""
 
-    Attributes:
-        corrupt: The reason for each photo that cannot be read, by position.
-        highest: The largest value of photos of more than 8 bits, by kind.
-        wide: How many such photos there are.
-        pages: How many photos have several pages or frames, of which the first is read.
-        kept: What was kept of them.
-    """
-
-    corrupt: dict[int, str]
-    highest: dict[str, float]
-    wide: int = 0
-    pages: int = 0
-    kept: KeptPhotos = field(default_factory=KeptPhotos)
+    corrupt: dict[int, str]  # the reason for each photo that cannot be read, by position
+    highest: dict[str, float]  # the largest value of photos of more than 8 bits, by kind
+    wide: int = 0  # how many such photos there are
+    pages: int = 0  # how many photos have several pages or frames, of which the first is read
+    kept: KeptPhotos = field(default_factory=KeptPhotos)  # what was kept of them
 
     @property
     def depth(self) -> Depth | None:
@@ -58,12 +50,7 @@ class Verified:
         return depth_of(self.highest)
 
     def notes(self, depth: Depth | None, photos: int) -> tuple[str, ...]:
-        """Return sentences about how the photos are read.
-
-        Args:
-            depth: What is white in them.
-            photos: How many there are.
-        """
+        """Return sentences about how the photos are read."""
         found = []
         if depth is not None and self.wide:
             found.append(
@@ -81,14 +68,10 @@ Sides = Mapping[SplitName | None, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Keep:
-    """What is kept of photos while they are verified.
+    """What is kept of photos while they are verified."""
 
-    Attributes:
-        prints: What tells them from others.
-        sides: Returns the sides of copies, for the photos before they are verified.
-    """
-
-    prints: bool = False
+    prints: bool = False  # what tells them from others
+    # returns the sides of copies, for the photos before they are verified
     sides: Callable[[ImageSet], Sides] | None = None
 
 
@@ -105,14 +88,9 @@ def verify(
 ) -> Verified:
     """Decode every photo and report those that cannot be read, and how deep the others are.
 
-    Args:
-        images: The photos.
-        files: The files that hold them. Where they are given, the outcome is kept in the user's
-            cache folder, and of the same files (path, size, time of change) only the corrupt
-            photos are decoded again.
-        max_megapixels: What the photos were opened with: a record holds for one limit.
-        progress: Called with (done, total) now and then.
-        keep: What others will want of the photos; nothing is kept where they are known.
+    Where the files that hold them are given, the outcome is kept in the user's cache folder, and of
+    the same files (path, size, time of change) only the corrupt photos are decoded again. A record
+    holds for one limit of size.
     """
     record = None
     if files is not None:
@@ -179,14 +157,7 @@ class _Look:
 def _look(
     images: ImageSet, index: int, grey: int | None = None, sides: tuple[int, ...] = ()
 ) -> _Look:
-    """Decode a photo, and keep what is asked for.
-
-    Args:
-        images: The photos.
-        index: Position of the photo.
-        grey: Side of its grey copy in px; None keeps nothing that tells it from others.
-        sides: Sides of its copies in px.
-    """
+    """Decode a photo, and keep what is asked for."""
     wanted = (*sides, *(() if grey is None else (PRINTED_AT,))) or (_SIDE,)
     content = ""
     try:
@@ -213,10 +184,8 @@ def _printed(content: str, photo: Image.Image, side: int) -> Print:
 def deepened(images: ImageSet, depth: Depth | None) -> ImageSet:
     """Return photos read as a run learned from them, with a note where that is doubtful.
 
-    Args:
-        images: Photos that nobody has decoded yet.
-        depth: What was white in the photos of more than 8 bits that the run learned from. None,
-            where there were none, finds it in these photos, of which only wide ones are decoded.
+    ``depth`` was white in the photos of more than 8 bits that the run learned from. None, where
+    there were none, finds it in these photos, of which only wide ones are decoded.
     """
     headers = list(_headers(images))
     if pages := sum(several for _, several in headers):
@@ -253,12 +222,7 @@ def _pages_note(pages: int) -> str:
 
 
 def too_deep(images: ImageSet, found: Verified) -> dict[int, str]:
-    """Return the photos that do not fit the depth of their set, and why, by position.
-
-    Args:
-        images: With a depth that was given, not found.
-        found: What decoding each photo by itself has shown.
-    """
+    """Return the photos that do not fit the depth of their set, and why, by position."""
     if images.depth is None or images.depth.joined(found.depth) == images.depth:
         return {}
     looked = enumerate(threaded(lambda i: _look(images, i).reason, len(images)))

@@ -37,18 +37,12 @@ _LABEL_FILES = (*_TEXTS, "json")
 
 @dataclass(frozen=True)
 class TarPhotos:
-    """Encoded photos of several tar files by position.
+    """Encoded photos of several tar files by position."""
 
-    Attributes:
-        root: The folder that files are relative to.
-        files: The files.
-        starts: Position of the first photo of each file.
-        places: Where each photo begins in its file, and how many bytes it has.
-    """
-
-    root: str
+    root: str  # the folder that files are relative to
     files: tuple[str, ...]
-    starts: tuple[int, ...]
+    starts: tuple[int, ...]  # position of the first photo of each file
+    # where each photo begins in its file, and how many bytes it has
     places: tuple[tuple[int, int], ...]
 
     def __call__(self, index: int) -> bytes:
@@ -79,23 +73,10 @@ def open_tars(
     label_column: str | None = None,
     max_megapixels: int = MAX_MEGAPIXELS,
 ) -> ImageSet:
-    """List the photos of tar files of samples.
+    """List the photos of uncompressed tar files of samples, in their order.
 
     Files of a sample have one name up to the first dot. Its class is in `.cls`, otherwise in
     `.json` under a name such as "label"; a `.txt` is mostly a caption, and must be named.
-
-    Args:
-        root: The folder that keys are relative to.
-        files: The tar files below it, which are not compressed.
-        need_labels: Refuse files without classes.
-        label_column: "cls", "txt", or the name in `.json`; None finds it.
-        max_megapixels: Larger photos are not read.
-
-    Returns:
-        The photos in the order of files and samples.
-
-    Raises:
-        InputError: A file cannot be read, or holds no photo, or no classes where they are needed.
     """
     ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
     names = tuple(file.relative_to(root).as_posix() for file in ordered)

@@ -20,23 +20,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Label:
-    """A few words at a place.
+    """A few words at a place."""
 
-    Attributes:
-        x: Of the anchor.
-        y: Of the base line.
-        text: The words.
-        anchor: Which end of the words is at x.
-        kind: "tick", "axis", "name" or "note": how it is set.
-        full: The whole name where the words are cut.
-    """
-
-    x: float
-    y: float
-    text: Words
-    anchor: Anchor = "middle"
-    kind: str = "tick"
-    full: Text = ""
+    x: float  # of the anchor
+    y: float  # of the base line
+    text: Words  # the words
+    anchor: Anchor = "middle"  # which end of the words is at x
+    kind: str = "tick"  # "tick", "axis", "name" or "note": how it is set
+    full: Text = ""  # the whole name where the words are cut
 
 
 @dataclass(frozen=True)
@@ -72,21 +63,13 @@ class Area:
 
 @dataclass(frozen=True)
 class AxisScale:
-    """From values to places.
+    """From values to places."""
 
-    Attributes:
-        low: Value at ``start``.
-        high: Value at ``end``; not ``low``.
-        start: In units of the panel.
-        end: The same.
-        log: Places follow the logarithm; values must be above 0.
-    """
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
+    low: float  # value at ``start``
+    high: float  # value at ``end``; not ``low``
+    start: float  # in units of the panel
+    end: float  # the same
+    log: bool = False  # places follow the logarithm; values must be above 0
 
     def __call__(self, value: float) -> float:
         """Return the place of a value; a value outside the scale is put to its end."""
@@ -102,17 +85,11 @@ class AxisScale:
 
 @dataclass
 class Panel:
-    """A drawing that grows: areas lie lowest, then lines, then marks and words.
+    """A drawing that grows: areas lie lowest, then lines, then marks and words."""
 
-    Attributes:
-        height: In units of the SVG.
-        title: Above the drawing; empty where the chart has one panel.
-        width: In units of the SVG.
-    """
-
-    height: float
-    title: Words = NOTHING
-    width: float = WIDTH
+    height: float  # in units of the SVG
+    title: Words = NOTHING  # above the drawing; empty where the chart has one panel
+    width: float = WIDTH  # in units of the SVG
     areas: list[Area] = field(default_factory=list)
     strokes: list[Stroke] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
@@ -196,18 +173,7 @@ def framed(
     values: tuple[Values | None, Values | None] = (None, None),
     names: Sequence[Text] | None = None,
 ) -> Panel:  # fmt: skip
-    """Return a panel with two axes of numbers and their names.
-
-    Args:
-        x: From :data:`LEFT` to :data:`RIGHT`.
-        y: From :data:`BOTTOM` to :data:`TOP`.
-        across: What lies on the first axis.
-        up: What lies on the second one.
-        title: Of the panel.
-        signed: Which of the axes write a plus before their numbers.
-        values: Marks of each axis; None takes round numbers.
-        names: Of the marks of the first axis; None writes the numbers.
-    """
+    """Return a panel with two axes of numbers and their names."""
     panel = Panel(HEIGHT, title)
     first, second = (
         [v for v in (given or round_values(s.low, s.high)) if s.holds(v)]
@@ -227,13 +193,7 @@ def path_of(points: Sequence[Point]) -> str:
 
 
 def round_values(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round numbers from at or below the lowest to at or above the highest value.
-
-    Args:
-        low: Lowest value.
-        high: Highest value.
-        most: Numbers, about.
-    """
+    """Return round numbers from at or below the lowest to at or above the highest value."""
     if high - low < 1e-9:
         low, high = low - 1.0, high + 1.0
     rough = (high - low) / max(most - 1, 1)
@@ -271,16 +231,11 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Style:
-    """How a policy is drawn.
+    """How a policy is drawn."""
 
-    Attributes:
-        colour: A colour of HTML.
-        shape: Of its mark, see :func:`mark_path`.
-        hollow: The mark is an outline, and lines are dashed: a policy that is trained longer.
-    """
-
-    colour: str
-    shape: str
+    colour: str  # a colour of HTML
+    shape: str  # of its mark, see :func:`mark_path`
+    # the mark is an outline, and lines are dashed: a policy that is trained longer
     hollow: bool = False
 
 
@@ -308,11 +263,7 @@ def styles_of(policies: Sequence[str]) -> dict[str, Style]:
 
 
 def mark_path(shape: str, x: float, y: float, radius: float) -> str:
-    """Return the path of a mark around a point, as data of an SVG path.
-
-    Raises:
-        ValueError: An unknown shape.
-    """
+    """Return the path of a mark around a point, as data of an SVG path."""
     if shape == "circle":
         r = 0.9 * radius
         return (

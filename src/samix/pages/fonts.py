@@ -24,11 +24,7 @@ _PACKAGE = "matplotlib_fontja"
 
 
 def give_fonts(text: Text) -> None:
-    """Let a text of a figure be written in fonts that have its letters, as far as there are any.
-
-    Args:
-        text: Of a figure; one that its own font can write stays as it is.
-    """
+    """Let a text of a figure be written in fonts that have its letters, as far as there are any."""
     more = fonts_for(frozenset(text.get_text()))
     if more:
         text.set_fontfamily([*text.get_fontfamily(), *more])
@@ -36,14 +32,9 @@ def give_fonts(text: Text) -> None:
 
 @cache
 def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
-    """Return the families that write what matplotlib's usual font lacks.
+    """Return the families that write what matplotlib's usual font lacks, if anything.
 
-    Args:
-        letters: Of a text.
-
-    Returns:
-        Nothing where the usual font has all letters. Letters that no font has are told once, in a
-        warning that names the extra.
+    Letters that no font has are told once, in a warning that names the extra.
     """
     wanted = frozenset(one for one in letters if one.isprintable())
     missing = wanted - _letters(findfont(FontProperties(family=rcParams["font.family"])))

@@ -305,11 +305,7 @@ def _doubtful(found: Check) -> list[Sequence[int]]:
 
 
 class _Strips:
-    """Makes rows of small pictures; a photo that several rows show is read once.
-
-    Args:
-        found: What was found.
-    """
+    """Makes rows of small pictures; a photo that several rows show is read once."""
 
     def __init__(self, found: Check) -> None:
         self.found = found

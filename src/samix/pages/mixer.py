@@ -20,41 +20,22 @@ _MOST_PAIRS = 6
 
 @dataclass(frozen=True)
 class Looks:
-    """What a Mixer makes of some pairs.
+    """What a Mixer makes of some pairs."""
 
-    Attributes:
-        images: (P,3,H,W) originals in [0, 1].
-        partner: (P,3,H,W) partners.
-        names: What each original and its partner are called; empty where there is no name.
-        lam: Values of lam whose masks are shown, L numbers.
-        masks: (L,P,1,H,W) in [0, 1], weight of the original.
-        swept: (N,) values of lam from 0 to 1.
-        area: (N,P) area of the mask at each of them.
-    """
-
-    images: Tensor
-    partner: Tensor
+    images: Tensor  # (P,3,H,W) originals in [0, 1]
+    partner: Tensor  # (P,3,H,W) partners
+    # what each original and its partner are called; empty where there is no name
     names: Sequence[tuple[str, str]]
-    lam: Sequence[float]
-    masks: Tensor
-    swept: Tensor
-    area: Tensor
+    lam: Sequence[float]  # values of lam whose masks are shown, L numbers
+    masks: Tensor  # (L,P,1,H,W) in [0, 1], weight of the original
+    swept: Tensor  # (N,) values of lam from 0 to 1
+    area: Tensor  # (N,P) area of the mask at each of them
 
 
 def write_mixer(
     path: str | Path, looks: Looks, *, title: Text, facts: Sequence[tuple[Text, Text]] = ()
 ) -> None:
-    """Write the page of a Mixer in both languages.
-
-    Args:
-        path: The HTML file.
-        looks: At most six pairs.
-        title: Of the page.
-        facts: Small print, such as its card.
-
-    Raises:
-        ValueError: No pair, or too many.
-    """
+    """Write the page of a Mixer, with one to six pairs, in both languages."""
     pairs = len(looks.images)
     if not 1 <= pairs <= _MOST_PAIRS:
         raise ValueError(f"looks: expected 1 to {_MOST_PAIRS} pairs, got {pairs}")

@@ -27,24 +27,15 @@ _STATES: tuple[State, ...] = ("ok", "changed", "bad")
 
 @dataclass(frozen=True)
 class ShownPhotos:
-    """The photos of a batch as people see them.
+    """The photos of a batch as people see them."""
 
-    Attributes:
-        images: (B,3,H,W) in [0, 1], not normalised.
-        target: (B,) int64, position of the class; -1 where there is no label.
-        classes: Names of the classes; empty where there are none.
-        names: What each photo is called.
-        regions: (B,1,H,W) in [0, 1], how much of each pixel is defect; None where no photo has a
-            mask.
-        empty_masks: ShownPhotos whose mask is given but shows no defect.
-    """
-
-    images: Tensor
-    target: Tensor
-    classes: Sequence[str]
-    names: Sequence[str]
+    images: Tensor  # (B,3,H,W) in [0, 1], not normalised
+    target: Tensor  # (B,) int64, position of the class; -1 where there is no label
+    classes: Sequence[str]  # names of the classes; empty where there are none
+    names: Sequence[str]  # what each photo is called
+    # (B,1,H,W) in [0, 1], how much of each pixel is defect; None where no photo has a mask
     regions: Tensor | None = None
-    empty_masks: Sequence[bool] = ()
+    empty_masks: Sequence[bool] = ()  # ShownPhotos whose mask is given but shows no defect
 
     def class_of(self, position: int) -> str:
         """Return the class of a photo, or nothing."""
@@ -54,49 +45,31 @@ class ShownPhotos:
 
 @dataclass(frozen=True)
 class Remark:
-    """What is said about a mix beyond its numbers.
+    """What is said about a mix beyond its numbers."""
 
-    Attributes:
-        badge: A word or two, such as "label noise"; empty where there is none.
-        state: How serious it is.
-        lines: Sentences.
-        noisy: The label promises what is not seen.
-    """
-
-    badge: Words = NOTHING
-    state: State = "ok"
-    lines: tuple[Words, ...] = ()
-    noisy: bool = False
+    badge: Words = NOTHING  # a word or two, such as "label noise"; empty where there is none
+    state: State = "ok"  # how serious it is
+    lines: tuple[Words, ...] = ()  # sentences
+    noisy: bool = False  # the label promises what is not seen
 
 
 @dataclass(frozen=True)
 class MixRow:
-    """One pair and its mix.
+    """One pair and its mix."""
 
-    Attributes:
-        original: Position of the original in the batch.
-        partner: Position of the partner.
-        names: What both are called.
-        classes: Classes of both; empty words where there is no label.
-        lam: Weight of the original as drawn.
-        area: Area that the mask has.
-        weight: Share of the original that the label uses.
-        label: Classes of the soft label with their shares, the largest first.
-        pictures: Original, partner, mask and mix: (3,H,W) or (1,H,W) in [0, 1].
-        verdict: What is said about it.
-        after: The same place of the batch after a guard has repaired the mix, where it has.
-    """
-
-    original: int
-    partner: int
-    names: tuple[str, str]
-    classes: tuple[str, str]
-    lam: float
-    area: float
-    weight: float
+    original: int  # position of the original in the batch
+    partner: int  # position of the partner
+    names: tuple[str, str]  # what both are called
+    classes: tuple[str, str]  # classes of both; empty words where there is no label
+    lam: float  # weight of the original as drawn
+    area: float  # area that the mask has
+    weight: float  # share of the original that the label uses
+    # classes of the soft label with their shares, the largest first
     label: tuple[tuple[str, float], ...]
+    # original, partner, mask and mix: (3,H,W) or (1,H,W) in [0, 1]
     pictures: tuple[Tensor, Tensor, Tensor, Tensor]
-    verdict: Remark = Remark()
+    verdict: Remark = Remark()  # what is said about it
+    # the same place of the batch after a guard has repaired the mix, where it has
     after: MixRow | None = None
 
     @property
@@ -132,18 +105,7 @@ def mix_rows(
     count: int | None = None,
     outlines: bool = True,
 ) -> list[MixRow]:
-    """Return what a plan makes of the photos of a batch.
-
-    Args:
-        photos: B photos.
-        plan: Their plan.
-        verdicts: What is said about each, B of them; none says nothing.
-        count: How many rows, from the first; None takes all.
-        outlines: Draw the outline of each defect whose photo has a share of the label.
-
-    Raises:
-        ValueError: ShownPhotos, plan and verdicts are not of the same number.
-    """
+    """Return what a plan makes of the first photos of a batch, of all where count is None."""
     if len(plan) != len(photos.images) or (verdicts and len(verdicts) != len(plan)):
         raise ValueError(
             f"plan, verdicts: expected one for each of {len(photos.images)} photos, got "
@@ -217,10 +179,7 @@ def together(*verdicts: Remark) -> Remark:
 def rule_lines(said: Mapping[str, tuple[Tensor, Tensor, Tensor]], place: int) -> tuple[Words, ...]:
     """Return what each rule of a guard says about one mix, with its numbers.
 
-    Args:
-        said: Whether it passed, its number and its limit, (B,) each, by rule; what
-            ``samix.guard.Guard.verdicts`` returns.
-        place: Of the mix in its batch.
+    ``said`` is what ``samix.guard.Guard.verdicts`` returns.
     """
     return tuple(
         word(
@@ -240,15 +199,7 @@ def photo_words(side: str, name: str) -> Words:
 
 
 def moved_regions(regions: Tensor, plan: MixPlan) -> Tensor:
-    """Return where the defects of the partners lie in the mix, whether they are seen or not.
-
-    Args:
-        regions: (B,1,H,W) in [0, 1].
-        plan: The plan of these photos.
-
-    Returns:
-        (B,1,H,W).
-    """
+    """Return (B,1,H,W) where the partners' defects lie in the mix, whether they are seen or not."""
     moved = blend(regions, replace(plan, mask=torch.zeros_like(plan.mask)))
     grid = plan.source.sampling
     if grid is None:
@@ -286,20 +237,9 @@ def draw_mixes(
     title: str = "",
     pairs: int = 8,
 ) -> None:
-    """Draw pairs of photos with their mask and mix, and the numbers of the plan.
+    """Draw pairs of photos (B,3,H,W) in [0, 1] with their mask and mix, and the plan's numbers.
 
-    Args:
-        path: The PNG file to write; it appears as a whole or not at all.
-        images: (B,3,H,W) in [0, 1], as people see them (not normalised).
-        plan: The plan of these images.
-        labels: Class name of each image; empty where there is none.
-        partner_images: (B,3,H,W) in [0, 1], the view that partners are taken from, where that is
-            another one; None takes ``images``.
-        title: Line above all.
-        pairs: How many pairs of the batch to draw, at most.
-
-    Raises:
-        ValueError: Images, plan and labels are not of the same number.
+    Partners are taken from ``partner_images`` where that is another view.
     """
     if not len(images) == len(plan) == len(labels):
         raise ValueError(

@@ -19,21 +19,13 @@ _BETWEEN, _EACH, _FOOT = 14.0, 11.0, 46.0  # units: between rows, of a mark, bel
 
 @dataclass(frozen=True)
 class Dot:
-    """A value with its interval.
+    """A value with its interval."""
 
-    Attributes:
-        value: In the unit of the axis.
-        style: How it is drawn.
-        tip: What is told where it is pointed at.
-        low: Lower end, or None.
-        high: Upper end, or None.
-    """
-
-    value: float
-    style: Style
-    tip: Text
-    low: float | None = None
-    high: float | None = None
+    value: float  # in the unit of the axis
+    style: Style  # how it is drawn
+    tip: Text  # what is told where it is pointed at
+    low: float | None = None  # lower end, or None
+    high: float | None = None  # upper end, or None
 
 
 def dot_panel(
@@ -45,16 +37,7 @@ def dot_panel(
     from_zero: bool = False,
     most: float | None = None,
 ) -> Panel:
-    """Return a panel of dots.
-
-    Args:
-        rows: Name and values of each; the values lie below each other.
-        axis: What is on the axis.
-        title: Of the panel.
-        unit: Behind the numbers of the axis.
-        from_zero: Begin at 0 and draw a line from there.
-        most: Largest value that is possible.
-    """
+    """Return a panel of dots."""
     tall = [_BETWEEN + _EACH * max(len(dots), 1) for _, dots in rows]
     bottom = _TOP + sum(tall)
     panel = Panel(bottom + _FOOT, title)
@@ -101,25 +84,15 @@ BAR_LETTERS = 22  # of a name
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar from zero.
+    """A bar from zero."""
 
-    Attributes:
-        name: Beside it.
-        value: Its length; None has no bar.
-        end: Written at its end.
-        colour: A colour of HTML.
-        note: A smaller line below the name.
-        span: Ends of a whisker, or None.
-        dots: Single values that are marked on it.
-    """
-
-    name: Text
-    value: float | None
-    end: Text
-    colour: str
-    note: Text = ""
-    span: tuple[float, float] | None = None
-    dots: Sequence[float] = ()
+    name: Text  # beside it
+    value: float | None  # its length; None has no bar
+    end: Text  # written at its end
+    colour: str  # a colour of HTML
+    note: Text = ""  # a smaller line below the name
+    span: tuple[float, float] | None = None  # ends of a whisker, or None
+    dots: Sequence[float] = ()  # single values that are marked on it
 
 
 def bar_panel(
@@ -131,16 +104,7 @@ def bar_panel(
     reference: float | None = None,
     unit: str = "",
 ) -> Panel:
-    """Return a panel of bars.
-
-    Args:
-        bars: One a row.
-        axis: What is on the axis.
-        title: Of the panel.
-        most: The axis reaches as far at least.
-        reference: Where a dotted line is drawn, such as that of guessing.
-        unit: Behind the numbers of the axis.
-    """
+    """Return a panel of bars."""
     bottom = HEAD + ROW * len(bars)
     panel = Panel(bottom + BELOW, title)
     highest = max([most, *(b.value or 0.0 for b in bars), *(b.span[1] for b in bars if b.span)])
@@ -182,18 +146,7 @@ def matrix_panel(
     colour: str = "#0072B2",
     notes: Sequence[Text] = (),
 ) -> Panel:
-    """Return a matrix in which the strength of a field is that of its colour.
-
-    Args:
-        rows: Name of each row.
-        columns: Name of each column.
-        strength: Of each field, in [0, 1]; None leaves it empty.
-        told: What is written in each field.
-        across: What the columns are.
-        title: Of the panel.
-        colour: Of the strongest field.
-        notes: A smaller line below the name of each row; none writes none.
-    """
+    """Return a matrix in which the strength of a field is that of its colour."""
     side = (WIDTH - 8 - _FIELDS) / len(columns)
     tall = min(side, 44.0)
     panel = Panel(_ABOVE + tall * len(rows) + _UNDER, title)

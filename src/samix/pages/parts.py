@@ -36,145 +36,87 @@ Language = Literal["both", "en", "ja"]
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
+    """A table."""
 
-    Attributes:
-        header: Name of each column.
-        rows: Cells, one list a row.
-        caption: How to read it.
-        title: What it shows.
-        words: Places of the columns that hold words, the first of which names the row; the others
-            are numbers and set to the right. None sets to the right what looks like a number.
-        strong: Rows that stand out, such as those of the policy in question.
-        folded: Only the title is shown until it is opened; on paper it is always open.
-    """
-
-    header: Sequence[Text]
-    rows: Sequence[Sequence[Text]]
-    caption: Text = ""
-    title: Text = ""
+    header: Sequence[Text]  # name of each column
+    rows: Sequence[Sequence[Text]]  # cells, one list a row
+    caption: Text = ""  # how to read it
+    title: Text = ""  # what it shows
+    # places of the columns that hold words, the first of which names the row; the others are
+    # numbers and set to the right. None sets to the right what looks like a number
     words: Collection[int] | None = None
-    strong: Collection[int] = ()
-    folded: bool = False
+    strong: Collection[int] = ()  # rows that stand out, such as those of the policy in question
+    folded: bool = False  # only the title is shown until it is opened; on paper it is always open
 
 
 @dataclass(frozen=True)
 class Thumb:
-    """A small picture with a short label.
+    """A small picture with a short label."""
 
-    Attributes:
-        png: The bytes of a PNG file.
-        label: Its name, such as "mask".
-        note: A second, smaller line.
-    """
-
-    png: bytes
-    label: Text = ""
-    note: Text = ""
+    png: bytes  # the bytes of a PNG file
+    label: Text = ""  # its name, such as "mask"
+    note: Text = ""  # a second, smaller line
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Small pictures that belong together, with what is to be said about them.
+    """Small pictures that belong together, with what is to be said about them."""
 
-    Attributes:
-        thumbs: The pictures, left to right; they wrap on a narrow screen.
-        title: Line above.
-        lines: Lines below.
-        badge: A word in a coloured frame, such as "repaired".
-        state: Colour of the badge.
-        large: Show the pictures larger where the screen is wide enough.
-        dense: Show four in a row, not two, on a narrow screen.
-    """
-
-    thumbs: Sequence[Thumb]
-    title: Text = ""
-    lines: Sequence[Text] = ()
-    badge: Text = ""
-    state: State = "ok"
-    large: bool = False
-    dense: bool = False
+    thumbs: Sequence[Thumb]  # the pictures, left to right; they wrap on a narrow screen
+    title: Text = ""  # line above
+    lines: Sequence[Text] = ()  # lines below
+    badge: Text = ""  # a word in a coloured frame, such as "repaired"
+    state: State = "ok"  # colour of the badge
+    large: bool = False  # show the pictures larger where the screen is wide enough
+    dense: bool = False  # show four in a row, not two, on a narrow screen
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Strips side by side, as many as the screen is wide, to be compared.
+    """Strips side by side, as many as the screen is wide, to be compared."""
 
-    Attributes:
-        strips: Left to right.
-        title: Above all.
-    """
-
-    strips: Sequence[Strip]
-    title: Text = ""
+    strips: Sequence[Strip]  # left to right
+    title: Text = ""  # above all
 
 
 @dataclass(frozen=True)
 class PictureRow:
-    """A row of pictures in one file, with words below each of them.
+    """A row of pictures in one file, with words below each of them."""
 
-    Attributes:
-        png: The bytes of a PNG file; none where there are only words.
-        title: Above it.
-        badge: A word in a coloured frame.
-        state: Colour of the badge.
-        columns: Words below each picture, in equal widths.
-        lines: Sentences below.
-        caption: How to read it; empty where the one above says so.
-    """
-
-    png: bytes
-    title: Text = ""
-    badge: Text = ""
-    state: State = "ok"
-    columns: Sequence[Text] = ()
-    lines: Sequence[Text] = ()
-    caption: Text = ""
+    png: bytes  # the bytes of a PNG file; none where there are only words
+    title: Text = ""  # above it
+    badge: Text = ""  # a word in a coloured frame
+    state: State = "ok"  # colour of the badge
+    columns: Sequence[Text] = ()  # words below each picture, in equal widths
+    lines: Sequence[Text] = ()  # sentences below
+    caption: Text = ""  # how to read it; empty where the one above says so
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with the numbers behind it.
+    """A drawing with the numbers behind it."""
 
-    Attributes:
-        key: A word that no other chart of the page has.
-        title: What it shows.
-        reading: How to read it.
-        panels: Drawings beside each other.
-        legend: Name and style of what is drawn.
-        data: The numbers behind it; None where another table has them.
-    """
-
-    key: str
-    title: Text
-    reading: Text
-    panels: Sequence[Panel]
-    legend: Sequence[tuple[Text, Style]] = ()
-    data: Table | None = None
+    key: str  # a word that no other chart of the page has
+    title: Text  # what it shows
+    reading: Text  # how to read it
+    panels: Sequence[Panel]  # drawings beside each other
+    legend: Sequence[tuple[Text, Style]] = ()  # name and style of what is drawn
+    data: Table | None = None  # the numbers behind it; None where another table has them
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and values beside each other.
+    """Names and values beside each other."""
 
-    Attributes:
-        rows: Name and value of each.
-    """
-
-    rows: Sequence[tuple[Text, Text]]
+    rows: Sequence[tuple[Text, Text]]  # name and value of each
 
 
 @dataclass(frozen=True)
 class Points:
-    """Sentences, one a line.
+    """Sentences, one a line."""
 
-    Attributes:
-        lines: The sentences.
-        title: Above them.
-    """
-
-    lines: Sequence[Text]
-    title: Text = ""
+    lines: Sequence[Text]  # the sentences
+    title: Text = ""  # above them
 
 
 @dataclass(frozen=True)
@@ -193,36 +135,24 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with its heading.
+    """A part of the page with its heading."""
 
-    Attributes:
-        title: Its heading.
-        intro: A paragraph before its parts; a text of several lines keeps them.
-        parts: In order.
-        key: Name of its place in the page; its number where there is none.
-    """
-
-    title: Text
-    intro: Text = ""
-    parts: Sequence[Part] = ()
-    key: str = ""
+    title: Text  # its heading
+    intro: Text = ""  # a paragraph before its parts; a text of several lines keeps them
+    parts: Sequence[Part] = ()  # in order
+    key: str = ""  # name of its place in the page; its number where there is none
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A page with more than sections.
+    """A page with more than sections."""
 
-    Attributes:
-        package: Where its template lies, in ``templates``.
-        template: Its name; it extends ``page.html``.
-        values: What the template shows beside the sections.
-        script: Its own script in ``templates``, which may ask the server that the page came from;
-            empty for a page that stands alone.
-    """
-
-    package: str
-    template: str
+    package: str  # where its template lies, in ``templates``
+    template: str  # its name; it extends ``page.html``
+    # what the template shows beside the sections
     values: Mapping[str, Any] = field(default_factory=dict)
+    # its own script in ``templates``, which may ask the server that the page came from; empty for a
+    # page that stands alone
     script: str = ""
 
 
@@ -240,17 +170,7 @@ def write_page(
     language: Language = "en",
     layout: Layout | None = None,
 ) -> None:
-    """Write a page that needs no other file and no network.
-
-    Args:
-        path: The HTML file; it appears as a whole or not at all.
-        title: Heading of the page.
-        sections: Its parts; their titles are listed beside them where there are more than two.
-        lead: The sentences that a hurried reader must see.
-        facts: Names and values in small print below the lead, such as the data and the seed.
-        language: What is written of words in two languages; "both" writes both.
-        layout: What the page has beside its sections; None is nothing.
-    """
+    """Write a page that needs no other file and no network."""
     text = page_text(title, sections, lead=lead, facts=facts, language=language, layout=layout)
     # a file name of broken letters must not stop a page
     write_text(Path(path), text, errors="replace")
@@ -296,9 +216,8 @@ def read_template(package: str, name: str) -> str:
 def legible(value: Any) -> Any:
     """Return a value of a template as it may be shown: names in it are those of files.
 
-    Args:
-        value: Text is escaped as :func:`samix.shown.shown` does, the ends of lines too but in
-            :class:`Lines` and in markup that is made already.
+    Text is escaped as :func:`samix.shown.shown` does, the ends of lines too but in :class:`Lines`
+    and in markup that is made already.
     """
     if isinstance(value, Markup):
         return Markup(shown(value, lines=True))  # noqa: S704 - no character of markup is added
@@ -306,12 +225,9 @@ def legible(value: Any) -> Any:
 
 
 def image_png(image: Tensor, *, side: int | None = None, smooth: bool = True) -> bytes:
-    """Return a picture as the bytes of a PNG file.
+    """Return a picture, (3,H,W) or (1,H,W) float in [0, 1] or uint8, as the bytes of a PNG file.
 
-    Args:
-        image: (3,H,W) or (1,H,W), float in [0, 1] (clamped) or uint8.
-        side: Longer side of the result in px; None leaves the size.
-        smooth: Enlarge smoothly; otherwise pixels stay visible.
+    None leaves the size; a larger one is enlarged smoothly, or so that pixels stay visible.
     """
     values = image.detach().cpu()
     if values.is_floating_point():

@@ -35,13 +35,8 @@ Outline = tuple[Tensor, tuple[float, float, float]]
 def enlarged(image: Tensor, outlines: Sequence[Outline] = ()) -> Tensor:
     """Return a picture in which single pixels can be seen, with outlines around regions.
 
-    Args:
-        image: (C,H,W) in [0, 1].
-        outlines: Regions of the size of the image. The line runs around a region, not over it,
-            where it is at least half as strong as at its strongest; an empty one has none.
-
-    Returns:
-        (C,H',W') in [0, 1]; (3,H',W') where there are outlines.
+    The line runs around a region, not over it, where it is at least half as strong as at its
+    strongest; an empty one has none.
     """
     longest = max(image.shape[1:])
     factor = max(round(_SIDE / longest), 1)
@@ -94,13 +89,7 @@ _STRONGEST = 0.7  # how much of the photo the hottest place covers
 
 
 def heated(photo: Tensor, heat: Tensor, defect: Tensor | None = None) -> Tensor:
-    """Return a photo in grey with heat over it, and the outline of the true defect.
-
-    Args:
-        photo: (3,S,S) in [0, 1].
-        heat: (1,S,S) in [0, 1]; 0 leaves the photo as it is.
-        defect: (1,S,S) in [0, 1], or None.
-    """
+    """Return a photo in grey with heat (1,S,S) in [0, 1] over it, and the true defect's outline."""
     grey = photo.mean(0, keepdim=True).expand(3, -1, -1)
     colours = colormaps[_HOT](heat[0].clamp(0, 1).numpy())[..., :3]
     over = torch.from_numpy(np.ascontiguousarray(colours)).permute(2, 0, 1).float()

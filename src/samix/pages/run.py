@@ -33,16 +33,7 @@ def write_run_page(
     settings: Mapping[str, Any],
     mixes: Path | None = None,
 ) -> None:
-    """Write the page of a run, in both languages.
-
-    Args:
-        path: The HTML file.
-        metrics: What metrics.json holds.
-        history: One row an epoch, as history.csv.
-        data: Name of the photos.
-        settings: Fields of the configuration.
-        mixes: The PNG file of some mixes; None or a file that is not there shows none.
-    """
+    """Write the page of a run, in both languages."""
     sections = [
         Section(word("run-result"), "", _result(metrics, history), key="result"),
         _mixes(mixes),

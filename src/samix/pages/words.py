@@ -72,12 +72,7 @@ def dictionary() -> dict[str, Words]:
 
 
 def word(key: str, **values: Text | float) -> Words:
-    """Return words of the dictionary.
-
-    Args:
-        key: In :func:`dictionary`.
-        **values: What its places hold; words are filled in by language.
-    """
+    """Return words of the dictionary."""
     template = dictionary()[key]
     en = {name: v.en if isinstance(v, Words) else v for name, v in values.items()}
     ja = {name: v.ja if isinstance(v, Words) else v for name, v in values.items()}
@@ -92,11 +87,7 @@ def policy_about(name: str) -> Words:
 
 
 def both(value: Text | Mapping[str, Any] | None) -> Words:
-    """Return words from words, a sentence of the findings ({"en", "ja"}), or a name.
-
-    Raises:
-        ValueError: A sentence lacks a language.
-    """
+    """Return words from words, a sentence of the findings ({"en", "ja"}), or a name."""
     if value is None:
         return NOTHING
     if isinstance(value, Words):
@@ -244,11 +235,7 @@ def duration(seconds: Any) -> Words:
 
 
 def moment(written: str) -> Words:
-    """Return a time of the calendar as people of each language write it.
-
-    Args:
-        written: As ISO 8601 has it, such as "2026-11-30T10:31:22+00:00"; anything else stays.
-    """
+    """Return a time of the calendar as people of each language write it."""
     try:
         # Python 3.10 wants a colon in the distance to Greenwich
         at = datetime.fromisoformat(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", written))

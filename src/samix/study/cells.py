@@ -68,11 +68,7 @@ MORE = ("status", "reason", "memory_mb", "folder", "guard_accepted", "epochs")
 
 
 class PocFolder:
-    """The files of a study.
-
-    Args:
-        path: The folder.
-    """
+    """The files of a study."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -102,12 +98,7 @@ def write_study(folder: PocFolder, study: Mapping[str, Any]) -> None:
 
 
 def read_study(path: str | Path) -> dict[str, Any]:
-    """Read poc.yaml.
-
-    Raises:
-        InputError: There is none, it cannot be read, is of another version, names what no study is
-            planned with, or its folder has links to others.
-    """
+    """Read poc.yaml, and refuse what no study is planned with, and links to other folders."""
     folder = PocFolder(Path(path).expanduser())
     if is_unbegun(folder.path) and any(folder.path.iterdir()):
         raise InputError(
@@ -139,14 +130,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
 def write_cell(
     folder: PocFolder, cell: Cell, outcomes: pd.DataFrame | None, record: Mapping[str, Any]
 ) -> None:
-    """Write what a cell answered; cell.json comes last and says that all is there.
-
-    Args:
-        folder: Of the study.
-        cell: Which one.
-        outcomes: One row a judged photo; None where the cell failed.
-        record: Columns of its row in the table of cells.
-    """
+    """Write what a cell answered; cell.json comes last and says that all is there."""
     path = within(folder.path, cell.folder)
     path.mkdir(parents=True, exist_ok=True)
     if outcomes is not None:
@@ -155,11 +139,7 @@ def write_cell(
 
 
 def read_cell(folder: PocFolder, cell: Cell) -> dict[str, Any] | None:
-    """Return the record of a cell, None where it has none.
-
-    Raises:
-        InputError: It is of another version or of another cell.
-    """
+    """Return the record of a cell, None where it has none."""
     path = folder.path / cell.folder / CELL_FILE
     if not path.is_file():
         return None
@@ -177,11 +157,7 @@ def read_cell(folder: PocFolder, cell: Cell) -> dict[str, Any] | None:
 
 
 def _check_record(record: Mapping[str, Any], cell: Cell) -> None:
-    """Refuse the record of another cell, and values of another kind.
-
-    Raises:
-        ValueError: It is one.
-    """
+    """Refuse the record of another cell, and values of another kind."""
     for name, value in cell.to_dict().items():
         if record.get(name) != value:
             raise ValueError(f"it is of another cell: {name} {record.get(name)!r:.40}")
@@ -198,11 +174,7 @@ def _check_record(record: Mapping[str, Any], cell: Cell) -> None:
 
 
 def check_cells(folder: PocFolder, study: Mapping[str, Any]) -> None:
-    """Refuse cells of another version before anything is trained beside them.
-
-    Raises:
-        InputError: There is one, or one that cannot be read.
-    """
+    """Refuse cells of another version before anything is trained beside them."""
     for cell in cells_of(study):
         read_cell(folder, cell)
 
@@ -215,11 +187,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, what: str) -> pd.DataFrame:
-    """Read a table.
-
-    Raises:
-        InputError: It cannot be read, or is of another version.
-    """
+    """Read a table of this version."""
     try:
         rows = pq.read_metadata(path).num_rows
         if rows > _MOST_ROWS:
@@ -234,12 +202,9 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
 
 
 def collect(folder: PocFolder, study: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the tables of all cells, in the order of the plan.
+    """Return outcomes and cells of all cells, in the order of the plan.
 
     Of the seeds after the first look, which not every study needs, those that were trained.
-
-    Returns:
-        Outcomes, and cells; see :func:`samix.study.statistics.trained.gather`.
     """
     rows, parts = [], []
     plan = study["plan"]
@@ -269,20 +234,13 @@ class StudyStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended.
+    """How a job ended."""
 
-    Attributes:
-        name: Of the job.
-        status: "finished" or "failed".
-        reason: Why it failed.
-        seconds: Training time; None where it failed.
-        accuracy: On test parts at the largest budget, as a share; None where it failed.
-    """
-
-    name: str
-    status: str
-    reason: str = ""
-    seconds: float | None = None
+    name: str  # of the job
+    status: str  # "finished" or "failed"
+    reason: str = ""  # why it failed
+    seconds: float | None = None  # training time; None where it failed
+    # on test parts at the largest budget, as a share; None where it failed
     accuracy: float | None = None
 
 
@@ -291,14 +249,6 @@ def run_job(path: str, job: Job) -> Ended:
 
     A job that is finished is left alone; one that was killed goes on from its last checkpoint and
     ends with the same answers; one that failed is tried again.
-
-    Args:
-        path: Folder of the study.
-        job: Which one.
-
-    Raises:
-        StudyStoppedError: The disk is full.
-        Interrupted: A signal asked to stop.
     """
     folder = PocFolder(Path(path))
     folder.locks.mkdir(parents=True, exist_ok=True)
@@ -392,11 +342,7 @@ def _failed(folder: PocFolder, job: Job, reason: str) -> Ended:
 
 
 def config_of(folder: PocFolder, job: Job) -> RunConfig:
-    """Return the configuration of a job's training.
-
-    Raises:
-        InputError: A setting cannot be used.
-    """
+    """Return the configuration of a job's training."""
     kind = TrainConfig if job.command == "train" else PretrainConfig
     values = {
         **job.settings, "output": str(folder.path / job.folder), "splits": str(folder.splits),

@@ -29,14 +29,7 @@ from samix.training.run_folder import MODEL, write_json
 
 
 def write_tables(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, int]:
-    """Write the tables of all cells so far.
-
-    Returns:
-        How many cells finished, failed and are missing.
-
-    Raises:
-        InputError: A cell is of another version.
-    """
+    """Write the tables of all cells; return how many finished, failed and are missing."""
     outcomes, cells = collect(folder, study)
     if len(outcomes):
         write_table(folder.outcomes, outcomes)
@@ -48,11 +41,7 @@ def write_tables(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, int]:
 
 
 def found_so_far(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what findings.json would hold now.
-
-    Raises:
-        InputError: Nothing finished, or a table is of another version.
-    """
+    """Return what findings.json would hold now."""
     return find(
         *collect(folder, study), good=study["data"]["good"], prices=study.get("prices") or {},
         plan=study["plan"], data=study["data"],
@@ -60,11 +49,7 @@ def found_so_far(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, Splits]:
-    """Open the photos of a study again.
-
-    Raises:
-        InputError: They are not there any more, or are others.
-    """
+    """Open the photos of a study again; InputError where they are others."""
     train = study["train"]
     images = open_images(
         train["data"],
@@ -86,22 +71,7 @@ def conclude(
     photos: tuple[ImageSet, Splits] | None = None,
     shown: bool = True,
 ) -> dict[str, Any]:
-    """Judge the finished trainings and write findings, pictures and report.
-
-    Args:
-        folder: Of the study.
-        study: What its poc.yaml holds.
-        announce: Called during long work.
-        lang: "en", "ja" or "both": of the report.
-        photos: The photos and their parts; None opens them.
-        shown: Some of the photos are shown in the report.
-
-    Returns:
-        What findings.json holds.
-
-    Raises:
-        InputError: Nothing finished, a table is of another version, or an unknown language.
-    """
+    """Judge the finished trainings; write findings, pictures and report; return the findings."""
     findings = found_so_far(folder, study)
     write_json(folder.findings, findings)
     images, splits = photos or open_photos(folder, study)
@@ -148,23 +118,14 @@ _BUDGET = ("label_fraction", "labels_per_class")  # a final model learns from al
 
 @dataclass(frozen=True)
 class Final:
-    """The training that a study leads to.
+    """The training that a study leads to."""
 
-    Attributes:
-        name: Of the photos.
-        policy: What is trained, as the study calls it, such as "mixup-long".
-        settings: Fields of :class:`samix.training.TrainConfig`.
-        verdict: What the study says, in a sentence.
-        follows: What follows from it, in a sentence.
-        tested: What the study measured of such a training, in a sentence.
-    """
-
-    name: str
-    policy: str
-    settings: Mapping[str, Any]
-    verdict: Words
-    follows: Words
-    tested: Words
+    name: str  # of the photos
+    policy: str  # what is trained, as the study calls it, such as "mixup-long"
+    settings: Mapping[str, Any]  # fields of :class:`samix.training.TrainConfig`
+    verdict: Words  # what the study says, in a sentence
+    follows: Words  # what follows from it, in a sentence
+    tested: Words  # what the study measured of such a training, in a sentence
 
 
 def final_of(path: str | Path) -> Final:
@@ -175,12 +136,6 @@ def final_of(path: str | Path) -> Final:
     free policy is taken that is proven ahead of plain training by most, and else plain training;
     see :func:`free_choice`. After self-supervised learning it starts from the study's pre-training
     of the first seed, at a tenth of the learning rate.
-
-    Args:
-        path: Folder of the study.
-
-    Raises:
-        InputError: It is none, is of another version, has no findings yet, or lacks what it takes.
     """
     folder = PocFolder(Path(path).expanduser().absolute())
     study, findings = read_study(path), _read_findings(folder, path)
@@ -216,11 +171,7 @@ def _final(folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, A
 
 
 def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
-    """Read findings.json.
-
-    Raises:
-        InputError: There is none yet, it cannot be read, or is of another version.
-    """
+    """Read findings.json of this version."""
     if not folder.findings.is_file():
         raise InputError(
             f"'{named}' has no {folder.findings.name}: the study is not finished; go on with samix "
@@ -260,11 +211,7 @@ def _is_of(job: Job, policy: str, mode: str) -> bool:
 
 
 def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) -> dict[str, Any]:
-    """Return the settings of a classifier that starts from a pre-training of the study.
-
-    Raises:
-        InputError: It is not there any more.
-    """
+    """Return the settings of a classifier that starts from a pre-training of the study."""
     run = folder.path / job.folder
     if not (run / MODEL).is_file():
         raise InputError(

@@ -59,21 +59,16 @@ class Engine(Protocol):
 
 @dataclass
 class Local:
-    """Processes of this machine.
+    """Processes of this machine."""
 
-    Attributes:
-        workers: How many.
-        threads: Of torch in each of them.
-        scratch: Folder where they share the photos that one of them has decoded; None keeps them
-            in the memory of each.
-        code: Policies of modules that they may import, by label.
-        pool: Of processes; each begins without anything of this one.
-    """
-
-    workers: int
-    threads: int
+    workers: int  # how many
+    threads: int  # of torch in each of them
+    # folder where they share the photos that one of them has decoded; None keeps them in the memory
+    # of each
     scratch: Path | None = None
+    # policies of modules that they may import, by label
     code: Mapping[str, str] = field(default_factory=dict)
+    # of processes; each begins without anything of this one
     pool: ProcessPoolExecutor = field(init=False)
     died: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
@@ -104,18 +99,12 @@ class Local:
 
 @dataclass
 class Ray:
-    """Workers of a Ray cluster, which see the folder of the study under the same path.
+    """Workers of a Ray cluster, which see the folder of the study under the same path."""
 
-    Attributes:
-        workers: Jobs at a time.
-        ray: The package.
-        resources: Of one job.
-        code: Policies of modules that they may import, by label.
-    """
-
-    workers: int
-    ray: Any
-    resources: dict[str, float]
+    workers: int  # jobs at a time
+    ray: Any  # the package
+    resources: dict[str, float]  # of one job
+    # policies of modules that they may import, by label
     code: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -146,15 +135,8 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Start an engine, and end its workers afterwards, at once where something was raised.
 
-    Args:
-        name: "local" or "ray".
-        workers: Trainings at a time; None is one a core without a GPU, one with.
-        device: That is trained on, as resolved.
-        scratch: Folder for photos that are decoded; it is removed before and afterwards.
-        code: Policies of modules that the workers may import, by label.
-
-    Raises:
-        InputError: Unknown engine, one that is not installed, or too many workers.
+    ``workers`` None is one a core without a GPU, one with. ``scratch``, a folder for photos that
+    are decoded, is removed before and afterwards.
     """
     if name not in ENGINES:
         raise InputError(f"engine '{name}' is unknown; expected {' or '.join(ENGINES)}")
@@ -262,20 +244,11 @@ def run_jobs(
     deadline: float | None = None,
     keep: Callable[[Job], bool] = lambda job: False,
 ) -> None:
-    """Run the jobs of a study.
+    """Run the jobs of a study; StudyStoppedError where nothing more can be trained.
 
-    Args:
-        path: Folder of the study.
-        jobs: In the order in which they start.
-        engine: Where.
-        ended: Called with each job that ended.
-        watch: Called every half second with finished jobs, all jobs, and the seconds left.
-        deadline: Time of :func:`time.monotonic`; a job that would probably end later is not begun.
-        keep: Says which jobs are trained whatever the time.
-
-    Raises:
-        StudyStoppedError: Nothing more can be trained.
-        Interrupted: A signal asked to stop.
+    ``watch`` is called every half second with finished jobs, all jobs, and the seconds left. A job
+    that would probably end after the ``deadline``, a time of :func:`time.monotonic`, is not begun,
+    but where ``keep`` says that it is trained whatever the time.
     """
     waiting = list(jobs)
     running: dict[Future[Any], Job] = {}
@@ -345,12 +318,7 @@ def _tried(
 
 
 class Pace:
-    """How long a study still takes, by how long its jobs took so far.
-
-    Args:
-        jobs: All of them.
-        workers: Jobs at a time.
-    """
+    """How long a study still takes, by how long its jobs took so far."""
 
     def __init__(self, jobs: Sequence[Job], workers: int) -> None:
         self.jobs = {job.folder: job for job in jobs}

@@ -151,14 +151,7 @@ def cost_rows(
 ) -> list[Row]:
     """Return what one training costs at the largest budget of each mode.
 
-    Args:
-        trained: Finished cells.
-        costs: By mode and labels, then by policy.
-        roles: Which policy is what.
-        prices: With ``price`` of the machine for an hour and ``power`` in watts, where known.
-
-    Raises:
-        InputError: A price or power is no number of at least 0.
+    Prices have ``price`` of the machine for an hour and ``power`` in watts, where known.
     """
     for name in ("price", "power"):
         given = prices.get(name)
@@ -190,14 +183,7 @@ def cost_rows(
 def confusion_rows(
     trained: FinishedCells, question: Question, policies: Sequence[str], classes: Sequence[str]
 ) -> list[Row]:
-    """Return of each policy how often each class is taken for each: shares of the class's photos.
-
-    Args:
-        trained: Finished cells.
-        question: Mode and labels.
-        policies: In the wanted order; those without a finished training are left out.
-        classes: All classes; rows and columns of the shares are in their order.
-    """
+    """Return how often each class is taken for each by each policy: shares of its photos."""
     rows = []
     for policy in policies:
         table = trained.test.get(question, {}).get(policy)
@@ -217,14 +203,7 @@ def confusion_rows(
 
 
 def wrong_rows(trained: FinishedCells, question: Question, policy: str, most: int) -> list[Row]:
-    """Return the test photos that a policy gets wrong in most seeds, the surest first.
-
-    Args:
-        trained: Finished cells; tables without names of photos give none.
-        question: Mode and labels.
-        policy: Whose trainings.
-        most: Photos, at the most.
-    """
+    """Return the test photos that a policy gets wrong in most seeds, the surest first."""
     table = trained.test.get(question, {}).get(policy)
     if table is None or "photo" not in table.columns:
         return []

@@ -62,33 +62,19 @@ ACCEPTED = 0.9  # share of mixes below which the guard's work is a risk to name
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of a study.
+    """The answers of a study."""
 
-    Attributes:
-        trained: Finished cells.
-        roles: Which policy is what.
-        classes: All classes.
-        measured: What is compared, and why.
-        scores: Of all policies on test parts as the measure sees them, by mode and labels.
-        costs: By mode and labels, then by policy.
-        gains: Over plain training, by the same keys.
-        verdicts: By mode and labels; those that could be judged.
-        overall: The verdict for the manager.
-        worth: Label efficiencies by mode and labels.
-        agreement: Of both modes, where there are both.
-    """
-
-    trained: FinishedCells
-    roles: Roles
+    trained: FinishedCells  # finished cells
+    roles: Roles  # which policy is what
     classes: tuple[str, ...]
-    measured: Measured
-    scores: Scores
-    costs: Mapping[Question, Mapping[str, PolicyCost]]
-    gains: Gains
-    verdicts: Mapping[Question, Verdict]
-    overall: Overall
-    worth: Mapping[Question, tuple[LabelEfficiency, ...]]
-    agreement: Consistency | None
+    measured: Measured  # what is compared, and why
+    scores: Scores  # of all policies on test parts as the measure sees them, by mode and labels
+    costs: Mapping[Question, Mapping[str, PolicyCost]]  # by mode and labels, then by policy
+    gains: Gains  # over plain training, by the same keys
+    verdicts: Mapping[Question, Verdict]  # by mode and labels; those that could be judged
+    overall: Overall  # the verdict for the manager
+    worth: Mapping[Question, tuple[LabelEfficiency, ...]]  # label efficiencies by mode and labels
+    agreement: Consistency | None  # of both modes, where there are both
 
     @property
     def measure(self) -> str:
@@ -473,12 +459,7 @@ def plan_notes(plan: Mapping[str, Any]) -> list[Reason]:
 
 
 def notes_of(found: Answers, *, prices: object) -> list[Reason]:
-    """Return what a reader of the numbers must know.
-
-    Args:
-        found: The answers.
-        prices: Whether usual prices stand in for the user's.
-    """
+    """Return what a reader of the numbers must know."""
     trained, verdicts, roles = found.trained, found.verdicts, found.roles
     some = next(iter(next(iter(trained.scores.values())).values()))
     notes = [reason("note-intervals", parts=len(some.parts))]

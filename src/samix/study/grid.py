@@ -24,19 +24,12 @@ LEARNED = ("samix", "samix-p")
 
 @dataclass(frozen=True)
 class Cell:
-    """One answer of a study: a policy with so many labels and one seed.
+    """One answer of a study: a policy with so many labels and one seed."""
 
-    Attributes:
-        policy: Name of the policy, with "-long" where it is trained as long as SAMix takes.
-        labels: Labelled training photos, the budget.
-        mode: "supervised" or "self-supervised".
-        seed: Seed of labels, weights, order and mixes.
-    """
-
-    policy: str
-    labels: int
-    mode: str
-    seed: int
+    policy: str  # name of the policy, with "-long" where it is trained as long as SAMix takes
+    labels: int  # labelled training photos, the budget
+    mode: str  # "supervised" or "self-supervised"
+    seed: int  # seed of labels, weights, order and mixes
 
     @property
     def folder(self) -> str:
@@ -50,23 +43,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, and the cells that it answers: several where labels come after it.
+    """One training, and the cells that it answers: several where labels come after it."""
 
-    Attributes:
-        folder: Of the training run, below the folder of the study.
-        command: "train", "pretrain", or "frozen" for the heads of all budgets and seeds at once.
-        settings: Fields of its configuration, without folder and splits.
-        cells: What it answers.
-        fractions: Share of the labels of each budget.
-        expected: Seconds that it probably takes; 1 where nothing was timed.
-    """
-
-    folder: str
-    command: str
-    settings: Mapping[str, Any]
-    cells: tuple[Cell, ...]
+    folder: str  # of the training run, below the folder of the study
+    command: str  # "train", "pretrain", or "frozen" for the heads of all budgets and seeds at once
+    settings: Mapping[str, Any]  # fields of its configuration, without folder and splits
+    cells: tuple[Cell, ...]  # what it answers
+    # share of the labels of each budget
     fractions: Mapping[int, float] = field(default_factory=dict)
-    expected: float = 1.0
+    expected: float = 1.0  # seconds that it probably takes; 1 where nothing was timed
 
     @property
     def seed(self) -> int:
@@ -93,9 +78,6 @@ def jobs_of(study: Mapping[str, Any]) -> tuple[Job, ...]:
 
     Without those of policies that were stopped after fewer seeds (``stopped`` of the study). Seeds
     beyond the first look are trained for the main question alone.
-
-    Args:
-        study: What poc.yaml holds.
     """
     plan, stopped = study["plan"], study.get("stopped") or {}
     seeds = [int(seed) for seed in plan["seeds"]]
@@ -229,17 +211,11 @@ _CROWD = 2000  # photos from which on more labels do not mean more steps
 
 @dataclass(frozen=True)
 class Timing:
-    """What one policy takes, from its trial.
+    """What one policy takes, from its trial."""
 
-    Attributes:
-        start: Seconds of a training beside its steps and looks.
-        step: Seconds of a step.
-        look: Seconds of a look at validation.
-    """
-
-    start: float
-    step: float
-    look: float
+    start: float  # seconds of a training beside its steps and looks
+    step: float  # seconds of a step
+    look: float  # seconds of a look at validation
 
     def seconds(self, steps: float) -> float:
         """Return the seconds of a training."""
@@ -251,27 +227,17 @@ Timings = Mapping[str, Mapping[str, Timing]]  # by mode, then by policy
 
 @dataclass(frozen=True)
 class Design:
-    """What a grid consists of.
+    """What a grid consists of."""
 
-    Attributes:
-        modes: "supervised", "self-supervised" or both.
-        fractions: Shares of the labels, descending.
-        policies: By mode, without those that are trained longer.
-        long: Free policies that are also trained as long as SAMix takes, by mode.
-        long_everywhere: At each budget, not only at the largest.
-        steps: Of a training with all labels.
-        alone: Share of the steps that a training without labels makes.
-        subjects: Policies in question, whose time the others are given.
-    """
-
-    modes: tuple[str, ...]
-    fractions: tuple[float, ...]
-    policies: Mapping[str, tuple[str, ...]]
+    modes: tuple[str, ...]  # "supervised", "self-supervised" or both
+    fractions: tuple[float, ...]  # shares of the labels, descending
+    policies: Mapping[str, tuple[str, ...]]  # by mode, without those that are trained longer
+    # free policies that are also trained as long as SAMix takes, by mode
     long: Mapping[str, tuple[str, ...]]
-    long_everywhere: bool
-    steps: int
-    alone: float = 1.0
-    subjects: tuple[str, ...] = LEARNED
+    long_everywhere: bool  # at each budget, not only at the largest
+    steps: int  # of a training with all labels
+    alone: float = 1.0  # share of the steps that a training without labels makes
+    subjects: tuple[str, ...] = LEARNED  # policies in question, whose time the others are given
 
     def named(self, mode: str) -> list[str]:
         """Return all policies of a mode by the names of the tables."""
@@ -292,13 +258,9 @@ def ladder(
 ) -> list[Design]:
     """Return designs of one wish, from rich to lean.
 
-    Args:
-        policies: Asked for, plain training among them.
-        fractions: Shares of the labels that are asked for, the main one (the largest) included.
-        modes: That are asked for.
-        subjects: The policies in question; those of them that are not asked for do not count.
-        steps: Of each training, in a study of minutes: its longer and self-supervised trainings are
-            those of plain training and the last subject alone. None is a study of hours.
+    Subjects that are not asked for do not count. ``steps`` are those of each training in a study of
+    minutes, None is a study of hours; the longer and self-supervised trainings of minutes are those
+    of plain training and the last subject alone.
     """
     shares = tuple(sorted(set(fractions), reverse=True))
     few = (shares[0], *shares[1:][-2:]) if len(shares) > 2 else shares
@@ -359,13 +321,7 @@ def ladder(
 
 
 def steps_of(steps: int, labels: int, most: int) -> int:
-    """Return the steps of a training with fewer labels: fewer, by the square root.
-
-    Args:
-        steps: With all labels.
-        labels: The budget.
-        most: All labels.
-    """
+    """Return the steps of a training with fewer labels: fewer, by the square root."""
     return math.ceil(steps * max(FEW_LABELS, math.sqrt(labels / min(most, _CROWD))))
 
 
@@ -398,14 +354,7 @@ def without_copies(design: Design, timings: Timings) -> Design:
 def seconds_of(
     design: Design, timings: Timings, labels: Mapping[float, int], *, main: bool = False
 ) -> float:
-    """Return the seconds of one seed of a design, one job after the other.
-
-    Args:
-        design: Which one.
-        timings: From the trials.
-        labels: Labels of each share.
-        main: Of the main question alone.
-    """
+    """Return the seconds of one seed of a design, one job after the other."""
     long, most = long_factors(design, timings), max(labels.values())
     total = 0.0
     for mode in design.modes[:1] if main else design.modes:
@@ -431,19 +380,10 @@ def choose(
     seeds: int = LEAST_SEEDS,
     more: bool = False,
 ) -> tuple[Design | None, float]:
-    """Return the richest design that fits, with as many steps as fit.
+    """Return the richest design that fits, with as many steps as fit, and its seeds' seconds.
 
-    Args:
-        designs: From rich to lean.
-        timings: From the trials.
-        labels: Labels of each share.
-        seconds: Of wall time.
-        workers: Jobs at a time.
-        seeds: That must fit.
-        more: Further seeds may follow: time is kept for one of the main question.
-
-    Returns:
-        The design and the seconds of its seeds; None and the least seconds where none fits.
+    None and the least seconds where none fits. ``more``: further seeds may follow, and time is kept
+    for one of the main question.
     """
 
     def wall(design: Design) -> float:

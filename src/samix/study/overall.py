@@ -143,20 +143,14 @@ ORDERS = 10_000  # that are tried: all of up to seven policies
 
 @dataclass(frozen=True)
 class Consistency:
-    """Gains over plain training in both modes, by policy.
+    """Gains over plain training in both modes, by policy."""
 
-    Attributes:
-        supervised: By policy.
-        self_supervised: By the same policies.
-        correlation: Spearman's of the gains, in [-1, 1]; NaN below three policies or where all of
-            one mode are alike.
-        p: Two-sided, over orders of the policies; 1 where the correlation is unknown.
-    """
-
-    supervised: Mapping[str, Effect]
-    self_supervised: Mapping[str, Effect]
+    supervised: Mapping[str, Effect]  # by policy
+    self_supervised: Mapping[str, Effect]  # by the same policies
+    # Spearman's of the gains, in [-1, 1]; NaN below three policies or where all of one mode are
+    # alike
     correlation: float
-    p: float
+    p: float  # two-sided, over orders of the policies; 1 where the correlation is unknown
 
     def same_sign(self, policy: str) -> bool | None:
         """Say whether a policy gains in both or loses in both; None where an interval holds 0."""
@@ -178,14 +172,11 @@ class Consistency:
 def consistency(
     supervised: Mapping[str, Effect], self_supervised: Mapping[str, Effect]
 ) -> Consistency | None:
-    """Compare the gains of the policies that both modes have.
+    """Compare the gains of the policies that both modes have; None where there is none.
 
     The gains of one mode share its baseline, which moves all of them alike and no rank. The p-value
     is about these policies as they were measured, not about other policies: with three it is at
     least 1/3.
-
-    Returns:
-        None where no policy has a gain in both.
     """
     both = [name for name in supervised if name in self_supervised]
     if not both:
@@ -203,10 +194,6 @@ def rank_correlation(one: Floats, other: Floats) -> tuple[float, float]:
     """Return Spearman's correlation with the two-sided p-value over orders of the second.
 
     All orders up to seven values, 10,000 drawn beyond.
-
-    Args:
-        one: (P,) values.
-        other: (P,) values.
     """
     if len(one) < LEAST or np.ptp(one) == 0 or np.ptp(other) == 0:
         return math.nan, 1.0
@@ -229,10 +216,6 @@ def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
     The one with the largest gain over plain training at the most labels, of those without a Mixer
     whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with three
     seeds or more; plain training where there is none.
-
-    Args:
-        rows: The findings' table of policies.
-        mode: "supervised" or "self-supervised".
     """
     here = [row for row in rows if row["mode"] == mode]
     most = max((row["labels"] for row in here), default=0)

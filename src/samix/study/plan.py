@@ -66,31 +66,18 @@ __all__ = ["FRACTIONS", "POLICY_NAMES", "Opened", "Wish", "open_study", "plan_st
 
 @dataclass(frozen=True)
 class Opened:
-    """The photos of a study and the training that suits them.
+    """The photos of a study and the training that suits them."""
 
-    Attributes:
-        images: All photos.
-        splits: Their parts and groups.
-        train: Settings of supervised training.
-        pretrain: Settings of self-supervised training.
-        labels: Labelled training photos of each share, descending.
-        left_out: Shares at which the smallest class has too few labels.
-        device: That is trained on.
-        notes: Sentences for the user.
-        good: Classes that are good parts.
-        frozen: Settings of the frozen encoder.
-    """
-
-    images: ImageSet
-    splits: Splits
-    train: dict[str, Any]
-    pretrain: dict[str, Any]
-    labels: dict[float, int]
-    left_out: tuple[float, ...]
-    device: str
-    notes: tuple[str, ...]
-    good: tuple[str, ...]
-    frozen: dict[str, Any]
+    images: ImageSet  # all photos
+    splits: Splits  # their parts and groups
+    train: dict[str, Any]  # settings of supervised training
+    pretrain: dict[str, Any]  # settings of self-supervised training
+    labels: dict[float, int]  # labelled training photos of each share, descending
+    left_out: tuple[float, ...]  # shares at which the smallest class has too few labels
+    device: str  # that is trained on
+    notes: tuple[str, ...]  # sentences for the user
+    good: tuple[str, ...]  # classes that are good parts
+    frozen: dict[str, Any]  # settings of the frozen encoder
 
     def parts(self, positions: Sequence[int]) -> int:
         """Return the number of independent parts that some photos show."""
@@ -109,15 +96,7 @@ class Opened:
 
 
 def open_study(wish: Wish, announce: Announce) -> Opened:
-    """Open and divide the photos, and choose size, network and recipe.
-
-    Args:
-        wish: What is asked.
-        announce: Called during long work.
-
-    Raises:
-        InputError: The photos or a setting cannot be used.
-    """
+    """Open and divide the photos, and choose size, network and recipe."""
     photos = wish.photos
     config = resolve(TrainConfig(data=wish.data, **photos))
     images = open_images(
@@ -182,11 +161,7 @@ def _budgets(
 
 
 def device_of(wish: Wish) -> str:
-    """Return the device that is trained on.
-
-    Raises:
-        InputError: It is not there.
-    """
+    """Return the device that is trained on."""
     given = {name: wish.network[name] for name in ("device",) if name in wish.network}
     return resolve(TrainConfig(data=wish.data, **given)).device
 
@@ -259,21 +234,11 @@ def plan_study(
     *,
     begun: float | None = None,
 ) -> dict[str, Any]:
-    """Time the policies and choose the richest grid that fits.
+    """Time the policies and choose the richest grid that fits: all but the origin in poc.yaml.
 
-    Args:
-        wish: What is asked.
-        opened: Photos and training.
-        engine: Where the study will be trained.
-        trials: Folder for short trainings; it is removed.
-        announce: Called during long work.
-        begun: Time of :func:`time.monotonic` at which the budget began; None is now.
-
-    Returns:
-        What poc.yaml holds, but for command, versions and machine.
-
-    Raises:
-        InputError: The time does not suffice for anything; the message says what would.
+    ``trials`` is a folder for short trainings, which is removed. The budget began at ``begun``, a
+    time of :func:`time.monotonic`; None is now. Where it suffices for nothing an InputError says
+    what would.
     """
     begun = time.monotonic() if begun is None else begun
     designs = ladder(wish.trained, tuple(opened.labels), wish.modes, wish.subjects, wish.steps)

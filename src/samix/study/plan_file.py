@@ -28,14 +28,7 @@ _MOST_EPOCHS = 10**7
 
 
 def check_study(study: Mapping[str, Any]) -> None:
-    """Refuse a study with names that are not known, and with numbers that are none.
-
-    Args:
-        study: What poc.yaml holds.
-
-    Raises:
-        ValueError: It holds something else; the message names it.
-    """
+    """Refuse a study with names that are not known, and with numbers that are none."""
     try:
         _check_plan(study["plan"])
         _check_settings("train", study["train"], TrainConfig)

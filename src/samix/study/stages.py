@@ -49,10 +49,6 @@ def stages(folder: PocFolder, study: dict[str, Any]) -> Iterator[list[Job]]:
     """Yield the jobs of each stage; between two, write what was decided into poc.yaml.
 
     A stage whose jobs did not all end, for want of time, is the last one.
-
-    Args:
-        folder: Of the study.
-        study: What poc.yaml holds; it changes.
     """
     pilot = pilot_jobs(study)
     yield pilot
@@ -95,9 +91,8 @@ def _ended(folder: PocFolder, jobs: Sequence[Job]) -> bool:
 def asked(folder: PocFolder, study: Mapping[str, Any]) -> dict[str, Any]:
     """Return the main question that there is room for, from the pilot's validation photos.
 
-    Returns:
-        ``room`` (points that plain training leaves, by labels), ``primary``, ``asked_first`` where
-        it is another than planned, and ``ended``: whether there is room nowhere.
+    That is ``room`` (points that plain training leaves, by labels), ``primary``, ``asked_first``
+    where it is another than planned, and ``ended``: whether there is room nowhere.
     """
     plan = study["plan"]
     mode, planned = plan["primary"]["mode"], int(plan["primary"]["labels"])
@@ -134,17 +129,11 @@ def _level(said: pd.DataFrame, study: Mapping[str, Any]) -> float:
 
 @dataclass(frozen=True)
 class Contender:
-    """A policy that may be recommended, and what it must show for that.
+    """A policy that may be recommended, and what it must show for that."""
 
-    Attributes:
-        known: What is known of it.
-        level: One-sided error of each of its comparisons, over all looks.
-        rivals: It must be ahead of the free rivals too.
-    """
-
-    known: Candidate
-    level: float
-    rivals: bool
+    known: Candidate  # what is known of it
+    level: float  # one-sided error of each of its comparisons, over all looks
+    rivals: bool  # it must be ahead of the free rivals too
 
     def open(self, effect: Effect, limits: VerdictLimits) -> bool:
         """Whether a comparison is not shown yet."""
@@ -178,14 +167,7 @@ class Contender:
 def stopped_now(
     contenders: Sequence[Contender], baseline: str, policies: Sequence[str], limits: VerdictLimits
 ) -> set[str]:
-    """Return the policies that need no further seed.
-
-    Args:
-        contenders: All that may be recommended and are still trained.
-        baseline: Plain training, which goes on while anything does.
-        policies: That are still trained.
-        limits: What counts as much, and the looks.
-    """
+    """Return the policies that need no further seed."""
     needed: set[str] = set()
     for one in contenders:
         undecided = one.undecided(limits)
@@ -198,13 +180,7 @@ def stopped_now(
 
 
 def look(folder: PocFolder, study: dict[str, Any], count: int) -> None:
-    """Look at the main question after some seeds, and write down which policies stop.
-
-    Args:
-        folder: Of the study.
-        study: What poc.yaml holds; its ``stopped`` (seeds by policy) and ``looked`` change.
-        count: Seeds that are finished.
-    """
+    """Look at the main question after some finished seeds, and write down which policies stop."""
     if count <= study.get("looked", 0):
         return
     stopped: dict[str, int] = dict(study.get("stopped") or {})
@@ -247,11 +223,7 @@ def contenders_of(
     measure: str,
     running: Sequence[str],
 ) -> list[Contender]:
-    """Return the policies that may still be recommended, with what they must show.
-
-    Raises:
-        InputError: There are no answers of plain training, or of no candidate.
-    """
+    """Return the policies that may still be recommended, with what they must show."""
     case = case_of(scores, costs, roles, limits, measure)
     learned = [one for one in case.candidates if one.policy in running]
     level = ERROR / len(case.gains) / 2

@@ -29,14 +29,7 @@ _ADMITTED: dict[str, str] = {}  # of this process, by label
 
 
 def labels_of(given: Sequence[str]) -> dict[str, str]:
-    """Return what was given by label: a name, a whole path, or module:name.
-
-    Args:
-        given: Of the user, in order.
-
-    Raises:
-        InputError: One is none of these, or is named twice.
-    """
+    """Return what was given by label: a name, a whole path, or module:name."""
     found: dict[str, str] = {}
     for word in given:
         label, source = _labelled(word)
@@ -89,14 +82,7 @@ def check_label(label: str) -> bool:
 
 
 def admit(sources: Mapping[str, str]) -> None:
-    """Import the policies of modules, so that this process knows them by their labels.
-
-    Args:
-        sources: By label, as the user of this process named them.
-
-    Raises:
-        InputError: A module cannot be imported, or what it has is no policy.
-    """
+    """Import the policies of modules, so that this process knows them by their labels."""
     for label, source in sources.items():
         if not is_code(source) or _ADMITTED.get(label) == source:
             continue

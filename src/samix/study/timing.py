@@ -51,25 +51,10 @@ def time_policies(
     turn: int = STEPS,
     seconds: float = math.inf,
 ) -> tuple[dict[str, Timing], float]:
-    """Let each policy make some steps in every worker, and return what it takes.
+    """Let each policy make some steps in every worker, all at once, and return what it takes.
 
-    Args:
-        path: Folder for the trials; it is removed afterwards.
-        opened: The :class:`samix.study.plan.Opened` photos and their training.
-        mode: "supervised" or "self-supervised".
-        policies: That are timed.
-        options: Of each policy.
-        engine: Where they are timed: all workers at once, as later.
-        announce: Called as trials begin and end.
-        sources: What a policy is made of, by label, where that is not its name.
-        turn: Steps of a policy at a time.
-        seconds: After which no further round of turns begins, whether they agree or not.
-
-    Returns:
-        Timings by policy, and the share of a core that a worker got.
-
-    Raises:
-        InputError: A policy cannot be trained so.
+    With the timings comes the share of a core that a worker got. No further round of turns begins
+    after so many seconds, whether they agree or not. ``path`` is removed afterwards.
     """
     try:
         announce("timing the policies", 0, 1)
@@ -108,16 +93,7 @@ def _job(
 
 
 def plain_step(path: Path, opened: Any, mode: str) -> float:
-    """Return the seconds of a step of plain training on noise: no policy takes less.
-
-    Args:
-        path: Folder of a study, in which nothing is written.
-        opened: The :class:`samix.study.plan.Opened` photos and their training.
-        mode: "supervised" or "self-supervised".
-
-    Raises:
-        InputError: Plain training cannot be done so.
-    """
+    """Return the seconds of a step of plain training on noise: no policy takes less."""
     config = resolve(config_of(PocFolder(path), _job(opened, mode, "none", {}, {})))
     method = create_run_method(config, opened.images.classes).to(config.device).train()
     size = getattr(config, "view_size", None) or config.image_size or 32
@@ -139,17 +115,7 @@ def plain_step(path: Path, opened: Any, mode: str) -> float:
 def timed(
     path: str, jobs: Sequence[Job], turn: int, seconds: float = math.inf
 ) -> tuple[dict[str, Timing], float]:
-    """Let policies take turns; return what each took, and the share of a core that there was.
-
-    Args:
-        path: Folder of a study with the splits.
-        jobs: Short trainings, one a policy.
-        turn: Steps of a policy at a time.
-        seconds: After which no further round begins, whether they agree or not.
-
-    Raises:
-        InputError: One cannot be trained.
-    """
+    """Let policies take turns; return what each took, and the share of a core that there was."""
     opened = {job.cells[0].policy: _opened(path, job) for job in jobs}
     for steps, _, _ in opened.values():
         steps(2)  # the first steps choose kernels

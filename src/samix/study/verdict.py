@@ -157,11 +157,7 @@ def case_of(
     limits: VerdictLimits,
     measure: str,
 ) -> Case:
-    """Return what the rules look at.
-
-    Raises:
-        InputError: Outcomes or costs that are needed are missing, or the measure is unknown.
-    """
+    """Return what the rules look at."""
     learned = [name for name in (roles.full, *roles.light) if name in scores]
     if roles.baseline not in scores or not learned:
         lacking = roles.baseline if roles.baseline not in scores else roles.full

@@ -27,34 +27,25 @@ GOOD_NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What is asked of a study.
+    """What is asked of a study."""
 
-    Attributes:
-        data: As for :class:`samix.training.RunConfig`.
-        policies: To compare: names, folders of Mixers, or module:name; "none" among them. The
-            frozen encoder joins them where its weights are at hand.
-        modes: "supervised", "self-supervised" or both.
-        fractions: Shares of the labels, in (0, 1].
-        seeds: How many at most; None is eight of a sequential study, three of a fixed one.
-        design: "sequential" looks after each seed and stops what is decided; "fixed" trains all.
-        budget: Seconds of wall time that it may take.
-        good: Classes that are good parts; empty takes one that is called so.
-        photos: Further fields of :class:`samix.training.RunConfig` about the photos.
-        network: Further fields of it about network, size and training, over what suits the photos.
-        steps: Of each training, in a study of minutes; None is as many as fit.
-    """
-
-    data: str
+    data: str  # as for :class:`samix.training.RunConfig`
+    # to compare: names, folders of Mixers, or module:name; "none" among them. The frozen encoder
+    # joins them where its weights are at hand
     policies: tuple[str, ...] = POLICY_NAMES
-    modes: tuple[str, ...] = MODES
-    fractions: tuple[float, ...] = FRACTIONS
+    modes: tuple[str, ...] = MODES  # "supervised", "self-supervised" or both
+    fractions: tuple[float, ...] = FRACTIONS  # shares of the labels, in (0, 1]
+    # how many at most; None is eight of a sequential study, three of a fixed one
     seeds: int | None = None
+    # "sequential" looks after each seed and stops what is decided; "fixed" trains all
     design: str = DESIGNS[0]
-    budget: float = 7200.0
-    good: tuple[str, ...] = ()
+    budget: float = 7200.0  # seconds of wall time that it may take
+    good: tuple[str, ...] = ()  # classes that are good parts; empty takes one that is called so
+    # further fields of :class:`samix.training.RunConfig` about the photos
     photos: Mapping[str, Any] = field(default_factory=dict)
+    # further fields of it about network, size and training, over what suits the photos
     network: Mapping[str, Any] = field(default_factory=dict)
-    steps: int | None = None
+    steps: int | None = None  # of each training, in a study of minutes; None is as many as fit
 
     def __post_init__(self) -> None:
         trained = [name for name in self.sources if name != FROZEN]

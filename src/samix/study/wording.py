@@ -239,15 +239,7 @@ def rounded(labels: float) -> str:
 def _ranks(
     count: int, correlation: float, p: float, signs: Iterable[tuple[str, bool | None]]
 ) -> Words:
-    """Say whether policies rank alike in both modes, and whether the learned ones keep their sign.
-
-    Args:
-        count: Policies that were compared in both.
-        correlation: Spearman's; NaN where it is unknown.
-        p: By permutation.
-        signs: Learned policies, and whether each has the same sign in both; None where that is not
-            clear.
-    """
+    """Say whether policies rank alike in both modes, and if the learned ones keep their sign."""
     code = "ranks-agree" if p < 0.05 and correlation > 0 else "ranks-unclear"
     if math.isnan(correlation):
         code = "ranks-too-few"

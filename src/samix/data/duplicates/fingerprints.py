@@ -26,17 +26,11 @@ _SAMPLED = 33  # photos that are looked at to choose the side
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What is kept of N photos.
+    """What is kept of N photos."""
 
-    Attributes:
-        grey: (N, S, S) uint8, the whole photo squeezed to a square; S is 32 or 64.
-        size: (N, 2) int64, width and height of the photo in px.
-        pixels: (N,) equal for photos that look exactly the same, and for no others.
-    """
-
-    grey: NDArray[np.uint8]
-    size: NDArray[np.int64]
-    pixels: NDArray[np.str_]
+    grey: NDArray[np.uint8]  # (N, S, S) uint8, the whole photo squeezed to a square; S is 32 or 64
+    size: NDArray[np.int64]  # (N, 2) int64, width and height of the photo in px
+    pixels: NDArray[np.str_]  # (N,) equal for photos that look exactly the same, and for no others
 
     def __len__(self) -> int:
         return len(self.grey)
@@ -47,15 +41,9 @@ def take_fingerprints(
 ) -> Fingerprints:
     """Keep what is needed to compare photos, decoding those once of which it is not known yet.
 
-    Args:
-        images: At least one photo, all readable.
-        hashed: Take the hash of the pixels of each photo. Otherwise JPEG photos are reduced while
-            they are decoded, and only photos whose size and grey copy are those of another one are
-            read in full for it; the others are numbered.
-        progress: Called with (done, total) now and then.
-
-    Raises:
-        CorruptImageError: A photo cannot be read.
+    ``hashed`` takes the hash of the pixels of each. Otherwise JPEG photos are reduced while they
+    are decoded, and only photos whose size and grey copy are those of another one are read in full
+    for it; the others are numbered.
     """
     side = grey_side(images)
     grey = np.empty((len(images), side, side), dtype=np.uint8)
@@ -110,18 +98,7 @@ def _hash_of(images: ImageSet, index: int) -> str:
 
 
 def content_hashes(images: ImageSet, *, progress: Progress | None = None) -> list[str] | None:
-    """Return a hash of each photo as it is stored, without decoding it.
-
-    Args:
-        images: The photos.
-        progress: Called with (done, total) now and then.
-
-    Returns:
-        One hash a photo; None where the set has no encoded photos.
-
-    Raises:
-        CorruptImageError: A photo is gone.
-    """
+    """Return a hash of each photo as it is stored; None where the set has no encoded photos."""
     encoded = images.encoded
     if encoded is None:
         return None

@@ -28,18 +28,14 @@ _QUICK = 5000  # photos of a set with given parts that are checked before every 
 
 @dataclass(frozen=True)
 class Leakage:
-    """Near-duplicates between the given parts of a set.
+    """Near-duplicates between the given parts of a set."""
 
-    Attributes:
-        groups: Positions of the photos of each group that lies in several parts.
-        affected: Photos of each part that have a near-duplicate in an earlier one, of train, val
-            and test in this order: those that say more than is true.
-        parts: Photos of each given part.
-    """
-
+    # positions of the photos of each group that lies in several parts
     groups: tuple[tuple[int, ...], ...]
+    # photos of each part that have a near-duplicate in an earlier one, of train, val and test in
+    # this order: those that say more than is true
     affected: dict[SplitName, int]
-    parts: dict[SplitName, int]
+    parts: dict[SplitName, int]  # photos of each given part
 
     def sentence(self) -> str:
         """Return how much of each part is affected."""

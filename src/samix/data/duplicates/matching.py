@@ -38,16 +38,11 @@ _Job = tuple[Tensor, Tensor, int]  # queries, keys, first row of a block
 
 @dataclass(frozen=True)
 class CandidatePairs:
-    """Pairs of photos that may show the same.
+    """Pairs of photos that may show the same."""
 
-    Attributes:
-        pair: (P, 2) int64 positions, the first below the second.
-        mirrored: (P,) bool: whether the second is to be mirrored left to right.
-        shift: (P, 2) float: how far the second lies from the first, across and down, in half sides.
-    """
-
-    pair: Tensor
-    mirrored: Tensor
+    pair: Tensor  # (P, 2) int64 positions, the first below the second
+    mirrored: Tensor  # (P,) bool: whether the second is to be mirrored left to right
+    # (P, 2) float: how far the second lies from the first, across and down, in half sides
     shift: Tensor
 
 
@@ -56,11 +51,7 @@ def find_candidates(grey: Tensor, *, progress: Progress | None = None) -> Candid
 
     Two descriptors, each blind to light: a coarse picture, which small rotations and strong changes
     of exposure hardly alter, and the strength of each frequency, which shifts do not alter. All
-    photos are compared by matrix products, block by block.
-
-    Args:
-        grey: (N, S, S) uint8.
-        progress: Called with (done, total) now and then.
+    photos, (N, S, S) uint8, are compared by matrix products, block by block.
     """
     keys, shapes = _describe_all(grey), _shapes(grey)
     blocks = range(0, len(grey), _BLOCK)
@@ -88,11 +79,6 @@ def match(
 
     It is done at 16, 32 and, where the copies are so large, 64 px; a pair that does not agree at
     one size is not looked at again.
-
-    Args:
-        grey: (N, S, S) uint8.
-        candidates: Pairs to look at.
-        progress: Called with (done, total) now and then.
 
     Returns:
         (M, 2) int64 pairs of the same, the first below the second, in order; (M,) their agreement

@@ -220,11 +220,7 @@ def star_groups(pairs: Sequence[Pair]) -> list[list[int]]:
     a-b-c-d in which only neighbours match thus falls into (b: a, c) and d, where linking whatever
     is connected would put all photos of a slowly changing series into one group.
 
-    Args:
-        pairs: Positions that match, each pair once.
-
-    Returns:
-        Groups of two or more, the largest first; the members after the representative ascend.
+    The largest group comes first; the members after the representative ascend.
     """
     around: dict[int, set[int]] = {}
     for first, second in pairs:
@@ -314,15 +310,7 @@ def merge_groups(
 
     Only so many neighbours of each photo are known, so that many photos of one thing first fall
     into several groups. Two groups that some pair links become one where every member of the
-    smaller matches the representative of the larger, which is looked at anew.
-
-    Args:
-        groups: From :func:`star_groups`.
-        pairs: Positions that match.
-        same: Says for pairs whether they match.
-
-    Returns:
-        Groups of two or more, as from :func:`star_groups`.
+    smaller matches the representative of the larger, which ``same`` looks at anew.
     """
     everyone = {photo for pair in pairs for photo in pair}
     grouped = {photo for group in groups for photo in group}

@@ -48,57 +48,33 @@ _RISKS = 7  # that are shown at once
 
 @dataclass(frozen=True)
 class KeyNumber:
-    """A number that a hurried reader must see.
+    """A number that a hurried reader must see."""
 
-    Attributes:
-        name: What it is.
-        value: The number.
-        unit: Behind it, in small letters.
-        line: Below it.
-    """
-
-    name: Words
-    value: Text
-    unit: Words = NOTHING
-    line: Words = NOTHING
+    name: Words  # what it is
+    value: Text  # the number
+    unit: Words = NOTHING  # behind it, in small letters
+    line: Words = NOTHING  # below it
 
 
 @dataclass(frozen=True)
 class First:
-    """The first screen.
+    """The first screen."""
 
-    Attributes:
-        title: Of the page.
-        state: Colour of the verdict.
-        advice: What to do, in one short sentence.
-        sentence: The verdict with its numbers.
-        question: What was asked: mode and labels.
-        chart: What each policy gains, and what it costs; None where nothing can be compared.
-        numbers: Those that are known.
-        risks: Sentences.
-        more: Further risks, folded.
-        facts: Small print.
-    """
-
-    title: Words
-    state: str
-    advice: Words
-    sentence: Words
-    question: Words
+    title: Words  # of the page
+    state: str  # colour of the verdict
+    advice: Words  # what to do, in one short sentence
+    sentence: Words  # the verdict with its numbers
+    question: Words  # what was asked: mode and labels
+    # what each policy gains, and what it costs; None where nothing can be compared
     chart: Chart | None
-    numbers: Sequence[KeyNumber]
-    risks: Sequence[Words]
-    more: Sequence[Words]
-    facts: Sequence[tuple[Words, Text]]
+    numbers: Sequence[KeyNumber]  # those that are known
+    risks: Sequence[Words]  # sentences
+    more: Sequence[Words]  # further risks, folded
+    facts: Sequence[tuple[Words, Text]]  # small print
 
 
 def first_of(view: ReportView, pictures: Sequence[Mapping[str, Any]] = ()) -> First:
-    """Return the first screen of a study.
-
-    Args:
-        view: The study.
-        pictures: Rows of pictures.json: of some it is known how many mixes the guard rejects.
-    """
+    """Return the first screen of a study."""
     name = view.findings["data"].get("name") or (view.study.get("data") or {}).get("name") or ""
     known_numbers = (_plain(view), _gain(view), _efficiency(view), _consistency(view),
                      _calibration(view), _inspection(view), _cost(view))  # fmt: skip

@@ -35,13 +35,8 @@ def data_health(
 ) -> Row:
     """Return what can make the results of a study untrustworthy, ready for a JSON file.
 
-    Args:
-        images: The photos of the study.
-        splits: The one split of all its trainings, with the groups that parts are counted by.
-        check: What :func:`samix.data.health.check_images` found in the same photos; None looks
-            now. What was found for the same photos before is not searched for again.
-        corrupt: Key and reason of each photo that was left out, where the reason is known.
-        announce: Called with (what is done, done, total) during long work.
+    Without the ``check`` of the same photos they are looked at now; what was found for them before
+    is not searched for again.
 
     Returns:
         ``version``, ``photos`` and those in no part (``unused``) or without a label
@@ -51,10 +46,6 @@ def data_health(
         (``split``) and how many photos of val and test have a near-duplicate in an earlier part
         (``affected``); ``disagreeing`` groups, whose photos have several labels; ``skipped``
         photos. Long lists are cut, and their length stands beside them.
-
-    Raises:
-        InputError: ``check`` or ``splits`` is of other photos.
-        CorruptImageError: A photo cannot be read.
     """
     if check is None:
         check = check_images(images, corrupt=corrupt, announce=announce)
@@ -167,11 +158,7 @@ def _skipped(images: ImageSet, corrupt: Sequence[tuple[str, str]]) -> Row:
 
 
 def health_section(health: Mapping[str, Any] | None) -> Section:
-    """Return the section; see ``samix.study.report.health.data_health``.
-
-    Args:
-        health: What was found; None where nobody looked.
-    """
+    """Return the section; see ``samix.study.report.health.data_health``."""
     title = word("health-title")
     if health is None:
         return Section(title, word("health-none"), key="health")

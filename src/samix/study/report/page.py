@@ -65,19 +65,8 @@ def write_poc_report(
     """Write the report of a PoC as one page that needs no other file and no network.
 
     Everything from the user (names of files, classes and data) is escaped; besides, the page
-    forbids the browser every request and every script but its own.
-
-    Args:
-        path: The HTML file; it appears as a whole or not at all.
-        findings: What ``samix.study.find`` returns, findings.json.
-        study: What poc.yaml holds; what is missing in it is left out.
-        health: What ``samix.study.report.health.data_health`` returns; None where nobody looked.
-        pictures: See :func:`samix.study.report.pictures.picture_sections`.
-        lang: "both" writes English and Japanese with a switch; "en" and "ja" one of them.
-
-    Raises:
-        InputError: An unknown language, findings of another version, or a picture that cannot be
-            read.
+    forbids the browser every request and every script but its own. What is missing in the study is
+    left out. ``lang`` "both" writes English and Japanese with a switch.
     """
     if lang not in get_args(Language):
         raise InputError(f"lang: expected one of {', '.join(get_args(Language))}, got '{lang}'.")

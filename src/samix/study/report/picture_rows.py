@@ -33,25 +33,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Runs:
-    """Opened runs of one study.
+    """Opened runs of one study."""
 
-    Attributes:
-        subjects: Network and policy of each run, by the name of the policy.
-        guards: Options of each run's guard; None where it had none.
-        photos: The photos, which all of them share.
-    """
-
-    subjects: Mapping[str, RunNetwork]
+    subjects: Mapping[str, RunNetwork]  # network and policy of each run, by the name of the policy
+    # options of each run's guard; None where it had none
     guards: Mapping[str, Mapping[str, Any] | None]
-    photos: RunPhotos
+    photos: RunPhotos  # the photos, which all of them share
 
 
 def open_runs(runs: Mapping[str, Path], data: Mapping[str, Any]) -> Runs:
-    """Open the runs of some policies and their photos.
-
-    Raises:
-        InputError: A run or the photos cannot be read, or the runs are of different photos.
-    """
+    """Open the runs of some policies and their photos, which are the same of all."""
     opened = {name: open_network(path) for name, path in runs.items()}
     subject, source = next(iter(opened.values()))
     photos = open_photos(subject, source, **data)
@@ -164,21 +155,13 @@ def wrong_pictures(
 
 @dataclass(frozen=True)
 class _Looked:
-    """Where networks looked in some photos, and what they take them for.
-
-    Attributes:
-        photos: The photos.
-        chosen: Their places.
-        shown: (N,3,S,S) as the networks saw them.
-        heats: By policy, (N,1,S,S).
-        said: By policy, values and classes of the surest; nothing without classes.
-    """
+    """Where networks looked in some photos, and what they take them for."""
 
     photos: RunPhotos
-    chosen: Sequence[int]
-    shown: Tensor
-    heats: Mapping[str, Tensor]
-    said: Mapping[str, Any]
+    chosen: Sequence[int]  # their places
+    shown: Tensor  # (N,3,S,S) as the networks saw them
+    heats: Mapping[str, Tensor]  # by policy, (N,1,S,S)
+    said: Mapping[str, Any]  # by policy, values and classes of the surest; nothing without classes
 
     @property
     def knows_classes(self) -> bool:
@@ -218,27 +201,16 @@ def _look(runs: Runs, lookers: Mapping[str, Any], chosen: Sequence[int]) -> _Loo
 
 @dataclass(frozen=True)
 class _Mixed:
-    """Pairs of photos, mixed as in training.
+    """Pairs of photos, mixed as in training."""
 
-    Attributes:
-        subject: Network and policy.
-        pairs: How many; the originals come first, then their partners.
-        positions: Of all photos.
-        shown: (2 pairs,3,S,S) in [0, 1].
-        images: As the network sees them.
-        target: Classes.
-        evidence: What the policy knows beyond the pixels.
-        plan: How they are mixed.
-    """
-
-    subject: RunNetwork
-    pairs: int
-    positions: Sequence[int]
-    shown: Tensor
-    images: Tensor
-    target: Tensor
-    evidence: Evidence
-    plan: MixPlan
+    subject: RunNetwork  # network and policy
+    pairs: int  # how many; the originals come first, then their partners
+    positions: Sequence[int]  # of all photos
+    shown: Tensor  # (2 pairs,3,S,S) in [0, 1]
+    images: Tensor  # as the network sees them
+    target: Tensor  # classes
+    evidence: Evidence  # what the policy knows beyond the pixels
+    plan: MixPlan  # how they are mixed
 
     @classmethod
     def of(

@@ -33,17 +33,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What is shown.
+    """What is shown."""
 
-    Attributes:
-        pairs: Mixes of each policy, at least 1.
-        photos: Test photos, at least 1.
-        seed: Of all choices, at least 0.
-    """
-
-    pairs: int = 4
-    photos: int = 6
-    seed: int = 0
+    pairs: int = 4  # mixes of each policy, at least 1
+    photos: int = 6  # test photos, at least 1
+    seed: int = 0  # of all choices, at least 0
 
     def __post_init__(self) -> None:
         for name, least in (("pairs", 1), ("photos", 1), ("seed", 0)):
@@ -59,25 +53,15 @@ def draw_pictures(
     options: PictureOptions | None = None,
     **given: Any,
 ) -> list[Row]:
-    """Draw the pictures of a PoC into its folder, and write pictures.json.
+    """Draw the pictures of a PoC into its folder, write pictures.json, and return its rows.
 
     Mixes are those of the verdict's policy and of samix; where the models look is shown for plain
     training and for these two, on the same test photos. Of each policy the finished run with the
     most labels and the lowest seed is taken; pre-trainings are shown where nothing was trained with
     labels. What cannot be shown has a row that says why.
 
-    Args:
-        poc: Folder of the PoC.
-        policy: The policy of the verdict.
-        wrong: Test photos that it gets wrong, of findings.json; as many are shown as options say.
-        options: What is shown; None takes the defaults.
-        **given: How photos are opened, as :func:`samix.explain.open_photos` takes it.
-
-    Returns:
-        The rows of pictures.json as :func:`read_pictures` returns them.
-
-    Raises:
-        InputError: The photos are not there, a run cannot be read, or an option is out of range.
+    ``wrong`` are test photos that the policy gets wrong; as many are shown as options say. Photos
+    are opened as ``given``, see :func:`samix.explain.open_photos`.
     """
     poc, options = Path(poc), options or PictureOptions()
     folder = poc / FOLDER
@@ -93,11 +77,7 @@ def draw_pictures(
 
 
 def read_pictures(poc: str | Path) -> list[Row]:
-    """Return the rows of pictures.json, each with the ``path`` of its PNG file where it has one.
-
-    Raises:
-        InputError: The file cannot be read, or was written by another version.
-    """
+    """Return the rows of pictures.json, each with the ``path`` of its PNG file where it has one."""
     file = Path(poc) / FOLDER / RECORD
     try:
         found = read_json(file)
@@ -120,10 +100,8 @@ def read_pictures(poc: str | Path) -> list[Row]:
 def find_runs(poc: str | Path, policies: Sequence[str]) -> dict[str, Path]:
     """Return a finished run of each policy: that with the most labels and the lowest seed.
 
-    All are of one mode: supervised, unless no such run of any of the policies is finished.
-
-    Returns:
-        Folder by policy; a policy without a finished run is left out.
+    All are of one mode: supervised, unless no such run of any of the policies is finished. A policy
+    without one is left out.
     """
     for mode in MODES:
         found: dict[str, tuple[int, int, Path]] = {}
@@ -195,14 +173,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def picture_sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Return the sections of mixes and of where the models look, as far as there are any.
 
-    Args:
-        rows: See :func:`draw_pictures`: ``part`` (of :data:`PARTS`), ``caption`` with both
-            languages, and ``png`` (the bytes) or ``path`` (a file); a row with neither has only
-            words. Optional: ``title``, ``badge``, ``columns`` and ``lines`` with both languages,
-            ``state`` ("ok", "changed" or "bad").
-
-    Raises:
-        InputError: A picture cannot be read, or is no PNG.
+    A row has ``part`` (of :data:`PARTS`), ``caption`` with both languages, and ``png`` (the bytes)
+    or ``path`` (a file); with neither it has only words. Optional: ``title``, ``badge``,
+    ``columns`` and ``lines`` with both languages, ``state`` ("ok", "changed" or "bad").
     """
     unknown = [row["part"] for row in rows if row["part"] not in PARTS]
     if unknown:

@@ -191,13 +191,7 @@ def numbers_grid(view: ReportView) -> Table | None:
 def _filled(
     header: list[Text], cells: list[list[Text]], words: int
 ) -> tuple[list[Text], list[list[Text]]]:
-    """Return a table without the columns of numbers of which none is known.
-
-    Args:
-        header: Name of each column.
-        cells: Rows.
-        words: So many columns at the left hold words, and stay.
-    """
+    """Return a table without the columns of numbers of which none is known."""
     kept = [
         at for at in range(len(header))
         if at < words or any(both(row[at]).en != NOT_KNOWN for row in cells)

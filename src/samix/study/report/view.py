@@ -24,15 +24,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ReportView:
-    """Findings with what is asked of them again and again.
+    """Findings with what is asked of them again and again."""
 
-    Attributes:
-        findings: See ``samix.study.find``.
-        study: What poc.yaml holds.
-    """
-
-    findings: Mapping[str, Any]
-    study: Mapping[str, Any]
+    findings: Mapping[str, Any]  # see ``samix.study.find``
+    study: Mapping[str, Any]  # what poc.yaml holds
 
     @property
     def verdict(self) -> Row:
@@ -133,11 +128,7 @@ def columns(*names: str | Words) -> list[Text]:
 
 
 def view_of(findings: Mapping[str, Any], study: Mapping[str, Any]) -> ReportView:
-    """Return the findings of a study, checked for what every report needs.
-
-    Raises:
-        InputError: They are of another version or not those of a study.
-    """
+    """Return the findings of a study, checked for what every report needs."""
     version = findings.get("version")
     if version != VERSION:
         raise InputError(

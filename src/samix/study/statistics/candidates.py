@@ -82,24 +82,18 @@ class PolicyCost:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is known of one policy.
-
-    Attributes:
-        policy: The policy.
-        gain: Over the baseline, corrected over all policies.
-        over: Over each free rival that took no more wall time. Not corrected: it must be better
-            than every one of them, which is stricter than any.
-        same_time: A rival or the baseline had as much wall time.
-        harmed: Classes with enough parts whose recall is proven lower than the baseline's, by
-            `worth` or more; Holm over the classes.
-        p_ahead: The same as :attr:`p`, corrected over the candidates by :func:`corrected`.
-    """
+    """What is known of one policy."""
 
     policy: str
-    gain: Effect
+    gain: Effect  # over the baseline, corrected over all policies
+    # over each free rival that took no more wall time. Not corrected: it must be better than every
+    # one of them, which is stricter than any
     over: tuple[Effect, ...]
-    same_time: bool
+    same_time: bool  # a rival or the baseline had as much wall time
+    # classes with enough parts whose recall is proven lower than the baseline's, by `worth` or
+    # more; Holm over the classes
     harmed: tuple[Effect, ...]
+    # the same as :attr:`p`, corrected over the candidates by :func:`corrected`
     p_ahead: float = 1.0
 
     @property
@@ -137,28 +131,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that the rules look at.
+    """Everything that the rules look at."""
 
-    Attributes:
-        candidates: Learned policies with a live Mixer, the full one first.
-        rivals: Free rivals, as candidates.
-        scores: By policy.
-        costs: By policy.
-        gains: Over the baseline, by policy.
-        roles: Which policy is what.
-        limits: What counts as much.
-        measure: What is compared.
-        pool: What :func:`samix.study.statistics.effects.seed_spread` found in it.
-    """
-
-    candidates: tuple[Candidate, ...]
-    rivals: tuple[Candidate, ...]
-    scores: Mapping[str, PartScores]
-    costs: Mapping[str, PolicyCost]
-    gains: Mapping[str, Effect]
-    roles: Roles
-    limits: VerdictLimits
-    measure: str
+    candidates: tuple[Candidate, ...]  # learned policies with a live Mixer, the full one first
+    rivals: tuple[Candidate, ...]  # free rivals, as candidates
+    scores: Mapping[str, PartScores]  # by policy
+    costs: Mapping[str, PolicyCost]  # by policy
+    gains: Mapping[str, Effect]  # over the baseline, by policy
+    roles: Roles  # which policy is what
+    limits: VerdictLimits  # what counts as much
+    measure: str  # what is compared
+    # what :func:`samix.study.statistics.effects.seed_spread` found in it
     pool: tuple[float, int] | None = None
 
     @property
@@ -178,14 +161,6 @@ def costs_of(cells: pd.DataFrame, *, mode: str, labels: int) -> dict[str, Policy
     """Return the cost of each policy, on the seeds that all have: others ran at other times.
 
     Where no seed is common to all, each policy's own count.
-
-    Args:
-        cells: See :mod:`samix.study.statistics.tables`.
-        mode: "supervised" or "self-supervised".
-        labels: The budget.
-
-    Raises:
-        InputError: A column is missing, or a wall time.
     """
     require(cells, CELLS, "cells")
     here = cells[(cells["mode"] == mode) & (cells["labels"] == labels)]
@@ -266,13 +241,6 @@ def within(
 
     Where none of them, nor plain training, had as much, those that had a little more count too:
     to be better than they are is harder.
-
-    Args:
-        rivals: Names.
-        costs: By policy.
-        budget: Seconds.
-        limits: See :class:`VerdictLimits`.
-        plain: The baseline.
     """
     spent = {name: costs[name].seconds for name in rivals}
     able = [name for name in rivals if spent[name] <= (1 + limits.same_time) * budget]

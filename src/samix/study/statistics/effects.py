@@ -30,14 +30,10 @@ UNEQUAL = 0.01
 
 @dataclass(frozen=True)
 class Reason:
-    """A code with the numbers that a sentence about it needs; the words are found elsewhere.
+    """A code with the numbers that a sentence about it needs; the words are found elsewhere."""
 
-    Attributes:
-        code: What there is to say, such as "risk-one-seed".
-        values: Numbers, names, effects and further reasons.
-    """
-
-    code: str
+    code: str  # what there is to say, such as "risk-one-seed"
+    # numbers, names, effects and further reasons
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -177,15 +173,9 @@ def compare(
 ) -> Effect:
     """Compare one policy with another, without a correction for the number of policies.
 
-    Args:
-        policy: The policy.
-        baseline: The other.
-        scores: By policy.
-        measure: See :class:`Effect`.
-        pool: What :func:`seed_spread` found; None uses the two policies alone.
-        confidence: Of the interval.
-        looks: Share of the error of each look at a study that may stop early, by seeds: the
-            p-value is then that of all looks so far. None is one look at the end.
+    Without the ``pool`` of :func:`seed_spread` the two policies alone count. With ``looks``, the
+    share of the error of each look at a study that may stop early, by seeds, the p-value is that of
+    all looks so far; None is one look at the end.
     """
     shared = [seed for seed in scores[policy].seeds if seed in scores[baseline].seeds]
     if looks and len(shared) >= min(looks):
@@ -228,10 +218,9 @@ def seed_spread(scores: Mapping[str, PartScores], measure: str) -> tuple[float, 
     A policy whose answers are the same at every seed, such as a head on frozen features with all
     labels, tells nothing about that and is left out.
 
-    Returns:
-        Variance in shares, which contains the chance of the test parts at one seed, and its degrees
-        of freedom; None with fewer than two seeds or three policies, where there is nothing to
-        pool.
+    The variance, in shares, contains the chance of the test parts at one seed; its degrees of
+    freedom come with it. None with fewer than two seeds or three policies: there is nothing to
+    pool.
     """
     kept = [
         one for one in scores.values() if len(one.seeds) == 1 or np.ptp(one.right, axis=0).any()

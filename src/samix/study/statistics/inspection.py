@@ -260,15 +260,11 @@ class ClassRecall:
 
 
 def rate(values: Floats, confidence: float = 0.95) -> Rate:
-    """Return a mean share and its interval.
+    """Return a mean share of values (S, G) in [0, 1] and its interval.
 
     Clopper and Pearson's interval for as many independent parts as would give the same variance, at
     most as many as there are (Korn and Graubard 1998). It stays in [0, 1], and 0 of 20 is not taken
     for 0.
-
-    Args:
-        values: (S, G) in [0, 1].
-        confidence: Of the interval.
     """
     parts = values.shape[1]
     if not parts:

@@ -28,30 +28,19 @@ KNOWN = 0.5
 
 @dataclass(frozen=True)
 class Squares:
-    """The mean squares of a seeds x parts table.
+    """The mean squares of a seeds x parts table."""
 
-    Attributes:
-        estimate: Mean of the table.
-        seeds: S.
-        parts: G, independent test parts.
-        seed_square: Mean square of the seeds; expectation ``rest + G * seed``. NaN with one seed.
-        part_square: Mean square of the parts; expectation ``rest + S * part``. NaN where it is
-            unknown.
-        rest_square: What is left. NaN with one seed.
-        seed_df: Degrees of freedom of ``seed_square``; more than S - 1 where it was pooled.
-        part_df: Degrees of freedom of ``part_square``.
-        floor: Least variance of the mean that is believed, whatever the table shows.
-    """
-
-    estimate: float
-    seeds: int
-    parts: int
+    estimate: float  # mean of the table
+    seeds: int  # S
+    parts: int  # G, independent test parts
+    # mean square of the seeds; expectation ``rest + G * seed``. NaN with one seed
     seed_square: float
+    # mean square of the parts; expectation ``rest + S * part``. NaN where it is unknown
     part_square: float
-    rest_square: float
-    seed_df: float
-    part_df: float
-    floor: float = 0.0
+    rest_square: float  # what is left. NaN with one seed
+    seed_df: float  # degrees of freedom of ``seed_square``; more than S - 1 where it was pooled
+    part_df: float  # degrees of freedom of ``part_square``
+    floor: float = 0.0  # least variance of the mean that is believed, whatever the table shows
 
     @property
     def seed_variance(self) -> float:
@@ -74,23 +63,14 @@ class Squares:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its interval.
+    """A mean with its interval."""
 
-    Attributes:
-        estimate: The mean.
-        low: Lower end; -inf where nothing can be said.
-        high: Upper end; inf where nothing can be said.
-        error: Standard error.
-        df: Degrees of freedom of the t distribution.
-        p: Two-sided p-value of a mean of zero.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    error: float
-    df: float
-    p: float
+    estimate: float  # the mean
+    low: float  # lower end; -inf where nothing can be said
+    high: float  # upper end; inf where nothing can be said
+    error: float  # standard error
+    df: float  # degrees of freedom of the t distribution
+    p: float  # two-sided p-value of a mean of zero
 
 
 def crossed_squares(values: Floats, *, strata: int = 1, floor: float = 0.0) -> Squares:
@@ -169,53 +149,30 @@ DRAWS = 200  # of the parts
 
 @dataclass(frozen=True)
 class Bin:
-    """Photos whose confidence lies in one bin, all seeds together.
+    """Photos whose confidence lies in one bin, all seeds together."""
 
-    Attributes:
-        confidence: Their mean probability of the predicted class.
-        accuracy: Share that was judged right.
-        photos: How many, over all seeds.
-    """
-
-    confidence: float
-    accuracy: float
-    photos: int
+    confidence: float  # their mean probability of the predicted class
+    accuracy: float  # share that was judged right
+    photos: int  # how many, over all seeds
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Expected calibration error in [0, 1], mean of the seeds, with its interval.
+    """Expected calibration error in [0, 1], mean of the seeds, with its interval."""
 
-    Attributes:
-        error: Mean distance of confidence and accuracy over the bins, weighted by their photos.
-        low: Lower end over new seeds and new parts.
-        high: Upper end.
-        bins: Those that have photos, by rising confidence.
-    """
-
-    error: float
-    low: float
-    high: float
-    bins: tuple[Bin, ...]
+    error: float  # mean distance of confidence and accuracy over the bins, weighted by their photos
+    low: float  # lower end over new seeds and new parts
+    high: float  # upper end
+    bins: tuple[Bin, ...]  # those that have photos, by rising confidence
 
 
 def calibration_of(rows: pd.DataFrame, *, confidence: float = 0.95) -> Calibration | None:
-    """Return the calibration of one policy at one budget.
+    """Return the calibration of one policy at one budget; None without probabilities.
 
     The variance is that of the seeds' errors over their number, plus that of the mean error over
     200 draws of the parts (each draw takes the same parts at all seeds); the interval is Student's
     t with Satterthwaite's degrees of freedom. The chance of an answer at one seed is in both, so
     the interval is rather too wide. With few photos a bin the error itself is too high by nature.
-
-    Args:
-        rows: Outcomes with one column p_CLASS for each class.
-        confidence: Of the interval.
-
-    Returns:
-        None where there are no probabilities.
-
-    Raises:
-        InputError: A probability is missing or not in 0 to 1.
     """
     names = [name for name in rows.columns if str(name).startswith("p_")]
     if not names or not len(rows):

@@ -30,11 +30,7 @@ Looks = Mapping[int, float]
 
 
 def shares_of(most: int = MOST_SEEDS) -> dict[int, float]:
-    """Return the share of the error of each look: half of it at the first, the rest evenly.
-
-    Args:
-        most: Seeds of the last look; up to three there is one look.
-    """
+    """Return the share of the error of each look: half of it at the first, the rest evenly."""
     if most <= LEAST_SEEDS:
         return {most: 1.0}
     rest = (1 - _FIRST) / (most - LEAST_SEEDS)
@@ -46,10 +42,6 @@ def across(looks: Looks, found: Sequence[Effect]) -> Effect:
 
     Looks whose estimate has another sign than the last one are passed over, which can only make the
     p-value larger.
-
-    Args:
-        looks: Shares of all looks.
-        found: The effect at each look so far, each with the p-value of its look alone.
     """
     last = found[-1]
     same = [one for one in found if (one.points > 0) == (last.points > 0)]
@@ -63,45 +55,25 @@ class Outlook:
 
     The test parts stay the same, so that an estimate moves only by what seeds do: by then it is
     ``d + sqrt(v (1/k - 1/K)) * t``, with the variance ``v`` of one seed and its degrees of freedom.
-
-    Attributes:
-        squares: Of the comparison at its k seeds, in shares.
-        points: The estimate d in percentage points.
-        looks: Shares of the error; the last one is at K seeds.
     """
 
-    squares: Squares
-    points: float
-    looks: Looks
+    squares: Squares  # of the comparison at its k seeds, in shares
+    points: float  # the estimate d in percentage points
+    looks: Looks  # shares of the error; the last one is at K seeds
 
     def lead(self, *, margin: float, level: float) -> float:
-        """Return the probability that a lead will be shown.
-
-        Args:
-            margin: Least lead in points.
-            level: One-sided error of the comparison, over all looks.
-        """
+        """Return the probability that a lead will be shown."""
         return self._above(lambda width: max(margin, width), level * self.looks[max(self.looks)])
 
     def little(self, *, worth: float, tail: float = 0.025) -> float:
-        """Return the probability that the upper end of the interval will lie below what counts.
-
-        Args:
-            worth: Least gain in points that counts.
-            tail: Error of the interval on this side.
-        """
+        """Return the probability that the upper end of the interval will lie below what counts."""
         last = max(self.looks)
         if self.squares.seeds >= last:
             return 0.0
         return 1 - self._above(lambda width: worth - width, tail)
 
     def _above(self, needed: Callable[[float], float], tail: float) -> float:
-        """Return the probability that the last estimate lies at what is needed or above.
-
-        Args:
-            needed: Points, by the width of the last interval on one side.
-            tail: Error of that interval on one side.
-        """
+        """Return the probability that the last estimate lies at what is needed or above."""
         squares, last = self.squares, max(self.looks)
         now = squares.seeds
         if now >= last:

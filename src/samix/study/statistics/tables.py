@@ -103,11 +103,7 @@ def part_scores(outcomes: pd.DataFrame, *, policy: str, mode: str, labels: int) 
 
 
 def chosen(outcomes: pd.DataFrame, *, policy: str, mode: str, labels: int) -> pd.DataFrame:
-    """Return the rows of one policy, mode and budget.
-
-    Raises:
-        InputError: A column or the cell is missing, or a value that is needed.
-    """
+    """Return the rows of one policy, mode and budget; InputError where something is missing."""
     require(outcomes, OUTCOMES, "outcomes")
     at = (outcomes["mode"] == mode) & (outcomes["labels"] == labels)
     rows = outcomes[at & (outcomes["policy"] == policy)]
@@ -140,11 +136,7 @@ def two_sides(outcomes: pd.DataFrame, side: Sequence[str]) -> pd.DataFrame:
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Refuse a table that lacks a column.
-
-    Raises:
-        InputError: It does.
-    """
+    """Refuse a table that lacks a column."""
     lacking = [name for name in columns if name not in frame.columns]
     if lacking:
         raise InputError(
@@ -153,11 +145,7 @@ def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
 
 
 def paired(one: PartScores, other: PartScores) -> tuple[PartScores, PartScores]:
-    """Return both at the seeds that they share.
-
-    Raises:
-        InputError: They share no seed, or were tested on different parts.
-    """
+    """Return both at the seeds that they share; InputError where their parts differ."""
     shared = [seed for seed in one.seeds if seed in other.seeds]
     if not shared:
         raise InputError(

@@ -32,39 +32,21 @@ AGAIN = "It was written by another version of samix: run samix poc again."
 
 @dataclass(frozen=True)
 class FinishedCells:
-    """The finished cells of a study.
+    """The finished cells of a study."""
 
-    Attributes:
-        scores: By mode and labels, then by policy: on test parts.
-        test: Outcomes on test parts, by the same keys.
-        val: Outcomes on validation parts, likewise; a policy may lack them.
-        cells: Finished rows of the table of cells.
-        planned: Modes and budgets, finished or not.
-        count: Planned cells.
-        failed: Reason by cell.
-        missing: Cells.
-    """
-
-    scores: Scores
-    test: Mapping[Question, Mapping[str, pd.DataFrame]]
+    scores: Scores  # by mode and labels, then by policy: on test parts
+    test: Mapping[Question, Mapping[str, pd.DataFrame]]  # outcomes on test parts, by the same keys
+    # outcomes on validation parts, likewise; a policy may lack them
     val: Mapping[Question, Mapping[str, pd.DataFrame]]
-    cells: pd.DataFrame
-    planned: tuple[Question, ...]
-    count: int
-    failed: Mapping[str, str]
-    missing: tuple[str, ...]
+    cells: pd.DataFrame  # finished rows of the table of cells
+    planned: tuple[Question, ...]  # modes and budgets, finished or not
+    count: int  # planned cells
+    failed: Mapping[str, str]  # reason by cell
+    missing: tuple[str, ...]  # cells
 
 
 def gather(outcomes: pd.DataFrame, cells: pd.DataFrame) -> FinishedCells:
-    """Sort the tables of a study by cell, and leave out what did not finish.
-
-    Args:
-        outcomes: One row a judged photo, with column `part`.
-        cells: One row a planned cell, with columns `status` and `reason`.
-
-    Raises:
-        InputError: A table is of another version, lacks a column, or holds a value it cannot hold.
-    """
+    """Sort the tables of a study by cell, and leave out what did not finish."""
     check_tables(outcomes, cells)
     key = list(CELL)
     finished = cells[cells["status"] == "finished"]
@@ -96,11 +78,7 @@ def gather(outcomes: pd.DataFrame, cells: pd.DataFrame) -> FinishedCells:
 
 
 def check_tables(outcomes: pd.DataFrame, cells: pd.DataFrame) -> None:
-    """Refuse tables of another version.
-
-    Raises:
-        InputError: A version, a column or a value is not what this version writes.
-    """
+    """Refuse tables of another version."""
     for what, table, columns in (
         ("outcomes", outcomes, (*OUTCOMES, "part")),
         ("cells", cells, (*CELLS, "status", "reason")),
@@ -155,23 +133,19 @@ SKEWED = 3.0  # times as many test parts of the largest class as of the smallest
 
 @dataclass(frozen=True)
 class Measured:
-    """What is compared, and why.
+    """What is compared, and why."""
 
-    Attributes:
-        name: "accuracy", "balanced_accuracy" or "detection".
-        skew: Largest and smallest class, where they decided for balanced accuracy.
-        side: Of detection, the classes of one side: the good ones, or else the largest.
-    """
-
-    name: str
+    name: str  # "accuracy", "balanced_accuracy" or "detection"
+    # largest and smallest class, where they decided for balanced accuracy
     skew: tuple[str, str] | None = None
+    # of detection, the classes of one side: the good ones, or else the largest
     side: tuple[str, ...] = ()
 
 
 def measure_of(
     counts: Mapping[str, int], asked: str | None = None, *, good: Collection[str] = ()
 ) -> Measured:
-    """Return what is compared.
+    """Return what is compared, by the independent test parts of each class.
 
     - Balanced accuracy where the largest class has more than three times the test parts of the
       smallest judgeable one;
@@ -179,13 +153,7 @@ def measure_of(
       all others, or, where no class is known to be good, the largest class against all others;
     - accuracy otherwise.
 
-    Args:
-        counts: Independent test parts of each class; no answer decides.
-        asked: What the plan says; None is the above.
-        good: Classes that are good parts.
-
-    Raises:
-        InputError: The plan asks for something else, or for detection where one side is empty.
+    InputError where the plan asks for something else, or for detection where one side is empty.
     """
     if asked is not None and asked not in JUDGED:
         raise InputError(f"plan: measure '{asked}' is unknown; expected {', '.join(JUDGED)}.")
@@ -216,10 +184,6 @@ def effective_parts(measured: Measured, counts: Mapping[str, int]) -> float:
 
     The variance of a mean of K shares of n_1 to n_K parts is that of one share of
     ``K^2 / (1/n_1 + ... + 1/n_K)`` parts.
-
-    Args:
-        measured: What is compared.
-        counts: Independent test parts of each class.
     """
     sizes = [count for count in counts.values() if count]
     if measured.name == "accuracy":
