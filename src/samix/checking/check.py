@@ -241,7 +241,6 @@ def _classes_of_transform(subject: Subject, photos: Photos, seed: int) -> int | 
 
 
 def _worst(results: Sequence[CheckResult]) -> CheckResult:
-    """Return the first result that failed, or the last one."""
     return next((result for result in results if result.verdict == "fail"), results[-1])
 
 

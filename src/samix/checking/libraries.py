@@ -40,7 +40,6 @@ def is_library_mix(given: object) -> bool:
 
 
 def _library(given: object) -> str:
-    """Return the name of the package that a thing comes from."""
     named = getattr(given, "func", given)
     module = named.__module__ if hasattr(named, "__name__") else type(given).__module__
     return str(module or "").partition(".")[0]
@@ -169,7 +168,6 @@ def _kornia_classes(mix: Any) -> None:
 
 
 def _kornia_rows(mix: Any, labels: Tensor, num_classes: int) -> Tensor:
-    """Return soft rows of the labels of a mix."""
     rows = labels[0] if labels.ndim == 3 and len(labels) == 1 else labels
     if rows.ndim != 2 or rows.shape[1] != 3:
         raise InputError(
@@ -259,7 +257,6 @@ def _monai(given: Any, num_classes: int) -> Subject:
 
 
 def _monai_keys(own: Any) -> tuple[Any, Any]:
-    """Return the keys of images and labels."""
     keys = (*getattr(own, "keys", ()), *getattr(own, "label_keys", ()))
     if hasattr(own, "keys") and len(keys) != 2:
         raise InputError(

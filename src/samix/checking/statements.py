@@ -118,7 +118,6 @@ def _compared(
 
 
 def _reason(trial: Trial, off: Tensor, border: Tensor, exchanged: Tensor) -> str:
-    """Return what the wrong shares have in common."""
     height, width = trial.weights.shape[2:]
     large = off > _LARGE + 1 / height + 1 / width
     if not bool(large.any()):

@@ -149,7 +149,6 @@ def parsers_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.
 
 
 def _options(parser: argparse.ArgumentParser) -> dict[str, set[str]]:
-    """Return the options of each command below the parser."""
     return {
         name: {flag for action in one._actions for flag in action.option_strings}
         for name, one in parsers_of(parser)

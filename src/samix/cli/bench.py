@@ -143,7 +143,6 @@ def _record(result: Mapping[str, Any], plan: RunPlan | None) -> dict[str, Any]:
 
 
 def _opening(options: CostOptions, machine: Machine, output: Path) -> str:
-    """Return what is about to happen, in one line."""
     count = len(options.names(machine.device))
     return (
         f"{_workload(options)} on {machine.device}: {count} settings, {options.steps} steps of "
@@ -293,7 +292,6 @@ def summary_sentence(result: Mapping[str, Any]) -> str:
 
 
 def _costs(record: Mapping[str, Any]) -> Table:
-    """Return the table of settings."""
     from samix.evaluation.cost.figure import short_number
 
     rows = record["rows"]
@@ -331,7 +329,6 @@ def _costs(record: Mapping[str, Any]) -> Table:
 
 
 def _estimate(plan: Mapping[str, Any]) -> Table:
-    """Return the table of what a whole run costs."""
     from samix.evaluation.cost.figure import short_number
 
     priced, powered = plan["price"] is not None, plan["watts"] is not None
@@ -347,7 +344,6 @@ def _estimate(plan: Mapping[str, Any]) -> Table:
 
 
 def _table(*headings: str) -> Table:
-    """Return a table of names and numbers."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

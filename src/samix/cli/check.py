@@ -92,7 +92,6 @@ def run_check(chosen: argparse.Namespace) -> int:
 
 
 def _look(given: Mapping[str, Any], display: Terminal) -> Check:
-    """Open the photos and check them, with a bar on long work."""
     from samix.data import open_images
     from samix.data.health import check_images
     from samix.data.verifying import Keep

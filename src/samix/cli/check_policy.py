@@ -106,7 +106,6 @@ def _print(found: PolicyCheck, console: Console) -> None:
 
 
 def _write(path: Path, found: PolicyCheck, batches: list[Photos]) -> None:
-    """Write what was found as JSON."""
     from samix.training.run_folder import write_json
 
     photos = {
@@ -134,7 +133,6 @@ def _batches(images: ImageSet, given: Mapping[str, Any]) -> list[Photos]:
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    """Refuse what can be refused before anything is opened."""
     from samix.data.views import check_size
 
     if given.get("seed", 0) < 0:

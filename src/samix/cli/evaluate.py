@@ -146,7 +146,6 @@ def _record(
 
 
 def _opening(encoder: Encoder, data: str, output: Path) -> Words:
-    """Return what is about to happen, in one line."""
     from samix.pages.words import word
 
     described = encoder.description
@@ -158,7 +157,6 @@ def _opening(encoder: Encoder, data: str, output: Path) -> Words:
 
 
 def _print(record: Mapping[str, Any], output: Path, console: Console, lang: str) -> None:
-    """Print a table of the accuracies, and where to look, in one language."""
     from samix.evaluation.figure import lead_of, score_table
     from samix.pages.words import word
     from samix.training.progress import clock

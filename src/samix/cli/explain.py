@@ -113,7 +113,6 @@ def _clear(output: Path, *, made_here: bool) -> None:
 def _opening(
     subject: RunNetwork, photos: RunPhotos, options: ExplainOptions, output: Path
 ) -> Words:
-    """Return what is about to happen, in one line."""
     from samix.pages.words import word
 
     made, count = subject.description, len(photos.parts[options.part])
@@ -142,7 +141,6 @@ def _facts(
 
 
 def _print(whole: Explanation, output: Path, console: Console, lang: str) -> None:
-    """Print the main numbers, and where to look, in one language."""
     from samix.explain.figures import follow_sentence
     from samix.explain.page import PAGE, lead_of, near_sentence
     from samix.pages.words import percent, rounded, word

@@ -173,7 +173,6 @@ def _show(result: TrainResult, console: Console, *, licence: str | None) -> None
 
 
 def _write(run: Path, folder: Path, licence: str | None, console: Console) -> None:
-    """Write the Mixer of a run where it is not there yet."""
     from samix.networks import is_pretrained_mixer
     from samix.training.mixer_export import mixer_of_run, mixer_remarks
 
@@ -209,7 +208,6 @@ def run_mixer_list(chosen: argparse.Namespace) -> int:
 
 
 def _print_mixer(name: str, folder: Path) -> None:
-    """Print what the folder says about a Mixer; its weights are not opened."""
     from samix.networks import read_configuration
     from samix.networks.frozen_mixer import WEIGHTS
     from samix.networks.mixer_card import check_configuration
@@ -342,7 +340,6 @@ def _name(given: Mapping[str, Any]) -> str:
 
 
 def _output(given: Mapping[str, Any]) -> Path:
-    """Return the page's file: the one that was given, or a free name."""
     if "output" not in given:
         return free_path(Path(), f"mixer-{_name(given)}", ".html")
     path = Path(given["output"]).expanduser()
@@ -356,7 +353,6 @@ def _output(given: Mapping[str, Any]) -> Path:
 
 
 def _pairs(images: ImageSet, seed: int) -> list[tuple[int, int]]:
-    """Return positions of a few pairs, of different classes where there are any."""
     import numpy as np
 
     order = np.random.default_rng(seed).permutation(len(images)).tolist()
@@ -434,7 +430,6 @@ def _add_export(actions: Any) -> None:
 
 
 def _add_writing(group: Any) -> None:
-    """Add what is written beside the weights."""
     group.add_argument("--licence", help="licence for the card, e.g. apache-2.0", metavar="NAME")
 
 

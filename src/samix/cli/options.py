@@ -126,7 +126,6 @@ def add_lam(group: Any, alpha: str = "lam comes from Beta(alpha, alpha)") -> Non
 
 
 def _add_field(group: Any, kind: type[Options], field: Field[Any], words: str | None) -> None:
-    """Add the option of one field, as its type wants."""
     flag, declared = flag_of(field.name), str(field.type)
     words = _help_of(kind, field) if words is None else words
     kinds = [part.strip() for part in declared.split("|")]
@@ -152,7 +151,6 @@ def _add_field(group: Any, kind: type[Options], field: Field[Any], words: str | 
 
 
 def _help_of(kind: type[Options], field: Field[Any]) -> str:
-    """Return the help of a field with its default in brackets."""
     shown = field.metadata["shown"]
     if callable(shown):
         shown = shown(kind)

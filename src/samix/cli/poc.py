@@ -147,7 +147,6 @@ def _check(given: Mapping[str, Any]) -> None:
 
 
 def _wish(given: Mapping[str, Any]) -> Wish:
-    """Return what is asked for."""
     from samix.study.statistics.tables import MODES
     from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish
 
@@ -190,7 +189,6 @@ def duration(text: str) -> float:
 
 
 def _words(given: Mapping[str, Any], name: str, default: Sequence[str]) -> list[str]:
-    """Return words that were separated by spaces or commas."""
     if name not in given:
         return list(default)
     return [word for text in given[name] for word in str(text).split(",") if word]
@@ -359,7 +357,6 @@ def _train(
     deadline: float,
     photos: tuple[ImageSet, Splits] | None = None,
 ) -> int:
-    """Train what is left, judge and report."""
     from samix.study.cells import StudyStoppedError
     from samix.study.conclude import found_so_far
     from samix.study.engine import run_jobs

@@ -70,7 +70,6 @@ def _epochs(plan: Mapping[str, Any], labels: int) -> int:
 
 
 def _timings(plan: Mapping[str, Any], lang: str) -> Table:
-    """Return what a step of each policy takes."""
     from rich.table import Table
 
     from samix.pages.words import word
@@ -221,7 +220,6 @@ def print_standing(findings: Mapping[str, Any], lang: str, console: Console) -> 
 
 
 def _range(row: Mapping[str, Any], what: str, scale: float, form: str) -> str:
-    """Return an interval; nothing where it is not bounded."""
     low, high = (row[f"{what}_{end}" if what else end] for end in ("low", "high"))
     if low is None or high is None:
         return ""

@@ -69,7 +69,6 @@ def _print_policy(facts: PolicyFacts, measured: bool) -> None:
 
 
 def _measured(facts: PolicyFacts) -> str:
-    """Return how long a policy takes to mix a batch."""
     import torch
 
     from samix.checking import mix_time, policy_of

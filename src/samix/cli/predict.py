@@ -69,7 +69,6 @@ def run_predict(chosen: argparse.Namespace) -> int:
 def _predict(
     classifier: Classifier, given: Mapping[str, Any], options: PredictOptions, console: Console
 ) -> None:
-    """Judge the photos, and print what came of it."""
     from samix.data.packed import open_unlabelled
     from samix.data.verifying import deepened
     from samix.training import Terminal
@@ -100,7 +99,6 @@ def _predict(
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    """Refuse what can be refused before anything is opened."""
     if not given["photos"] and "onnx" not in given:
         raise InputError(
             "PHOTOS are missing; name a folder of photos or files, or give --onnx FILE alone"
@@ -140,7 +138,6 @@ def _output(given: Mapping[str, Any], run: Path, name: str) -> Path:
 
 
 def _export(classifier: Classifier, path: Path) -> str | None:
-    """Write the ONNX file; return what went wrong where it did not work."""
     from samix.networks.onnx_export import OnnxMismatchError, write_classifier_onnx
 
     view = classifier.view
@@ -160,7 +157,6 @@ def _export(classifier: Classifier, path: Path) -> str | None:
 
 
 def _print(said: Predicted, output: Path, console: Console) -> None:
-    """Print a table of counts, what was left out, and where to look."""
     from rich.table import Table
 
     there = [name for name in said.counts if said.counts[name]]

@@ -110,7 +110,6 @@ def run_preview(chosen: argparse.Namespace) -> int:
 
 
 def _write(output: Path, found: Look, language: Language) -> None:
-    """Write the numbers and, last, the page."""
     from samix.preview.page import record_of, write_preview
     from samix.training.run_folder import write_json
 
@@ -139,7 +138,6 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    """Refuse what can be refused before anything is opened."""
     from samix.data.views import check_size
     from samix.preview.mixes import PAIRS as _PAIRS
 

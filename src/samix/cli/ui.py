@@ -74,7 +74,6 @@ def run_ui(chosen: argparse.Namespace) -> int:
 
 
 def _pages(given: Mapping[str, Any]) -> list[ShownPage]:
-    """Return the pages that there are to open."""
     from samix.preview.live_page import find_pages
 
     folder = Path(given.get("runs", _RUNS)).expanduser()
@@ -108,7 +107,6 @@ def _offer(given: Mapping[str, Any], console: Console) -> Offer:
 
 
 def _photos(given: Mapping[str, Any], display: Terminal) -> ImageSet:
-    """Return all photos that were named."""
     from samix.data import open_images
 
     try:

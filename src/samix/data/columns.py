@@ -152,7 +152,6 @@ def _is_type(schema: pa.Schema, column: str, kind: str) -> bool:
 
 
 def _holds_photos(file: Path, column: PhotoColumn) -> bool:
-    """Say whether the first value of a column is a photo."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:

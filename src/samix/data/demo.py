@@ -216,7 +216,6 @@ def _options(spec: str) -> DemoOptions:
 
 
 def _place(index: int, options: DemoOptions) -> tuple[int, int, int]:
-    """Return target, part and view of a position."""
     target, rest = divmod(index, options.photos_per_class)
     part, view = divmod(rest, options.views)
     return target, target * options.parts_per_class + part, view
@@ -284,7 +283,6 @@ def blotches(rng: np.random.Generator, side: int, length: float) -> Plane:
 
 
 def _brushed(rng: np.random.Generator, side: int, unit: float) -> Plane:
-    """Return the texture of a brushed or ground surface: streaks along one direction."""
     rows, columns = _frequencies(side)
     angle = rng.uniform(-0.12, 0.12) + (np.pi / 2 if rng.random() < 0.5 else 0.0)
     along = columns * np.cos(angle) + rows * np.sin(angle)

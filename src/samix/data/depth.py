@@ -191,7 +191,6 @@ def deep_scale(
 
 
 def _white(kind: str, low: float, high: float, depth: Depth | None, mode: str) -> float:
-    """Return the white of a photo with these extremes."""
     room = _BEYOND if kind == "floats" else 0.0
     known = None if depth is None else getattr(depth, kind)
     try:

@@ -162,7 +162,6 @@ def _set_of(
     masked: bool,
     max_megapixels: int,
 ) -> ImageSet:
-    """Return the set of the photos that were found."""
     found, told = _without_masks(found)
     missed = (f"{missed_words(others)}.",) if others else ()
     classes, targets = class_numbers([f.label for f in found])
@@ -450,7 +449,6 @@ def _set_name(path: Path) -> str:
 
 
 def _files_of(word: str, others: Counter[str]) -> list[str]:
-    """Return the photos that a folder or file stands for."""
     path = Path(word).expanduser()
     if not word or not path.exists():
         near = name_like(path)

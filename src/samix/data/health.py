@@ -145,7 +145,6 @@ def size_facts(check: Check) -> dict[str, list[int] | int]:
 
 
 def _classes(images: ImageSet, groups: Sequence[str | None]) -> list[ClassCount]:
-    """Count photos and independent parts of each class."""
     names = dict(enumerate(images.classes)) or {NO_LABEL: ""}
     members: dict[int, list[int]] = {target: [] for target in names}
     for i, target in enumerate(images.targets):
@@ -169,7 +168,6 @@ def _classes(images: ImageSet, groups: Sequence[str | None]) -> list[ClassCount]
 
 
 def _test_parts(images: ImageSet, groups: Sequence[str | None], photos: Sequence[int]) -> int:
-    """Return the independent test parts among photos of one class."""
     if "test" not in images.given_split:
         return round(TEST_SHARE * len(members_of(photos, groups)))
     given = list(enumerate(images.given_split))
@@ -183,7 +181,6 @@ def _labels(images: ImageSet, group: Sequence[int]) -> set[int]:
 
 
 def _shared(images: ImageSet, groups: Sequence[str | None]) -> list[str]:
-    """Return the groups that lie in several given parts."""
     sides: dict[str, set[str]] = {}
     for group, side in zip(groups, images.given_split, strict=True):
         if group is not None and side is not None:

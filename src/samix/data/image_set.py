@@ -168,8 +168,6 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class _Chosen(Generic[_Result]):
-    """A reader of some positions of another reader."""
-
     read: Callable[[int], _Result]
     indices: tuple[int, ...]
 
@@ -179,8 +177,6 @@ class _Chosen(Generic[_Result]):
 
 @dataclass(frozen=True)
 class _ChosenPhotos(_Chosen[Image.Image]):
-    """A reader of the photos at some positions of another reader."""
-
     def reduced(self, index: int, side: int) -> Image.Image:
         return read_reduced(self.read, self.indices[index], side)
 

@@ -229,7 +229,6 @@ class _Source:
 
 
 def _missing(spec: str, path: Path) -> str:
-    """Return the sentence for a path that is not there, with the nearest name beside it."""
     near = name_like(path, "demo")
     guess = f"did you mean '{near}'" if near else "give a folder, a timm data set name or 'demo'"
     return f"no such folder or image set: '{spec}'; {guess}"
@@ -262,13 +261,10 @@ def _without(
 
 @dataclass(frozen=True)
 class _Readers:
-    """Reads photos of several sets by position."""
-
     readers: tuple[ReadPhoto, ...]
     starts: tuple[int, ...]
 
     def __call__(self, index: int) -> Image.Image:
-        """Return the photo at a position."""
         at = bisect_right(self.starts, index) - 1
         return self.readers[at](index - self.starts[at])
 

@@ -291,7 +291,6 @@ def _photos(
 def _labels(
     file: Path, schema: pa.Schema, metadata: pq.FileMetaData, limit: int, wanted: str | None
 ) -> _Labels | None:
-    """Read the label column of one file, or None where it has none."""
     name = label_column(file, schema, wanted)
     if name is None:
         return None
@@ -309,7 +308,6 @@ def _labels(
 
 
 def _form(kind: pa.DataType) -> str:
-    """Return what a column of labels holds, in a word; nothing where all are missing."""
     number = str(kind).startswith(("int", "uint", "float", "double", "half", "bool"))
     return "numbers" if number else "" if str(kind) == "null" else "names"
 

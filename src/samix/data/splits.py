@@ -372,7 +372,6 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def _rest(row: dict[str, str]) -> str:
-    """Return what a row says beside its name."""
     return ", ".join(f"'{value}'" for value in list(row.values())[1:])
 
 

@@ -82,8 +82,6 @@ class PhotoStore:
 
 @dataclass
 class _Kept:
-    """What a process has opened and read."""
-
     limit: int  # bytes of memory that photos of one set and size may take
     folder: Path | None = None  # where processes share them; None keeps them in memory
     # image sets, by what they were opened from
@@ -93,8 +91,6 @@ class _Kept:
 
 
 class _Process:
-    """This process; nothing is kept until it is asked to."""
-
     kept: _Kept | None = None
 
 

@@ -406,7 +406,6 @@ def _label_note(table: LabelTable, column: str) -> str:
 
 
 def _label_column(table: LabelTable, wanted: str | None) -> str:
-    """Return the column of the labels."""
     columns = ", ".join((*table.columns, *sorted(table.nested - {*table.columns})))
     if wanted is not None and wanted not in {*table.columns, *table.nested}:
         raise InputError(

@@ -169,7 +169,6 @@ def _major(version: str) -> int:
 
 
 def _class_names(source: Any) -> tuple[str, ...]:
-    """Return the class names of one timm data set in the order of their targets."""
     if hasattr(source, "reader"):
         classes: dict[str, int] = source.reader.class_to_idx
         return tuple(sorted(classes, key=classes.__getitem__))

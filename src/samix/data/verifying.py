@@ -157,7 +157,6 @@ class _Look:
 def _look(
     images: ImageSet, index: int, grey: int | None = None, sides: tuple[int, ...] = ()
 ) -> _Look:
-    """Decode a photo, and keep what is asked for."""
     wanted = (*sides, *(() if grey is None else (PRINTED_AT,))) or (_SIDE,)
     content = ""
     try:
@@ -243,7 +242,6 @@ def _remembered(images: ImageSet, known: dict[str, Any]) -> Verified:
 
 
 def _print(files: Iterable[Path], max_megapixels: int) -> str:
-    """Return a fingerprint of some files from their paths, sizes and times of change."""
     digest = hashlib.sha256(f"2 {max_megapixels}\n".encode())
     for file in files:
         try:

@@ -159,7 +159,6 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _photo(sample: _Sample) -> tuple[str, tuple[int, int]]:
-    """Return the suffix and the place of the photo of a sample."""
     end = next((end for end in _FIRST if end in sample.photos), next(iter(sample.photos)))
     return end, sample.photos[end]
 

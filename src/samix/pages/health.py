@@ -86,12 +86,10 @@ def problems_of(found: Check) -> list[Words]:
 
 
 def _counted(key: str, count: int, **values: Text) -> Words:
-    """Return the sentence for one thing, or that for several."""
     return word(f"{key}-one" if count == 1 else key, count=f"{count:,}", **values)
 
 
 def _leak(leak: Leakage) -> Words:
-    """Return how much of each given part is affected."""
     train, val = _side("train"), _side("val")
     earlier = {"val": train, "test": either([train, val]) if "val" in leak.parts else train}
     sides = [
@@ -250,7 +248,6 @@ def needed_line() -> Words:
 
 
 def _classes(found: Check) -> Section:
-    """Return the table of classes, and what can be judged."""
     given = [side for side in ("train", "val", "test") if side in found.images.given_split]
     header = [
         word("col-class"), word("col-photos"), *map(_side, given), word("check-parts"),

@@ -137,7 +137,6 @@ def _row(
     pictures: tuple[Tensor, Tensor, Tensor, Tensor],
     verdict: Remark,
 ) -> MixRow:
-    """Return the numbers and names of one pair, with its pictures and verdict."""
     partner = int(plan.index[number])
     return MixRow(
         original=number,

@@ -299,7 +299,6 @@ def _one(value: Text, language: Language) -> str:
 
 
 def _shown(value: Text, *, lines: bool = False) -> Words:
-    """Return words with the names in them as they may be shown."""
     told = both(value)
     return Words(shown(told.en, lines=lines), shown(told.ja, lines=lines))
 

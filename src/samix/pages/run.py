@@ -78,7 +78,6 @@ def _result(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) ->
 
 
 def _scores(metrics: Mapping[str, Any]) -> list[Table]:
-    """Return the scores of each network on val and test; none for a run without labels."""
     rows: list[list[Text]] = []
     for side in ("test", "val"):
         for network, told in (metrics.get(side) or {}).items():
@@ -95,7 +94,6 @@ def _scores(metrics: Mapping[str, Any]) -> list[Table]:
 
 
 def _values(history: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
-    """Return epoch and percent of a column, where it was measured."""
     found = [(int(row["epoch"]), known(row.get(name))) for row in history]
     return [(epoch, 100 * value) for epoch, value in found if value is not None]
 
@@ -139,7 +137,6 @@ def _mixes(picture: Path | None) -> Section | None:
 
 
 def _guard(summary: Mapping[str, Any] | None) -> Section | None:
-    """Return what a guard did; None where there was none, or it saw no mix."""
     if summary is None or not summary["mixes"]:
         return None
     share, mixes = rounded(summary["accepted"]), count(summary["mixes"])
@@ -159,7 +156,6 @@ def _guard(summary: Mapping[str, Any] | None) -> Section | None:
 
 
 def _pairs_chart(pairs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Chart:
-    """Return the share of repaired mixes of each pair of classes."""
     repaired: dict[tuple[str, str], float] = {}
     for pair in pairs:
         first, second = pair["classes"]

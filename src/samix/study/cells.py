@@ -296,7 +296,6 @@ Answers = Iterator[tuple[Cell, pd.DataFrame, float]]
 
 
 def _trained(folder: PocFolder, job: Job) -> tuple[dict[str, Any], Answers]:
-    """Train, and return what it took and what was said."""
     result = _train(folder, job)
     if result.status != _FINISHED or result.metrics is None:
         # a worker is not interrupted, this process was
@@ -380,7 +379,6 @@ def _same_plan(there: RunConfig, planned: RunConfig, run: Path) -> None:
 
 
 def _supervised(run: Path, job: Job) -> Answers:
-    """Return what the classifier said."""
     cell = job.cells[0]
     kept = {"path": str, "split": str, "group": str, "target": str, "predicted": str}
     said = pd.read_csv(
@@ -436,7 +434,6 @@ def _headed(
 
 
 def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) -> pd.DataFrame:
-    """Return one row a photo of a part."""
     positions: tuple[int, ...] = getattr(splits, part)
     names = [_in_letters(name) for name in images.classes]
     said = pd.DataFrame(
@@ -459,7 +456,6 @@ def _in_letters(name: str) -> str:
 
 
 def _answers(cell: Cell, said: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a cell in the table of outcomes."""
     for name, value in reversed(cell.to_dict().items()):
         said.insert(0, name, value)
     return said

@@ -150,7 +150,6 @@ def final_of(path: str | Path) -> Final:
 
 
 def _final(folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, Any]) -> Final:
-    """Return the training that follows; see :func:`final_of`."""
     verdict = findings["verdict"]
     recommended = _is_recommended(verdict["kind"], folder)
     mode = str(verdict["mode"])
@@ -171,7 +170,6 @@ def _final(folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, A
 
 
 def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
-    """Read findings.json of this version."""
     if not folder.findings.is_file():
         raise InputError(
             f"'{named}' has no {folder.findings.name}: the study is not finished; go on with samix "
@@ -196,7 +194,6 @@ def _is_recommended(kind: str, folder: PocFolder) -> bool:
 
 
 def _largest(study: Mapping[str, Any], policy: str, mode: str, folder: PocFolder) -> Job:
-    """Return the job of a policy with the most labels and the first seed."""
     found = [job for job in jobs_of(study) if _is_of(job, policy, mode)]
     if not found:
         raise InputError(
@@ -211,7 +208,6 @@ def _is_of(job: Job, policy: str, mode: str) -> bool:
 
 
 def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) -> dict[str, Any]:
-    """Return the settings of a classifier that starts from a pre-training of the study."""
     run = folder.path / job.folder
     if not (run / MODEL).is_file():
         raise InputError(
@@ -236,7 +232,6 @@ def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) ->
 
 
 def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> Words:
-    """Return what is done because of the verdict."""
     if policy == FROZEN:
         return word("final-frozen")
     how = word("final-how", epochs=settings["epochs"])
@@ -250,7 +245,6 @@ def _follows(recommended: bool, policy: str, settings: Mapping[str, Any]) -> Wor
 
 
 def _tested(findings: Mapping[str, Any], policy: str, mode: str, job: Job) -> Words:
-    """Return what the study measured of this training on its test photos."""
     labels = max(cell.labels for cell in job.cells)
     row = next(
         (one for one in findings["policies"]

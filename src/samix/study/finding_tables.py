@@ -255,7 +255,6 @@ def _rates(found: Inspection) -> Row:
 
 
 def _lacks(table: pd.DataFrame, good: Collection[str]) -> str | None:
-    """Return which kind of parts a table lacks."""
     bad = (~table["target"].isin(list(good))).groupby(table["group"]).any()
     if not bad.any():
         return "defective"

@@ -138,7 +138,6 @@ def limits_of(plan: Mapping[str, Any]) -> VerdictLimits:
 
 
 def _test_parts(trained: FinishedCells) -> dict[str, int]:
-    """Return how many test parts show each class."""
     one = next(iter(next(iter(trained.scores.values())).values()))
     counts = np.bincount(one.target, minlength=len(one.classes))
     return dict(zip(one.classes, counts.tolist(), strict=True))

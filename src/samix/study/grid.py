@@ -172,7 +172,6 @@ def _of_mode(study: Mapping[str, Any], mode: str, seed: int) -> Iterator[Job]:
 def _settings(
     study: Mapping[str, Any], policy: str, mode: str, seed: int, epochs: int
 ) -> dict[str, Any]:
-    """Return the configuration of one training."""
     base = base_of(policy)
     common = study["train"] if mode == SUPERVISED else study["pretrain"]
     if policy.endswith(LONG):
@@ -191,7 +190,6 @@ def _settings(
 
 
 def _expected(plan: Mapping[str, Any], policy: str, mode: str, labels: int | None) -> float:
-    """Return the seconds that a training probably takes, from the trial of its policy."""
     timing = plan["timings"].get(mode, {}).get(base_of(policy))
     if timing is None:
         return 1.0

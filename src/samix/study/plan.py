@@ -169,7 +169,6 @@ def device_of(wish: Wish) -> str:
 def _train_settings(
     config: TrainConfig, images: ImageSet, splits: Splits, device: str, chosen: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the settings of supervised training, those that were chosen before the others."""
     names = (*_OPENED, "duplicates")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names}
     settings = {n: v for n, v in settings.items() if v is not None or n not in _LABELS}
@@ -193,7 +192,6 @@ def _train_settings(
 
 
 def _pretrain_settings(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of self-supervised training on the same network."""
     kept = (
         *_OPENED, "duplicates", "model_kwargs",
         "image_size", "backbone", "stem", "cost", "device", "guard", "pretrained", "tap",

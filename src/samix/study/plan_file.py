@@ -74,7 +74,6 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _check_policies(plan: Mapping[str, Any]) -> None:
-    """Refuse policies that are not known, by mode."""
     own = _sources(plan.get("sources") or {})
     for mode, names in plan["policies"].items():
         _known("mode", mode, MODES)
@@ -84,7 +83,6 @@ def _check_policies(plan: Mapping[str, Any]) -> None:
 
 
 def _sources(sources: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the labels of policies that have no name of their own."""
     for label, source in sources.items():
         if not isinstance(label, str) or not check_label(label) or label in POLICIES:
             raise ValueError(f"sources: expected plain labels, got {label!r:.80}")
@@ -96,7 +94,6 @@ def _sources(sources: Mapping[str, Any]) -> tuple[str, ...]:
 def _check_settings(
     what: str, settings: Mapping[str, Any], kind: type[TrainConfig] | type[PretrainConfig]
 ) -> None:
-    """Refuse settings that are not those of a training inside a study."""
     known = sorted({field.name for field in fields(kind)} - _SET_BY_THE_PLAN)
     for name in settings:
         if name not in known:

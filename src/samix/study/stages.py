@@ -84,7 +84,6 @@ def pilot_jobs(study: Mapping[str, Any]) -> list[Job]:
 
 
 def _ended(folder: PocFolder, jobs: Sequence[Job]) -> bool:
-    """Say whether all jobs have answers, or have failed."""
     return all(read_cell(folder, cell) is not None for job in jobs for cell in job.cells)
 
 
@@ -200,7 +199,6 @@ def look(folder: PocFolder, study: dict[str, Any], count: int) -> None:
 def _now(
     folder: PocFolder, study: Mapping[str, Any], where: tuple[str, int], running: Sequence[str]
 ) -> set[str]:
-    """Return the policies that stop now."""
     outcomes, cells = collect(folder, study)
     trained = gather(outcomes, cells)
     measured = measure_of(

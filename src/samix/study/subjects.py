@@ -93,7 +93,6 @@ def admit(sources: Mapping[str, str]) -> None:
 
 
 def _maker(source: str) -> Callable[..., Policy]:
-    """Return the function that makes the policy of module:name."""
     try:
         make = policy_maker(import_name(source), source)
     except InputError as error:

@@ -73,7 +73,6 @@ def time_policies(
 
 
 def _joined(some: Sequence[Timing]) -> Timing:
-    """Return the means over workers."""
     names = ("start", "step", "look")
     return Timing(**{name: mean(getattr(one, name) for one in some) for name in names})
 

@@ -292,7 +292,6 @@ def _unproven(case: Case, one: Candidate, weakest: Effect) -> Reason:
 
 
 def _ruled_out(case: Case, one: Candidate) -> Reason:
-    """Say why a candidate is hopeless."""
     if one.gain.worse:
         return reason("out-worse", baseline=case.roles.baseline, policy=one.policy)
     if one.harmed:

@@ -101,7 +101,6 @@ def difference_words(effect: Effect) -> Words:
 
 
 def _places(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the places of a sentence hold."""
     places: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Effect):
@@ -142,7 +141,6 @@ def _stop(why: Reason | None) -> Words:
 
 
 def _gained(measure: str, gain: Effect) -> Words:
-    """Say what a policy gains over the baseline, and on how many seeds and parts."""
     avoided = gain.avoided[0]
     errors = f"errors-{'fewer' if avoided >= 0 else 'more'}"
     if measure != "accuracy":
@@ -174,7 +172,6 @@ def _class(effect: Effect) -> str:
 
 
 def _needed(more: Needed) -> Words:
-    """Say what would tell, with the choices that there are."""
     choices = []
     if more.seeds is not None:
         choices.append(_counted("needed-seeds", more.seeds))
@@ -202,7 +199,6 @@ def _elsewhere(main: str, mode: str, labels: int, gain: Effect, *, advised: bool
 
 
 def _efficiency(one: LabelEfficiency) -> Words:
-    """Say how many labels a policy is worth."""
     least, most = one.measured
     named: dict[str, Any] = {
         "policy": policy_words(one.policy), "baseline": policy_words(one.baseline),
@@ -257,7 +253,6 @@ def _ranks(
 
 
 def _recall(code: str, one: ClassRecall, policy: str) -> Words:
-    """Name a class with its recall."""
     rate = one.recall
     return word(
         code, name=one.name, policy=policy_words(policy), parts=rate.parts, recall=rate.share,
@@ -266,7 +261,6 @@ def _recall(code: str, one: ClassRecall, policy: str) -> Words:
 
 
 def _not_judgeable(one: ClassRecall) -> Words:
-    """Say why a class cannot be judged."""
     rate = one.recall
     code = {0: "class-no-parts", 1: "class-one-part"}.get(rate.parts, "class-few-parts")
     return word(

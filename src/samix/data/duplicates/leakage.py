@@ -183,7 +183,6 @@ def _found_note(found: Duplicates) -> tuple[str, ...]:
 
 
 def _given_note(images: ImageSet, announce: Announce | None) -> tuple[str, ...]:
-    """Return what is known about near-duplicates between given parts."""
     if len(images) <= _QUICK:
         found: Duplicates | None = find_duplicates(images, announce=announce)
     else:

@@ -212,7 +212,6 @@ def best_shift(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _correlated(pairs: Tensor, ours: Tensor, theirs: Tensor, mirrored: bool) -> CandidatePairs:
-    """Keep the pairs that correlate at some shift."""
     pairs_kept, shifts = [pairs[:0]], [torch.zeros(0, 2)]
     for part in torch.split(pairs, _CHUNK):
         peak, shift = best_shift(ours[part[:, 0]], theirs[part[:, 1]])

@@ -134,7 +134,6 @@ def known_duplicates(images: ImageSet) -> Duplicates | None:
 
 
 def _search(prints: Fingerprints, announce: Announce | None) -> Duplicates:
-    """Compare all photos, of equal ones only the first."""
     equal = equal_photos(prints.pixels)
     copies = {i for positions in equal for i in positions[1:]}
     first = [i for i in range(len(prints)) if i not in copies]
@@ -171,8 +170,6 @@ def _near(
 
 
 def _same(grey: torch.Tensor, asked: Sequence[Pair]) -> list[bool]:
-    """Say for pairs whether they match, as they are or mirrored."""
-
     def compare(number: int) -> list[bool]:
         pair = torch.tensor(asked[number * CHUNK : (number + 1) * CHUNK], dtype=torch.int64)
         plain, mirrored = torch.zeros(len(pair)).bool(), torch.ones(len(pair)).bool()
@@ -297,7 +294,6 @@ def _flat(name: str, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
 
 
 def _nested(arrays: Any, name: str) -> Groups:
-    """Undo :func:`_flat`."""
     members, lengths = arrays[f"{name}_members"], arrays[f"{name}_lengths"]
     ends = np.cumsum(lengths)[:-1]
     return tuple(tuple(part.tolist()) for part in np.split(members, ends)) if len(lengths) else ()

@@ -407,7 +407,6 @@ def _whisker(panel: Panel, style: Style, at: Point, ends: Sequence[Point]) -> No
 
 
 def _name(panel: Panel, at: Point, name: Words, x: AxisScale) -> None:
-    """Write a name beside a mark, where there is room."""
     right = at[0] < (x.start + x.end) / 2
     panel.say(at[0] + (9 if right else -9), at[1] - 7, name, "start" if right else "end", "name")
 
@@ -433,7 +432,6 @@ def _data(
 
 
 def _sure(style: Style, judgeable: bool) -> Style:
-    """Return a hollow mark for a class with too few parts."""
     return style if judgeable else Style(style.colour, style.shape, True)
 
 

@@ -201,7 +201,6 @@ def _calibration(view: ReportView) -> KeyNumber | None:
 
 
 def _errors(view: ReportView) -> tuple[float | None, float | None]:
-    """Return the calibration errors of the policy and of plain training at the main question."""
     rows = (
         view.one("calibration", mode=view.mode, labels=view.labels, policy=name)
         for name in (view.policy, BASELINE)
@@ -237,7 +236,6 @@ def _cost(view: ReportView) -> KeyNumber | None:
 
 
 def _spent(view: ReportView, row: Row) -> list[Text]:
-    """Return time, money and energy of a training, as far as they are known."""
     found: list[Text] = [duration(row.get("seconds"))]
     if known(row.get("money")) is not None:
         found.append(f"{short(row['money'])} {view.currency}".strip())

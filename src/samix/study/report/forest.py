@@ -106,7 +106,6 @@ def _axis(rows: Sequence[Row], worth: float) -> AxisScale:
 
 
 def _costs(view: ReportView, rows: Sequence[Row]) -> Panel:
-    """Return the time of one training as bars, with its money."""
     bars = []
     for row in rows:
         spent = view.one("cost", mode=view.mode, policy=row["policy"]) or {}

@@ -88,7 +88,6 @@ def data_health(
 
 
 def _classes(images: ImageSet, splits: Splits) -> list[Row]:
-    """Return photos and independent parts of each class in each part of the split."""
     rows = []
     for target, name in enumerate(images.classes):
         photos, parts = {}, {}
@@ -151,7 +150,6 @@ def _varied(images: ImageSet, group: Sequence[int], side_of: dict[int, str]) -> 
 
 
 def _skipped(images: ImageSet, corrupt: Sequence[tuple[str, str]]) -> Row:
-    """Return the photos that were left out, with the reason where it is known."""
     reasons = {**dict.fromkeys(images.skipped, ""), **dict(corrupt)}
     named = [{"photo": key, "reason": why} for key, why in list(reasons.items())[:_CORRUPT]]
     return {"count": len(reasons), "photos": named}
@@ -173,7 +171,6 @@ def health_section(health: Mapping[str, Any] | None) -> Section:
 
 
 def _said(health: Mapping[str, Any]) -> list[Words]:
-    """Return what was found, the worst first."""
     twins, lines = health["duplicates"], []
     if not twins["searched"]:
         lines.append(word("health-not-searched"))

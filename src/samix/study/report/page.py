@@ -164,7 +164,6 @@ def _cells(view: ReportView) -> Section | None:
 
 
 def _again(view: ReportView) -> Section:
-    """Return what is needed to do it again."""
     study, data = view.study, view.study.get("data") or {}
     parts: list[Part] = []
     if study.get("command"):
@@ -189,7 +188,6 @@ def _again(view: ReportView) -> Section:
 
 
 def _plan(view: ReportView) -> list[tuple[Text, Text]]:
-    """Return the plan in words, as far as it is known."""
     plan = view.plan
     found: list[tuple[Text, Text]] = []
     if plan.get("primary"):
@@ -225,7 +223,6 @@ def _plan(view: ReportView) -> list[tuple[Text, Text]]:
 
 
 def _seeds(view: ReportView, planned: Sequence[str]) -> Words:
-    """Return the seeds that were trained, and how many there may be at most."""
     done = max((int(row["seeds"]) for row in view.findings["curve"]), default=len(planned))
     trained = both(", ".join(planned[:done]))
     if done >= len(planned):
@@ -234,7 +231,6 @@ def _seeds(view: ReportView, planned: Sequence[str]) -> Words:
 
 
 def _budget(labels: int, epochs: Mapping[str, Any]) -> Words:
-    """Return a budget with its epochs, where they are known."""
     if str(labels) not in epochs:
         return both(count(labels))
     return word("labels-and-epochs", labels=count(labels), epochs=count(epochs[str(labels)]))
@@ -250,5 +246,4 @@ def _pairs(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _plain(value: Any) -> str:
-    """Return a setting as it would be written in a file."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -185,7 +185,6 @@ class _Looked:
 
 
 def _look(runs: Runs, lookers: Mapping[str, Any], chosen: Sequence[int]) -> _Looked:
-    """Let the networks look at some photos."""
     shown = runs.photos.load(list(chosen))
     heats, said = {}, {}
     for name, looker in lookers.items():
@@ -277,7 +276,6 @@ def _columns(row: MixRow) -> list[dict[str, str]]:
 def _seen(
     photos: RunPhotos, positions: Sequence[int], shown: Tensor, target: Tensor
 ) -> ShownPhotos:
-    """Return photos as the rows of mixes want them."""
     marked = [photos.defect(position) for position in positions]
     regions = None
     if any(one is not None for one in marked):
@@ -288,7 +286,6 @@ def _seen(
 
 
 def _some(photos: RunPhotos, options: PictureOptions) -> list[int]:
-    """Return test photos, drawn at random, the classes in turns."""
     random = np.random.default_rng([options.seed, 7])
     waiting: dict[int, list[int]] = {}
     for position in random.permutation(photos.parts["test"]).tolist():
@@ -311,7 +308,6 @@ def _beside(pictures: Sequence[Tensor]) -> bytes:
 
 
 def _named(what: str, name: str, file: str) -> Words:
-    """Name a picture with the class and the file that it shows."""
     known = [one for one in (name, file) if one]
     told = word(what)
     return word("picture-of", what=told, names=", ".join(known)) if known else told
@@ -328,7 +324,6 @@ def _taken(policy: str, name: str, sure: float, *, cold: bool) -> Words:
 
 
 def _mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool, labels: bool) -> Words:
-    """Say how to read a row of mixes."""
     line = word("mixes-soft-label" if labels else "mixes-shares")
     told = [word("mixes-caption", policy=policy_words(policy), run=run, line=line)]
     told += [word("mixes-outlines")] if marked else []
@@ -339,7 +334,6 @@ def _mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool, labels
 def _where_caption(
     runs: str, looker: str, fields: tuple[int, int], *, marked: bool, classes: bool
 ) -> Words:
-    """Say how to read where the models look; ``fields`` are rows and columns of the map."""
     rows, columns = fields
     code = "where-class" if classes else "where-description"
     told = [word(code, looker=looker, rows=rows, columns=columns, runs=runs)]

@@ -126,7 +126,6 @@ def _drawn(
     options: PictureOptions,
     given: Mapping[str, Any],
 ) -> list[Row]:
-    """Return all rows with the bytes of their pictures, or the reason why there are none."""
     wanted = list(dict.fromkeys((policy, FULL)))
     missing = [name for name in (BASELINE, *wanted) if name not in runs and not is_probe(name)]
     lost = {name: word("picture-no-run", policy=policy_words(name)) for name in missing}
@@ -201,7 +200,6 @@ def _sections(
 
 
 def _pictures(rows: Sequence[Mapping[str, Any]]) -> list[PictureRow]:
-    """Return rows of pictures; a caption is said once for those below each other."""
     pictures = []
     before = NOTHING
     for row in rows:

@@ -232,7 +232,6 @@ def _policy(row: Row) -> list[Text]:
 
 
 def _gain(row: Row | None) -> Text:
-    """Return a gain with its interval; a dash where it was not measured."""
     if row is None or known(row["gain"]) is None:
         return NOT_KNOWN
     inside = between(row["gain_low"], row["gain_high"], signed=True)
@@ -258,7 +257,6 @@ def _ends(row: Row) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a count as a whole number, and anything else with three digits."""
     found = known(value)
     return count(found) if found is not None and found == round(found) else short(found)
 
@@ -275,7 +273,6 @@ def _said(name: str) -> Words:
 
 
 def _compared(what: str) -> Words:
-    """Return the words of a comparison, such as "samix - none, accuracy"."""
     names, _, measure = what.rpartition(", ")
     if measure.startswith("recall:"):
         told = word("number-recall", name=measure.removeprefix("recall:"))

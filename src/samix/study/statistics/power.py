@@ -169,7 +169,6 @@ def _fewest(least: int, enough: Callable[[int], bool]) -> int | None:
 def _squares(
     seeds: int, parts: int, seed: float, part: float, rest: float, seed_df: float
 ) -> Squares:
-    """Return the expected mean squares of a plan."""
     return Squares(
         0.0, seeds, parts, rest + parts * seed, rest + seeds * part, rest, seed_df, float(parts - 1)
     )
