@@ -221,7 +221,6 @@ def _label(photos: ShownPhotos, plan: MixPlan, number: int) -> tuple[tuple[str, 
 
 
 _BLOCKS = 2  # pairs beside each other
-_COLUMNS = ("original", "partner", "mask", "mix")
 _INCH = 1.55  # side of one picture
 _SEEN = 5e-3  # numbers that differ by less look equal
 

@@ -100,8 +100,3 @@ def _maker(source: str) -> Callable[..., Policy]:
     if make is None:
         raise InputError(f"policies: '{source}' is no policy; expected {POLICY_FORMS}")
     return make
-
-
-def missing_code(sources: Mapping[str, str]) -> list[str]:
-    """Return the modules that a plan needs and that this process was not told to run."""
-    return [s for label, s in sources.items() if is_code(s) and _ADMITTED.get(label) != s]
