@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from samix import create_method
 from samix.errors import InputError
+from samix.explain import open_network, open_photos
 from samix.networks import pretrained_mixer
 from samix.training import PretrainConfig, TrainConfig, read_config, resume, train
 from samix.training.prepare import prepare, resolve
@@ -111,7 +112,12 @@ def test_photos_that_a_run_before_it_learned_from_are_counted(tiny: Make, tmp_pa
     assert f"{len(learned & tested)} of {len(tested)} test photos were learned from" in said
     assert "or a run that it began from" in said
     assert "so that no test photo" not in said
+    held = {row["path"] for row in parts[1] if row["split"] != "train"}
+    told = [note.en for note in open_photos(*open_network(second)).notes]
+    assert any(f"learned from {len(learned & held)} of the photos" in note for note in told)
     shutil.rmtree(first)
+    told = [note.en for note in open_photos(*open_network(second)).notes]
+    assert any(f"began from, {first}, is not there any more" in note for note in told)
     assert "is not there any more" in " ".join(ready(tiny(init=str(second))).notes)
 
 

@@ -46,6 +46,7 @@ from samix.training.warm_start import (
     joined,
     open_source,
     open_sources,
+    seen_by,
 )
 
 
@@ -299,6 +300,10 @@ def open_photos(
     parts, notes = _parts(source.run.splits, images, targets, labelled=bool(subject.classes))
     if images.skipped:
         notes = (*notes, word("see-skipped", count=len(images.skipped)))
+    seen, gone = seen_by(source, config, images)
+    if before := seen.intersection((*parts["val"], *parts["test"])):
+        notes = (*notes, word("see-before", count=len(before), one=images.keys[min(before)]))
+    notes = (*notes, *(word("see-before-gone", run=name) for name in gone))
     return RunPhotos(images, classes, targets, parts, subject.image_size, notes)
 
 

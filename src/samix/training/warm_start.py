@@ -239,6 +239,19 @@ def lineage(source: RunSource) -> tuple[dict[Path, RunConfig], tuple[str, ...]]:
     return found, tuple(gone)
 
 
+def seen_by(
+    source: RunSource, config: RunConfig, images: ImageSet
+) -> tuple[set[int], tuple[str, ...]]:
+    """Return the photos that a run, or one that it began from, learned from, and runs now gone."""
+    runs, gone = lineage(source)
+    seen: set[str] = set()
+    for path, theirs in runs.items():
+        rows = read_table(RunFolder(path).splits, ("path", "split"))
+        seen |= set(whole_keys(theirs, [row["path"] for row in rows if row["split"] == "train"]))
+    here = whole_keys(config, images.keys)
+    return {i for i, key in enumerate(here) if key in seen}, gone
+
+
 def learned_before(
     source: RunSource, config: RunConfig, images: ImageSet, splits: Splits
 ) -> tuple[list[int], str]:
@@ -246,18 +259,13 @@ def learned_before(
 
     Also a sentence about what cannot be known, which begins with a space; empty where all can.
     """
-    runs, gone = lineage(source)
-    seen: set[str] = set()
-    for path, theirs in runs.items():
-        rows = read_table(RunFolder(path).splits, ("path", "split"))
-        seen |= set(whole_keys(theirs, [row["path"] for row in rows if row["split"] == "train"]))
-    here = whole_keys(config, images.keys)
+    seen, gone = seen_by(source, config, images)
     unknown = "".join(
         f" '{name}', from which it began, is not there any more: what that learned from is not "
         "known."
         for name in gone
     )
-    return [i for i in splits.test if here[i] in seen], unknown
+    return [i for i in splits.test if i in seen], unknown
 
 
 def split_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
