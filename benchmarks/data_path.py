@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -71,10 +71,14 @@ def plain_loop(folder: Path) -> None:
     workers = len(os.sched_getaffinity(0))
 
     def loader(part: list[int], *, training: bool) -> Any:
-        return create_loader(
-            Subset(data, part), (3, 128, 128), 100, is_training=training, num_workers=workers,
+        whole = ImageDataset(folder, reader="folder")
+        some = Subset(whole, part)
+        loaded = create_loader(
+            some, (3, 128, 128), 100, is_training=training, num_workers=workers,
             use_prefetcher=False, persistent_workers=True, device=torch.device("cpu"),
         )  # fmt: skip
+        whole.transform = cast("Any", some).transform  # timm gives it to the part, which has no use
+        return loaded
 
     held, looked, learned = (loader(part, training=part is parts[2]) for part in parts)
     network = timm.create_model("lcnet_035", num_classes=len(data.reader.class_to_idx))
