@@ -169,7 +169,7 @@ def mix_collate(
 
     Raises:
         ValueError: The policy needs what only a method knows, or there is none of this name.
-        TypeError: It is neither a name nor a policy.
+        TypeError: The policy is neither a name nor a policy.
     """
     check_kind(policy)
     if isinstance(policy, str):
