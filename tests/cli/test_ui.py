@@ -33,15 +33,11 @@ from samix.preview.live_mix import (
 )
 from samix.preview.live_page import find_pages
 from samix.preview.page import compared
+from tests.preview.test_server import noise, png
 
 from .test_train import complaint, photos, somewhere_else  # noqa: F401
 
 BLACK_AND_WHITE = (Image.new("RGB", (40, 20), "black"), Image.new("RGB", (16, 16), "white"))
-
-
-def noise(seed: int) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 255, (24, 24, 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 def test_every_policy_that_needs_no_network_in_training_is_offered():
@@ -200,12 +196,6 @@ def test_tables_of_photos_that_are_links_out_of_the_folder_are_not_offered():
     assert not lies_inside(root, "b.parquet#12")
     assert not lies_inside(root, "../b.parquet#12")
     assert lies_inside(None, "anything")
-
-
-def png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_a_photo_that_was_dropped_in():

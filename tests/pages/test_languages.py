@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from samix.cli import main
@@ -27,7 +26,6 @@ WORDS = re.compile("[A-Za-z]{2,},? [A-Za-z]{2,}")
 def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SAMIX_CACHE", str(tmp_path / "cache"))
-    torch.set_num_threads(1)
 
 
 def shown(page: str) -> str:

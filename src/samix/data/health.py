@@ -111,7 +111,7 @@ def check_images(
         groups=groups,
         classes=_classes(images, groups),
         unlabelled=images.targets.count(NO_LABEL) if images.classes else 0,
-        disagreeing=[g for g in everything if len(_labels(images, g)) > 1],
+        disagreeing=[g for g in everything if len({images.targets[i] for i in g} - {NO_LABEL}) > 1],
         leakage=find_leakage(images, found) if split else None,
         shared_groups=_shared(images, groups) if known and split else (),
         divided=[g for g in everything if known and len({groups[i] or i for i in g}) > 1],
@@ -174,10 +174,6 @@ def _test_parts(images: ImageSet, groups: Sequence[str | None], photos: Sequence
     elsewhere = members_of((i for i, side in given if side not in (None, "test")), groups)
     inside = members_of((i for i in photos if images.given_split[i] == "test"), groups)
     return len(inside.keys() - elsewhere.keys())
-
-
-def _labels(images: ImageSet, group: Sequence[int]) -> set[int]:
-    return {images.targets[i] for i in group} - {NO_LABEL}
 
 
 def _shared(images: ImageSet, groups: Sequence[str | None]) -> list[str]:

@@ -70,9 +70,6 @@ def open_images(
         label_column: Its column of labels, or that of the parquet files; None finds it.
         keep: What is kept of the photos while they are verified, for those who come next.
 
-    Returns:
-        The image set.
-
     Raises:
         InputError: The data cannot be used; the message says why and what to do.
     """

@@ -134,7 +134,8 @@ def open_parquet(
     MEMORY_LIMIT. What unpacks to more is read by row groups, each of which must fit.
     """
     ordered = sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
-    limit = _memory_for(sum(file.stat().st_size for file in ordered))
+    unpacked = _UNPACKED * sum(file.stat().st_size for file in ordered)
+    limit = min(MEMORY_LIMIT, max(_SMALL_SET, unpacked))
     names = tuple(file.relative_to(root).as_posix() for file in ordered)
     notes = (*check_configurations(root, names), *missing_shards(names))
     metadata = [read_metadata(file) for file in ordered]
@@ -255,10 +256,6 @@ def missing_shards(names: Sequence[str]) -> tuple[str, ...]:
         for (start, count), numbers in there.items()
         if len(numbers) < count
     )
-
-
-def _memory_for(size: int) -> int:
-    return min(MEMORY_LIMIT, max(_SMALL_SET, _UNPACKED * size))
 
 
 def _packed(column: str, file: Path, metadata: pq.FileMetaData) -> int:

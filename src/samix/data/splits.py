@@ -297,9 +297,6 @@ def read_splits(path: str | Path, images: ImageSet) -> Splits:
         path: The CSV file.
         images: The same photos.
 
-    Returns:
-        The parts and the groups.
-
     Raises:
         InputError: The file is unreadable or of other photos.
     """

@@ -383,7 +383,8 @@ def with_labels(
     values, stray = column_by_photo(images, table, column, what="label")
     where = f"column '{column}' of '{table.path}'"
     classes, targets = class_numbers(as_labels(values, where))
-    notes = [_label_note(table, column)]
+    read = f" (read as {table.encoding})" if table.encoding else ""
+    notes = [f"The labels are those of column '{column}' in '{table.path.name}'{read}."]
     unlabelled = sum(target < 0 for target in targets)
     if unlabelled:
         notes.append(f"{unlabelled:,} of {len(images):,} photos have no label in it.")
@@ -398,11 +399,6 @@ def with_labels(
         images, classes=classes, targets=targets, notes=(*images.notes, *notes),
         given_split=images.given_split if given is None else given,
     )  # fmt: skip
-
-
-def _label_note(table: LabelTable, column: str) -> str:
-    read = f" (read as {table.encoding})" if table.encoding else ""
-    return f"The labels are those of column '{column}' in '{table.path.name}'{read}."
 
 
 def _label_column(table: LabelTable, wanted: str | None) -> str:

@@ -102,7 +102,7 @@ def verify(
     highest: dict[str, float] = {}
     wide = pages = 0
     kept = KeptPhotos()
-    side = _grey_side(images) if keep.prints else None
+    side = grey_side(images) if keep.prints and images.encoded is not None else None
     sides = _fitting(images, keep)
     found = threaded(
         lambda i: _look(images, i, side, sides.get(images.given_split[i], ())),
@@ -136,11 +136,6 @@ def _fitting(images: ImageSet, keep: Keep) -> Sides:
     sides = keep.sides(images)
     need = sum(3 * side**2 for part in images.given_split for side in sides.get(part, ()))
     return sides if need <= CACHE_BUDGET else {}
-
-
-def _grey_side(images: ImageSet) -> int | None:
-    """Return the side of grey copies, or None where photos are not stored one by one."""
-    return None if images.encoded is None else grey_side(images)
 
 
 @dataclass(frozen=True)

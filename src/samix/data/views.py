@@ -97,9 +97,6 @@ def train_view(
         mean: Mean of the channels, that of ImageNet by default.
         std: Standard deviation of the channels, that of ImageNet by default.
 
-    Returns:
-        The view.
-
     Raises:
         InputError: The augmentation is unknown, or the size is below 8.
     """

@@ -171,11 +171,11 @@ def _pairs_chart(pairs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> 
 
 
 def _settings(settings: Mapping[str, Any]) -> Table:
-    rows: list[list[Text]] = [[name, _plain(value)] for name, value in settings.items()]
+    rows: list[list[Text]] = [[name, as_written(value)] for name, value in settings.items()]
     header = [word("col-setting"), word("col-value")]
     return Table(header, rows, title=word("run-settings"), words=range(2), folded=True)
 
 
-def _plain(value: Any) -> str:
+def as_written(value: Any) -> str:
     """Return a setting as it would be written in a file."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -151,7 +151,10 @@ def final_of(path: str | Path) -> Final:
 
 def _final(folder: PocFolder, study: Mapping[str, Any], findings: Mapping[str, Any]) -> Final:
     verdict = findings["verdict"]
-    recommended = _is_recommended(verdict["kind"], folder)
+    kind = verdict["kind"]
+    if kind not in (*_RECOMMENDED, *_OTHERWISE):
+        raise InputError(f"'{folder.findings}' has the unknown verdict '{kind}'. {AGAIN}")
+    recommended = kind in _RECOMMENDED
     mode = str(verdict["mode"])
     policy = str(verdict["policy"]) if recommended else free_choice(findings["policies"], mode)
     job = _largest(study, policy, mode, folder)
@@ -185,12 +188,6 @@ def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
             f"'{folder.findings}' has version {version!r:.40}, expected {VERSION}. {AGAIN}"
         )
     return findings
-
-
-def _is_recommended(kind: str, folder: PocFolder) -> bool:
-    if kind not in (*_RECOMMENDED, *_OTHERWISE):
-        raise InputError(f"'{folder.findings}' has the unknown verdict '{kind}'. {AGAIN}")
-    return kind in _RECOMMENDED
 
 
 def _largest(study: Mapping[str, Any], policy: str, mode: str, folder: PocFolder) -> Job:

@@ -64,7 +64,8 @@ def find_candidates(grey: Tensor, *, progress: Progress | None = None) -> Candid
         told = _half(progress, 1 if mirrored else 0)
         near = partial(_nearest_of, jobs)
         pairs = list(threaded(near, len(jobs), told, chunk=1))
-        found.append(_correlated(_unique(torch.cat(pairs)), shapes, theirs, mirrored))
+        unique = torch.unique(torch.cat(pairs).sort(dim=1).values, dim=0)
+        found.append(_correlated(unique, shapes, theirs, mirrored))
     return CandidatePairs(
         torch.cat([part.pair for part in found]),
         torch.cat([part.mirrored for part in found]),
@@ -184,11 +185,6 @@ def _nearest(queries: Tensor, keys: Tensor, start: int) -> Tensor:
     nearest = similarity.topk(min(NEIGHBOURS, len(keys) - 1), dim=1).indices
     firsts = (start + rows)[:, None].expand_as(nearest)
     return torch.stack([firsts, nearest], 2).flatten(0, 1)
-
-
-def _unique(pairs: Tensor) -> Tensor:
-    unique: Tensor = torch.unique(pairs.sort(dim=1).values, dim=0)
-    return unique
 
 
 def best_shift(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

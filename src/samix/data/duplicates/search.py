@@ -315,7 +315,9 @@ def merge_groups(
     for _ in range(_ROUNDS):
         place = {photo: number for number, group in enumerate(current) for photo in group}
         links = {tuple(sorted((place[a], place[b]))) for a, b in pairs if place[a] != place[b]}
-        ordered = [_larger_first(current, one, other) for one, other in sorted(links)]
+        ordered = [
+            (a, b) if len(current[a]) >= len(current[b]) else (b, a) for a, b in sorted(links)
+        ]
         open_links = [
             (one, other)
             for one, other in ordered
@@ -339,7 +341,3 @@ def merge_groups(
             current[other] = []
         current = [group for group in current if group]
     return sorted((g for g in current if len(g) > 1), key=lambda group: (-len(group), group[0]))
-
-
-def _larger_first(groups: Sequence[Sequence[int]], one: int, other: int) -> tuple[int, int]:
-    return (one, other) if len(groups[one]) >= len(groups[other]) else (other, one)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -20,6 +19,7 @@ from samix.pages.parts import (
     Table,
     write_page,
 )
+from samix.pages.run import as_written
 from samix.pages.words import NOTHING, Text, Words, both, commas, count, duration, word
 from samix.study.report.charts import (
     calibration_chart,
@@ -173,12 +173,12 @@ def _again(view: ReportView) -> Section:
         if value is not None:
             facts.append((word(key), str(value)))
     facts += _plan(view)
-    facts += [(both(str(name)), _plain(value)) for name, value in _pairs(study.get("machine"))]
-    facts += [(both(str(name)), _plain(value)) for name, value in _pairs(study.get("versions"))]
+    facts += [(both(str(name)), as_written(v)) for name, v in _pairs(study.get("machine"))]
+    facts += [(both(str(name)), as_written(v)) for name, v in _pairs(study.get("versions"))]
     if facts:
         parts.append(Facts(facts))
     for key in ("train", "pretrain"):
-        settings = [(str(name), _plain(value)) for name, value in _pairs(study.get(key))]
+        settings = [(str(name), as_written(value)) for name, value in _pairs(study.get(key))]
         if settings:
             title = word(f"again-{key}")
             rows: list[list[Text]] = [[name, value] for name, value in settings]
@@ -209,7 +209,7 @@ def _plan(view: ReportView) -> list[tuple[Text, Text]]:
     if plan.get("pretrain_epochs") and "self-supervised" in (plan.get("modes") or ()):
         found.append((word("again-pretrain-epochs"), count(plan["pretrain_epochs"])))
     if plan.get("options"):
-        found.append((word("again-options"), _plain(plan["options"])))
+        found.append((word("again-options"), as_written(plan["options"])))
     if plan.get("smallest_difference") is not None:
         points = f"{float(plan['smallest_difference']):.1f}"
         found.append((word("again-smallest"), word("points-of", number=points)))
@@ -243,7 +243,3 @@ def _pairs(value: Any) -> list[tuple[Any, Any]]:
     if isinstance(value, Mapping):
         return list(value.items())
     return [(word("again-machine").en, value)]
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -173,7 +173,8 @@ class _Looked:
         photos, position = self.photos, self.chosen[at]
         defect = photos.defect(position)
         pictures = [outlined(self.shown[at], defect)]
-        columns = [_named("picture-photo", photos.name(position), _file(photos, position))]
+        file = photos.images.keys[position].rpartition("/")[2]
+        columns = [_named("picture-photo", photos.name(position), file)]
         for policy, heats in self.heats.items():
             pictures.append(heated(self.shown[at], heats[at], defect))
             taken, sure = "", 0.0
@@ -293,10 +294,6 @@ def _some(photos: RunPhotos, options: PictureOptions) -> list[int]:
     lines = [waiting[target] for target in sorted(waiting)]
     turns = [line[at] for at in range(options.photos) for line in lines if at < len(line)]
     return turns[: options.photos]
-
-
-def _file(photos: RunPhotos, position: int) -> str:
-    return photos.images.keys[position].rpartition("/")[2]
 
 
 def _beside(pictures: Sequence[Tensor]) -> bytes:

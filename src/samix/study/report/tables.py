@@ -82,7 +82,7 @@ def efficiency_grid(view: ReportView) -> Table | None:
             question_words(r["mode"], r["labels"]),
             policy_words(r["policy"]),
             _worth(r),
-            _ends(r),
+            between(r["low"], r["high"], 0),
             both(r["sentence"]),
         ]
         for r in rows
@@ -250,10 +250,6 @@ def _worth(row: Row) -> str:
     if row["outside"] == "above":
         return f"> {count(row['low'])}" if known(row["low"]) is not None else NOT_KNOWN
     return f"< {count(row['high'])}" if known(row["high"]) is not None else NOT_KNOWN
-
-
-def _ends(row: Row) -> str:
-    return between(row["low"], row["high"], 0)
 
 
 def _value(value: Any) -> str:
