@@ -148,15 +148,19 @@ def draw_lam(
     return _drawn(draw, generator, device)
 
 
+_UNDERFLOWS = 0.1  # alpha from which on a draw of 64 bits is 0 less often than once in 1e30
+
+
 def draw_gammas(*size: int, alpha: float, generator: torch.Generator | None = None) -> Tensor:
     """Draw float64 numbers of the given size, above 0, from Gamma(alpha, 1)."""
     shape = torch.full(size, float(alpha), dtype=torch.float64)
     gammas = torch._standard_gamma(shape, generator=check_generator(generator))
     tiny = torch.finfo(torch.float64).tiny
-    lost = (gammas <= tiny).all(0)  # of a small alpha; their sum is all but that of any one of them
-    if lost.any():
-        chosen = torch.randint(size[0], (1, *size[1:]), generator=generator)
-        gammas.scatter_(0, chosen, torch.where(lost, 1.0, gammas.gather(0, chosen)))
+    if alpha < _UNDERFLOWS:
+        lost = (gammas <= tiny).all(0)  # their sum is all but that of any one of them
+        if lost.any():
+            chosen = torch.randint(size[0], (1, *size[1:]), generator=generator)
+            gammas.scatter_(0, chosen, torch.where(lost, 1.0, gammas.gather(0, chosen)))
     return gammas.clamp_min_(tiny)
 
 
