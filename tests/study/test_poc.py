@@ -343,7 +343,7 @@ def frozen() -> dict[str, Any]:
 
 def test_the_frozen_encoder_is_named_and_described(tmp_path: Path) -> None:
     page_en = page_of(tmp_path, frozen())
-    assert "Use the frozen encoder with a linear head, which takes seconds" in str(page_en)
+    assert "Use the frozen encoder with a linear head, which trains no network" in str(page_en)
     assert "an encoder trained on ImageNet, which stays as it is" in str(page_en)
 
 
