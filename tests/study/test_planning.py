@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -91,6 +93,20 @@ def test_a_plain_step_is_no_slower_than_the_trial_of_plain_training(tmp_path, mo
         tmp_path / "trials", opened(), mode, ("none",), {}, Here(), announce=lambda *_: None
     )
     assert 0 < step < 1.5 * found["none"].step
+
+
+def test_groups_that_can_hardly_be_parts_are_told():
+    parts = (
+        SimpleNamespace(groups=("a", "a", "b", "b", None)),
+        SimpleNamespace(targets=(0, 0, 1, 1, 0)),
+    )
+    lots = (
+        SimpleNamespace(groups=("a", "a", "b", "b", None)),
+        SimpleNamespace(targets=(0, 1, 1, 0, 0)),
+    )
+    assert planning._lots_note(*parts[::-1]) == ()
+    (said,) = planning._lots_note(*lots[::-1])
+    assert said.startswith("2 of 2 groups hold photos of several classes.")
 
 
 def test_turns_end_in_time_whether_they_agree_or_not(tmp_path, monkeypatch):

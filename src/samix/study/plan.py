@@ -118,6 +118,8 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
         )
     splits, notes = split(images, config, announce)
     notes = (*images.notes, *notes)
+    if photos.get("group_by"):
+        notes = (*notes, *_lots_note(images, splits))
     labels, left_out = _budgets(images, splits, wish.fractions)
     device = device_of(wish)
     train = _train_settings(config, images, splits, device, wish.network)
@@ -131,6 +133,22 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
         images, splits, train, _pretrain_settings(train), labels, left_out, device, notes, good,
         _frozen_settings(train),
     )  # fmt: skip
+
+
+def _lots_note(images: ImageSet, splits: Splits) -> tuple[str, ...]:
+    """Say where groups that the user gave can hardly be parts: most hold several classes."""
+    kinds: dict[str, set[int]] = {}
+    for group, target in zip(splits.groups, images.targets, strict=True):
+        if group is not None:
+            kinds.setdefault(group, set()).add(target)
+    several = sum(len(found) > 1 for found in kinds.values())
+    if 2 * several <= len(kinds):
+        return ()
+    return (
+        f"{several} of {len(kinds)} groups hold photos of several classes. A group counts as one "
+        "part, which is defective where any of its photos is: if yours are lots or modules, "
+        "divide the photos with `splits` instead.",
+    )
 
 
 def label_count(images: ImageSet, splits: Splits, fraction: float) -> tuple[int, int]:
