@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samix.data.duplicates.leakage import Leakage, find_leakage
+from samix.data.duplicates.leakage import Leakage, disagreeing, find_leakage
 from samix.data.duplicates.search import Duplicates, find_duplicates
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName
 from samix.data.splits import find_groups, members_of
@@ -111,7 +111,7 @@ def check_images(
         groups=groups,
         classes=_classes(images, groups),
         unlabelled=images.targets.count(NO_LABEL) if images.classes else 0,
-        disagreeing=[g for g in everything if len({images.targets[i] for i in g} - {NO_LABEL}) > 1],
+        disagreeing=disagreeing(images, everything),
         leakage=find_leakage(images, found) if split else None,
         shared_groups=_shared(images, groups) if known and split else (),
         divided=[g for g in everything if known and len({groups[i] or i for i in g}) > 1],

@@ -300,7 +300,7 @@ def open_photos(
     parts, notes = _parts(source.run.splits, images, targets, labelled=bool(subject.classes))
     if images.skipped:
         notes = (*notes, word("see-skipped", count=len(images.skipped)))
-    seen, gone = seen_by(source, config, images)
+    seen, _, gone = seen_by(source, config, images)
     if before := seen.intersection((*parts["val"], *parts["test"])):
         notes = (*notes, word("see-before", count=len(before), one=images.keys[min(before)]))
     notes = (*notes, *(word("see-before-gone", run=name) for name in gone))

@@ -432,10 +432,8 @@ def price_risks(found: Answers, inspected: Sequence[Row]) -> list[Reason]:
     for row in inspected:
         kind = min(("reject_all", "pass_all"), key=lambda name: row[name])
         if here.items() <= row.items() and row["cost"] >= row[kind]:
-            code = f"risk-{kind.replace('_', '-')}"
-            costs = {"cost": f"{row['cost']:,.0f}", "unseen": f"{row[kind]:,.0f}"}
-            share = f"{100 * row['defect_share']:.2g} %"
-            risks.append(reason(code, policy=found.policy, share=share, **costs))
+            costs = {"cost": row["cost"], "unseen": row[kind], "share": 100 * row["defect_share"]}
+            risks.append(reason(f"risk-{kind.replace('_', '-')}", policy=found.policy, **costs))
     return risks
 
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import torch
-
 from samix.data import write_splits
 from samix.errors import InputError
 from samix.progress import Announce
@@ -27,7 +25,7 @@ from samix.training.building import check_names, create_run_method
 from samix.training.machine import AUTOCAST
 from samix.training.module import create_optimizer
 from samix.training.prepare import prepare, resolve
-from samix.training.task import Place
+from samix.training.task import Place, step_seconds
 from samix.training.warm_start import adopt, open_starts
 
 STEPS = 4  # of a policy at each turn
@@ -94,21 +92,9 @@ def _job(
 def plain_step(path: Path, opened: Any, mode: str) -> float:
     """Return the seconds of a step of plain training on noise: no policy takes less."""
     config = resolve(config_of(PocFolder(path), _job(opened, mode, "none", {}, {})))
-    method = create_run_method(config, opened.images.classes).to(config.device).train()
-    size = getattr(config, "view_size", None) or config.image_size or 32
+    method = create_run_method(config, opened.images.classes)
     batch = min(config.batch_size or config.default_batch_size, len(opened.splits.train))
-    images = torch.randn(batch, 3, size, size, device=config.device)
-    target = torch.arange(batch, device=config.device) % len(opened.images.classes)
-    shown = ([images, images],) if mode == SELF_SUPERVISED else (images, target)
-    place, took = Place(config.device, AUTOCAST[config.precision]), []
-    for _ in range(3):
-        begin = time.monotonic()
-        with place.precision():
-            loss = method(*shown).loss
-        loss.backward()
-        float(loss.detach())
-        took.append(time.monotonic() - begin)
-    return min(took)
+    return step_seconds(method, config, batch)
 
 
 def timed(

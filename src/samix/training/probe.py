@@ -32,6 +32,7 @@ from samix.progress import Announce
 
 from .config import RunConfig, TrainConfig
 from .machine import AUTOCAST
+from .task import step_seconds
 
 PARTS = ("train", "val", "test")
 _CHECKED = 8  # photos on which the network is compared with the head
@@ -220,18 +221,5 @@ def fitted_steps(config: RunConfig, photos: int) -> RunConfig:
 
 def expected_seconds(method: SupervisedMethod, config: RunConfig, steps: int) -> float:
     """Return how long so many steps take, from one step of a copy of the method."""
-    tried = copy.deepcopy(method).to(config.device).train()
-    size = (config.batch_size or config.default_batch_size) // config.processes
-    generator = torch.Generator().manual_seed(0)
-    photos = torch.randn(size, 3, config.image_size, config.image_size, generator=generator)
-    target = torch.arange(size) % (method.num_classes or 1)
-    place = Machine(config.device, AUTOCAST[config.precision])
-    seconds = 0.0
-    for _ in range(2):  # the first warms up
-        begin = time.monotonic()
-        with torch.random.fork_rng(devices=[]), place.precision():
-            loss = tried(photos.to(config.device), target.to(config.device)).loss
-        loss.backward()
-        float(loss.detach())  # waits for the device
-        seconds = time.monotonic() - begin
-    return steps * seconds * config.accumulate
+    batch = (config.batch_size or config.default_batch_size) // config.processes
+    return steps * step_seconds(copy.deepcopy(method), config, batch) * config.accumulate

@@ -6,6 +6,7 @@ Mixer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from samix.methods import SelfSupervisedMethod, StepOutput, SupervisedMethod
 from samix.mixing import MixPlan
 from samix.progress import Announce
 
+from .config import RunConfig, TrainConfig
+from .machine import AUTOCAST
 from .run_folder import RunFolder
 
 Method = SupervisedMethod | SelfSupervisedMethod
@@ -120,6 +123,32 @@ class Task(Protocol):
 
     def write_model(self, run: RunFolder) -> None:
         """Write the network as others can use it."""
+
+
+def step_seconds(method: Method, config: RunConfig, batch: int) -> float:
+    """Return the seconds of a step of a method on noise; its gradients and statistics change.
+
+    Args:
+        method: Ready to train.
+        config: Resolved.
+        batch: Photos of the step.
+    """
+    method = method.to(config.device).train()
+    size = getattr(config, "view_size", None) or config.image_size or 32
+    generator = torch.Generator().manual_seed(0)
+    photos = torch.randn(batch, 3, size, size, generator=generator).to(config.device)
+    classes = getattr(method, "num_classes", None) or 1
+    target = (torch.arange(batch) % classes).to(config.device)
+    shown = (photos, target) if isinstance(config, TrainConfig) else ([photos, photos],)
+    place, took = Place(config.device, AUTOCAST[config.precision]), []
+    for _ in range(2):  # the first warms up
+        begin = time.monotonic()
+        with torch.random.fork_rng(devices=[]), place.precision():
+            loss = method(*shown).loss
+        loss.backward()
+        float(loss.detach())  # waits for the device
+        took.append(time.monotonic() - begin)
+    return min(took)
 
 
 def share(loader: Batches, rank: int, processes: int) -> Batches:

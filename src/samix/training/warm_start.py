@@ -241,48 +241,58 @@ def lineage(source: RunSource) -> tuple[dict[Path, RunConfig], tuple[str, ...]]:
 
 def seen_by(
     source: RunSource, config: RunConfig, images: ImageSet
-) -> tuple[set[int], tuple[str, ...]]:
-    """Return the photos that a run, or one that it began from, learned from, and runs now gone."""
+) -> tuple[set[int], int, tuple[str, ...]]:
+    """Return the photos that a run and those that it began from learned from.
+
+    Also the number of these runs, and those that cannot be read any more.
+    """
     runs, gone = lineage(source)
     seen: set[str] = set()
     for path, theirs in runs.items():
         rows = read_table(RunFolder(path).splits, ("path", "split"))
         seen |= set(whole_keys(theirs, [row["path"] for row in rows if row["split"] == "train"]))
     here = whole_keys(config, images.keys)
-    return {i for i, key in enumerate(here) if key in seen}, gone
+    return {i for i, key in enumerate(here) if key in seen}, len(runs), gone
 
 
 def learned_before(
     source: RunSource, config: RunConfig, images: ImageSet, splits: Splits
-) -> tuple[list[int], str]:
+) -> tuple[list[int], bool, str]:
     """Return the test photos that a run or one that it began from has learned from, by their paths.
 
-    Also a sentence about what cannot be known, which begins with a space; empty where all can.
+    Also whether it began from one, and a sentence about what cannot be known, which begins with a
+    space; empty where all can.
     """
-    seen, gone = seen_by(source, config, images)
+    seen, runs, gone = seen_by(source, config, images)
     unknown = "".join(
         f" '{name}', from which it began, is not there any more: what that learned from is not "
         "known."
         for name in gone
     )
-    return [i for i in splits.test if i in seen], unknown
+    return [i for i in splits.test if i in seen], runs > 1, unknown
 
 
 def split_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
     """Return a sentence where the split is that of the encoder's run: is the test new to it?"""
-    both, unknown = learned_before(source, config, images, splits)
+    found = both, _, unknown = learned_before(source, config, images, splits)
     new = "" if both or unknown else ", so that no test photo was learned from before"
     note = (
         f"The split is that of '{source.run.path}'{new}; val_fraction and test_fraction do not "
         "count."
     )
-    return f"{note} {overlap_note(source, config, images, splits)}" if both or unknown else note
+    return f"{note} {_overlap(source, images, splits, *found)}" if both or unknown else note
 
 
 def overlap_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
     """Return a sentence on the test photos that the run, or one before it, has learned from."""
-    both, unknown = learned_before(source, config, images, splits)
-    before = " or a run that it began from" if len(lineage(source)[0]) > 1 else ""
+    return _overlap(source, images, splits, *learned_before(source, config, images, splits))
+
+
+def _overlap(
+    source: RunSource, images: ImageSet, splits: Splits, both: Sequence[int], later: bool,
+    unknown: str,
+) -> str:  # fmt: skip
+    before = " or a run that it began from" if later else ""
     if not both:
         return (
             f"No test photo was learned from in '{source.run.path}'{before}, by the paths of the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -202,10 +203,14 @@ def _given_note(images: ImageSet, announce: Announce | None) -> tuple[str, ...]:
     )
 
 
+def disagreeing(images: ImageSet, groups: Iterable[Sequence[int]]) -> list[Sequence[int]]:
+    """Return the groups of photos that have several labels."""
+    return [g for g in groups if len({images.targets[i] for i in g} - {NO_LABEL}) > 1]
+
+
 def _label_notes(images: ImageSet, found: Duplicates) -> tuple[str, ...]:
     """Return a sentence where equal photos have several labels, one of which must be wrong."""
-    labels = [{images.targets[photo] for photo in group} - {NO_LABEL} for group in found.equal]
-    wrong = [group for group, known in zip(found.equal, labels, strict=True) if len(known) > 1]
+    wrong = disagreeing(images, found.equal)
     if not wrong:
         return ()
     first, other = (images.keys[photo] for photo in wrong[0][:2])
