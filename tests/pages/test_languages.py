@@ -76,9 +76,9 @@ def test_a_check_in_japanese_holds_no_english_sentence(capsys) -> None:
         assert found == [] if page == "ja" else len(found) > 20, found
     page = Path("ja/check.html").read_text("utf-8")
     assert '<html lang="ja"' in page
-    assert "与えられた分割の間に同じ写真があります：テスト用写真 5 枚中 2 枚（40.0%）の" in page
-    assert "写真 10 枚" in page
-    assert "問題：読み込めない写真が 1 枚あります。" in told
+    assert "既存の区分の間に同じ画像があります：テスト用画像 5 枚中 2 枚（40.0%）の" in page
+    assert "画像 10 枚" in page
+    assert "問題：読み込めない画像が 1 枚あります。" in told
     # the record is for programs, in English whatever the page speaks
     records = [Path(name, "check.json").read_text() for name in ("en", "ja")]
     assert "1 photo cannot be read." in records[1]
@@ -92,7 +92,7 @@ def test_a_preview_in_japanese_holds_no_english_sentence(capsys) -> None:
                  "--output", "ja"]) == 0  # fmt: skip
     seen = capsys.readouterr().out + shown(Path("ja/preview.html").read_text("utf-8"))
     assert english(seen) == []
-    assert "を、4 種類の手法で同じ lam により混合しました" in seen
+    assert "を、4 種類の手法で、同じ lam を使って混合しました" in seen
     records = json.loads(Path("ja/preview.json").read_text())["policies"]["cutmix"]["rows"]
     assert all("Guard, visible content" in " ".join(row["lines"]) for row in records)
 
@@ -104,7 +104,7 @@ def test_a_page_may_have_a_switch(capsys) -> None:
     assert "Nothing was found that makes results untrustworthy." in capsys.readouterr().out
     page = Path("r/check.html").read_text("utf-8")
     assert 'id="switch"' in page
-    for told in ("これらの写真での結果の", "Nothing was found that makes results on these photos"):
+    for told in ("これらの画像での結果の", "Nothing was found that makes results on these photos"):
         assert told in page
 
 

@@ -111,7 +111,7 @@ def test_what_rules_say_in_both_languages():
     said = {"visibility": (torch.tensor([True]), torch.tensor([0.75]), torch.tensor([0.5]))}
     (line,) = rule_lines(said, 0)
     assert line.en == "Guard, visible content: 0.75, at least 0.50 is needed: kept."
-    assert line.ja == "ガード、見えている内容の割合：0.75（0.50 以上が必要）：適合。"
+    assert line.ja == "ガードの基準「見えている内容の割合」：0.75（0.50 以上が必要）、適合。"
 
 
 def has(picture: torch.Tensor, colour: torch.Tensor) -> bool:

@@ -115,7 +115,7 @@ def test_statistics_know_no_words() -> None:
 def test_places_are_filled_by_language() -> None:
     where = word("mode-and-labels", mode=word("mode-supervised"), labels=1234)
     assert where == Words(
-        "supervised learning with 1,234 labelled photos", "教師あり学習（ラベル付き写真 1,234 枚）"
+        "supervised learning with 1,234 labelled photos", "教師あり学習（ラベル付き画像 1,234 枚）"
     )
     assert word("picture-of", what="{a}", names="b") == Words("{a}: b", "{a}：b")
 

@@ -71,7 +71,7 @@ def test_what_no_interval_shows_is_not_said() -> None:
         unsure = replace(equal_of(0.9), outside=outside, low=None, high=None)
         assert told in say(reason("efficiency", one=unsure)).en
         assert "nothing about it is sure" in say(reason("efficiency", one=unsure)).en
-        assert "確かに言えることはありません" in say(reason("efficiency", one=unsure)).ja
+        assert "確実に言えることはありません" in say(reason("efficiency", one=unsure)).ja
 
 
 def test_a_dip_is_levelled_and_a_flat_piece_gives_the_fewest_labels() -> None:

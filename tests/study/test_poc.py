@@ -273,7 +273,7 @@ LOOKS = {"plan": {"design": "sequential", "looks": {"2": 0.2, "3": 0.8}}}
 
 def test_intervals_of_a_study_that_looks_twice_say_so(tmp_path: Path) -> None:
     once, twice = (page_of(tmp_path, whole_findings(), study=s) for s in ({}, LOOKS))
-    for told in ("may decide after 2 and 3 seeds", "各区間は 1 回の判定だけを考えた"):
+    for told in ("may decide after 2 and 3 seeds", "各区間は、1 回の判定だけを想定した"):
         assert told not in once
         assert told in twice
 
@@ -460,7 +460,7 @@ def test_only_the_seeds_that_were_trained_are_named(tmp_path: Path) -> None:
     found["curve"] = [{**row, "seeds": 3} for row in found["curve"]]
     page = page_of(tmp_path, found, study={"plan": {"seeds": list(range(8))}})
     assert "0, 1, 2 (of 8 at most)" in page
-    assert "0, 1, 2（最大 8 個のうち）" in page
+    assert "0, 1, 2（最大 8 個）" in page
     page = page_of(tmp_path, found, study={"plan": {"seeds": [0, 1, 2]}})
     assert "0, 1, 2</dd>" in page
 

@@ -52,5 +52,5 @@ def test_the_bar_has_a_japanese_name_for_each_kind_of_work():
     for key, text in english.items():
         assert key == f"work-{text.replace(' ', '-')}"
     japanese = Terminal(Console(), "ja")
-    assert japanese._spoken("checking photos") == "写真を確認しています"
+    assert japanese._spoken("checking photos") == "画像を確認しています"
     assert Terminal(Console())._spoken("checking photos") == "checking photos"
