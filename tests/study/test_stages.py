@@ -42,6 +42,14 @@ def test_the_frozen_encoder_answers_all_budgets_and_seeds_from_one_reading(tmp_p
     assert frozen["status"].eq("finished").all()
     assert len(frozen) == 4  # two budgets, two seeds
     assert (frozen["seconds"] > 0).all()
+    # the features of fewer photos cost less, and as much again in a second study that knows them
+    cost = frozen.groupby("labels")["seconds"].mean()
+    assert cost.is_monotonic_increasing
+    again = tmp_path / "again"
+    write_study(PocFolder(again), with_frozen(tiny_study(again, policies=("none",))))
+    assert run_job(str(again), job).status == "finished"
+    known = collect(PocFolder(again), study)[1].groupby("labels")["seconds"].mean()
+    assert (known / cost).between(0.7, 1.5).all()
     most = max(study["plan"]["labels"])
     said = outcomes[(outcomes["policy"] == "frozen") & (outcomes["labels"] == most)]
     one, other = (said[said["seed"] == seed].reset_index(drop=True) for seed in (0, 1))

@@ -116,6 +116,10 @@ def test_photos_that_are_no_files_are_read_once(
     again = features.frozen_features(encoder, images, at, at[:3], cache=tmp_path / "cache")
     assert again.computed == 0
     assert torch.equal(first.plain, again.plain)
+    # what a feature took is known with it
+    assert first.seconds.shape == (len(at) + 3,)
+    assert (first.seconds > 0).all()
+    assert torch.equal(first.seconds, again.seconds)
 
 
 def test_a_cache_that_is_full_is_passed_over(weights: Path, tmp_path: Path) -> None:

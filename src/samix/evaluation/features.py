@@ -1,13 +1,15 @@
 """Features of a frozen encoder: computed once for each photo, and kept on disk.
 
 A feature is found again by the content of its photo, the weights of the encoder and how the photo
-is put into it. A photo that has changed is another photo, and its feature is computed anew.
+is put into it. A photo that has changed is another photo, and its feature is computed anew. What a
+feature took when it was computed is kept with it, so that its cost can be told when it is known.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,7 @@ class Features:
 
     plain: Tensor  # (N,D) float32 of the photos as they are
     flipped: Tensor  # (M,D) float32 of the photos that were asked for mirrored
+    seconds: Tensor  # (N+M,) wall time that each took when it was computed, now or earlier
     computed: int  # how many of the N + M were computed; the others were in the cache
 
 
@@ -95,20 +98,19 @@ def frozen_features(
     found = _known(folder, set(names))
     missing = sorted({pair for pair, name in zip(wanted, names, strict=True) if name not in found})
     fresh: dict[bytes, Tensor] = {}
+    begin = time.monotonic()
     for number, (i, flip, feature) in enumerate(_computed(encoder, images, missing, held)):
         fresh[_name(content[i], flip)] = feature
         if announce is not None and not (number + 1) % _BATCH:
             announce("features of photos", number + 1, len(missing))
-        if len(fresh) == _SHARD:
-            _keep(folder, fresh)
-            found |= fresh
+        if len(fresh) == _SHARD or number + 1 == len(missing):
+            taken, begin = time.monotonic() - begin, time.monotonic()
+            found |= _keep(folder, fresh, taken / len(fresh))
             fresh = {}
-    _keep(folder, fresh)
-    found |= fresh
     rows = [found[name] for name in names]
-    width = len(rows[0]) if rows else 0
-    whole = torch.stack(rows) if rows else torch.zeros(0, width)
-    return Features(whole[: len(plain)], whole[len(plain) :], len(missing))
+    whole = torch.stack([feature for feature, _ in rows]) if rows else torch.zeros(0, 0)
+    seconds = torch.tensor([seconds for _, seconds in rows])
+    return Features(whole[: len(plain)], whole[len(plain) :], seconds, len(missing))
 
 
 def _contents(
@@ -168,9 +170,13 @@ def _stored(
     return list(threaded(one, len(at), chunk=_READ))
 
 
-def _known(folder: Path, wanted: set[bytes]) -> dict[bytes, Tensor]:
+_Kept = dict[bytes, tuple[Tensor, float]]
+"""By the name of a feature: it, and the seconds that it took."""
+
+
+def _known(folder: Path, wanted: set[bytes]) -> _Kept:
     """Return the wanted features that the cache has; a damaged file of it is as none."""
-    found: dict[bytes, Tensor] = {}
+    found: _Kept = {}
     for file in sorted(folder.glob("*.safetensors")):
         with (
             contextlib.suppress(SafetensorError, OSError, KeyError),
@@ -179,22 +185,25 @@ def _known(folder: Path, wanted: set[bytes]) -> dict[bytes, Tensor]:
             names = [row.tobytes() for row in opened.get_tensor("photo").numpy()]
             rows = [(n, name) for n, name in enumerate(names) if name in wanted]
             if rows:
-                features = opened.get_tensor("features")
-                found |= {name: features[n] for n, name in rows}
+                features, seconds = opened.get_tensor("features"), opened.get_tensor("seconds")
+                found |= {name: (features[n], seconds.item()) for n, name in rows}
     return found
 
 
-def _keep(folder: Path, features: Mapping[bytes, Tensor]) -> None:
-    """Write features into a new file of the cache; without one they are computed again."""
-    if not features:
-        return
-    photo = torch.from_numpy(np.frombuffer(b"".join(features), dtype=np.uint8).copy())
-    name = hashlib.sha256(photo.numpy().tobytes()).hexdigest()[:32]
+def _keep(folder: Path, features: Mapping[bytes, Tensor], seconds: float) -> _Kept:
+    """Write features that took so many seconds each into a new file of the cache; return them.
+
+    Where the file cannot be written they are computed again another time.
+    """
+    names = torch.from_numpy(np.frombuffer(b"".join(features), dtype=np.uint8).copy())
+    file = hashlib.sha256(names.numpy().tobytes()).hexdigest()[:32]
     tensors = {
-        "photo": photo.view(len(features), -1),
+        "photo": names.view(len(features), -1),
         "features": torch.stack([*features.values()]),
+        "seconds": torch.tensor(seconds),
     }
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / f"{name}.safetensors") as partial:
+        with whole_file(folder / f"{file}.safetensors") as partial:
             partial.write_bytes(save(tensors))
+    return {name: (feature, seconds) for name, feature in features.items()}

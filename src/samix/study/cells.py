@@ -292,7 +292,7 @@ def _run(folder: PocFolder, job: Job) -> Ended:
 
 
 Answers = Iterator[tuple[Cell, pd.DataFrame, float]]
-"""Cells with what was said of the photos, and the seconds of the head alone."""
+"""Cells with what was said of the photos, and the seconds of the head and of its features."""
 
 
 def _trained(folder: PocFolder, job: Job) -> tuple[dict[str, Any], Answers]:
@@ -321,11 +321,12 @@ def _frozen(folder: PocFolder, job: Job) -> tuple[dict[str, Any], Answers]:
     splits = read_splits(folder.splits, images)
     photos = embed_frozen(config, images, splits, Silent())
     known = {part: photos.labelled(part) for part in ("train", "val", "test")}
-    return {"seconds": photos.seconds, "steps": 0, "epochs": 0}, _headed(
+    return {"seconds": 0.0, "steps": 0, "epochs": 0}, _headed(
         job, images, splits, known,
         lambda some, at: fit_frozen(
             some, known["val"], len(images.classes), flipped=photos.flipped[at]
         ),
+        photos.cost,
     )  # fmt: skip
 
 
@@ -416,8 +417,18 @@ def _headed(
     splits: Splits,
     known: Mapping[str, Labelled],
     fit: Callable[[Labelled, Tensor], FrozenHead | LinearProbe],
+    cost: Callable[[Tensor], float] = lambda _: 0.0,
 ) -> Answers:
-    """Fit a head for each cell on the features of its labelled photos, and yield what it says."""
+    """Fit a head for each cell on the features of its labelled photos, and yield what it says.
+
+    Args:
+        job: Whose cells they are.
+        images: The photos.
+        splits: Their parts.
+        known: By part, the features and classes of its photos.
+        fit: Makes a head of the features of some photos of train, at (n,) positions in it.
+        cost: The seconds that the features behind a head take, of such positions.
+    """
     place = {photo: at for at, photo in enumerate(splits.train)}
     for cell in job.cells:
         begin = time.monotonic()
@@ -430,7 +441,7 @@ def _headed(
             for part in ("val", "test")
         ]
         said = _answers(cell, pd.concat(tables, ignore_index=True))
-        yield cell, said, time.monotonic() - begin
+        yield cell, said, cost(at) + time.monotonic() - begin
 
 
 def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) -> pd.DataFrame:

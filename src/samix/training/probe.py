@@ -65,12 +65,24 @@ class FrozenPhotos:
     features: Mapping[str, Tensor]  # by part, (N,D) in the order of its photos
     flipped: Tensor  # (N,D) of the mirrored photos of train
     target: Mapping[str, Tensor]  # by part, (N,) classes
+    spent: Mapping[
+        str, Tensor
+    ]  # by part and of "flipped", (N,) seconds that each took, now or then
     computed: int  # features that were computed; the others were in the cache
-    seconds: float  # wall time
+    seconds: float  # wall time of this call
 
     def labelled(self, part: str) -> Labelled:
         """Return the features and classes of a part."""
         return Labelled(self.features[part], self.target[part])
+
+    def cost(self, at: Tensor) -> float:
+        """Return the seconds for what a head learns from: some photos of train, and those of val.
+
+        Args:
+            at: (n,) positions in train; each photo is seen as it is and mirrored.
+        """
+        parts = self.spent["train"][at], self.spent["flipped"][at], self.spent["val"]
+        return sum(float(part.sum()) for part in parts)
 
 
 def embed_parts(
@@ -101,10 +113,13 @@ def embed_parts(
         raise InputError(
             f"image_size: {config.image_size} px do not suit {config.backbone} ({reason})"
         ) from error
-    some = torch.split(found.plain, [len(at[part]) for part in parts])
+    sizes = [len(at[part]) for part in parts]
+    some = torch.split(found.plain, sizes)
+    spent = torch.split(found.seconds, [*sizes, len(at["train"])])
     return FrozenPhotos(
         encoder, dict(zip(parts, some, strict=True)), found.flipped,
         {part: torch.tensor([images.targets[i] for i in at[part]]) for part in parts},
+        dict(zip([*parts, "flipped"], spent, strict=True)),
         found.computed, time.monotonic() - begin,
     )  # fmt: skip
 
