@@ -23,6 +23,19 @@ from samix.training.lock import LOCK
 from tests.study.tiny import Here, tiny_study
 
 
+def test_a_choice_of_the_network_reaches_every_training():
+    given = {"data": DEMO, "budget": "5m"}
+    for word in ("weights", "tap", "backbone", "pretrained", "stem", "image_size"):
+        assert command._wish({**given, word: "one"}).network == {word: "one"}
+
+
+def test_weights_from_a_file_are_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "mine.pth").touch()
+    monkeypatch.chdir(tmp_path)
+    wish = command._wish({"data": DEMO, "budget": "5m", "weights": "mine.pth"})
+    assert wish.network["weights"] == str(tmp_path / "mine.pth")
+
+
 @pytest.fixture
 def planned(monkeypatch):
     """A plan of seconds, whatever the time."""

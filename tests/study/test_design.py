@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from samix.study.grid import (
-    LEAST_STEPS,
-    STEPS,
+    FROM_RANDOM,
+    FROM_WEIGHTS,
     Timing,
     choose,
     ladder,
@@ -42,7 +42,7 @@ def test_more_time_buys_a_richer_grid_and_never_more_than_there_is():
         before = work
     assert design.modes == MODES
     assert design.fractions == (1.0, 0.25, 0.1, 0.05)
-    assert design.steps == 2 * STEPS
+    assert design.steps == 2 * FROM_RANDOM.full
     assert design.long_everywhere
 
 
@@ -57,7 +57,7 @@ def test_the_least_grid_answers_the_main_question_with_plain_training_for_equal_
     assert nothing is None
     enough, _ = fit(least + 1)
     assert enough is not None
-    assert enough.steps >= LEAST_STEPS
+    assert enough.steps >= FROM_RANDOM.least
 
 
 def test_a_study_that_may_go_on_keeps_time_for_one_more_seed_of_the_main_question():
@@ -67,6 +67,16 @@ def test_a_study_that_may_go_on_keeps_time_for_one_more_seed_of_the_main_questio
     assert spare < seconds_of(design, TIMINGS, LABELS) / 2 / 3  # no small budgets, one mode
     assert fit(took, more=True)[0] != design
     assert fit(took + spare + 1e-6, more=True)[0] == design
+
+
+def test_trainings_from_weights_are_short_and_never_shorter_than_tells_anything():
+    length = FROM_WEIGHTS["cpu"]
+    designs = ladder(POLICIES, SHARES, MODES, length=length)
+    assert designs[0].steps == 2 * length.full
+    assert min(design.steps for design in designs) == length.least
+    usual = ladder(POLICIES, SHARES, MODES)
+    assert designs[0].policies == usual[0].policies
+    assert len(designs) <= len(usual)  # rungs that the least length makes equal are one
 
 
 def test_a_study_of_minutes_has_every_policy_and_a_small_part_without_labels():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 import samix
 from samix.data import open_images
 from samix.errors import InputError
+from samix.networks import EMBEDDED
 from samix.study import plan as planning
 from samix.study import subjects, timing
-from samix.study.grid import Timing, jobs_of
+from samix.study.grid import FROM_RANDOM, FROM_WEIGHTS, Timing, jobs_of
 from samix.study.plan import open_study, plan_study
 from samix.study.subjects import admit, labels_of
 from samix.study.timing import time_policies
@@ -83,6 +85,67 @@ def test_less_time_than_plain_training_needs_is_refused_before_the_policies_are_
     monkeypatch.setattr(planning, "plain_step", lambda *_: 1.0)  # 2 x 3 x 150 of them, on one
     with pytest.raises(InputError, match=r"budget=10:00 is too little .* take about 18:00 or more"):
         plan(tmp_path, budget=600.0)
+
+
+@pytest.mark.parametrize(
+    ("network", "start"),
+    [
+        ({}, "at-hand"),
+        ({"image_size": 96}, "at-hand"),
+        ({"weights": EMBEDDED}, "named"),
+        ({"backbone": "resnet18", "pretrained": True}, "named"),
+        ({"backbone": "resnet18"}, None),
+        ({"pretrained": False}, None),
+    ],
+)
+def test_trainings_begin_with_the_weights_that_are_named_or_at_hand(network, start):
+    assert Wish(data="demo", network=network).start == start
+    minutes = Wish(data="demo", network=network, steps=90)
+    assert minutes.start == (start if start == "named" else None)
+
+
+def open_quietly(data, **network):
+    return open_study(Wish(data=data, network=network), lambda *_: None)
+
+
+def test_from_weights_the_recipe_is_that_of_a_training_from_weights():
+    found = open_quietly("demo:photos_per_class=8,size=64", weights=EMBEDDED, lr=2e-4)
+    train = found.train
+    assert (train["backbone"], train["weights"], train["image_size"]) == (EMBEDDED, EMBEDDED, 96)
+    assert (train["probe"], train["optimizer"], train["norms"]) == (True, "adamw", "frozen")
+    assert train["lr"] == 2e-4  # what is given comes first
+    assert "model_kwargs" not in train
+    assert found.otherwise is None  # nothing else was asked for
+    assert found.length == FROM_WEIGHTS["cpu"]
+    assert (found.frozen["weights"], found.frozen["image_size"]) == (EMBEDDED, 224)
+    assert (found.pretrain["weights"], found.pretrain["lr"]) == (EMBEDDED, 3e-4)
+
+
+def test_large_photos_begin_with_the_weights_at_hand_and_small_ones_do_not():
+    large = open_quietly("demo:photos_per_class=8,size=160")
+    assert (large.train["weights"], large.train["image_size"]) == (EMBEDDED, 128)
+    assert "weights" not in large.otherwise.train
+    assert (large.otherwise.train["image_size"], large.otherwise.length) == (96, FROM_RANDOM)
+    small = open_quietly("demo:photos_per_class=8,size=64")
+    assert (small.train["backbone"], small.otherwise) == ("resnet18", None)
+    assert "weights" not in small.train
+
+
+def test_where_there_is_no_time_for_weights_at_hand_random_ones_are_planned_with_and_told(
+    tmp_path, quick, monkeypatch
+):
+    monkeypatch.setattr(
+        planning, "plain_step", lambda _, opened, __: 9.0 if "weights" in opened.train else 0.01
+    )
+    asked = Wish(data="demo:photos_per_class=20,size=112", policies=POLICIES, budget=3000.0)
+    photos = open_study(asked, lambda *_: None)
+    study = plan_study(asked, photos, Here(), tmp_path / "trials", lambda *_: None)
+    assert "weights" not in study["train"]
+    (said,) = [note for note in study["data"]["notes"] if EMBEDDED in note]
+    assert "would need 1:02:00 or more here" in said
+    named = replace(asked, network={"weights": EMBEDDED})
+    with pytest.raises(InputError, match=r"budget=50:00 is too little"):
+        plan_study(named, open_study(named, lambda *_: None), Here(), tmp_path, lambda *_: None)
 
 
 @pytest.mark.parametrize("mode", ["supervised", "self-supervised"])
@@ -182,11 +245,12 @@ def test_settings_follow_the_photos(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         images.read(at).save(folder / f"{at}.png")
     large = open_study(Wish(data=str(skewed), network={"device": "cpu"}), lambda *_: None)
-    assert large.train["image_size"] == 96
-    assert large.train["stem"] is None
+    assert large.train["image_size"] == 128
+    random = large.otherwise.train
+    assert (random["image_size"], random["stem"]) == (96, None)
     small = opened()
     assert small.train["balance"] == 0.0
-    assert large.train["balance"] == 0.5  # four times as many of one class
+    assert random["balance"] == 0.5  # four times as many of one class
     with pytest.raises(InputError, match="good: 'ok' is no class of 'photos'"):
         open_study(Wish(data=str(skewed), good=("ok",)), lambda *_: None)
 

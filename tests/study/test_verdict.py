@@ -151,7 +151,9 @@ def test_many_harmed_classes_are_counted_and_the_worst_is_named() -> None:
     assert many.en == (
         "samix lowers the recall of 4 classes by 4.2 to 30.5 points, most of all 'dent'."
     )
-    assert "再現率が下がるクラスがあります：4 クラスで 4.2〜30.5 ポイント（最大は「dent」）" in many.ja
+    assert (
+        "再現率が下がるクラスがあります：4 クラスで 4.2〜30.5 ポイント（最大は「dent」）" in many.ja
+    )
     assert "'hole' by 12.0 points, 'dent' by 30.5 points and 'crack' by 4.2 points" in three.en
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from samix.errors import InputError
 from samix.files import sweep
-from samix.training.config import RunConfig, TrainConfig
+from samix.training.config import RunConfig, TrainConfig, whole_path
 
 from .options import (
     LANGUAGES,
@@ -62,8 +62,7 @@ _PHOTOS = (
     *PHOTOS, "group_by", "duplicates", "splits", "val_fraction", "test_fraction",
 )  # fmt: skip
 _NETWORK = (
-    "backbone", "model_kwargs", "pretrained", "stem", "tap", "image_size", "batch_size", "lr",
-    "device", "guard",
+    *names_of(RunConfig, "network"), "image_size", "batch_size", "lr", "device", "guard",
 )  # fmt: skip
 _PRICES = {
     "escape_price": "escape", "overkill_price": "overkill", "defect_share": "defect_share",
@@ -156,6 +155,8 @@ def _wish(given: Mapping[str, Any]) -> Wish:
     data = given["data"]
     demo = data == "demo" or data.startswith("demo:")
     network = {name: given[name] for name in _NETWORK if name in given}
+    if "weights" in network:
+        network["weights"] = whole_path(network["weights"])
     if "model_kwargs" in network:
         network["model_kwargs"] = key_values(network["model_kwargs"], "model_kwargs")
     if "guard" in network:
@@ -229,8 +230,6 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     device = device_of(wish)
     with _created(folder), _engine(given, device, folder.decoded) as engine:
         opened = open_study(wish, display.work)
-        for note in opened.notes:
-            display.say(note)
         planned = plan_study(wish, opened, engine, folder.trials, display.work, begun=begun)
         repeat = how_to_repeat("torch", "torchvision", "timm", "lightning", "numpy")
         prices = {key: given[name] for name, key in _PRICES.items() if name in given}
@@ -454,7 +453,7 @@ def add_poc(commands: Any, about: str) -> None:
     _add_run(parser)
     _add_grid(parser)
     photos = parser.add_argument_group("photos")
-    size = "32 for photos below 100 px, else 96 on a CPU, 224 on a GPU"
+    size = "32 for photos below 100 px, else up to 128 on a CPU, 224 on a GPU"
     add_fields(
         photos,
         RunConfig,
@@ -463,10 +462,17 @@ def add_poc(commands: Any, about: str) -> None:
     )
     _add_worth(parser)
     network = parser.add_argument_group("network (chosen by the size of the photos)")
-    backbone = "any timm model (resnet18; on a CPU a narrow one of ten layers)"
+    backbone = (
+        "any timm model (tf_efficientnet_lite0 with its ImageNet weights; for photos below 100 px "
+        "and little time a resnet18, on a CPU a narrow one of ten layers, from random weights)"
+    )
     add_fields(network, RunConfig, *names_of(RunConfig, "network"), backbone=backbone)
-    network.add_argument("--batch-size", help="photos per step (64)", type=int, metavar="N")
-    network.add_argument("--lr", help="largest learning rate (0.1)", type=float, metavar="X")
+    network.add_argument(
+        "--batch-size", help="photos per step (64; 32 from weights)", type=int, metavar="N"
+    )
+    network.add_argument(
+        "--lr", help="largest learning rate (0.1; 1e-4 from weights)", type=float, metavar="X"
+    )
     _add_machine(parser)
 
 

@@ -23,7 +23,7 @@ def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
     """Print the grid, what it takes, and what it will and will not be able to tell."""
     from samix.pages.words import both, commas, count, word
     from samix.study.grid import LONG, first_seeds
-    from samix.study.wording import mode_words, policy_words
+    from samix.study.wording import mode_words, network_words, policy_words
     from samix.training.progress import clock
 
     plan, data = study["plan"], study["data"]
@@ -32,9 +32,9 @@ def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
         word(
             "say-photos", name=data["name"], train=photos["train"], val=photos["val"],
             test=photos["test"], parts=parts["test"], classes=len(data["classes"]),
-            backbone=study["train"]["backbone"], size=data["image_size"],
             device=study["train"]["device"],
-        )
+        ),
+        network_words(study["train"]),
     ]  # fmt: skip
     rest = [
         word("say-policies", mode=mode_words(mode),
@@ -56,8 +56,8 @@ def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
         word("say-trainings", trainings=plan["trainings"], workers=plan["workers"],
              expected=times["expected"], allowed=times["budget"])
     )  # fmt: skip
-    for line in lines:
-        say(console, getattr(line, lang))
+    for line in (*data["notes"], *(getattr(line, lang) for line in lines)):
+        say(console, line)
     console.print(_timings(plan, lang))
     for line in (*rest, *_tells(plan, data)):
         say(console, getattr(line, lang))

@@ -23,6 +23,7 @@ from samix.study.report.health import data_health
 from samix.study.report.page import write_poc_report
 from samix.study.report.pictures import draw_pictures
 from samix.study.statistics.trained import AGAIN, VERSION
+from samix.study.wish import names_weights
 from samix.study.wording import interval_words, policy_words
 from samix.training.config import FROZEN
 from samix.training.run_folder import MODEL, write_json
@@ -212,9 +213,12 @@ def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) ->
             f"there; train it with samix poc resume=True output={folder.path}"
         )
     plan, train = study["plan"], dict(study["train"])
-    for name in ("lr", "mixer_lr"):
-        if train.get(name) is not None:
-            train[name] *= _FROM_TRAINED
+    if not names_weights(train):  # a recipe for trained weights changes them slowly already
+        for name in ("lr", "mixer_lr"):
+            if train.get(name) is not None:
+                train[name] *= _FROM_TRAINED
+    for name in ("weights", "pretrained"):
+        train.pop(name, None)
     model = read_model(run / MODEL)
     base = base_of(job.cells[0].policy)
     epochs = int(plan["epochs"][str(max(plan["labels"]))])

@@ -199,8 +199,17 @@ def _expected(plan: Mapping[str, Any], policy: str, mode: str, labels: int | Non
     return float(timing["start"] + steps * timing["step"] + LOOKS * timing["look"])
 
 
-STEPS = 1200  # of a training with all labels that is not short
-LEAST_STEPS = 150  # below this a network from scratch has learned nothing that could be compared
+@dataclass(frozen=True)
+class Length:
+    """How many steps a training has."""
+
+    full: int  # with all labels, where it is not short
+    least: int  # below this nothing is learned that could be compared
+
+
+FROM_RANDOM = Length(1200, 150)
+FROM_WEIGHTS = {"cpu": Length(200, 60)}  # a step of a network that is worth having takes a second
+FROM_WEIGHTS_ELSEWHERE = Length(1000, 150)
 FEW_LABELS = 0.3  # of the steps with all labels, that a small budget has at least
 LONGER = 1.1  # times as many steps, at least: within a fifth wall times count as equal anyway
 LONGEST = 3.0  # times as many steps, for a policy that is trained as long as SAMix takes
@@ -253,13 +262,15 @@ def ladder(
     modes: Sequence[str],
     subjects: Sequence[str] = LEARNED,
     steps: int | None = None,
+    length: Length = FROM_RANDOM,
 ) -> list[Design]:
     """Return designs of one wish, from rich to lean.
 
     Subjects that are not asked for do not count. ``steps`` are those of each training in a study of
     minutes, None is a study of hours; the longer and self-supervised trainings of minutes are those
-    of plain training and the last subject alone.
+    of plain training and the last subject alone. ``length`` is that of a study of hours.
     """
+    full = length.full
     shares = tuple(sorted(set(fractions), reverse=True))
     few = (shares[0], *shares[1:][-2:]) if len(shares) > 2 else shares
     two = (shares[0], shares[1]) if len(shares) > 1 else shares
@@ -289,28 +300,30 @@ def ladder(
         return replace(lean, alone=0.5)
 
     rungs = [
-        design(whole, shares, both, 2 * STEPS, everywhere=True),
-        design(whole, shares, both, STEPS, everywhere=True),
-        design(whole, shares, both, STEPS),
-        design(whole, shares, both, STEPS, alone=core),
-        design(whole, few, both, STEPS, alone=core),
-        design(whole, two, both, 2 * STEPS // 3, alone=core),
-        design(core, two, both, 2 * STEPS // 3, alone=core),
-        design(core, two, both, STEPS // 2, alone=core),
-        least(both, STEPS // 2),
-        design(core, two, one, STEPS),
-        design(core, two, one, STEPS // 2),
-        design(core, two, one, STEPS // 4),
-        design(core, two, one, STEPS // 5),
-        design(core, shares[:1], one, STEPS // 4),
-        design(pair, shares[:1], one, STEPS // 4),
-        design(pair, shares[:1], one, LEAST_STEPS),
+        design(whole, shares, both, 2 * full, everywhere=True),
+        design(whole, shares, both, full, everywhere=True),
+        design(whole, shares, both, full),
+        design(whole, shares, both, full, alone=core),
+        design(whole, few, both, full, alone=core),
+        design(whole, two, both, 2 * full // 3, alone=core),
+        design(core, two, both, 2 * full // 3, alone=core),
+        design(core, two, both, full // 2, alone=core),
+        least(both, full // 2),
+        design(core, two, one, full),
+        design(core, two, one, full // 2),
+        design(core, two, one, full // 4),
+        design(core, two, one, full // 5),
+        design(core, shares[:1], one, full // 4),
+        design(pair, shares[:1], one, full // 4),
+        design(pair, shares[:1], one, length.least),
     ]
     if steps is not None:
         rungs = [
             least(both, steps), least(one, steps), least(one, steps // 2),
             design(pair, shares[:1], one, steps // 2),
         ]  # fmt: skip
+    else:
+        rungs = [replace(rung, steps=max(rung.steps, length.least)) for rung in rungs]
     kept: list[Design] = []
     for rung in rungs:
         if rung not in kept:
@@ -377,11 +390,12 @@ def choose(
     workers: int,
     seeds: int = LEAST_SEEDS,
     more: bool = False,
+    length: Length = FROM_RANDOM,
 ) -> tuple[Design | None, float]:
     """Return the richest design that fits, with as many steps as fit, and its seeds' seconds.
 
     None and the least seconds where none fits. ``more``: further seeds may follow, and time is kept
-    for one of the main question.
+    for one of the main question. ``length`` is that of trainings of a study of hours.
     """
 
     def wall(design: Design) -> float:
@@ -401,6 +415,6 @@ def choose(
         return None, wall(fitting)
     for factor in (2.0, 1.75, 1.5, 1.25):
         longer = replace(fitting, steps=int(fitting.steps * factor))
-        if LEAST_STEPS <= fitting.steps < STEPS and fits(longer):
+        if length.least <= fitting.steps < length.full and fits(longer):
             return longer, wall(longer)
     return fitting, wall(fitting)

@@ -17,12 +17,18 @@ from typing import Any
 from samix.data import ImageSet, Splits, open_images
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
+from samix.networks import backbone_of
+from samix.presets import load_preset
 from samix.progress import Announce
 from samix.study.engine import Engine
 from samix.study.grid import (
+    FROM_RANDOM,
+    FROM_WEIGHTS,
+    FROM_WEIGHTS_ELSEWHERE,
     SELF_SUPERVISED,
     SUPERVISED,
     Design,
+    Length,
     Timing,
     Timings,
     choose,
@@ -36,10 +42,11 @@ from samix.study.statistics.looks import LEAST_SEEDS, MOST_SEEDS, shares_of
 from samix.study.statistics.power import smallest_difference
 from samix.study.statistics.trained import VERSION, effective_parts, measure_of
 from samix.study.timing import BUSY, STEPS, plain_step, time_policies
-from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish, good_of
+from samix.study.wish import FRACTIONS, POLICY_NAMES, Wish, good_of, names_weights
 from samix.training import TrainConfig
 from samix.training.config import FROZEN
 from samix.training.prepare import kept_for, resolve, split
+from samix.training.probe import fitted_size
 from samix.training.progress import clock
 
 # lam is drawn as the hand-made rivals draw it: a lead is not to come from another alpha
@@ -54,6 +61,9 @@ _LABELS = ("labels", "label_column")
 _OPENED = ("data", "data_root", "skip_corrupt", "max_megapixels", *_LABELS)
 _SMALL = 100  # px: photos below this median side are looked at with a small network input
 _CPU_SIZE = 96  # px of larger photos: on a CPU, more training is worth more than more pixels
+_CPU_SIZE_FROM_WEIGHTS = 128  # px: a trained network needs fewer steps, and it knows larger things
+_TUNE = "tune"  # the preset of training that begins with trained weights
+_LEFT_TO_THE_STUDY = ("image_size", "fit_size", "steps", "fit_steps", "policy")
 _LOOKED = 200  # photos whose size is read
 _SSL_BATCH = 128
 _SMALL_NET: Mapping[str, Any] = {
@@ -78,6 +88,16 @@ class Opened:
     notes: tuple[str, ...]  # sentences for the user
     good: tuple[str, ...]  # classes that are good parts
     frozen: dict[str, Any]  # settings of the frozen encoder
+    # the same photos with smaller networks from random weights, where time may not suffice for
+    # trained ones that nobody asked for
+    otherwise: Opened | None = None
+
+    @property
+    def length(self) -> Length:
+        """How many steps a training has."""
+        if not names_weights(self.train):
+            return FROM_RANDOM
+        return FROM_WEIGHTS.get(self.device, FROM_WEIGHTS_ELSEWHERE)
 
     def parts(self, positions: Sequence[int]) -> int:
         """Return the number of independent parts that some photos show."""
@@ -122,17 +142,24 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
         notes = (*notes, *_lots_note(images, splits))
     labels, left_out = _budgets(images, splits, wish.fractions)
     device = device_of(wish)
-    train = _train_settings(config, images, splits, device, wish.network)
     good = wish.good or good_of(images.classes)
     if good != wish.good:
         notes = (
             *notes,
             f"Class '{good[0]}' is taken to be the good parts, by its name; `good` names others.",
         )
-    return Opened(
-        images, splits, train, _pretrain_settings(train), labels, left_out, device, notes, good,
-        _frozen_settings(train),
-    )  # fmt: skip
+
+    def begun(*, trained: bool, otherwise: Opened | None = None) -> Opened:
+        train = _train_settings(config, images, splits, device, wish.network, trained=trained)
+        return Opened(
+            images, splits, train, _pretrain_settings(train), labels, left_out, device, notes, good,
+            _frozen_settings(train), otherwise,
+        )  # fmt: skip
+
+    small = _median_side(images) < _SMALL
+    if wish.start is None or (wish.start == "at-hand" and small):
+        return begun(trained=False)
+    return begun(trained=True, otherwise=begun(trained=False) if wish.start == "at-hand" else None)
 
 
 def _lots_note(images: ImageSet, splits: Splits) -> tuple[str, ...]:
@@ -185,11 +212,20 @@ def device_of(wish: Wish) -> str:
 
 
 def _train_settings(
-    config: TrainConfig, images: ImageSet, splits: Splits, device: str, chosen: Mapping[str, Any]
+    config: TrainConfig,
+    images: ImageSet,
+    splits: Splits,
+    device: str,
+    chosen: Mapping[str, Any],
+    *,
+    trained: bool,
 ) -> dict[str, Any]:
     names = (*_OPENED, "duplicates")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names}
     settings = {n: v for n, v in settings.items() if v is not None or n not in _LABELS}
+    settings |= {"cost": "fast", "device": device, "precision": "auto"}
+    if trained:
+        return {**settings, **_from_weights(config, images, device, chosen), **chosen}
     small = _median_side(images) < _SMALL
     if device == "cpu":
         settings |= {"model_kwargs": dict(_SMALL_NET), "image_size": 32 if small else _CPU_SIZE}
@@ -199,8 +235,8 @@ def _train_settings(
     skewed = max(counts.values()) > SKEWED * min(counts.values())
     settings |= {
         "backbone": "resnet18", "stem": "small" if small else None, "batch_size": 64,
-        "optimizer": "sgd", "lr": 0.1, "mixer_lr": 0.2, "weight_decay": 5e-4, "cost": "fast",
-        "balance": _BALANCE if skewed else 0.0, "device": device, "precision": "auto",
+        "optimizer": "sgd", "lr": 0.1, "mixer_lr": 0.2, "weight_decay": 5e-4,
+        "balance": _BALANCE if skewed else 0.0,
     }  # fmt: skip
     if "backbone" in chosen:
         settings.pop("model_kwargs", None)
@@ -209,15 +245,33 @@ def _train_settings(
     return {**settings, **chosen}
 
 
+def _from_weights(
+    config: TrainConfig, images: ImageSet, device: str, chosen: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the recipe of ``samix train`` for a network that is trained already."""
+    recipe = load_preset(_TUNE, "train")
+    for name in _LEFT_TO_THE_STUDY:
+        del recipe[name]
+    if names_weights(chosen):
+        del recipe["weights"], recipe["backbone"]
+        told = backbone_of(chosen["weights"]) if "weights" in chosen else None
+        recipe["backbone"] = told or config.backbone
+    network = str(chosen.get("backbone", recipe["backbone"]))
+    most = {"most": _CPU_SIZE_FROM_WEIGHTS} if device == "cpu" else {}
+    fitted = fitted_size(replace(config, backbone=network, fit_size=True), images, **most)
+    return {**recipe, "image_size": fitted.image_size}
+
+
 def _pretrain_settings(train: Mapping[str, Any]) -> dict[str, Any]:
     kept = (
-        *_OPENED, "duplicates", "model_kwargs",
-        "image_size", "backbone", "stem", "cost", "device", "guard", "pretrained", "tap",
+        *_OPENED, "duplicates", "model_kwargs", "image_size", "backbone", "stem", "cost", "device",
+        "guard", "pretrained", "weights", "tap",
     )  # fmt: skip
     settings = {name: train[name] for name in kept if name in train}
     return {
         **settings, "method": "moco", "method_options": {"queue_size": 1024},
-        "batch_size": _SSL_BATCH, "optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.01,
+        "batch_size": _SSL_BATCH, "optimizer": "adamw", "weight_decay": 0.01,
+        "lr": 3e-4 if names_weights(train) else 3e-3,
         "view_size": 5 * train["image_size"] // 8 // 4 * 4, "precision": "auto",
     }  # fmt: skip
 
@@ -227,8 +281,8 @@ def _frozen_settings(train: Mapping[str, Any]) -> dict[str, Any]:
     kept = (*_OPENED, "duplicates", "device")
     size = _FROZEN_SIZES[train["image_size"] > _SMALL // 2]
     settings = {name: train[name] for name in kept if name in train}
-    if train.get("pretrained"):
-        named = ("backbone", "pretrained", "model_kwargs")
+    if names_weights(train):
+        named = ("backbone", "pretrained", "weights", "model_kwargs")
         settings |= {name: train[name] for name in named if name in train}
         size = max(size, train["image_size"])
     return {**settings, "image_size": size, "precision": "auto"}
@@ -254,10 +308,38 @@ def plan_study(
 
     ``trials`` is a folder for short trainings, which is removed. The budget began at ``begun``, a
     time of :func:`time.monotonic`; None is now. Where it suffices for nothing an InputError says
-    what would.
+    what would. Where it does not suffice for trained networks that nobody asked for, smaller ones
+    from random weights are planned with, and a note says so.
     """
     begun = time.monotonic() if begun is None else begun
-    designs = ladder(wish.trained, tuple(opened.labels), wish.modes, wish.subjects, wish.steps)
+    try:
+        return _planned(wish, opened, engine, trials, announce, begun)
+    except _TooLittleError as error:
+        if opened.otherwise is None:
+            raise
+        note = (
+            f"Networks that begin with the weights '{opened.train['weights']}' would need "
+            f"{clock(error.least)} or more here. In less time smaller networks from random weights "
+            "are trained; what mixing adds to trained ones may differ."
+        )
+    smaller = replace(opened.otherwise, notes=(*opened.notes, note))
+    return _planned(wish, smaller, engine, trials, announce, begun)
+
+
+class _TooLittleError(InputError):
+    """The budget suffices for nothing; ``least`` is what would, in seconds."""
+
+    def __init__(self, message: str, least: float) -> None:
+        super().__init__(message)
+        self.least = least
+
+
+def _planned(
+    wish: Wish, opened: Opened, engine: Engine, trials: Path, announce: Announce, begun: float
+) -> dict[str, Any]:
+    designs = ladder(
+        wish.trained, tuple(opened.labels), wish.modes, wish.subjects, wish.steps, opened.length
+    )
     seeds = seeds_of(wish)
     looks = shares_of(len(seeds)) if wish.design == "sequential" else {}
     first = min(looks, default=len(seeds))
@@ -269,6 +351,7 @@ def plan_study(
         return choose(
             designs, timings, opened.labels, seconds=usable, workers=engine.workers,
             seeds=first, more=len(looks) > 1 and wish.steps is None,  # minutes show each mode first
+            length=opened.length,
         )  # fmt: skip
 
     least = 2 * first * designs[-1].steps / engine.workers  # steps of plain training and another
@@ -321,14 +404,15 @@ def plan_study(
     return study
 
 
-def _too_little(wish: Wish, leanest: Design, seconds: float, seeds: int) -> InputError:
+def _too_little(wish: Wish, leanest: Design, seconds: float, seeds: int) -> _TooLittleError:
     """Return what is said of a budget below the seconds that the leanest design takes."""
     least = 60 * math.ceil((seconds + REPORT) / (1 - _RESERVE) / 60)
-    return InputError(
+    return _TooLittleError(
         f"budget={clock(wish.budget)} is too little to tell anything on this machine: plain "
         f"training, its rivals and {wish.subjects[-1]} for {leanest.steps} steps with {seeds} "
         f"seeds take about {clock(least)} or more; give more time, fewer `policies`, or a "
-        "smaller image_size"
+        "smaller image_size",
+        least,
     )
 
 

@@ -108,10 +108,30 @@ class Wish:
         """The frozen encoder is in the race."""
         return SUPERVISED in self.modes and has_frozen(self.network)
 
+    @property
+    def start(self) -> str | None:
+        """Whether trainings begin with trained weights: "named", "at-hand" or None for random ones.
+
+        Those at hand are taken where no network is named, and no training of minutes is asked for.
+        """
+        if names_weights(self.network):
+            return "named"
+        if self.steps is not None or not is_embedded(EMBEDDED):
+            return None
+        return None if any(name in self.network for name in _NAMES_NETWORK) else "at-hand"
+
+
+_NAMES_NETWORK = ("backbone", "model_kwargs", "stem", "pretrained")
+
+
+def names_weights(network: Mapping[str, Any]) -> bool:
+    """Return whether trained weights are asked for."""
+    return bool(network.get("pretrained")) or network.get("weights") is not None
+
 
 def has_frozen(network: Mapping[str, Any]) -> bool:
     """Return whether a frozen encoder has trained weights: those asked for, or those at hand."""
-    return bool(network.get("pretrained")) or is_embedded(EMBEDDED)
+    return names_weights(network) or is_embedded(EMBEDDED)
 
 
 def good_of(classes: Sequence[str]) -> tuple[str, ...]:

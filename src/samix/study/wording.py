@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ _POLICIES = ("policy", "baseline", "full")  # places that hold the name of a pol
 def sentence_of(verdict: Verdict) -> Words:
     """Return what a verdict says, in whole sentences."""
     return paragraph(say(one) for one in verdict.reasons)
+
+
+def network_words(settings: Mapping[str, Any]) -> Words:
+    """Return what each training of a study begins with, from the settings of its trainings."""
+    size, backbone = settings["image_size"], str(settings["backbone"])
+    weights = settings.get("weights") or (backbone if settings.get("pretrained") else None)
+    if weights is None:
+        return word("network-from-random", backbone=backbone, size=size)
+    name = Path(str(weights)).name
+    return word("network-from-weights", weights=name, backbone=backbone, size=size)
 
 
 def said_once(reasons: Iterable[Reason]) -> list[Words]:

@@ -201,12 +201,12 @@ def judge(logits: Tensor, images: ImageSet, at: Sequence[int]) -> dict[str, Any]
     return {**found["head"].to_dict(), "auc": areas}
 
 
-def fitted_size(config: RunConfig, images: ImageSet) -> RunConfig:
+def fitted_size(config: RunConfig, images: ImageSet, *, most: int = _SIDES[1]) -> RunConfig:
     """Return the configuration with a side of the images that suits photos and machine.
 
-    Where the side may be chosen it is the median shorter side of some photos, from 96 to 224 px: a
-    frozen EfficientNet tells garments far better at 224 px than at 96 (benchmarks/results). A
-    network that is made for one size keeps it.
+    Where the side may be chosen it is the median shorter side of some photos, from 96 px to
+    ``most``: a frozen EfficientNet tells garments far better at 224 px than at 96
+    (benchmarks/results). A network that is made for one size keeps it.
     """
     if not config.fit_size:
         return config
@@ -214,7 +214,7 @@ def fitted_size(config: RunConfig, images: ImageSet) -> RunConfig:
     known = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
     if known is not None and known.fixed_input_size:
         return replace(config, image_size=int(known.input_size[-1]))
-    least, most = _SIDES
+    least = _SIDES[0]
     step = max(1, len(images) // _LOOKED_AT)
     sides = [min(images.read_for(i, most).size) for i in range(0, len(images), step)]
     side = round(float(np.median(sides)) / _STRIDE) * _STRIDE

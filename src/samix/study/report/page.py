@@ -44,7 +44,7 @@ from samix.study.report.tables import (
     verdict_grid,
 )
 from samix.study.report.view import ReportView, columns, question_words, view_of
-from samix.study.wording import mode_words
+from samix.study.wording import mode_words, network_words
 
 _METHOD = (
     "method-split", "method-pairs", "method-interval", "method-holm", "method-free",
@@ -134,6 +134,9 @@ def _spoken(view: ReportView, key: str, chart: Chart | None) -> list[Part]:
 def _method(view: ReportView) -> Section:
     notes = [both(note) for note in view.findings["notes"]]
     lines = [word(key) for key in _METHOD]
+    settings = view.study.get("train") or {}
+    if {"backbone", "image_size"} <= set(settings):
+        lines.insert(0, network_words(settings))
     if not view.findings.get("inspection"):
         lines.pop()
     return Section(word("method-section"), NOTHING, [
