@@ -2,7 +2,8 @@ r"""Texts of others as they may be shown: in a terminal, on a page, in a picture
 
 Names of files and classes may hold what a terminal obeys (escape sequences, line ends), and marks
 that turn the order of letters around. :func:`shown` writes them as a program would: ``\x1b``,
-``\n``, ``\u202e``. All letters, of any script, stay as they are.
+``\n``, ``\u202e``. All letters, of any script, stay as they are, and names that are Shift-JIS on a
+disk of UTF-8 are shown in letters.
 
 Spreadsheets take a cell that begins with =, +, -, @, a tab or the end of a line for a formula, and
 names may begin so. :class:`NameWriter` puts an apostrophe before such a name in a CSV file, which
@@ -29,6 +30,11 @@ _UNSEEN = re.compile(
     r"\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb"
     r"\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
+# a piece of a name with bytes that are no UTF-8, as Python keeps them; other bytes of it may happen
+# to be UTF-8 of two, and the second byte of a pair of Shift-JIS a plain letter
+_PIECE = re.compile("[@-\u07ff\udc80-\udcff]*[\udc80-\udcff][@-\u07ff\udc80-\udcff]*")
+LIKE_LATIN = re.compile(rb"(?:[\x00-\x7f]|(?<![\x80-\xff])[\xc0-\xff]{1,2}(?![\x80-\xff]))*")
+"""Bytes with single letters with accents between plain ones, as names in Latin letters have."""
 # also the wide characters, which spreadsheets with Japanese settings take for the narrow ones
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _ARGUMENT = re.compile(
@@ -47,7 +53,18 @@ def shown(text: str, *, lines: bool = False) -> str:
     """
     if text.isprintable():
         return text
+    text = _PIECE.sub(_guessed, text)
     return _UNSEEN.sub(_kept if lines else _escaped, text)
+
+
+def _guessed(found: re.Match[str]) -> str:
+    """Return letters for bytes that are Shift-JIS, as far as that can be guessed."""
+    stored = found[0].encode("utf-8", "surrogateescape")
+    try:
+        letters = stored.decode("cp932")
+    except UnicodeDecodeError:
+        return found[0]
+    return letters if letters.isprintable() and not LIKE_LATIN.fullmatch(stored) else found[0]
 
 
 def escape_letters() -> None:

@@ -207,6 +207,27 @@ def test_float_photos_have_one_range_a_set(tmp_path: Path) -> None:
     assert [np.asarray(images.read(i)).max() for i in range(3)] == [102, 255, 255]
 
 
+@pytest.mark.parametrize(
+    ("high", "bits"), [(65535, 16), (65536, 17), (70_000, 17), (131_072, 18), (2**31 - 1, 31)]
+)
+def test_values_above_sixteen_bits_have_a_range_that_fits(
+    tmp_path: Path, high: int, bits: int
+) -> None:
+    """Photos of 32 bits up to 70,000 were nearly black: 24 bits were taken."""
+    white = 2**bits - 1
+    for name, share in (("ok", 1.0), ("ng", 0.25)):
+        (tmp_path / name).mkdir()
+        values = np.round(np.linspace(0, high * share, 256)).astype(np.int32).reshape(16, 16)
+        Image.fromarray(values).save(tmp_path / name / "a.tif")
+    images = open_images(tmp_path)
+    assert images.depth == Depth(integers=float(white))
+    assert depth_from(images.depth.record()) == images.depth
+    assert f"white is {white:,} ({bits} bits) in all of them" in images.notes[-1]
+    peaks = {key: np.asarray(images.read(i)).max() for i, key in enumerate(images.keys)}
+    assert peaks == {"ng/a.tif": round(63.75 * high / white), "ok/a.tif": round(255 * high / white)}
+    assert peaks["ok/a.tif"] > 126
+
+
 def test_joined_sets_share_the_deeper_white(deep_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "more" / "x").mkdir(parents=True)
     (tmp_path / "more" / "x" / "a.png").write_bytes(pillow(RAMP * 4, "PNG"))

@@ -149,3 +149,12 @@ def test_one_piece_of_json_is_no_table(tmp_path):
     (tmp_path / "labels.json").write_text('{"1.png": "good", "2.png": "bad"}')
     with pytest.raises(InputError, match="is one piece of JSON, expected a row a photo"):
         open_images(folder(tmp_path, "1.png", "2.png"), labels=tmp_path / "labels.json")
+
+
+def test_names_that_are_one_number_are_told(make_folder) -> None:
+    images = open_images(make_folder({"7": 2, "07": 2, "007": 2, "8": 2, "a7": 2}))
+    assert images.classes == ("007", "07", "7", "8", "a7")
+    assert images.notes == (
+        "'007' and '07' and '7' are 3 classes, though all are the number 7; give them one name if "
+        "they are one class.",
+    )

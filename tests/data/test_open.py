@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from samix.data import open_images
-from samix.data.verifying import verify
+from samix.data.verifying import state_of, verify
 from samix.errors import CorruptImageError, InputError
 
 Make = Callable[..., Path]
@@ -116,12 +116,13 @@ def test_verification_is_remembered_until_a_file_changes(
         msg = "photo was decoded again"
         raise CorruptImageError(msg)
 
-    assert verify(replace(images, read=unreadable), files).corrupt == {}
+    assert verify(replace(images, read=unreadable)).corrupt == {}
     whole = files[1].read_bytes()
     files[1].write_bytes(whole[:20])
     with pytest.raises(InputError, match=f"1 of 4 photos cannot be used: photo '{images.keys[1]}'"):
         open_images(root)
-    assert list(verify(replace(images, read=unreadable), files).corrupt) == [1]
+    now = replace(images, read=unreadable, state=state_of(files))
+    assert list(verify(now).corrupt) == [1]
 
 
 def test_photos_found_corrupt_are_tried_again(make_folder: Make) -> None:
@@ -131,10 +132,12 @@ def test_photos_found_corrupt_are_tried_again(make_folder: Make) -> None:
     whole, status = files[2].read_bytes(), files[2].stat()
     files[2].write_bytes(b"\0" * len(whole))
     os.utime(files[2], ns=(status.st_atime_ns, 10**18))
-    assert list(verify(images, files).corrupt) == [2]
+    images = replace(images, state=state_of(files))
+    assert list(verify(images).corrupt) == [2]
     files[2].write_bytes(whole)
     os.utime(files[2], ns=(status.st_atime_ns, 10**18))
-    assert verify(images, files).corrupt == {}
+    assert state_of(files) != images.state  # size and time of change are those of before
+    assert verify(images).corrupt == {}
 
 
 def test_unwritable_cache_is_no_obstacle(

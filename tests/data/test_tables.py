@@ -346,3 +346,26 @@ def test_a_table_in_each_part_as_hugging_face_writes_them(tmp_path: Path) -> Non
         open_images(tmp_path)
     (tmp_path / "test" / "metadata.csv").unlink()  # photos of a contest: the test has no labels
     assert open_images(tmp_path).targets == (-1, -1, 0, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("begin", "what"),
+    [
+        (b"PK\3\4\x14\0[Content_Types].xml", "a spreadsheet or another packed file by its content"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a spreadsheet by its content"),
+        (b"PAR1\x15\4", r"Parquet \(give it the suffix .parquet\) by its content"),
+        (b"\x1f\x8b\x08path,label", "compressed by its content"),
+        (b"path,label\na.png,\0\n" + b"x" * 99, "no text, expected a table"),
+    ],
+)
+def test_what_is_called_csv_and_is_none_is_named(tmp_path: Path, begin: bytes, what: str) -> None:
+    (tmp_path / "labels.csv").write_bytes(begin)
+    with pytest.raises(InputError, match=rf"'.*labels.csv' is {what}.*; save it as CSV \(UTF-8\)"):
+        open_table(tmp_path / "labels.csv")
+
+
+def test_a_column_of_paths_is_not_taken_for_labels(flat: Path, tmp_path: Path) -> None:
+    table = written(tmp_path / "x.csv")
+    said = "column 'path' of '.*x.csv' holds the paths of the photos, expected their labels; name "
+    with pytest.raises(InputError, match=f"{said}another one of label"):
+        open_images(flat, labels=table, label_column="path")

@@ -186,7 +186,7 @@ def test_splits_that_cannot_serve_are_replaced_and_seen_photos_are_told(images, 
     assert division.splits == make_splits(images, seed=0)
     count = len(division.splits.test)
     assert "no photo of class" in division.notes[0]
-    assert f"Warning: {count} of the {count} test photos" in division.notes[1]
+    assert f"Warning: {count} of {count} test photos were learned from" in division.notes[1]
 
 
 def test_other_photos_are_divided_anew_with_a_warning_only_where_names_return(images, tmp_path):
@@ -197,6 +197,6 @@ def test_other_photos_are_divided_anew_with_a_warning_only_where_names_return(im
     division = divide(fewer, path, seed=0)
     seen = {row["path"] for row in rows if row["split"] == "train"}
     count = sum(images.keys[i] in seen for i in division.splits.test)
-    assert division.notes[-1].startswith(f"Warning: {count} of the")
+    assert division.notes[-1].startswith(f"Warning: {count} of ")
     renamed = replace(fewer, keys=tuple(f"x/{key}" for key in fewer.keys))
     assert divide(renamed, path, seed=0).notes == ()

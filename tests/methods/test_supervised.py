@@ -283,6 +283,7 @@ def test_bf16_autocast() -> None:
     ("options", "message"),
     [
         ({"polcy": "samix"}, "polcy: unknown option of method 'supervised'.*nearest is 'policy'"),
+        ({"polcy": "samix"}, r"one of (?!.*\b(\w+), (?:.*, )?\1[,;])"),  # each is named once
         ({"eta": -1.0}, "eta: expected at least 0, got -1.0"),
         ({"steps": 0}, "steps: expected a number of at least 1, got 0"),
         ({"label_smoothing": 1.0}, "label_smoothing: expected"),

@@ -39,6 +39,22 @@ def test_what_is_obeyed_is_escaped(name: str, wanted: str) -> None:
     assert shown(wanted) == wanted
 
 
+@pytest.mark.parametrize(
+    "name", ["良品/傷ソ表.png", "キズ_ﾀﾞﾒ01.jpg", "スクラッチ 深い/a.png", "能力 ポ|ン.bmp"]
+)
+def test_names_in_shift_jis_are_shown_in_letters(name: str) -> None:
+    stored = name.encode("cp932").decode("utf-8", "surrogateescape")  # as Python lists a folder
+    assert stored != name
+    assert shown(stored) == name
+    assert str(InputError(f"photo '{stored}' cannot be read")) == f"photo '{name}' cannot be read"
+    assert shown(f"写真（{stored} など）") == f"写真（{name} など）"
+
+
+@pytest.mark.parametrize("name", ["M\udcfcller", "gr\udcf6\udcdfe", "part\udce4.png"])
+def test_bytes_like_latin_letters_stay_escaped(name: str) -> None:
+    assert shown(name) == name.encode("ascii", "backslashreplace").decode()
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_letters_of_any_script_stay_as_they_are(name: str) -> None:
     assert shown(name) == shown(name, lines=True) == name

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from PIL import Image
 
 from samix.cli import main
 from samix.errors import InputError
-from samix.training import Silent, read_config, resume, train
+from samix.training import Silent, pretrain, read_config, resume, train
 from samix.training.run_folder import open_run
 
 _WORDS = (
@@ -125,9 +126,10 @@ def test_broken_and_resumed_with_any_number_of_workers(tiny, tmp_path, workers):
     assert_same_run(whole.run.path, Path(broken.output))
 
 
-@pytest.mark.parametrize("change", ["class of a photo", "name of a class"])
-def test_a_run_does_not_go_on_with_other_labels(tiny, tmp_path, change):
-    """A table that was mended meanwhile: half of the epochs would be learned from each."""
+@pytest.mark.parametrize("change", ["class of a photo", "name of a class", "photos"])
+@pytest.mark.parametrize("kind", ["train", "pretrain"])
+def test_a_run_does_not_go_on_with_others(tiny, tiny_pretrain, tmp_path, change, kind):
+    """What was mended meanwhile: half of the epochs would be learned from each."""
     (tmp_path / "photos").mkdir()
     names = [f"{i}.png" for i in range(40)]
     for i, name in enumerate(names):
@@ -140,14 +142,25 @@ def test_a_run_does_not_go_on_with_other_labels(tiny, tmp_path, change):
 
     write(labels)
     own = {"data": str(tmp_path / "photos"), "labels": str(tmp_path / "labels.csv")}
-    config = tiny(epochs=2, batch_size=8, duplicates="ignore", **own)
+    make, begin = (tiny, train) if kind == "train" else (tiny_pretrain, pretrain)
+    config = make(epochs=2, batch_size=8, duplicates="ignore", policy="none", **own)
     with pytest.raises(OSError, match="no space"):
-        train(config, display=Breaks(1))
-    write(["good", *labels[1:]] if change == "class of a photo" else
-          [label.replace("good", "whole") for label in labels])  # fmt: skip
-    with pytest.raises(InputError, match="have other labels now than when the run began; give"):
+        begin(config, display=Breaks(1))
+    kept = shutil.copytree(tmp_path / "photos", tmp_path / "kept")
+    said = "1 of 40 photos have other labels"
+    if change == "class of a photo":
+        write(["good", *labels[1:]])
+    elif change == "name of a class":
+        write([label.replace("good", "whole") for label in labels])
+        said = "20 of 40 photos have other labels"
+    else:
+        for name in names[:10]:
+            Image.new("RGB", (16, 16), "white").save(tmp_path / "photos" / name)
+        said = r"10 of 40 photos are others \(such as '0.png'\) than when it began; give the ph"
+    with pytest.raises(InputError, match=said):
         resume(config.output)
     write(labels)
+    shutil.copytree(kept, tmp_path / "photos", dirs_exist_ok=True)
     assert resume(config.output).metrics["epochs"] == {"done": 2, "planned": 2}
 
 

@@ -220,6 +220,7 @@ def _only_plan(given: Mapping[str, Any], display: Terminal, begun: float) -> int
 
 def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     from samix.data import write_splits
+    from samix.data.beginning import write_photos
     from samix.study.cells import PocFolder, write_study
     from samix.study.plan import REPORT, device_of, open_study, plan_study
 
@@ -238,6 +239,7 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }  # fmt: skip
         write_splits(folder.splits, opened.images, opened.splits)
+        write_photos(folder.photos, opened.images)
         write_study(folder, study)
         display.rest()
         print_plan(study, display.console, spoken(given))
@@ -248,6 +250,7 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
 
 def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
     from samix.study.cells import PocFolder, check_cells, read_study, write_study
+    from samix.study.conclude import open_photos
     from samix.study.plan import REPORT
 
     if "output" not in given:
@@ -269,7 +272,10 @@ def _go_on(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         if prices:
             study["prices"] = {**(study.get("prices") or {}), **prices}
             write_study(folder, study)
-        return _train(folder, study, engine, display, given, deadline=begun + budget - REPORT)
+        display.work("opening the photos", 0, 1)
+        photos = open_photos(folder, study)
+        deadline = begun + budget - REPORT
+        return _train(folder, study, engine, display, given, deadline=deadline, photos=photos)
 
 
 def _check_code(given: Mapping[str, Any], study: Mapping[str, Any]) -> None:
@@ -338,7 +344,7 @@ def _created(folder: PocFolder) -> Iterator[None]:
     finally:
         if is_unbegun(folder.path):
             shutil.rmtree(folder.trials, ignore_errors=True)
-            for made in (folder.splits, folder.path / LOCK):
+            for made in (folder.splits, folder.photos, folder.path / LOCK):
                 made.unlink(missing_ok=True)
             with suppress(OSError):  # of a folder that cannot be removed, such as a mounted one
                 folder.path.rmdir()

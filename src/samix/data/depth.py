@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-INTEGERS = (*(2.0**bits - 1 for bits in (8, 10, 12, 14, 16, 24)), 2.0**31 - 1)
+INTEGERS = tuple(2.0**bits - 1 for bits in (8, 10, 12, 14, 16, *range(17, 32)))
 FLOATS = (1.0, *(2.0**bits - 1 for bits in (8, 10, 12, 14, 16)))
 _BEYOND = 0.01  # of white, that a float photo may leave its range by, as resampling does
 _WIDE = "samix wide"  # in Image.info: which kind of values a photo had, and the largest

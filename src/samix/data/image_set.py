@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, is_dataclass, replace
+from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from PIL import Image
@@ -13,6 +15,7 @@ from PIL import Image
 from samix.data.depth import Depth
 from samix.data.kept import KeptPhotos
 from samix.errors import InputError
+from samix.files import cache_folder
 
 SplitName = Literal["train", "val", "test"]
 ReadPhoto = Callable[[int], Image.Image]
@@ -89,6 +92,7 @@ class ImageSet:
         encoded: Photo of a position as it is stored, such as a JPEG file; picklable; raises
             CorruptImageError; None as a whole where photos are not stored one by one.
         kept: What was kept of the photos when they were decoded.
+        state: What tells the files apart from those after any change; empty where there are none.
     """
 
     name: str
@@ -104,6 +108,7 @@ class ImageSet:
     depth: Depth | None = None
     notes: tuple[str, ...] = ()
     kept: KeptPhotos = field(default_factory=KeptPhotos, compare=False, repr=False)
+    state: str = ""
 
     def __post_init__(self) -> None:
         lengths = {
@@ -138,6 +143,15 @@ class ImageSet:
             UnreadableImageError: The photo cannot be read.
         """
         return read_reduced(self.read, index, side)
+
+    def record(self, folder: str, end: str) -> Path | None:
+        """Return the file of the user's cache about these photos, None where they may change."""
+        if not self.state:
+            return None
+        digest = hashlib.sha256(
+            "\0".join((self.state, *self.keys)).encode(errors="surrogateescape")
+        )
+        return cache_folder() / folder / f"{digest.hexdigest()}{end}"
 
     def with_depth(self, depth: Depth | None) -> ImageSet:
         """Return the set with another white for photos of more than 8 bits."""
@@ -239,6 +253,16 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
 def odd_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """Return what to tell of classes that are some by their place, and hardly by their name."""
     notes = []
+    numbers: dict[int, list[str]] = {}
+    for name in classes:
+        if name.isdecimal():
+            numbers.setdefault(int(name), []).append(name)
+    for number, names in numbers.items():
+        if len(names) > 1:
+            notes.append(
+                f"{' and '.join(map(repr, names))} are {len(names)} classes, though all are the "
+                f"number {number}; give them one name if they are one class."
+            )
     for name in classes:
         copied = _COPY.search(name)
         if copied and copied[1] in classes:

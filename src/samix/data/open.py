@@ -8,23 +8,25 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import accumulate
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from PIL import Image
 
 from samix.data.demo import open_demo
 from samix.data.depth import Depth
 from samix.data.folder import name_like, open_folder, open_listed
-from samix.data.image_set import NO_LABEL, ImageSet, ReadPhoto, odd_classes, read_reduced
+from samix.data.image_set import NO_LABEL, ImageSet, odd_classes, read_reduced
 from samix.data.packed import hint_for, open_packed, packed_below
 from samix.data.reading import check_limit
 from samix.data.splits import Splits
 from samix.data.tables import LabelTable, open_table, tables_beside, tables_of_parts, with_labels
 from samix.data.timm_names import PREFIXES, open_timm
-from samix.data.verifying import KEEP_NOTHING, Keep, too_deep, verify
+from samix.data.verifying import KEEP_NOTHING, Keep, state_of, too_deep, verify
 from samix.errors import InputError
 from samix.files import MAX_MEGAPIXELS
 from samix.progress import Progress
 
+_Result = TypeVar("_Result")
 LeftOut = Callable[[str, str], None]
 PrefixedSet = tuple[str, ImageSet]
 """A set and the prefix of its keys, such as the path of its folder."""
@@ -80,8 +82,8 @@ def open_images(
     images = replace(images, notes=(*images.notes, *odd_classes(images.classes)))
     if files is not None:
         files = list(files)
-        limit = max_megapixels
-        found = verify(images, files or None, max_megapixels=limit, progress=progress, keep=keep)
+        images = replace(images, state=state_of(files) if files else "")
+        found = verify(images, max_megapixels=max_megapixels, progress=progress, keep=keep)
         images = replace(images, kept=found.kept)
         bad = found.corrupt
         if found.highest:
@@ -257,14 +259,17 @@ def _without(
 
 
 @dataclass(frozen=True)
-class _Readers:
-    readers: tuple[ReadPhoto, ...]
+class _Several(Generic[_Result]):
+    readers: tuple[Callable[[int], _Result], ...]
     starts: tuple[int, ...]
 
-    def __call__(self, index: int) -> Image.Image:
+    def __call__(self, index: int) -> _Result:
         at = bisect_right(self.starts, index) - 1
         return self.readers[at](index - self.starts[at])
 
+
+@dataclass(frozen=True)
+class _Readers(_Several[Image.Image]):
     def reduced(self, index: int, side: int) -> Image.Image:
         """Return the photo at a position for a copy of a side in px."""
         at = bisect_right(self.starts, index) - 1
@@ -281,6 +286,7 @@ def join_images(sources: Sequence[PrefixedSet]) -> ImageSet:
     depth = reduce(_deeper, (part.depth for part in images))
     images = tuple(part.with_depth(depth) for part in images)
     count = sum(len(part) for part in images)
+    encoded = tuple(part.encoded for part in images if part.encoded is not None)
     return ImageSet(
         name="+".join(part.name for part in images),
         classes=(),
@@ -289,6 +295,8 @@ def join_images(sources: Sequence[PrefixedSet]) -> ImageSet:
         given_split=tuple(given for part in images for given in part.given_split),
         given_group=tuple(given for part in images for given in part.given_group),
         read=_Readers(tuple(part.read for part in images), _starts(images)),
+        encoded=_Several(encoded, _starts(images)) if len(encoded) == len(images) else None,
+        state=" ".join(part.state for part in images) if all(p.state for p in images) else "",
         skipped=tuple(f"{prefix}/{key}" for prefix, part in sources for key in part.skipped),
         depth=depth,
         notes=tuple(f"{prefix}: {note}" for prefix, part in sources for note in part.notes),

@@ -125,7 +125,7 @@ def to_rgb(image: Image.Image, depth: Depth | None = None) -> Image.Image:
     Transparent pixels (RGBA, LA, a palette with transparency) are laid over white; a photo that is
     transparent everywhere keeps its colours. Photos of more than 8 bits are scaled by their bit
     depth and never clipped: the value that is white becomes 255, see :mod:`samix.data.depth`.
-    Without a depth it is the smallest of 8, 10, 12, 14, 16, 24 and 31 bits (of floats 1, 255, ...
+    Without a depth it is the smallest of 8, 10, 12, 14 and 16 to 31 bits (of floats 1, 255, ...
     65535) that this photo fits under; ValueError where that is none.
     """
     if _is_rgb(image):

@@ -25,15 +25,20 @@ from samix.data.kinds import IMAGE_SUFFIXES
 from samix.data.parquet import read_metadata, readable
 from samix.errors import InputError
 from samix.plain_json import parse_json
-from samix.shown import name_of
+from samix.shown import LIKE_LATIN, name_of
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 _BESIDE = (".csv", ".tsv", ".jsonl", ".parquet")  # tables that are looked at without being named
 _LABELS = (*map(plain_name, LABEL_COLUMNS), "ラベル", "クラス", "分類", "正解")
 _SPLITS = frozenset(("split", "set", "subset", "partition"))
+_NO_TEXT = {
+    b"PK\3\4": "a spreadsheet or another packed file", b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "Parquet (give it the suffix .parquet)", b"\x1f\x8b": "compressed",
+    b"%PDF": "a PDF", b"SQLite format 3\0": "a database", b"{\\rtf": "a document",
+    b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture",
+}  # fmt: skip
 _DELIMITERS = "\t;,| "
 _LOOKED = 100  # rows that show the delimiter
-_LIKE_LATIN = re.compile(rb"(?:[\x00-\x7f]|(?<![\x80-\xff])[\xc0-\xff]{1,2}(?![\x80-\xff]))*")
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,17 @@ def open_table(path: str | Path) -> LabelTable:
             'lines (`.jsonl`) such as {"path": "a.png", "label": "good"}'
         )
     try:
-        text, encoding = _decoded(path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror})") from error
+    if found := next((what for begin, what in _NO_TEXT.items() if data.startswith(begin)), None):
+        raise InputError(
+            f"'{path}' is {found} by its content, expected a text of rows; save it as CSV (UTF-8) "
+            "and give that file"
+        )
+    text, encoding = _decoded(data)
+    if "\0" in text:
+        raise InputError(f"'{path}' is no text, expected a table; save it as CSV (UTF-8)")
     if path.suffix.lower() == ".jsonl":
         return _json_lines(path, text)
     try:
@@ -114,7 +127,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
     with contextlib.suppress(UnicodeDecodeError):
         return data.decode("utf-8-sig"), ""
     # single letters with accents between plain ones are Latin, pairs of bytes Japanese
-    for encoding in ("cp1252", "cp932") if _LIKE_LATIN.fullmatch(data) else ("cp932",):
+    for encoding in ("cp1252", "cp932") if LIKE_LATIN.fullmatch(data) else ("cp932",):
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode(encoding), encoding
     return data.decode("utf-8-sig", "surrogateescape"), ""
@@ -300,6 +313,11 @@ def column_by_photo(
         if len(here) - here.count(None) > len(found) - found.count(None):
             best, found = name, here
     if best is None or found.count(None) == len(found):
+        if column in table.columns and any(photos.named(table.column(column), table.path)):
+            raise InputError(
+                f"column '{column}' of '{table.path}' holds the paths of the photos, expected "
+                f"their {what}s; name another one of {', '.join(others) or 'none'}"
+            )
         raise refused or InputError(_no_match(images, table, best, what))
     if photos.named([best], table.path) != [None]:
         raise InputError(

@@ -28,7 +28,7 @@ from samix.data.store import CACHE_BUDGET
 from samix.data.upright import PAGES
 from samix.data.views import squeeze
 from samix.errors import UnreadableImageError
-from samix.files import MAX_MEGAPIXELS, cache_folder, write_text
+from samix.files import MAX_MEGAPIXELS, write_text
 from samix.progress import Progress
 
 _SIDE = 32  # px: decoding for a copy of that side shows whether a photo is whole
@@ -80,7 +80,6 @@ KEEP_NOTHING = Keep()
 
 def verify(
     images: ImageSet,
-    files: Iterable[Path] | None = None,
     *,
     max_megapixels: int = MAX_MEGAPIXELS,
     progress: Progress | None = None,
@@ -88,13 +87,10 @@ def verify(
 ) -> Verified:
     """Decode every photo and report those that cannot be read, and how deep the others are.
 
-    Where the files that hold them are given, the outcome is kept in the user's cache folder, and of
-    the same files (path, size, time of change) only the corrupt photos are decoded again. A record
-    holds for one limit of size.
+    The outcome is kept in the user's cache folder, for the state of the files and a limit of size;
+    only corrupt photos are decoded again.
     """
-    record = None
-    if files is not None:
-        record = cache_folder() / "verified" / f"{_print(files, max_megapixels)}.json"
+    record = images.record("verified", f"-{max_megapixels}.json")
     if record is not None and record.is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # made again
             return _remembered(images, json.loads(record.read_text()))
@@ -236,12 +232,14 @@ def _remembered(images: ImageSet, known: dict[str, Any]) -> Verified:
     return Verified(corrupt, highest, int(wide), int(known["pages"]))
 
 
-def _print(files: Iterable[Path], max_megapixels: int) -> str:
-    digest = hashlib.sha256(f"2 {max_megapixels}\n".encode())
+def state_of(files: Iterable[Path]) -> str:
+    """Return a text that differs after any change of some files; touching them is one, too."""
+    digest = hashlib.sha256(b"3\n")
     for file in files:
         try:
             status = file.stat()
-            line = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"  # a copy may keep the first
+            line = f"{file.resolve()}\0{status.st_size}\0{times}\n"
         except OSError:
             line = f"{file}\0missing\n"
         digest.update(line.encode("utf-8", "surrogateescape"))

@@ -21,6 +21,7 @@ from samix.networks.described import create_described
 from samix.networks.weights import first_line
 
 from .model_file import read_model
+from .seen import run_of
 
 _LEAST_SIZE = 8  # px, of photos as samix.data reads them
 _SMALL_SIZE = 32  # px, of a small stem where nothing else is said
@@ -223,7 +224,9 @@ def _open_file(path: Path, make: _Make) -> Encoder:
     network = _built(make)
     taken = _put(network, read_weights(path), f"checkpoint '{path}'")
     known = {"kind": "checkpoint", "source": str(path), "weights": taken.sentence}
-    return _encoder(network, make, name=path.name, channels=None, known=known)
+    trained = run_of(path)
+    splits = None if trained is None else trained / "splits.csv"
+    return _encoder(network, make, name=path.name, channels=None, known=known, splits=splits)
 
 
 def _open_timm(name: str, make: _Make) -> Encoder:

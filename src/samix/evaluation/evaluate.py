@@ -32,6 +32,7 @@ from .finetune import FinetuneOptions, Finetuner
 from .knn import NEIGHBOURS, TEMPERATURE, knn_accuracy
 from .linear import STRENGTHS, Labelled, described, linear_probe
 from .metrics import ClassificationResult
+from .seen import seen_by
 
 PROTOCOLS = ("knn", "linear", "finetune", "all")
 Draws = Mapping[Budget, tuple[Draw, ...]]
@@ -313,9 +314,13 @@ def divide(
         "group_by": group_by, "val_fraction": val_fraction, "test_fraction": test_fraction,
     }  # fmt: skip
     asked = [name for name, value in given.items() if value is not None]
+
+    def seen(splits: Splits) -> tuple[str, ...]:
+        return () if of_source is None else _seen(images, splits.test, of_source)
+
     if reused is not None:
         unused = (f"The splits are those of the run; `{asked[0]}` is not used.",) if asked else ()
-        notes = (*unused, *unused_notes(images, reused, str(of_source)))
+        notes = (*unused, *unused_notes(images, reused, str(of_source)), *seen(reused))
         return Division(reused, f"those of '{of_source}'", notes)
     splits, kept = split_together(
         images,
@@ -327,8 +332,7 @@ def divide(
         seed=seed,
     )
     splits = _labelled(images, splits)
-    seen = () if of_source is None else (why, *_seen(images, splits.test, of_source))
-    notes = tuple(note for note in (*seen, *kept) if note)
+    notes = tuple(note for note in (why, *seen(splits), *kept) if note)
     return Division(splits, f"made with seed {seed}", notes)
 
 
@@ -386,15 +390,11 @@ def _reused(images: ImageSet, path: Path) -> tuple[Splits | None, str]:
 
 
 def _seen(images: ImageSet, test: Sequence[int], path: Path) -> tuple[str, ...]:
-    """Return a warning where the run trained on photos of the test part, by their names."""
-    trained = {row["path"] for row in _rows(path) if row["split"] == "train"}
-    count = sum(images.keys[i] in trained for i in test)
-    if not count:
-        return ()
-    return (
-        f"Warning: {count} of the {len(test)} test photos were in the train part of the run, so "
-        "these numbers flatter it.",
-    )
+    """Return a warning where the run, or one that it began from, learned from test photos."""
+    seen = seen_by(path.parent, images)
+    if not seen.of(test):
+        return (f"Warning: {seen.unknown()}",) if seen.gone else ()
+    return (f"Warning: {seen.sentence(test)}",)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

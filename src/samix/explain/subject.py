@@ -22,6 +22,7 @@ from samix.data.store import photo_at
 from samix.data.views import Channels
 from samix.errors import InputError
 from samix.evaluation.encoder import load_weights
+from samix.evaluation.seen import seen_by
 from samix.methods import RIVALS, scaled
 from samix.methods.mix_step import look
 from samix.methods.step import find_cost
@@ -46,7 +47,6 @@ from samix.training.warm_start import (
     joined,
     open_source,
     open_sources,
-    seen_by,
 )
 
 
@@ -300,10 +300,10 @@ def open_photos(
     parts, notes = _parts(source.run.splits, images, targets, labelled=bool(subject.classes))
     if images.skipped:
         notes = (*notes, word("see-skipped", count=len(images.skipped)))
-    seen, _, gone = seen_by(source, config, images)
-    if before := seen.intersection((*parts["val"], *parts["test"])):
-        notes = (*notes, word("see-before", count=len(before), one=images.keys[min(before)]))
-    notes = (*notes, *(word("see-before-gone", run=name) for name in gone))
+    seen = seen_by(source.run.path, images, data_of(config), itself=False)
+    if before := seen.of(sorted((*parts["val"], *parts["test"]))):
+        notes = (*notes, word("see-before", count=len(before), one=images.keys[before[0]]))
+    notes = (*notes, *(word("see-before-gone", run=name) for name in seen.gone))
     return RunPhotos(images, classes, targets, parts, subject.image_size, notes)
 
 

@@ -81,7 +81,7 @@ def policy_options(name: str) -> tuple[str, ...]:
 
 def check_options(options: Iterable[str], known: Iterable[str], owner: str) -> None:
     """Raise a ValueError that names the first unknown option and the nearest known one."""
-    known = tuple(known)
+    known = tuple(dict.fromkeys(known))
     for option in options:
         if option not in known:
             hint = f"the nearest is {nearest(option, known)!r}" if known else "it takes none"

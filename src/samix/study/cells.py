@@ -24,6 +24,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from samix.data import ImageSet, Splits, labelled_subset, read_splits
+from samix.data.beginning import PHOTOS
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine, PhotoParts, embed
 from samix.evaluation.encoder import open_encoder
@@ -74,6 +75,7 @@ class PocFolder:
         self.path = path
         self.study = path / "poc.yaml"  # what is studied, and how
         self.splits = path / "splits.csv"  # part and group of each photo, for all trainings
+        self.photos = path / PHOTOS  # label and content of each photo
         self.outcomes = path / "outcomes.parquet"  # one row a judged photo of each finished cell
         self.cells = path / "cells.parquet"  # one row a planned cell
         self.findings = path / "findings.json"  # all that was found, with the verdict
@@ -88,8 +90,9 @@ class PocFolder:
 def is_unbegun(path: Path) -> bool:
     """Say whether a folder holds nothing of a study, but perhaps what was made before it began."""
     folder = PocFolder(path)
-    made = (folder.trials, folder.decoded, folder.locks, folder.splits, path / ".writable")
-    return is_half_made(path, folder.study, frozenset(part.name for part in made))
+    made = (folder.trials, folder.decoded, folder.locks, folder.splits, folder.photos)
+    names = frozenset((*(part.name for part in made), ".writable"))
+    return is_half_made(path, folder.study, names)
 
 
 def write_study(folder: PocFolder, study: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samix.data import ImageSet, Splits, open_images, read_splits
+from samix.data.beginning import check_photos
 from samix.errors import InputError
 from samix.evaluation.model_file import read_model
 from samix.files import MAX_MEGAPIXELS
@@ -60,7 +61,9 @@ def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, 
         labels=train.get("labels"),
         label_column=train.get("label_column"),
     )
-    return images, read_splits(folder.splits, images)
+    splits = read_splits(folder.splits, images)
+    check_photos(folder.photos, images, f"study '{folder.path}'")
+    return images, splits
 
 
 def conclude(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from samix.data import ImageSet, Splits, read_splits, write_splits
+from samix.data.beginning import check_photos, write_photos
 from samix.errors import InputError
 from samix.networks import EMBEDDED, create_backbone, is_embedded, weights_at_hand
 from samix.progress import Display, named
@@ -20,7 +21,6 @@ from .probe import PARTS, FrozenPhotos, FrozenResult, embed_parts, fit_head, jud
 from .run_folder import (
     PREDICTIONS,
     RunFolder,
-    check_labels,
     created_run,
     free_output,
     only_run,
@@ -129,7 +129,8 @@ def run_frozen(
     images = joined(sources)
     if run is not None:
         with only_run(run):
-            check_labels(run, images)
+            hashed = named(display.work, "hashing photos")
+            check_photos(run.photos, images, f"run '{run.path}'", progress=hashed)
             splits, notes = read_splits(run.splits, images), read_notes(run)
             job = _Job(config, images, splits, notes, run, starts)
             return run, _work(job, display, begin)
@@ -137,6 +138,7 @@ def run_frozen(
     splits, notes = split_sources(sources, config, display.work, starts.init)
     with created_run(path) as begun:
         write_splits(begun.splits, images, splits)
+        write_photos(begun.photos, images, progress=named(display.work, "hashing photos"))
         write_config(begun, config, images, notes)
         job = _Job(config, images, splits, notes, begun, starts)
         return begun, _work(job, display, begin)

@@ -14,6 +14,7 @@ from samix._version import __version__
 from samix.data.splits import read_table
 from samix.errors import InputError
 from samix.evaluation.encoder import load_weights
+from samix.evaluation.seen import root_of
 from samix.networks import PretrainedMixer, Tap, pretrained_mixer
 from samix.networks.described import create_described, described_mixer
 from samix.plain_json import read_json
@@ -21,7 +22,7 @@ from samix.plain_json import read_json
 from .config import PretrainConfig
 from .run_folder import AVERAGE, MIXER
 from .task import LEAST_CORRELATION, LEAST_DEVIATION
-from .warm_start import ARCHITECTURE, RunSource, data_of, open_source, root_of
+from .warm_start import ARCHITECTURE, RunSource, data_of, open_source
 
 _METHODS = {"moco": "MoCo v2", "simclr": "SimCLR", "byol": "BYOL", "mocov3": "MoCo v3"}
 _SHOWN_OF_LIFE = ("mask_deviation", "exchange_correlation", "partner_change")

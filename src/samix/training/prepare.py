@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import timm
@@ -26,9 +27,11 @@ from samix.data import (
     two_views,
     unused_notes,
 )
+from samix.data.beginning import PHOTOS, changed, check_photos
 from samix.data.image_set import SplitName
 from samix.data.verifying import Keep, Sides
 from samix.errors import InputError, UnreadableImageError
+from samix.evaluation.seen import run_of, seen_by
 from samix.methods import SelfSupervisedMethod, SupervisedMethod
 from samix.progress import Announce, named
 
@@ -43,13 +46,13 @@ from .task import Method, Task
 from .warm_start import (
     RunSource,
     Starts,
+    data_of,
     freeze,
     joined,
     look_notes,
     mixer_notes,
     open_sources,
     open_starts,
-    overlap_note,
     source_splits,
     split_note,
     start,
@@ -141,6 +144,9 @@ def prepare(
         splits, notes = split_sources(sources, config, announce, starts.init)
     else:
         splits, notes = read_splits(run.splits, images), ()
+        if rank == 0:
+            hashed = named(announce, "hashing photos")
+            check_photos(run.photos, images, f"run '{run.path}'", progress=hashed)
     config = fitted_size(config, images) if config.fit_size else config
     size, shrunk = _fitting_batch(config, len(splits.train))
     config = replace(config, batch_size=size, shrink_batch=False, **_rates(config, size))
@@ -239,10 +245,12 @@ def split(
     }
     together: dict[str, Any] = {"use": config.duplicates, "announce": announce}
     given = None if config.splits is None else read_splits(config.splits, images)
+    then = () if config.splits is None else _then_notes(config.splits, images)
     if isinstance(config, TrainConfig):
-        return _labelled_split(images, config, {**options, **together}, given, init)
+        splits, notes = _labelled_split(images, config, {**options, **together}, given, init)
+        return splits, (*then, *notes, *_weights_notes(images, config, splits))
     if given is not None:
-        return given, unused_notes(images, given, str(config.splits))
+        return given, (*then, *unused_notes(images, given, str(config.splits)))
     groups, kept = keep_together(images, group_by=config.group_by, **together)
     splits, notes = make_unlabelled_splits(images, groups=groups, **options)
     if len(splits.val) < 2:
@@ -251,6 +259,20 @@ def split(
             "for validation, which needs two; add photos or raise val_fraction"
         )
     return splits, (*kept, *notes)
+
+
+def _then_notes(path: str, images: ImageSet) -> tuple[str, ...]:
+    """Return what to tell where photos are not as they were when the splits were made."""
+    what = changed(Path(path).parent / PHOTOS, images).sentence()
+    return (f"{what} than when '{path}' was written.",) if what else ()
+
+
+def _weights_notes(images: ImageSet, config: TrainConfig, splits: Splits) -> tuple[str, ...]:
+    """Return what to tell of test photos where weights are those of a run, given as a file."""
+    run = None if config.weights is None else run_of(Path(config.weights))
+    if run is None or not splits.test:
+        return ()
+    return (seen_by(run, images, data_of(config)).sentence(splits.test),)
 
 
 def _labelled_split(
@@ -288,7 +310,8 @@ def _labelled_split(
     if source is None:
         return splits, kept
     if there is None or given is not None:
-        overlap = (overlap_note(source, config, images, splits),) if splits.test else ()
+        seen = seen_by(source.run.path, images, data_of(config))
+        overlap = (seen.sentence(splits.test),) if splits.test else ()
         return splits, (*kept, *overlap, *look_notes(source))
     return splits, (
         *kept,

@@ -11,6 +11,7 @@ from signal import Signals
 from typing import Any, Literal
 
 from samix.data import write_splits
+from samix.data.beginning import write_photos
 from samix.errors import InputError
 from samix.files import check_links
 from samix.methods import SupervisedMethod
@@ -18,7 +19,7 @@ from samix.mixing import step_generator
 from samix.pages.mixes import draw_mixes
 from samix.pages.run import write_run_page
 from samix.plain_json import read_json
-from samix.progress import Display, Silent
+from samix.progress import Display, Silent, named
 from samix.stopping import StopRequest, stop_on_signals
 
 from .building import check_names
@@ -31,7 +32,6 @@ from .probe import expected_seconds
 from .progress import TrainingDivergedError, TrainingInterrupted, readers_named
 from .run_folder import (
     RunFolder,
-    check_labels,
     created_run,
     free_output,
     only_run,
@@ -102,6 +102,7 @@ def _begin(config: RunConfig, display: Display, *, extras: bool) -> TrainResult:
         return _go(prepared, RunFolder(path), display, extras=extras)
     with created_run(path) as run:
         write_splits(run.splits, prepared.images, prepared.splits)
+        write_photos(run.photos, prepared.images, progress=named(display.work, "hashing photos"))
         write_config(run, prepared.config, prepared.images, prepared.notes)
         return _go(prepared, run, display, extras=extras)
 
@@ -130,7 +131,6 @@ def resume(path: str | Path, *, display: Display | None = None, extras: bool = T
     rank = outer_rank() or 0
     with only_run(run) if rank == 0 else nullcontext():
         prepared = prepare(config, rank=rank, run=run, announce=display.work)
-        check_labels(run, prepared.images)
         notes = dict.fromkeys((*read_notes(run), *prepared.notes))
         return _go(replace(prepared, notes=tuple(notes)), run, display, extras=extras)
 

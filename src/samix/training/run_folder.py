@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from samix._version import __version__
 from samix.data import ImageSet, Splits
+from samix.data.beginning import PHOTOS
 from samix.data.depth import Depth
 from samix.errors import InputError
 from samix.files import file_word, free_path, sweep, whole_file, write_text
@@ -61,6 +61,7 @@ class RunFolder:
     path: Path
     config = _Within("config.yaml")  # resolved configuration, versions, seed and command
     splits = _Within("splits.csv")  # part and group of each photo
+    photos = _Within(PHOTOS)  # label and content of each photo
     history = _Within("history.csv")  # one row an epoch
     metrics = _Within("metrics.json")  # what the run reached
     probe = _Within("probe.json")  # what the classifier began as, where that is a linear head
@@ -91,7 +92,7 @@ def free_output(config: RunConfig) -> Path:
 def is_unbegun(path: Path) -> bool:
     """Say whether a folder holds nothing of a run, but perhaps what was made before it began."""
     run = RunFolder(path)
-    names = frozenset({run.last.parent.name, run.splits.name, _WRITABLE})
+    names = frozenset({run.last.parent.name, run.splits.name, PHOTOS, _WRITABLE})
     return is_half_made(path, run.config, names) and not any(run.last.parent.glob("*.ckpt"))
 
 
@@ -164,7 +165,6 @@ def write_config(
         },
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "classes": list(images.classes),
-        "labels": _labels_mark(images),
         "kind": config.command,
         "notes": list(notes),
         "config": config.to_dict(),
@@ -181,26 +181,6 @@ def read_config(run: RunFolder) -> RunConfig:
         return from_plain(settings, CONFIGS[content.get("kind", "train")])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"'{run.config}' cannot be read ({error}); start a new run") from error
-
-
-def check_labels(run: RunFolder, images: ImageSet) -> None:
-    """Raise an InputError where photos have other labels than when a run began.
-
-    Runs of earlier versions did not write down what they were.
-    """
-    content = read_yaml(run.config)
-    if content.get("labels", _labels_mark(images)) != _labels_mark(images):
-        raise InputError(
-            f"photos of '{run.path}' have other labels now than when the run began; give the "
-            "labels of then to resume, or start a new run"
-        )
-
-
-def _labels_mark(images: ImageSet) -> str:
-    """Return a short text that differs where the label of any photo does."""
-    names = (*images.classes, "")  # -1 has no label
-    said = [[key, names[target]] for key, target in zip(images.keys, images.targets, strict=True)]
-    return hashlib.sha256(json.dumps(sorted(said)).encode()).hexdigest()[:16]
 
 
 def read_notes(run: RunFolder) -> tuple[str, ...]:

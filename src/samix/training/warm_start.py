@@ -25,6 +25,7 @@ from samix.data.verifying import KEEP_NOTHING, Keep
 from samix.errors import InputError
 from samix.evaluation.encoder import read_weights
 from samix.evaluation.model_file import read_model
+from samix.evaluation.seen import root_of, seen_by
 from samix.methods import RIVALS, SelfSupervisedMethod
 from samix.networks import (
     LoadedWeights,
@@ -217,92 +218,16 @@ def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Spl
     return splits
 
 
-def lineage(source: RunSource) -> tuple[dict[Path, RunConfig], tuple[str, ...]]:
-    """Return a run and those that it began from, by folder, and those that cannot be read any more.
-
-    A run begins from that of its encoder and that of its Mixer, which may have begun from others.
-    """
-    found: dict[Path, RunConfig] = {}
-    gone: dict[str, None] = {}
-    todo: list[str | None] = [str(source.run.path)]
-    while todo:
-        if (named := todo.pop()) is None or (path := Path(named).resolve()) in found:
-            continue
-        try:
-            config = read_config(run := open_run(path))
-            read_table(run.splits, ("path", "split"))
-        except InputError:
-            gone[named] = None
-            continue
-        found[path] = config
-        todo += [config.mixer_from, config.init if isinstance(config, TrainConfig) else None]
-    return found, tuple(gone)
-
-
-def seen_by(
-    source: RunSource, config: RunConfig, images: ImageSet
-) -> tuple[set[int], int, tuple[str, ...]]:
-    """Return the photos that a run and those that it began from learned from.
-
-    Also the number of these runs, and those that cannot be read any more.
-    """
-    runs, gone = lineage(source)
-    seen: set[str] = set()
-    for path, theirs in runs.items():
-        rows = read_table(RunFolder(path).splits, ("path", "split"))
-        seen |= set(whole_keys(theirs, [row["path"] for row in rows if row["split"] == "train"]))
-    here = whole_keys(config, images.keys)
-    return {i for i, key in enumerate(here) if key in seen}, len(runs), gone
-
-
-def learned_before(
-    source: RunSource, config: RunConfig, images: ImageSet, splits: Splits
-) -> tuple[list[int], bool, str]:
-    """Return the test photos that a run or one that it began from has learned from, by their paths.
-
-    Also whether it began from one, and a sentence about what cannot be known, which begins with a
-    space; empty where all can.
-    """
-    seen, runs, gone = seen_by(source, config, images)
-    unknown = "".join(
-        f" '{name}', from which it began, is not there any more: what that learned from is not "
-        "known."
-        for name in gone
-    )
-    return [i for i in splits.test if i in seen], runs > 1, unknown
-
-
 def split_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
     """Return a sentence where the split is that of the encoder's run: is the test new to it?"""
-    found = both, _, unknown = learned_before(source, config, images, splits)
-    new = "" if both or unknown else ", so that no test photo was learned from before"
+    seen = seen_by(source.run.path, images, data_of(config))
+    doubtful = seen.of(splits.test) or seen.gone
+    new = "" if doubtful else ", so that no test photo was learned from before"
     note = (
         f"The split is that of '{source.run.path}'{new}; val_fraction and test_fraction do not "
         "count."
     )
-    return f"{note} {_overlap(source, images, splits, *found)}" if both or unknown else note
-
-
-def overlap_note(source: RunSource, config: RunConfig, images: ImageSet, splits: Splits) -> str:
-    """Return a sentence on the test photos that the run, or one before it, has learned from."""
-    return _overlap(source, images, splits, *learned_before(source, config, images, splits))
-
-
-def _overlap(
-    source: RunSource, images: ImageSet, splits: Splits, both: Sequence[int], later: bool,
-    unknown: str,
-) -> str:  # fmt: skip
-    before = " or a run that it began from" if later else ""
-    if not both:
-        return (
-            f"No test photo was learned from in '{source.run.path}'{before}, by the paths of the "
-            f"photos; a copy under another path would not be noticed.{unknown}"
-        )
-    return (
-        f"{len(both)} of {len(splits.test)} test photos were learned from in '{source.run.path}'"
-        f"{before} (such as '{images.keys[both[0]]}'): of them the test says more than is true."
-        f"{unknown}"
-    )
+    return f"{note} {seen.sentence(splits.test)}" if doubtful else note
 
 
 def mixer_notes(
@@ -318,7 +243,7 @@ def mixer_notes(
     init = starts.init
     same = init is not None and init.run.path.resolve() == source.run.path.resolve()
     if splits.test and not same:
-        notes.append(overlap_note(source, config, images, splits))
+        notes.append(seen_by(source.run.path, images, data_of(config)).sentence(splits.test))
     return tuple(notes)
 
 
@@ -433,15 +358,3 @@ def joined(sources: Sequence[tuple[str, ImageSet]]) -> ImageSet:
         return join_images(sources)
     except ValueError as error:
         raise InputError(f"the sets of DATA overlap ({error}); name each photo once") from error
-
-
-def root_of(data: str) -> str:
-    """Return the folder that the keys of a set are relative to."""
-    return str(Path(data).parent) if Path(data).is_file() else data
-
-
-def whole_keys(config: RunConfig, keys: Sequence[str]) -> list[str]:
-    """Return the keys of a run's photos with the folder that they are relative to."""
-    if len(data_of(config)) > 1:  # they have it already
-        return list(keys)
-    return [f"{root_of(config.data)}/{key}" for key in keys]

@@ -16,11 +16,13 @@ from samix.data.image_set import ImageSet
 from samix.data.kept import Print
 from samix.data.reading import ORDINARY, full_size, kept_room, strips, threaded
 from samix.errors import UnreadableImageError
+from samix.files import whole_file
 from samix.progress import Progress
 
 SMALL, LARGE = 32, 64  # px, sides of the grey copies
 PRINTED_AT = 192  # px: photos are read as for a copy of that side, which runs often ask for, too
 _SMALL_PHOTO = 96  # px: finer copies of photos of a shorter side up to here would compare noise
+_DIGEST = 32  # bytes of a hash
 _SAMPLED = 33  # photos that are looked at to choose the side
 
 
@@ -98,16 +100,32 @@ def _hash_of(images: ImageSet, index: int) -> str:
 
 
 def content_hashes(images: ImageSet, *, progress: Progress | None = None) -> list[str] | None:
-    """Return a hash of each photo as it is stored; None where the set has no encoded photos."""
+    """Return a hash of each photo as it is stored; None where the set has no encoded photos.
+
+    They are kept in the user's cache folder, for the state of the files.
+    """
     encoded = images.encoded
     if encoded is None:
         return None
+    record = images.record("contents", ".npy")
+    if record is not None:
+        with suppress(OSError, ValueError, EOFError):  # made again
+            known = np.load(record, allow_pickle=False)
+            if known.shape == (len(images), _DIGEST):
+                return [row.tobytes().hex() for row in known]
 
     def one(index: int) -> str:
         known = images.kept.prints.get(index)
         return hashlib.sha256(encoded(index)).hexdigest() if known is None else known.content
 
-    return list(threaded(one, len(images), progress))
+    hashes = list(threaded(one, len(images), progress))
+    if record is not None:
+        with suppress(OSError):  # without a record they are read again
+            record.parent.mkdir(parents=True, exist_ok=True)
+            digests = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8)
+            with whole_file(record) as partial, partial.open("wb") as file:
+                np.save(file, digests.reshape(-1, _DIGEST))
+    return hashes
 
 
 def small_grey(photo: Image.Image, side: int) -> NDArray[np.uint8]:
