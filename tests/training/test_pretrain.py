@@ -280,6 +280,9 @@ def test_the_queue_fits_the_photos(tiny_pretrain: Make) -> None:
     prepared = prepare(resolve(tiny_pretrain(method_options={})))
     assert len(prepared.method.queue) == prepared.config.method_options["queue_size"] == 36
     assert any("queue of 36 keys" in note for note in prepared.notes)
+    quick = prepare(resolve(tiny_pretrain(method_options={"queue_size": 1024}, preset="quick")))
+    assert len(quick.method.queue) == 36
+    assert any("36 keys instead of 1024" in note for note in quick.notes)
     given = prepare(resolve(tiny_pretrain(method_options={"queue_size": 640})))
     assert len(given.method.queue) == 640
     assert any("former keys of each photo" in note for note in given.notes)

@@ -152,8 +152,8 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
     def begun(*, trained: bool, otherwise: Opened | None = None) -> Opened:
         train = _train_settings(config, images, splits, device, wish.network, trained=trained)
         return Opened(
-            images, splits, train, _pretrain_settings(train), labels, left_out, device, notes, good,
-            _frozen_settings(train), otherwise,
+            images, splits, train, _pretrain_settings(train, len(splits.train)), labels, left_out,
+            device, notes, good, _frozen_settings(train), otherwise,
         )  # fmt: skip
 
     small = _median_side(images) < _SMALL
@@ -262,14 +262,15 @@ def _from_weights(
     return {**recipe, "image_size": fitted.image_size}
 
 
-def _pretrain_settings(train: Mapping[str, Any]) -> dict[str, Any]:
+def _pretrain_settings(train: Mapping[str, Any], photos: int) -> dict[str, Any]:
     kept = (
         *_OPENED, "duplicates", "model_kwargs", "image_size", "backbone", "stem", "cost", "device",
         "guard", "pretrained", "weights", "tap",
     )  # fmt: skip
     settings = {name: train[name] for name in kept if name in train}
     return {
-        **settings, "method": "moco", "method_options": {"queue_size": 1024},
+        **settings, "method": "moco",
+        "method_options": {"queue_size": min(1024, max(photos // 2, _SSL_BATCH))},
         "batch_size": _SSL_BATCH, "optimizer": "adamw", "weight_decay": 0.01,
         "lr": 3e-4 if names_weights(train) else 3e-3,
         "view_size": 5 * train["image_size"] // 8 // 4 * 4, "precision": "auto",

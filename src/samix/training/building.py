@@ -34,6 +34,7 @@ from samix.policies import (
     nearest,
     policy_options,
 )
+from samix.presets import load_preset
 
 from .config import PretrainConfig, RunConfig, TrainConfig
 from .task import Method
@@ -135,16 +136,20 @@ def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
 def fit_queue(config: RunConfig, photos: int) -> tuple[RunConfig, tuple[str, ...]]:
     """Return the configuration with a queue that suits the number of photos, and what to tell.
 
-    A queue with more keys than photos holds former keys of each photo, as negatives of itself.
+    A queue with more keys than photos holds former keys of each photo, as negatives of itself. The
+    usual queue, that of the preset or of the method, becomes at most half as long as there are
+    photos; any other is kept.
     """
     if not isinstance(config, PretrainConfig) or config.method != "moco":
         return config, ()
-    given = config.method_options.get("queue_size")
-    if given is None:
-        size = min(_QUEUE, max(photos // 2, config.batch_size or 1))
+    preset = {} if config.preset is None else load_preset(config.preset)
+    usual = preset.get("method_options", {}).get("queue_size", _QUEUE)
+    given = config.method_options.get("queue_size", usual)
+    if given == usual:
+        size = min(usual, max(photos // 2, config.batch_size or 1))
         options = {**config.method_options, "queue_size": size}
-        note = f"A queue of {size} keys instead of {_QUEUE}, for {photos} photos."
-        return replace(config, method_options=options), (note,) if size < _QUEUE else ()
+        note = f"A queue of {size} keys instead of {usual}, for {photos} photos."
+        return replace(config, method_options=options), (note,) if size < usual else ()
     if isinstance(given, int) and given > photos:
         return config, (
             f"The queue of {given} keys is longer than the {photos} photos: it holds former keys "
