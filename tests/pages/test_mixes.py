@@ -32,7 +32,9 @@ def test_draws_any_number_of_pairs(tmp_path, policy, batch):
 
 def test_shows_original_partner_mask_and_mix_with_their_numbers(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(mixes, "_frame", lambda axes, text: shown.append((text, axes.images[0])))
+    monkeypatch.setattr(
+        mixes, "_show", lambda axes, picture, text, *place: shown.append((text, picture.numpy()))
+    )
     images = colours(2)
     lam = torch.tensor([0.25, 0.75])
     mask = lam.view(-1, 1, 1, 1).expand(-1, 1, 16, 16)
@@ -41,16 +43,16 @@ def test_shows_original_partner_mask_and_mix_with_their_numbers(tmp_path, monkey
     texts = [text for text, _ in shown[:4]]
     assert texts[:2] == ["original\ngood", "partner\n$crack_$"]
     assert "lam 0.25  area 0.25" in texts[3]
-    original, partner, drawn, mixed = (np.asarray(image.get_array()) for _, image in shown[:4])
-    assert np.allclose(original, images[0].permute(1, 2, 0))
-    assert np.allclose(partner, images[1].permute(1, 2, 0))
+    original, partner, drawn, mixed = (picture for _, picture in shown[:4])
+    assert np.allclose(original, images[0])
+    assert np.allclose(partner, images[1])
     assert np.allclose(drawn, 0.25)
     assert np.allclose(mixed, 0.25 * original + 0.75 * partner, atol=1e-6)
 
 
 def test_says_the_share_of_the_label_where_it_is_not_lam(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(mixes, "_frame", lambda axes, text: shown.append(text))
+    monkeypatch.setattr(mixes, "_show", lambda axes, picture, text, *place: shown.append(text))
     lam, area = torch.tensor([0.3, 0.3]), torch.tensor([0.5, 0.5])
     mask = torch.full((2, 1, 16, 16), 0.5)
     plan = samix.MixPlan(lam, torch.tensor([1, 0]), mask, area)

@@ -12,6 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from samix.mixing import MixPlan, blend, mix_targets
@@ -249,21 +250,24 @@ def draw_mixes(
     mixed = blend(images, plan, partner_images=partners).clamp(0, 1)
     count = min(pairs, len(images))
     rows = math.ceil(count / _BLOCKS)
-    figure = Figure(figsize=(_INCH * 4 * _BLOCKS + 0.6, (_INCH + 0.62) * rows + 0.8), dpi=110)
+    width, height = _INCH * 4 * _BLOCKS + 0.6, (_INCH + 0.62) * rows + 0.4
+    figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
-    outer = figure.add_gridspec(
-        rows, _BLOCKS, left=0.02, right=0.98, bottom=0.015, top=1 - 0.95 / figure.get_figheight(),
-        wspace=0.05, hspace=0.42,
-    )  # fmt: skip
+    # one pair of axes for all pictures, in inches: a pair for each takes most of the time
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height), frameon=False)
+    axes.set_axis_off()
     for number in range(count):
-        inner = outer[number // _BLOCKS, number % _BLOCKS].subgridspec(1, 4, wspace=0.05)
-        axes = [figure.add_subplot(inner[0, column]) for column in range(4)]
+        row, block = divmod(number, _BLOCKS)
+        left, top = 0.2 + block * (width - 0.2) / _BLOCKS, height - 0.95 - row * (_INCH + 0.62)
         partner = int(plan.index[number])
-        show(axes[0], images[number], f"original\n{short(labels[number])}")
-        show(axes[1], partners[partner], f"partner\n{short(labels[partner])}")
-        show_mask(axes[2], plan.mask[number, 0], "mask\n(white: original)")
-        show(axes[3], mixed[number], f"mix\n{_numbers(plan, number)}")
+        for column, (picture, text) in enumerate((
+            (images[number], f"original\n{short(labels[number])}"),
+            (partners[partner], f"partner\n{short(labels[partner])}"),
+            (plan.mask[number], "mask\n(white: original)"),
+            (mixed[number], f"mix\n{_numbers(plan, number)}"),
+        )):  # fmt: skip
+            _show(axes, picture, text, left + column * _INCH, top)
     save(figure, path)
 
 
@@ -282,22 +286,14 @@ def short(label: str, width: int = 16) -> str:
     return label if len(label) <= width else f"{label[: width - 1]}…"
 
 
-def show(axes: Axes, image: Tensor, text: str) -> None:
-    """Draw a (3,H,W) image in [0, 1] with a text above it."""
-    axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
-    _frame(axes, text)
-
-
-def show_mask(axes: Axes, mask: Tensor, text: str) -> None:
-    """Draw an (H,W) mask in [0, 1] with a text above it; white is the original."""
-    axes.imshow(mask.numpy(), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
-    _frame(axes, text)
-
-
-def _frame(axes: Axes, text: str) -> None:
+def _show(axes: Axes, picture: Tensor, text: str, left: float, top: float) -> None:
+    """Draw a (3,H,W) image or (1,H,W) mask in [0, 1], white is 1, with a text above it."""
+    side = _INCH - 0.08
+    height, width = (side * length / max(picture.shape[1:]) for length in picture.shape[1:])
+    pixels = picture.expand(3, -1, -1).permute(1, 2, 0).numpy()
+    place = (left, left + width, top - height, top)
+    axes.imshow(pixels, extent=place, interpolation="nearest", aspect="auto")
+    axes.add_patch(Rectangle((left, top - height), width, height, fill=False, color="0.6", lw=0.8))
     # class names are the user's: no mathematics between dollar signs
-    axes.set_title(text, fontsize=7.5, linespacing=1.15, pad=3, parse_math=False)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color("0.6")
+    axes.text(left + width / 2, top + 0.04, text, fontsize=7.5, linespacing=1.15, ha="center",
+              va="bottom", parse_math=False)  # fmt: skip

@@ -14,6 +14,7 @@ import hashlib
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -244,6 +245,7 @@ def image_png(image: Tensor, *, side: int | None = None, smooth: bool = True) ->
     return file.getvalue()
 
 
+@cache  # with the templates that it has made
 def _environment(language: Language, package: str) -> Environment:
     loaders = [PackageLoader(name) for name in dict.fromkeys((package, "samix.pages"))]
     environment = Environment(

@@ -14,11 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib import resources
 from typing import Any
 
-import yaml
-
+from samix.plain_yaml import read_own
 from samix.shown import shown
 
 NOT_KNOWN = "\u2014"  # a dash
@@ -66,8 +64,7 @@ NOTHING = Words("", "")
 @cache
 def dictionary() -> dict[str, Words]:
     """Return the words of ``words.yaml`` by key."""
-    file = resources.files("samix.pages").joinpath("words.yaml")
-    found = yaml.safe_load(file.read_text("utf-8"))
+    found = read_own("samix.pages", "words.yaml")
     return {key: Words(pair["en"], pair["ja"]) for key, pair in found.items()}
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from samix.errors import InputError, nearest
+from samix.plain_yaml import read_own
 
 
 def preset_names(command: str | None = None) -> tuple[str, ...]:
@@ -49,5 +48,5 @@ def about_preset(name: str) -> str:
 
 
 def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((files(__name__) / f"{name}.yaml").read_text("utf-8"))
+    content: dict[str, Any] = read_own(__name__, f"{name}.yaml")
     return content
