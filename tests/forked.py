@@ -22,7 +22,8 @@ _IMPORTED = (
     "samix.cli.poc", "samix.cli.train", "samix.cli.pretrain", "samix.cli.check", "samix.methods",
     "samix.training.run", "samix.training.fit", "samix.study.engine", "samix.study.conclude",
     "samix.checking", "lightning.pytorch", "timm", "pandas", "matplotlib", "rich.console", "kornia",
-    "torch.distributed", "sklearn.metrics",
+    "torch.distributed", "torch.utils.tensorboard", "sklearn.metrics", "lightly.loss",
+    "lightly.models.modules.heads", "omegaconf",
 )  # fmt: skip
 
 

@@ -112,7 +112,7 @@ def test_from_photos_to_a_verdict_and_again(tmp_path, planned, here, capsys):
 def test_interrupted_and_resumed(tmp_path):
     """SIGTERM to the first process alone, then Ctrl-C, which reaches the whole group."""
     poc = tmp_path / "poc"
-    study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=4)
+    study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=2)
     for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
         before = len(list(poc.glob("cells/*/*/cell.json")))
         process = Command("poc", "--resume", "--output", str(poc), before=os.setpgrp)

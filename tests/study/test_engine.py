@@ -369,7 +369,7 @@ def test_killed_ten_times_and_resumed_is_equal(tmp_path):
         rng, kills, rounds = random.Random(0), 0, 0
 
         def patience() -> float:
-            return rng.uniform(0.1, 0.9) * took if kills < KILLS else 300
+            return rng.uniform(0.05, 0.45) * took if kills < KILLS else 300
 
         while kills < KILLS:  # a study that ends before is compared, and another one is begun
             killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1

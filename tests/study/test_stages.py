@@ -11,8 +11,8 @@ from samix.study.cells import PocFolder, collect, read_study, run_job, write_cel
 from samix.study.findings import limits_of, roles_of
 from samix.study.grid import Cell, jobs_of
 from samix.study.stages import asked, contenders_of, pilot_jobs, stages, stopped_now
-from samix.study.statistics.effects import compare, compare_all, seed_spread
-from samix.study.statistics.looks import Outlook, across, shares_of
+from samix.study.statistics.effects import across, compare, compare_all, seed_spread
+from samix.study.statistics.looks import Outlook, shares_of
 
 from .simulated import LEVEL, simulate, study_costs
 from .test_engine import run_all

@@ -22,7 +22,6 @@ from samix.pages.mixes import MixRow, ShownPhotos, mix_rows, rule_lines
 from samix.pages.parts import image_png
 from samix.pages.pictures import enlarged, heated, outlined
 from samix.pages.words import Words, both, paragraph, percent, word
-from samix.study.report.pictures import PictureOptions
 from samix.study.wording import policy_words
 
 _MIXES = 64  # that the guard judges, to say how many it would reject
@@ -59,7 +58,7 @@ def open_runs(runs: Mapping[str, Path], data: Mapping[str, Any]) -> Runs:
     )
 
 
-def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> list[Row]:
+def mix_pictures(runs: Runs, policy: str, run: str, pairs: int, seed: int) -> list[Row]:
     """Return some mixes of training photos, drawn as in training, with what the guard says."""
     subject, photos = runs.subjects[policy], runs.photos
     train = photos.parts["train"]
@@ -67,12 +66,12 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
         why = "picture-no-mixing" if len(train) > 1 else "picture-few-photos"
         return [{"part": "mixes", "caption": word(why, policy=policy_words(policy)).plain()}]
     guard = create_guard(runs.guards[policy] or {}, photos.classes)
-    many = _Mixed.of(subject, photos, train, _MIXES, options.seed)
+    many = _Mixed.of(subject, photos, train, _MIXES, seed)
     verdicts = _judged(guard, many)
-    some = _Mixed.of(subject, photos, train, options.pairs, options.seed)
+    some = _Mixed.of(subject, photos, train, pairs, seed)
     said = _judged(guard, some)
     seen = _seen(photos, some.positions, some.shown, some.target)
-    rows = mix_rows(seen, some.plan, count=options.pairs)
+    rows = mix_rows(seen, some.plan, count=pairs)
     judged = {}
     if verdicts is not None:
         passed = torch.stack([one.passed for one in verdicts.values()]).all(0)[: many.pairs]
@@ -98,10 +97,10 @@ def mix_pictures(runs: Runs, policy: str, run: str, options: PictureOptions) -> 
     ]  # fmt: skip
 
 
-def where_pictures(runs: Runs, names: Mapping[str, str], options: PictureOptions) -> list[Row]:
-    """Return where the networks look on the same test photos, one row a photo."""
+def where_pictures(runs: Runs, names: Mapping[str, str], count: int, seed: int) -> list[Row]:
+    """Return where the networks look on so many of the same test photos, one row a photo."""
     photos = runs.photos
-    chosen = _some(photos, options)
+    chosen = _some(photos, count, seed)
     lookers = {name: open_class_looker(subject) for name, subject in runs.subjects.items()}
     able = {name: looker for name, looker in lookers.items() if looker is not None}
     if not chosen or not able:
@@ -286,14 +285,14 @@ def _seen(
     return ShownPhotos(shown, target, photos.classes, names, regions)
 
 
-def _some(photos: RunPhotos, options: PictureOptions) -> list[int]:
-    random = np.random.default_rng([options.seed, 7])
+def _some(photos: RunPhotos, count: int, seed: int) -> list[int]:
+    random = np.random.default_rng([seed, 7])
     waiting: dict[int, list[int]] = {}
     for position in random.permutation(photos.parts["test"]).tolist():
         waiting.setdefault(photos.targets[position], []).append(position)
     lines = [waiting[target] for target in sorted(waiting)]
-    turns = [line[at] for at in range(options.photos) for line in lines if at < len(line)]
-    return turns[: options.photos]
+    turns = [line[at] for at in range(count) for line in lines if at < len(line)]
+    return turns[:count]
 
 
 def _beside(pictures: Sequence[Tensor]) -> bytes:

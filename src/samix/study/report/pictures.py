@@ -147,8 +147,8 @@ def _drawn(
         names = {name: str(path.relative_to(poc / "cells")) for name, path in runs.items()}
         for name in wanted:
             if name in opened.subjects:
-                rows += mix_pictures(opened, name, names[name], options)
-        rows += where_pictures(opened, names, options)
+                rows += mix_pictures(opened, name, names[name], options.pairs, options.seed)
+        rows += where_pictures(opened, names, options.photos, options.seed)
         rows += wrong_pictures(opened, names, wrong[: options.photos], policy)
     rows += [_said("mixes", lost[name]) for name in wanted if name in lost]
     rows += [_said("where", words) for words in lost.values()]

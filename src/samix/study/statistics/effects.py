@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import special
 
 from samix.study.statistics.intervals import Interval, Squares, crossed_interval
-from samix.study.statistics.looks import Looks, across
+from samix.study.statistics.looks import Looks
 from samix.study.statistics.tables import (
     PartScores,
     chosen,
@@ -192,6 +192,18 @@ def compare(
         100 * interval.error, interval.p, interval.p, squares.seeds, squares.parts, interval.df,
         squares, _notes(squares, len(scores[policy].seeds), len(scores[baseline].seeds)),
     )  # fmt: skip
+
+
+def across(looks: Looks, found: Sequence[Effect]) -> Effect:
+    """Return the last effect with the p-value of all looks so far.
+
+    Looks whose estimate has another sign than the last one are passed over, which can only make the
+    p-value larger.
+    """
+    last = found[-1]
+    same = [one for one in found if (one.points > 0) == (last.points > 0)]
+    p = min(1.0, *(one.p / looks[one.seeds] for one in same))
+    return replace(last, p=p, p_holm=p)
 
 
 def _at_look(

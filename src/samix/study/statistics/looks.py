@@ -11,16 +11,12 @@ are not there: all seeds are judged on the same test parts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from scipy import special
 
 from samix.study.statistics.intervals import Squares, error_of, t_quantile
-
-if TYPE_CHECKING:
-    from samix.study.statistics.effects import Effect
 
 LEAST_SEEDS = 3  # of anything that a verdict is stated about, and of the first look
 MOST_SEEDS = 8  # of a study that looks
@@ -35,18 +31,6 @@ def shares_of(most: int = MOST_SEEDS) -> dict[int, float]:
         return {most: 1.0}
     rest = (1 - _FIRST) / (most - LEAST_SEEDS)
     return {LEAST_SEEDS: _FIRST} | dict.fromkeys(range(LEAST_SEEDS + 1, most + 1), rest)
-
-
-def across(looks: Looks, found: Sequence[Effect]) -> Effect:
-    """Return the last effect with the p-value of all looks so far.
-
-    Looks whose estimate has another sign than the last one are passed over, which can only make the
-    p-value larger.
-    """
-    last = found[-1]
-    same = [one for one in found if (one.points > 0) == (last.points > 0)]
-    p = min(1.0, *(one.p / looks[one.seeds] for one in same))
-    return replace(last, p=p, p_holm=p)
 
 
 @dataclass(frozen=True)
