@@ -22,8 +22,7 @@ _IMPORTED = (
     "samix.cli.poc", "samix.cli.train", "samix.cli.pretrain", "samix.cli.check", "samix.methods",
     "samix.training.run", "samix.training.fit", "samix.study.engine", "samix.study.conclude",
     "samix.checking", "lightning.pytorch", "timm", "pandas", "matplotlib", "rich.console", "kornia",
-    "torch.distributed", "torch.utils.tensorboard", "sklearn.metrics", "lightly.loss",
-    "lightly.models.modules.heads", "omegaconf",
+    "torch.distributed", "sklearn.metrics",
 )  # fmt: skip
 
 
@@ -44,8 +43,6 @@ class _Process(context.ForkServerProcess):
         _open_outputs()
         os.environ.clear()
         os.environ.update(self.environment)
-        with contextlib.suppress(OSError):  # the group of what began it, as its Ctrl-C
-            os.setpgid(0, os.getpgid(self.begun_by))
         own, real = os.getpid(), os.getppid
         os.getppid = lambda: self.begun_by if os.getpid() == own and self._wanted() else real()
         super().run()
@@ -103,12 +100,6 @@ class Command:
 
     def _read(self, number: int, pipe: Path) -> None:
         self._said[number] = pipe.read_bytes()
-
-    @property
-    def pid(self) -> int:
-        """Its number; with `before=os.setpgrp` that of its group, too."""
-        assert self._process.pid is not None
-        return self._process.pid
 
     @property
     def returncode(self) -> int | None:

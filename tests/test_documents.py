@@ -30,9 +30,9 @@ def name_of(page: Path) -> str:
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {}
-    set_stance("force_eager")  # no kernels are made of what is compiled: minutes
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), space)
+    with set_stance("force_eager"):  # no kernels are made of what is compiled: minutes
+        for block in blocks(page, "python"):
+            exec(compile(block, str(page), "exec"), space)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
