@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from torch.compiler import set_stance
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -30,9 +29,8 @@ def name_of(page: Path) -> str:
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {}
-    with set_stance("force_eager"):  # no kernels are made of what is compiled: minutes
-        for block in blocks(page, "python"):
-            exec(compile(block, str(page), "exec"), space)
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), space)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
