@@ -7,6 +7,11 @@ is drawn per sample, too. What a policy reads of a network is given; a policy th
 network mixes such features. With ``--steps`` also whole training steps, as multiples of a plain
 one: resnet18, and deit_tiny for policies that read attention.
 
+``python benchmarks/policies.py --as-called`` times ``samix.BatchMix`` as a loop calls it, on images
+and class numbers, beside the same two libraries in float32, bfloat16 and uint8: batches of 100 and
+128 at 32 px and of 32 at 224 px, processor time of one thread. timm's ``mode="batch"``, its
+default, draws one lam and one box for the whole batch; all of timm's write into the batch given.
+
 Rounds are interleaved in changing order; shown is the least time of all rounds, which other work on
 the machine disturbs least, and the median. ``--output benchmarks/results/policies`` writes .json
 and .csv with the load of the machine before and after; use it on a quiet machine.
@@ -16,13 +21,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import platform
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -90,6 +96,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--policy", nargs="+", default=list(samix.POLICIES), help="what is timed")
     parser.add_argument("--steps", type=int, default=0, help="rounds of whole training steps (0)")
+    parser.add_argument(
+        "--as-called", action="store_true", help="static policies as loops call them"
+    )
     parser.add_argument("--output", type=Path, help="files to write, without ending")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.policy) - set(samix.POLICIES))
@@ -97,6 +106,11 @@ def main() -> None:
         parser.error(f"unknown --policy {', '.join(unknown)}; see samix policies")
     torch.set_num_threads(arguments.threads)
     load = os.getloadavg()[0]
+    if arguments.as_called:
+        called = list(called_rows(arguments.rounds))
+        if arguments.output:
+            write_table(arguments.output.with_suffix(".csv"), called)
+        return
     rows = mixing_rows(arguments)
     print_mixing(rows, arguments)
     steps = step_rows(arguments) if arguments.steps else []
@@ -104,6 +118,63 @@ def main() -> None:
         print(f"{row['policy']:<20}{row['backbone']:<24}{row['over plain']:6.2f} x a plain step")
     if arguments.output:
         write(arguments, rows, steps, load)
+
+
+CALLED = ("none", "mixup", "cutmix", "mixup-cutmix")
+BATCHES = ((32, 100), (32, 128), (224, 32))  # side of the images in px, and how many
+
+
+def called_rows(rounds: int) -> Iterator[dict[str, Any]]:
+    """Yield, and print, processor time of static policies and their rivals as a loop calls them."""
+    torch.set_num_threads(1)
+    for dtype, (size, batch) in itertools.product(
+        (torch.float32, torch.bfloat16, torch.uint8), BATCHES
+    ):
+        images = (torch.rand(batch, 3, size, size) * 255).to(dtype)
+        images = images / 255 if dtype.is_floating_point else images
+        timed = [entry for entry in called(images) if works(entry)]
+        # a round takes ten times as long at 224 px
+        count = rounds if size > 100 else 10 * rounds
+        run_rounds(timed, count, warm_up=5, clock=time.process_time)
+        for entry in timed:
+            row = {
+                "dtype": str(dtype).removeprefix("torch."),
+                "px": size,
+                "batch": batch,
+                "name": entry.name,
+                "least us": round(1e6 * entry.least),
+                "median us": round(1e6 * entry.median),
+            }
+            print(*row.values(), sep="\t", flush=True)
+            yield row
+
+
+def called(images: Tensor) -> list[Timed]:
+    """Return static policies and their rivals on a batch, with labels of ten classes."""
+    target, own = torch.arange(len(images)) % 10, images.clone()
+    shared: dict[str, Any] = {"num_classes": 10, "label_smoothing": 0.0}
+    batch = {f"samix {name}": samix.BatchMix(name, 10) for name in CALLED}
+    batch |= {
+        "torchvision mixup": v2.MixUp(alpha=1.0, num_classes=10),
+        "torchvision cutmix": v2.CutMix(alpha=1.0, num_classes=10),
+    }
+    timed = [Timed(name, partial(mix, images, target)) for name, mix in batch.items()]
+    for mode in ("batch", "elem"):
+        kinds = {"mixup": (1.0, 0.0), "cutmix": (0.0, 1.0), "mixup-cutmix": (0.8, 1.0)}
+        for kind, (alpha, cut) in kinds.items():
+            mix = Mixup(mixup_alpha=alpha, cutmix_alpha=cut, mode=mode, **shared)
+            timed.append(Timed(f"timm {mode} {kind}", partial(mix, own, target)))
+    return [*timed, Timed(COPY, images.clone)]
+
+
+def works(entry: Timed) -> bool:
+    """Say whether a transform takes images of this dtype at all."""
+    try:
+        for _ in range(5):  # timm's switch may take the other road
+            entry.call()
+    except (RuntimeError, TypeError):
+        return False
+    return True
 
 
 def mixing_rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -177,16 +248,22 @@ def evidence_for(policy: Policy, images: Tensor) -> samix.Evidence:
     return samix.Evidence(**{need: known[need] for need in policy.traits.needs})
 
 
-def run_rounds(timed: Sequence[Timed], rounds: int, *, warm_up: int) -> None:
+def run_rounds(
+    timed: Sequence[Timed],
+    rounds: int,
+    *,
+    warm_up: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> None:
     """Time everything once a round, in an order that changes from round to round."""
     order, shuffle = list(timed), random.Random(0)
     for number in range(rounds + warm_up):
         shuffle.shuffle(order)
         for entry in order:
-            begin = time.perf_counter()
+            begin = clock()
             entry.call()
             if number >= warm_up:
-                entry.seconds.append(time.perf_counter() - begin)
+                entry.seconds.append(clock() - begin)
 
 
 def step_rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -264,11 +341,16 @@ def write(
     }
     path = arguments.output.with_suffix(".json")
     path.write_text(json.dumps(record, indent=2) + "\n")
-    with arguments.output.with_suffix(".csv").open("w", newline="") as file:
+    write_table(arguments.output.with_suffix(".csv"), rows)
+    print(f"wrote {path} and .csv")
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows with the same keys."""
+    with path.open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
-    print(f"wrote {path} and .csv")
 
 
 if __name__ == "__main__":

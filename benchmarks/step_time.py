@@ -8,6 +8,8 @@ vit_small_patch16_224 at 224 pixels, batch 64. The file is written anew after ea
 See docs/bench.md for how it is measured. On a machine that others use too, ``--processor`` takes
 the processor time of one step of each in turn instead, and shows the median of the ratios over the
 plain loop in channels-last; ``tf_efficientnet_lite0`` at 128 pixels is measured as well.
+``--parts`` says where the processor time of fast SAMix goes, beside mixup with the same clean
+images.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
+import samix
 from samix.cli.bench import print_costs, summary_sentence
 from samix.evaluation import CostOptions, Workload, measure_cost
 from samix.evaluation.cost.settings import PLAIN_CHANNELS_LAST, create_step
@@ -74,6 +80,85 @@ def processor_ratios(work: Workload, settings: list[str], rounds: int) -> dict[s
     return {name: statistics.quantiles(ratios[name], n=4) for name in settings}
 
 
+PARTS = {
+    "_clean_pass": "clean pass",
+    "_plans": "masks",
+    "_mixer_loss": "judging the Mixer",
+    "_encoder_loss": "mixed pass",
+}  # functions of a supervised method, and what they do
+BESIDE: dict[str, dict[str, Any]] = {
+    "mixup": {"policy": "mixup", "clean_branch": True},
+    "samix-fast": {"policy": "samix"},
+}
+
+
+def timed(call: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
+    """Return a function that notes the processor time of each of its calls."""
+
+    def clocked(*given: Any, **named: Any) -> Any:
+        begin = time.process_time()
+        result = call(*given, **named)
+        seconds.append(time.process_time() - begin)
+        return result
+
+    return clocked
+
+
+def clocked_step(
+    work: Workload, setting: dict[str, Any], bfloat16: bool
+) -> tuple[Callable[[], None], dict[str, list[float]]]:
+    """Return a training step, and the seconds of its parts, which grow with every call."""
+    torch.manual_seed(0)
+    size, spent = work.image_size, defaultdict[str, list[float]](list)
+    images, target = torch.randn(work.batch_size, 3, size, size), torch.arange(work.batch_size) % 10
+    sized = {} if work.stem or "vit" not in work.backbone else {"image_size": size}
+    method = samix.create_method(
+        "supervised", backbone=work.backbone, stem=work.stem, num_classes=10, **sized, **setting
+    )
+    for function, part in PARTS.items():
+        setattr(method, function, timed(getattr(method, function), spent[part]))
+    optimizer = torch.optim.SGD(method.parameter_groups(0.01), momentum=0.9, foreach=True)
+
+    def forward() -> Any:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            return method(images, target).loss
+
+    calls = {"optimiser": optimizer.step, "average": method.update_momentum}
+
+    def step() -> None:
+        loss = forward()
+        timed(loss.backward, spent["backward"])()
+        for name, call in calls.items():
+            timed(call, spent[name])()
+        optimizer.zero_grad()
+
+    return timed(step, spent["step"]), spent
+
+
+def part_times(work: Workload, rounds: int, bfloat16: bool) -> dict[str, dict[str, float]]:
+    """Return the least processor seconds of each part of a step, by setting, taken in turn."""
+    steps = {name: clocked_step(work, setting, bfloat16) for name, setting in BESIDE.items()}
+    for _ in range(rounds + 1):
+        for step, _ in steps.values():
+            step()
+    return {
+        name: {part: min(seconds[1:]) for part, seconds in spent.items() if seconds}
+        for name, (_, spent) in steps.items()
+    }
+
+
+def print_parts(arguments: argparse.Namespace, console: Console) -> None:
+    """Measure and print the parts of every configuration, in float32 and under bfloat16."""
+    results = []
+    for work, bfloat16 in product(configurations(arguments), (False, True)):
+        if work.supervised:
+            found = part_times(work, arguments.steps, bfloat16)
+            named = {"backbone": work.backbone, "image_size": work.image_size}
+            results.append({**named, "bfloat16": bfloat16, "seconds": found})
+            console.print(results[-1])
+            write_result(arguments.output, rounds=arguments.steps, parts=results)
+
+
 def main() -> None:
     """Measure, print tables, and write them where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,6 +172,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="of torch, such as cuda (cpu)")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--processor", action="store_true", help="ratios of processor time alone")
+    parser.add_argument("--parts", action="store_true", help="where the time of a step goes")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     if arguments.image_size and not arguments.backbone:
@@ -97,6 +183,9 @@ def main() -> None:
     machine = Machine(arguments.device, None if on_cpu else torch.bfloat16)
     if arguments.settings is SETTINGS:  # also where there is no built-in Mixer
         arguments.settings = [s for s in SETTINGS if s != "samix-p" or s in POLICIES]
+    if arguments.parts:
+        print_parts(arguments, console)
+        return
     if arguments.processor:
         works = [work for work in configurations(arguments) if work.supervised]
         for work in works if arguments.backbone else [*reversed(works), LITE]:

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from samix.mixing import draw_index, draw_lam, draw_uniform, step_generator
+from samix.mixing import (
+    box_area,
+    cut_box,
+    draw_cut,
+    draw_index,
+    draw_lam,
+    draw_uniform,
+    step_generator,
+)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0, 8.0])
@@ -83,3 +91,15 @@ def test_a_generator_on_another_device_is_refused() -> None:
 
     with pytest.raises(ValueError, match="generator: expected one on the CPU, got one on meta"):
         draw_uniform(2, generator=Elsewhere())
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 17), (1, 5)])
+def test_a_drawn_cut_is_the_box_of_its_lam_and_centre(size: tuple[int, int]) -> None:
+    drawn = [torch.Generator().manual_seed(4) for _ in range(2)]
+    lam, box, area = draw_cut(500, 0.7, size, generator=drawn[0])
+    assert torch.equal(lam, draw_lam(500, 0.7, generator=drawn[1]))
+    wanted = cut_box(lam, draw_uniform(500, 2, generator=drawn[1]), size)
+    assert torch.equal(box, wanted)
+    assert torch.equal(area, box_area(wanted, size))
+    with pytest.raises(ValueError, match="alpha: expected a number above 0, got 0"):
+        draw_cut(2, 0, size)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import samix
 from samix import MixPlan, blend
 from samix.mixing import (
     IN_PLACE,
@@ -33,16 +34,10 @@ def at_once(images: Tensor, plan: MixPlan) -> Tensor:
 
 
 def boxes(grid: bool = False) -> MixPlan:
-    mask, area = box_mask(BOX, SIZE), box_area(BOX, SIZE)
+    area = box_area(BOX, SIZE)
     source = torch.tensor([[0, 0, *SIZE]] * 3)
-    return MixPlan(
-        area,
-        INDEX,
-        mask,
-        area,
-        source=Grid(box_in_box(BOX, source, SIZE)) if grid else IN_PLACE,
-        boxed=Boxed(mask, BOX),
-    )
+    read = Grid(box_in_box(BOX, source, SIZE)) if grid else IN_PLACE
+    return MixPlan.of_boxes(area, INDEX, Boxed(BOX, SIZE), area, source=read)
 
 
 def plans() -> dict[str, MixPlan]:
@@ -99,31 +94,31 @@ def test_large_images_go_that_way_and_a_gradient_still_flows() -> None:
 
 def test_corners_hold_for_their_own_mask_alone() -> None:
     plan, images = boxes(), torch.rand(3, 3, *SIZE)
-    assert plan.known_box is not None
+    assert plan.boxed is not None
     other = replace(plan, mask=torch.rand(3, 1, *SIZE))
-    assert other.known_box is None
+    assert other.boxed is None
     assert torch.allclose(
         blend_each(images, images, other, resample="bilinear"), at_once(images, other), atol=1e-6
     )
     moved = plan.detach().to("cpu")
-    assert moved.known_box is not None
-    assert torch.equal(moved.known_box.box, BOX)
+    assert moved.boxed is not None
+    assert torch.equal(moved.boxed.box, BOX)
     clean = keep_clean(plan, torch.tensor([True, False, False]))
-    assert clean.known_box is not None
-    assert torch.equal(box_mask(clean.known_box.box, SIZE), clean.mask)
-    assert choose(plan, other, torch.tensor([True, False, False])).known_box is None
-    assert plan.relabel(plan.lam).known_box is not None
+    assert clean.boxed is not None
+    assert torch.equal(box_mask(clean.boxed.box, SIZE), clean.mask)
+    assert choose(plan, other, torch.tensor([True, False, False])).boxed is None
+    assert plan.relabel(plan.lam).boxed is not None
 
 
 def test_boxes_stay_boxes_where_some_become_mixup_of_the_whole_image() -> None:
     plan, share = boxes(grid=True), torch.tensor([0.3, 1.0, 0.6])
     whole = torch.tensor([[0, 0, *SIZE]] * 3)
-    even = MixPlan(share, INDEX, constant_mask(share, SIZE), share)
-    even = replace(even, boxed=Boxed(even.mask, whole, share))
+    even = MixPlan.of_boxes(share, INDEX, Boxed(whole, SIZE, share), share)
+    assert torch.equal(even.mask, constant_mask(share, SIZE))
     images = torch.rand(3, 3, *SIZE)
     for taken in ([True, False, True], [False, True, False], [True, True, True]):
         mixed = choose(plan, even, torch.tensor(taken))
-        assert mixed.known_box is not None
+        assert mixed.boxed is not None
         for number, new in enumerate(taken):
             one = even if new else plan
             assert torch.equal(mixed.mask[number], one.mask[number])
@@ -149,3 +144,31 @@ def test_an_earlier_batch_of_another_form_is_refused() -> None:
     plan = replace(boxes(), source=earlier)
     with pytest.raises(ValueError, match=r"images: expected \(1, 12, 10\) each, as the batch bef"):
         blend(torch.rand(3, 3, *SIZE), plan)
+
+
+@pytest.mark.parametrize("size", [SIZE, (96, 80)])
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "mixup-cutmix", "resizemix", "fmix", "none"])
+def test_whole_numbers_are_mixed_to_the_nearest(name: str, size: tuple[int, int]) -> None:
+    images = torch.randint(0, 256, (6, 3, *size), dtype=torch.uint8)
+    before = images.clone()
+    plan = samix.create_policy(name).plan(images, generator=torch.Generator().manual_seed(1))
+    found = blend(images, plan)
+    assert found.dtype == torch.uint8
+    assert torch.equal(images, before)
+    exact = blend(images.double(), plan)
+    assert (found.double() - exact).abs().max() <= 0.5 + 1e-3
+    assert torch.equal(blend(images.half(), plan).isnan().any(), torch.tensor(False))
+
+
+def test_a_mask_of_boxes_is_made_when_it_is_asked_for() -> None:
+    plan = boxes()
+    small = torch.rand(3, 3, *SIZE).bfloat16()
+    assert plan.size == SIZE
+    blend(small, plan)  # which selects bits
+    blend_each(small, small, plan, resample="bilinear")
+    assert "mask" not in vars(plan)
+    assert plan.mask is plan.mask
+    assert torch.equal(plan.mask, box_mask(BOX, SIZE))
+    assert replace(plan, index=INDEX.flip(0)).boxed is plan.boxed
+    with pytest.raises(AttributeError, match="no attribute 'masks'"):
+        _ = plan.masks  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ def plan_with(mask: Tensor, boxed: Boxed | None = None) -> MixPlan:
 @pytest.mark.parametrize("inside", [None, torch.tensor([0.0, 0.3, 1.0])])
 def test_boxes_are_shrunk_without_their_mask(inside: Tensor | None) -> None:
     box = torch.tensor([[0, 0, 5, 7], [3, 2, 24, 20], [9, 4, 4, 9]])  # the last is empty
-    boxed = Boxed.of(box, SIZE, inside)
+    boxed = Boxed(box, SIZE, inside)
     assert torch.equal(boxed.mask, box_mask(box, SIZE, inside))
     if inside is not None:
         assert boxed.mask[1, 0, 10, 10] == inside[1]

@@ -105,7 +105,7 @@ def test_what_cannot_be_mixed_is_refused():
     with pytest.raises(ValueError, match="num_classes: expected a number"):
         samix.BatchMix("mixup")(*batch())
     with pytest.raises(TypeError, match="images: expected floating point"):
-        samix.BatchMix("mixup", 6)(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4))
+        samix.BatchMix("mixup", 6)(torch.zeros(4, 3, 8, 8, dtype=torch.int32), torch.arange(4))
 
 
 def test_threads_do_not_repeat_a_draw() -> None:

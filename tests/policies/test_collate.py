@@ -111,7 +111,7 @@ def test_what_cannot_be_mixed_is_refused_with_a_sentence():
     with pytest.raises(ValueError, match=r"samples: expected pairs \(image, target\).*got dict"):
         collate([{"image": torch.rand(3, 8, 8), "label": 0}] * 2)
     with pytest.raises(TypeError, match="images: expected floating point"):
-        collate([(torch.zeros(3, 8, 8, dtype=torch.uint8), 0)] * 2)
+        collate([(torch.zeros(3, 8, 8, dtype=torch.int32), 0)] * 2)
 
 
 def test_what_cannot_be_is_refused_when_it_is_made() -> None:

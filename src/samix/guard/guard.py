@@ -18,7 +18,6 @@ from samix.mixing import (
     by_content,
     check_generator,
     choose,
-    constant_mask,
     draw_index,
     keep_clean,
     spectral_residual,
@@ -323,10 +322,9 @@ def _check_pairs(plan: MixPlan) -> None:
 
 def as_mixup(plan: MixPlan) -> MixPlan:
     """Return the plan as mixup of the same pairs: the mask is the plan's weight everywhere."""
-    height, width = plan.mask.shape[2:]
-    weight, mask = plan.weight, constant_mask(plan.weight, (height, width))
-    whole = torch.tensor([0, 0, height, width], device=weight.device).expand(len(plan), 4)
-    return MixPlan(weight, plan.index, mask, weight, boxed=Boxed(mask, whole, weight))
+    weight = plan.weight
+    whole = torch.tensor([0, 0, *plan.size], device=weight.device).expand(len(plan), 4)
+    return MixPlan.of_boxes(weight, plan.index, Boxed(whole, plan.size, weight), weight)
 
 
 def create_guard(

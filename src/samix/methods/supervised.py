@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from samix.guard import Guard, GuardRecord
-from samix.mixing import MixPlan, as_target, blend, check_classes, class_rows, mix_targets
+from samix.mixing import MixPlan, as_target, blend, check_classes, class_rows, mix_rows
 from samix.networks import (
     MomentumEncoder,
     Tap,
@@ -151,7 +151,7 @@ class SupervisedMethod(nn.Module):
             logits = self._pass().logits(images)
             loss = self._cross_entropy(logits, target, None)
             terms = {"encoder": loss.detach()}
-            return StepOutput(loss + self._idle_mixer(images), terms, logits.detach(), None)
+            return StepOutput(self._with_idle_mixer(loss), terms, logits.detach(), None)
 
         # clean images in a pass of their own, and which of the batch stay clean in that of the mix
         clean_loss, seen = self._clean_pass(images, target)
@@ -166,9 +166,8 @@ class SupervisedMethod(nn.Module):
         plan, record, mixer_plan = self._plans(images, target, evidence, generator, turn)
 
         # the Mixer learns from a mix of its own, under the momentum encoder
-        if mixer_plan is None or turn is None:
-            mixer_loss, terms = self._idle_mixer(images), {}
-        else:
+        mixer_loss, terms = None, {}
+        if mixer_plan is not None and turn is not None:
             mixer_loss, terms = self._mixer_loss(images, target, mixer_plan, turn)
 
         # the encoder learns from its mix by the global term; no gradient goes into the mask
@@ -176,7 +175,8 @@ class SupervisedMethod(nn.Module):
         loss, logits, own, plan = self._encoder_loss(images, target, mix, rest, generator)
         if clean_loss is not None:
             loss, own["clean"] = loss + clean_loss, clean_loss.detach()
-        return StepOutput(loss + mixer_loss, {**own, **terms}, logits.detach(), plan, record)
+        loss = self._with_idle_mixer(loss) if mixer_loss is None else loss + mixer_loss
+        return StepOutput(loss, {**own, **terms}, logits.detach(), plan, record)
 
     def _pass(self, clean: Tensor | None = None) -> EncoderPass:
         """Return a pass through the encoder, with clean images after the others."""
@@ -429,9 +429,9 @@ class SupervisedMethod(nn.Module):
 
         return plan_loss(plan, loss_of, options.area_weight, options.area_margin)
 
-    def _idle_mixer(self, images: Tensor) -> Tensor:
-        """Return a loss of 0, with the gradient of 0 that distributed training waits for."""
-        return untouched(self.policy) if self.policy.learns else images.new_zeros(())
+    def _with_idle_mixer(self, loss: Tensor) -> Tensor:
+        """Return a loss with the gradient of 0 of a Mixer that distributed training waits for."""
+        return loss + untouched(self.policy) if self.policy.learns else loss
 
     @torch.no_grad()
     def _clean_logits(self, images: Tensor, turn: int) -> Tensor | None:
@@ -458,15 +458,12 @@ class SupervisedMethod(nn.Module):
     def _cross_entropy(self, logits: Tensor, target: Tensor, plan: MixPlan | None) -> Tensor:
         """Return the encoder's loss: the global term of a mix; without a plan, of clean images."""
         classes, smoothing = logits.shape[1], self.options.label_smoothing
-        checked = classes == self.num_classes  # when the step began
+        if classes != self.num_classes:  # by which they were checked when the step began
+            check_classes(target, classes)
         if plan is None or not self.policy.traits.mixes:
-            if not checked:
-                check_classes(target, classes)
             return F.cross_entropy(logits, target, label_smoothing=smoothing)
-        labels = class_rows(target, classes) if checked else target
-        return soft_cross_entropy(
-            logits, mix_targets(labels, plan, classes, label_smoothing=smoothing)
-        )
+        rows = mix_rows(class_rows(target, classes), plan, label_smoothing=smoothing)
+        return soft_cross_entropy(logits, rows)
 
 
 def _check_fit(policy: Policy, tap: Tap | None, options: SupervisedOptions) -> None:

@@ -7,6 +7,7 @@ from .draws import (
     Pairing,
     check_generator,
     check_pairing,
+    draw_cut,
     draw_gammas,
     draw_index,
     draw_lam,
@@ -68,6 +69,7 @@ from .sources import (
 )
 from .targets import (
     Relabel,
+    as_rows,
     as_target,
     by_attention,
     by_content,
@@ -75,6 +77,7 @@ from .targets import (
     check_smoothing,
     class_rows,
     mix_dense,
+    mix_rows,
     mix_targets,
 )
 
@@ -97,6 +100,7 @@ __all__ = [
     "alignment",
     "area_average",
     "area_of",
+    "as_rows",
     "as_shares",
     "as_target",
     "at_size",
@@ -120,6 +124,7 @@ __all__ = [
     "class_rows",
     "constant_mask",
     "cut_box",
+    "draw_cut",
     "draw_gammas",
     "draw_index",
     "draw_lam",
@@ -134,6 +139,7 @@ __all__ = [
     "lowest_energy",
     "match_area",
     "mix_dense",
+    "mix_rows",
     "mix_targets",
     "mosaic_shares",
     "move_cells",

@@ -40,16 +40,21 @@ def box_mask(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -
     Returns:
         (B,1,H,W) float32.
     """
+    rows, columns = (part.float() for part in outside_box(box, size))
+    if inside is not None:
+        columns = torch.maximum(columns, inside.float().view(-1, 1, 1, 1))
+    return torch.maximum(rows, columns)  # one pass over the mask
+
+
+def outside_box(box: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return which rows (B,1,H,1) and columns (B,1,1,W) lie outside of each box (B,4), as bool."""
     height, width = size
     place = torch.arange(max(size), device=box.device)  # along either side: half the calls
     first, last = box.view(-1, 2, 2, 1).unbind(1)
-    rows, columns = ((place < first) | (place >= last)).float().unbind(1)
+    rows, columns = ((place < first) | (place >= last)).unbind(1)
     if height != width:
         rows, columns = rows[:, :height], columns[:, :width]
-    if inside is not None:
-        columns = torch.maximum(columns, inside.float().unsqueeze(1))
-    # one pass over the mask
-    return torch.maximum(rows.view(-1, 1, height, 1), columns.view(-1, 1, 1, width))
+    return rows.view(-1, 1, height, 1), columns.view(-1, 1, 1, width)
 
 
 def resized_box_mask(

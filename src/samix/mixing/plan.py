@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -12,25 +12,38 @@ from torch import Tensor
 from .masks import area_of, box_area, box_mask
 from .sources import IN_PLACE, Source, choose_source
 
+if TYPE_CHECKING:
+    from typing import Self
+
 
 @dataclass(frozen=True)
 class Boxed:
-    """What is known of a mask that is a box, so that only the box need be looked at.
+    """A mask that is a box, of which nothing but the box need be looked at.
 
     Attributes:
-        mask: (B,1,H,W), the mask that it is known of: 1 outside of each box.
         box: (B,4) int64 top, left, bottom, right in pixels; bottom and right are exclusive.
+        size: Height and width of the mask in pixels.
         inside: (B,) float32 in [0, 1], the mask inside of each box; None is 0.
     """
 
-    mask: Tensor
     box: Tensor
+    size: tuple[int, int]
     inside: Tensor | None = None
 
-    @staticmethod
-    def of(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -> Boxed:
-        """Return boxes with their mask; see :func:`samix.mixing.box_mask`."""
-        return Boxed(box_mask(box, size, inside), box, inside)
+    @property
+    def mask(self) -> Tensor:
+        """(B,1,H,W) float32, 1 outside of each box; made when it is first asked for."""
+        made: Tensor | None = vars(self).get("_made")
+        if made is None:
+            made = box_mask(self.box, self.size, self.inside)
+            object.__setattr__(self, "_made", made)
+        return made
+
+    @property
+    def area(self) -> Tensor:
+        """(B,) mean of each mask."""
+        area = box_area(self.box, self.size)
+        return area if self.inside is None else area + (1.0 - area) * self.inside
 
     def choose(self, other: Boxed, chosen: Tensor) -> Boxed:
         """Return another batch's boxes where (B,) bool ``chosen``, these elsewhere."""
@@ -43,10 +56,15 @@ class Boxed:
                 for part in (other, self)
             )
             inside = torch.where(chosen, new, old)
-        return Boxed.of(box, (self.mask.shape[2], self.mask.shape[3]), inside)
+        return Boxed(box, self.size, inside)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Boxed:
+        """Return the boxes with a function applied to their tensors."""
+        inside = None if self.inside is None else function(self.inside)
+        return Boxed(function(self.box), self.size, inside)
 
 
-def check_index(index: Tensor, count: int | None, name: str = "index") -> None:
+def check_index(index: Tensor, count: int | None, name: str = "index") -> int | None:
     """Refuse partners that are not there, where that can be seen without waiting for a device.
 
     A number below 0 would count from the end of the batch, without a word.
@@ -56,11 +74,14 @@ def check_index(index: Tensor, count: int | None, name: str = "index") -> None:
         count: Number of images that partners are taken from; None looks for numbers below 0 alone.
         name: Of the argument.
 
+    Returns:
+        The highest position, or None where that cannot be seen.
+
     Raises:
         ValueError: A partner lies outside of them; on the CPU and outside of ``torch.compile``.
     """
     if index.device.type != "cpu" or torch.compiler.is_compiling() or not index.numel():
-        return
+        return None
     numbers = index.numpy()  # of so few numbers in a third of the time that torch takes
     least, most = int(numbers.min()), int(numbers.max())
     if least < 0 or (count is not None and most >= count):
@@ -69,6 +90,7 @@ def check_index(index: Tensor, count: int | None, name: str = "index") -> None:
             f"{name}: expected positions in the batch, {wanted}, got {least} to {most}; number the "
             "partners from the first image, as torch.randperm(len(images)) does"
         )
+    return most
 
 
 @dataclass(frozen=True)
@@ -86,8 +108,8 @@ class MixPlan:
         source: Where the mix reads its images; see :mod:`samix.mixing.sources`.
         partner_weight: (B,) float32 in [0, 1] or None: share of the partner that the label uses, in
             a policy whose shares need not sum to 1; None is 1 - weight.
-        boxed: Where the mask is a box, its corners; it holds for that very mask alone, and a plan
-            whose mask was replaced is a plan with any mask.
+        boxed: The boxes of a plan of :meth:`of_boxes`, whose mask is made when it is asked for; a
+            plan whose mask was replaced has none.
     """
 
     lam: Tensor
@@ -99,9 +121,17 @@ class MixPlan:
     boxed: Boxed | None = None
 
     def __post_init__(self) -> None:
+        given: dict[str, Any] = vars(self)
+        if self.boxed is not None and given["mask"] is not None:
+            own = given["mask"] is vars(self.boxed).get("_made")
+            object.__setattr__(self, "mask" if own else "boxed", None)
+        if self.boxed is not None:
+            object.__delattr__(self, "mask")
         batch = self.lam.shape[0]
         for name, dims in (("lam", 1), ("index", 1), ("weight", 1), ("mask", 4)):
-            value: Tensor = getattr(self, name)
+            value: Tensor | None = given.get(name)
+            if value is None:  # the mask of boxes
+                continue
             if value.ndim != dims or value.shape[0] != batch:
                 raise ValueError(
                     f"MixPlan.{name}: expected {dims} dimension(s) with {batch} samples first, "
@@ -109,27 +139,43 @@ class MixPlan:
                 )
         if self.index.dtype != torch.int64:
             raise TypeError(f"MixPlan.index: expected int64, got {self.index.dtype}")
-        check_index(self.index, None, "MixPlan.index")
+        object.__setattr__(self, "_last", check_index(self.index, None, "MixPlan.index"))
+
+    @classmethod
+    def of_boxes(
+        cls, lam: Tensor, index: Tensor, boxed: Boxed, weight: Tensor, **rest: Any
+    ) -> Self:
+        """Return a plan whose mask is a box; ``rest`` are further attributes."""
+        return cls(lam, index, cast("Tensor", None), weight, boxed=boxed, **rest)
+
+    def __getattr__(self, name: str) -> Tensor:
+        boxed: Boxed | None = vars(self).get("boxed") if name == "mask" else None
+        if boxed is None:
+            raise AttributeError(f"'MixPlan' object has no attribute {name!r}")
+        return boxed.mask
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        if self.boxed is not None:
+            return self.boxed.size
+        return self.mask.shape[2], self.mask.shape[3]
+
+    def check_partners(self, count: int, name: str = "plan.index") -> None:
+        """Raise a ValueError where a partner is not one of so many images, as far as is known."""
+        last: int | None = vars(self)["_last"]
+        if last is not None and last >= count:
+            check_index(self.index, count, name)
 
     @property
     def area(self) -> Tensor:
         """(B,) mean of each mask."""
-        known = self.known_box
-        if known is None:
-            return area_of(self.mask)
-        area = box_area(known.box, (self.mask.shape[2], self.mask.shape[3]))
-        return area if known.inside is None else area + (1.0 - area) * known.inside
+        return area_of(self.mask) if self.boxed is None else self.boxed.area
 
     @property
     def mixed(self) -> Tensor:
         """(B,) bool, whether a sample shows anything of its partner, or its label names it."""
         return (self.area < 1.0) | (self.partner_share > 0.0)
-
-    @property
-    def known_box(self) -> Boxed | None:
-        """What is known of the boxes where the mask is one, else None."""
-        known = self.boxed
-        return known if known is not None and known.mask is self.mask else None
 
     @property
     def partner_share(self) -> Tensor:
@@ -143,29 +189,28 @@ class MixPlan:
 
     def relabel(self, weight: Tensor) -> MixPlan:
         """Return the plan with another label: (B,) weight of the original, the rest the partner."""
-        return replace(self, weight=weight, partner_weight=None)
+        mask: Any = vars(self).get("mask")  # of boxes none is made for this
+        return replace(self, mask=mask, weight=weight, partner_weight=None)
 
     def __len__(self) -> int:
         return self.lam.shape[0]
 
     def detach(self) -> MixPlan:
         """Return the plan cut off from the graph that made its mask."""
-        return self._map(Tensor.detach)
+        return self._map(lambda tensor: tensor.detach() if tensor.requires_grad else tensor)
 
     def to(self, device: torch.device | str) -> MixPlan:
         """Return the plan on a device."""
         return self._map(lambda tensor: tensor.to(device))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> MixPlan:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: vars(self).get(field.name) for field in fields(self)}
         changed: dict[str, Any] = {
-            name: function(value) for name, value in values.items() if isinstance(value, Tensor)
+            name: function(value) if isinstance(value, Tensor) else value
+            for name, value in values.items()
         }
-        changed["source"] = self.source.map(function)
-        if (known := self.known_box) is not None:
-            inside = None if known.inside is None else function(known.inside)
-            changed["boxed"] = Boxed(changed["mask"], function(known.box), inside)
-        return replace(self, **changed)
+        boxed = None if self.boxed is None else self.boxed.map(function)
+        return replace(self, **changed | {"source": self.source.map(function), "boxed": boxed})
 
 
 def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
@@ -175,15 +220,19 @@ def keep_clean(plan: MixPlan, clean: Tensor) -> MixPlan:
         plan: The plan to change; it is not touched.
         clean: (B,) bool, True where a sample stays as it is.
     """
-    other, known = plan.partner_weight, plan.known_box
-    mask = plan.mask.masked_fill(clean.view(-1, 1, 1, 1), 1.0)
-    if known is not None:
-        known = replace(known, mask=mask, box=known.box.masked_fill(clean.view(-1, 1), 0))
+    other, boxed = plan.partner_weight, plan.boxed
+    mask: Any = None
+    if boxed is not None:
+        boxed = replace(boxed, box=boxed.box.masked_fill(clean.view(-1, 1), 0))
+    else:
+        even = plan.mask.stride()[2:] == (0, 0)  # and stays so
+        some = plan.mask[:, :, :1, :1] if even else plan.mask
+        mask = some.masked_fill(clean.view(-1, 1, 1, 1), 1.0).expand_as(plan.mask)
     return replace(
         plan,
         lam=plan.lam.masked_fill(clean, 1.0),
         mask=mask,
-        boxed=known,
+        boxed=boxed,
         weight=plan.weight.masked_fill(clean, 1.0),
         source=plan.source.keep_clean(clean),
         partner_weight=None if other is None else other.masked_fill(clean, 0.0),
@@ -204,18 +253,18 @@ def choose(plan: MixPlan, other: MixPlan, chosen: Tensor) -> MixPlan:
     partner_weight = plan.partner_weight
     if partner_weight is not None or other.partner_weight is not None:
         partner_weight = torch.where(chosen, other.partner_share, plan.partner_share)
-    mask, known, wanted = plan.mask, plan.known_box, other.known_box
-    if other.mask is not mask and known is not None and wanted is not None:
-        known = known.choose(wanted, chosen)
-        mask = known.mask
-    elif other.mask is not mask:
-        mask, known = torch.where(chosen.view(-1, 1, 1, 1), other.mask, mask), None
+    mask: Any = None
+    boxed = None
+    if plan.boxed is not None and other.boxed is not None:
+        boxed = plan.boxed.choose(other.boxed, chosen)
+    else:
+        mask = torch.where(chosen.view(-1, 1, 1, 1), other.mask, plan.mask)
     return replace(
         plan,
         lam=torch.where(chosen, other.lam, plan.lam),
         index=torch.where(chosen, other.index, plan.index),
         mask=mask,
-        boxed=known,
+        boxed=boxed,
         weight=torch.where(chosen, other.weight, plan.weight),
         source=choose_source(plan.source, other.source, chosen),
         partner_weight=partner_weight,

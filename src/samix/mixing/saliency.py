@@ -271,10 +271,9 @@ def at_size(plan: MixPlan, size: tuple[int, int]) -> MixPlan:
         plan: The plan.
         size: Height and width.
     """
-    known = (plan.mask.shape[2], plan.mask.shape[3])
+    known, boxed = plan.size, plan.boxed
     if known == size:
         return plan
-    boxed = plan.known_box
     if boxed is None:
         mask = area_average(plan.mask, size)
     else:

@@ -44,15 +44,22 @@ def mix_targets(
             contradicts the target.
     """
     check_smoothing(label_smoothing)
-    target = as_target(target)
-    if target.shape[:1] != plan.weight.shape:
-        raise ValueError(f"target: expected {len(plan)} samples first, got {tuple(target.shape)}")
-    soft = _as_rows(target, num_classes)
+    return mix_rows(
+        as_rows(as_target(target, num_classes), num_classes), plan, label_smoothing=label_smoothing
+    )
+
+
+def mix_rows(soft: Tensor, plan: MixPlan, *, label_smoothing: float = 0.0) -> Tensor:
+    """Mix targets as :func:`mix_targets` does that are rows (B,K) float32 already, and right."""
+    if soft.shape[:1] != plan.weight.shape:
+        raise ValueError(f"target: expected {len(plan)} samples first, got {tuple(soft.shape)}")
     if label_smoothing:
         soft = soft * (1.0 - label_smoothing) + label_smoothing / soft.shape[1]
-    size = (plan.mask.shape[2], plan.mask.shape[3])
-    others = plan.source.targets(soft, plan.index, size, label_smoothing)
-    return plan.weight.unsqueeze(1) * soft + plan.partner_share.unsqueeze(1) * others
+    others = plan.source.targets(soft, plan.index, plan.size, label_smoothing)
+    weight = plan.weight.unsqueeze(1)
+    if plan.partner_weight is None:
+        return torch.lerp(others, soft, weight.to(soft.dtype))
+    return weight * soft + plan.partner_weight.unsqueeze(1) * others
 
 
 def as_target(target: Any, num_classes: int | None = None) -> Tensor:
@@ -111,7 +118,8 @@ def _from_numbers(target: Any) -> Tensor:
     return torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iu" else values)
 
 
-def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
+def as_rows(target: Tensor, num_classes: int | None) -> Tensor:
+    """Return a target of :func:`as_target` as rows (B,K) float32."""
     if target.ndim == 2:
         if num_classes is not None and target.shape[1] != num_classes:
             raise ValueError(
@@ -130,14 +138,13 @@ def _as_rows(target: Tensor, num_classes: int | None) -> Tensor:
         raise ValueError(
             "num_classes: expected a number for integer targets, got None; pass num_classes=K"
         )
-    check_classes(target, num_classes)
     return class_rows(target, num_classes)
 
 
 def class_rows(target: Tensor, num_classes: int) -> Tensor:
     """Return class numbers (B,), which must lie in [0, num_classes), as rows (B,K) float32."""
-    classes = torch.arange(num_classes, device=target.device)
-    return (target.unsqueeze(1) == classes).float()
+    rows = target.new_zeros((len(target), num_classes), dtype=torch.float32)
+    return rows.scatter_(1, target.unsqueeze(1), 1.0)
 
 
 def check_smoothing(label_smoothing: float) -> None:
@@ -256,7 +263,7 @@ def mix_dense(
             f"target: expected maps ({len(plan)},H,W) of classes or ({len(plan)},K,H,W) of rows, "
             f"got {tuple(target.shape)}"
         )
-    size = tuple(plan.mask.shape[2:])
+    size = plan.size
     if tuple(target.shape[-2:]) != size:
         raise ValueError(
             f"target: expected {size} pixels as in the plan's mask, got "

@@ -38,7 +38,7 @@ def class_candidates(logits: Tensor, target: Tensor, index: Tensor) -> Candidate
         target: (B,) int64, class of each original.
         index: (B,) int64, partner of each sample.
     """
-    return Candidates(logits, target, target[index])
+    return Candidates(logits, target, target.index_select(0, index))
 
 
 def queue_candidates(
@@ -130,7 +130,7 @@ def cluster_candidates(
         index: (B,) int64, partner of each sample.
         temperature: Divides the similarities, above 0.
     """
-    return Candidates(query @ centroids.t() / temperature, cluster, cluster[index])
+    return Candidates(query @ centroids.t() / temperature, cluster, cluster.index_select(0, index))
 
 
 def similarities(query: Tensor, keys: Tensor) -> Tensor:

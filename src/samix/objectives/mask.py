@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _FLAT = 1e-8  # variance over the pixels of a mask that counts as none
@@ -36,10 +37,8 @@ def within_mask_deviation(mask: Tensor) -> Tensor:
 
 def area_lam_correlation(mask: Tensor, lam: Tensor) -> Tensor:
     """Return Pearson's correlation of area and lam over the batch, a scalar; 0 where undefined."""
-    area = mask.flatten(1).mean(1)
-    area, lam = area - area.mean(), lam - lam.mean()
-    scale = (area.square().sum() * lam.square().sum()).sqrt()
-    return (area * lam).sum() / scale.clamp_min(1e-12)
+    both = torch.stack([mask.flatten(1).mean(1), lam])
+    return F.normalize(both - both.mean(1, keepdim=True), dim=1, eps=1e-6).prod(0).sum()
 
 
 def exchange_correlation(mask: Tensor, exchanged: Tensor) -> Tensor:

@@ -107,8 +107,9 @@ def soft_cross_entropy(logits: Tensor, soft_target: Tensor) -> Tensor:
             f"{tuple(soft_target.shape)} and logits {tuple(logits.shape)}; for one output take a "
             "binary loss, for class numbers torch.nn.functional.cross_entropy"
         )
-    wide = torch.promote_types(logits.dtype, soft_target.dtype)
-    return -(soft_target * F.log_softmax(logits.to(wide), dim=1)).sum(1).mean()
+    if logits.dtype != soft_target.dtype:
+        logits = logits.to(torch.promote_types(logits.dtype, soft_target.dtype))
+    return -(soft_target * F.log_softmax(logits, dim=1)).sum(1).mean()
 
 
 def decoupled_loss(logits: Tensor, original: Tensor, partner: Tensor, weight: Tensor) -> Tensor:

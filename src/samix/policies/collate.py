@@ -20,13 +20,14 @@ from torch.utils.data import default_collate, get_worker_info
 from samix.mixing import (
     MixPlan,
     Pairing,
+    as_rows,
     as_target,
     blend,
     check_pairing,
     check_smoothing,
     draw_partners,
     keep_clean,
-    mix_targets,
+    mix_rows,
     step_generator,
 )
 
@@ -112,7 +113,7 @@ class MixCollate:
         """Return mixed images (B,C,H,W) and (B,K) soft targets of a batch.
 
         Args:
-            images: (B,C,H,W) floating point.
+            images: (B,C,H,W) floating point or uint8.
             target: (B,) or (B,1) classes, or (B,K) rows; a tensor, list or numpy array.
             generator: Source of randomness, on the CPU.
         """
@@ -121,8 +122,8 @@ class MixCollate:
         with torch.no_grad():
             plan = self._plan(images, target, generator)
             mixed = blend(images, plan)
-        smoothing = self.label_smoothing
-        return mixed, mix_targets(target, plan, self.num_classes, label_smoothing=smoothing)
+        rows = as_rows(target, self.num_classes)
+        return mixed, mix_rows(rows, plan, label_smoothing=self.label_smoothing)
 
     def _plan(self, images: Tensor, target: Tensor, generator: torch.Generator) -> MixPlan:
         if self.pairing == "any":
@@ -274,7 +275,7 @@ class BatchMix:
         """Return the mixed batch.
 
         Args:
-            images: (B,C,H,W) floating point, on any device; not changed.
+            images: (B,C,H,W) floating point or uint8, on any device; not changed.
             target: (B,) or (B,1) classes, or (B,K) rows; a tensor, list or numpy array.
 
         Returns:

@@ -197,6 +197,11 @@ class Policy(nn.Module):
         check_batch(images)
         batch, device, traits = images.shape[0], images.device, self.traits
         known: dict[str, Any] = {}
+        if traits.reads_pixels and not images.is_floating_point():
+            raise TypeError(
+                f"images: policy {self.name!r} looks at them and expected floating point, got "
+                f"{images.dtype}; convert them before mixing, for instance with images.float()"
+            )
         if traits.needs or traits.reads_pixels:
             known["evidence"] = check_evidence(evidence, traits.needs, self.name, batch)
         generator = check_generator(generator)
@@ -211,7 +216,8 @@ class Policy(nn.Module):
             check_index(index, None if traits.sources == "history" else batch)
         with torch.set_grad_enabled(traits.learned and torch.is_grad_enabled()):
             plan = self.rule(images, index, generator, **known)
-            check_planned(plan, images, self.name)
+            if plan.index is not index or traits.sources == "history" or len(plan) != batch:
+                check_planned(plan, images, self.name)
             if self.p == 1.0:
                 return plan
             drawn = draw_uniform(batch, generator=generator, device=device)
@@ -362,7 +368,7 @@ def pair_features(evidence: Evidence, index: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: The evidence holds no features.
     """
     own, other = evidence.known("features"), evidence.partner_features
-    return own, (own if other is None else other)[index]
+    return own, (own if other is None else other).index_select(0, index)
 
 
 def check_planned(plan: MixPlan, images: Tensor, name: str) -> None:
@@ -373,7 +379,7 @@ def check_planned(plan: MixPlan, images: Tensor, name: str) -> None:
             f"rule of policy {name!r}; plan as many mixes as there are images"
         )
     partners = plan.source.batch(images)
-    check_index(plan.index, len(partners), f"index in the plan of policy {name!r}")
+    plan.check_partners(len(partners), f"index in the plan of policy {name!r}")
 
 
 def check_batch(images: Tensor, name: str = "images") -> None:

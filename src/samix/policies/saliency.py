@@ -24,8 +24,8 @@ from samix.mixing import (
     box_mask,
     cell_mask,
     cut_box,
+    draw_cut,
     draw_lam,
-    draw_uniform,
     keep_clean,
     keep_highest,
     saliency_peak,
@@ -165,27 +165,26 @@ def snapmix_plan(
     size, batch, device = (images.shape[2], images.shape[3]), len(images), images.device
     boxes, draws = [], []
     for _ in range(2):
-        draws.append(draw_lam(batch, alpha, generator=generator, device=device))
-        centre = draw_uniform(batch, 2, generator=generator, device=device)
-        boxes.append(cut_box(draws[-1], centre, size))
+        lam, box, _ = draw_cut(batch, alpha, size, generator=generator, device=device)
+        draws.append(lam)
+        boxes.append(box)
     covered, taken = boxes
-    mask, rest = box_mask(covered, size), box_mask(taken, size)
-    area = box_area(covered, size)
+    shown, rest = Boxed(covered, size), box_mask(taken, size)
+    area = shown.area
     activation = evidence.known("activation").float()
     whole = as_shares(F.interpolate(activation, size, mode="bilinear"))
-    weight = (whole * mask).sum((1, 2, 3)).clamp(0.0, 1.0)
+    weight = (whole * shown.mask).sum((1, 2, 3)).clamp(0.0, 1.0)
     partner = (whole[index] * (1.0 - rest)).sum((1, 2, 3)).clamp(0.0, 1.0)
     if normalise:
         total = weight + partner
         weight = torch.where(total > 0, weight / total, area)
-    plan = MixPlan(
+    plan = MixPlan.of_boxes(
         draws[0],
         index,
-        mask,
+        shown,
         weight,
-        Grid(box_in_box(covered, taken, size)),
+        source=Grid(box_in_box(covered, taken, size)),
         partner_weight=None if normalise else partner,
-        boxed=Boxed(mask, covered),
     )
     empty = (area == 1.0) | (box_area(taken, size) == 1.0)
     return keep_clean(plan, empty)

@@ -21,7 +21,7 @@ from samix.mixing import (
     box_in_box,
     cell_mask,
     constant_mask,
-    cut_box,
+    draw_cut,
     draw_lam,
     draw_uniform,
     keep_highest,
@@ -59,10 +59,9 @@ def cutmix_plan(
     images: Tensor, index: Tensor, generator: torch.Generator, *, alpha: float
 ) -> MixPlan:
     """Plan of CutMix: a box of area 1 - lam shows the partner."""
-    batch, device = images.shape[0], images.device
-    lam = draw_lam(batch, alpha, generator=generator, device=device)
-    centre = draw_uniform(batch, 2, generator=generator, device=device)
-    return box_plan(lam, index, cut_box(lam, centre, _size(images)), _size(images))
+    batch, size = images.shape[0], _size(images)
+    lam, box, area = draw_cut(batch, alpha, size, generator=generator, device=images.device)
+    return MixPlan.of_boxes(lam, index, Boxed(box, size), area)
 
 
 def box_plan(
@@ -73,9 +72,9 @@ def box_plan(
     source: Source | None = None,
 ) -> MixPlan:
     """Plan in which a (B,4) box shows the partner; the label uses the area, lam too if None."""
-    boxed, area = Boxed.of(box, size), box_area(box, size)
+    boxed, area = Boxed(box, size), box_area(box, size)
     lam = area if lam is None else lam
-    return MixPlan(lam, index, boxed.mask, area, source or IN_PLACE, boxed=boxed)
+    return MixPlan.of_boxes(lam, index, boxed, area, source=source or IN_PLACE)
 
 
 def mixup_cutmix_plan(
@@ -88,15 +87,16 @@ def mixup_cutmix_plan(
     switch: float,
 ) -> MixPlan:
     """Plan that takes CutMix with probability ``switch`` and mixup otherwise, per sample."""
-    cut = cutmix_plan(images, index, generator, alpha=cutmix_alpha)
-    mix = mixup_plan(images, index, generator, alpha=alpha)
-    chosen = draw_uniform(images.shape[0], generator=generator, device=images.device) < switch
-    return MixPlan(
-        torch.where(chosen, cut.lam, mix.lam),
-        index,
-        torch.where(chosen.view(-1, 1, 1, 1), cut.mask, mix.mask),
-        torch.where(chosen, cut.weight, mix.weight),
-    )
+    batch, size, device = images.shape[0], _size(images), images.device
+    cut, box, area = draw_cut(batch, cutmix_alpha, size, generator=generator, device=device)
+    mix = draw_lam(batch, alpha, generator=generator, device=device)
+    chosen = draw_uniform(batch, generator=generator, device=device) < switch
+    # mixup is a box of the whole image, through which lam of the original shines
+    whole = torch.tensor([0, 0, *size]).to(device, non_blocking=True)
+    box = torch.where(chosen.unsqueeze(1), box, whole)
+    boxed = Boxed(box, size, mix.masked_fill(chosen, 0.0))
+    lam, weight = torch.where(chosen, cut, mix), torch.where(chosen, area, mix)
+    return MixPlan.of_boxes(lam, index, boxed, weight)
 
 
 def resizemix_plan(
