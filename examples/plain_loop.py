@@ -8,7 +8,7 @@ from photos import CLASSES, SMALL, accuracy, make_photos
 
 import samix
 
-EPOCHS, BATCH = 8, 32
+EPOCHS, BATCH = 5, 32
 
 
 def main(policy: str = "samix", accumulate: int = 1, bf16: bool = False) -> float:
@@ -42,7 +42,7 @@ def main(policy: str = "samix", accumulate: int = 1, bf16: bool = False) -> floa
             optimizer.step()
             optimizer.zero_grad()
             method.update_momentum()  # after each optimiser step
-        if number % 48 == 0:
+        if number % 12 == 0:
             terms = ", ".join(f"{name} {value.item():.3f}" for name, value in step.terms.items())
             print(f"batch {number}: {terms}")
 
