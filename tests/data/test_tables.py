@@ -154,7 +154,10 @@ def test_what_labels_mean(
         ("path,label\nx.png,a\n", "no path in '.*' is that of a photo: it has 'x.png'"),
         (f"path,label\n{FLAT[0]},a\n{FLAT[0]},b\n", "names two labels for photo 'part0_shot0.png'"),
         (f"path,label\n{FLAT[0]},a\n{FLAT[1]}\n", "has 1 cells in row 3"),
-        (f"path,label,label\n{FLAT[0]},a,b\n", "has the column 'label' twice"),
+        (
+            f"path,label,label\n{FLAT[0]},a,b\n",
+            "has 'label' twice, expected the names of the columns",
+        ),
         (f"path,label\n{FLAT[0]},OK\n{FLAT[1]},ok\n", "differ in case or width alone"),
         ("part0_shot0,a\npart0_shot1,b\n", r"first row of '.*' names a photo \('part0_shot0'\)"),
         (f"path,label\n{FLAT[0]},a|b\n{FLAT[1]},b\n", r"names several classes for a photo \('a|b'"),
@@ -166,6 +169,48 @@ def test_useless_tables_are_refused(text: str, message: str, flat: Path, tmp_pat
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         open_images(flat, labels=tmp_path / "x.csv")
+
+
+NUMBERED = tuple(f"{i}.png" for i in range(8))
+SHUFFLED = (3, 7, 0, 5, 1, 6, 2, 4)
+
+
+@pytest.mark.parametrize("number", ["id", "", "image_id"])
+@pytest.mark.parametrize("path", ["filename", "foto", "image"])
+def test_numbers_of_rows_are_no_names_of_photos(
+    number: str, path: str, make_folder: Make, tmp_path: Path
+) -> None:
+    photos = make_folder({"": 8}, "numbered")
+    for file, name in zip(sorted(photos.iterdir()), NUMBERED, strict=True):
+        file.rename(photos / name)
+    rows = [f"{row},{i}.png,{'odd' if i % 2 else 'even'}" for row, i in enumerate(SHUFFLED)]
+    (tmp_path / "x.csv").write_text("\n".join([f"{number},{path},label", *rows]))
+    wanted = {name: ("even", "odd")[i % 2] for i, name in enumerate(NUMBERED)}
+    assert labels_of(photos, str(tmp_path / "x.csv")) == wanted
+    groups = [f"{row},{i}.png,{i // 2}" for row, i in enumerate(SHUFFLED)]
+    (tmp_path / "g.csv").write_text("\n".join([f"{number},{path},group", *groups]))
+    images = open_images(photos, labels=tmp_path / "x.csv")
+    assert find_groups(images, str(tmp_path / "g.csv")) == tuple(f"{i // 2}" for i in range(8))
+    # without suffixes nobody knows which column is meant
+    (tmp_path / "y.csv").write_text(
+        "\n".join(["id,name,label", *(f"{r},{i},{i % 2}" for r, i in enumerate(SHUFFLED))])
+    )
+    with pytest.raises(InputError, match=r"columns 'id' and 'name' of '.*' name different photos"):
+        open_images(photos, labels=tmp_path / "y.csv")
+
+
+def test_numbered_photos_need_no_header(make_folder: Make, tmp_path: Path) -> None:
+    photos = make_folder({"": 8}, "numbered")
+    for file, name in zip(sorted(photos.iterdir()), NUMBERED, strict=True):
+        file.rename(photos / name)
+    (tmp_path / "x.csv").write_text("\n".join(f"{i}.png,{'ab'[i % 2]}" for i in SHUFFLED))
+    wanted = {name: "ab"[i % 2] for i, name in enumerate(NUMBERED)}
+    assert labels_of(photos, str(tmp_path / "x.csv")) == wanted
+    images = open_images(photos, labels=tmp_path / "x.csv")
+    assert find_groups(images, str(tmp_path / "x.csv")) == tuple(wanted.values())
+    (tmp_path / "pets.txt").write_text("\n".join(f"{i} 1 {i % 2} 1" for i in SHUFFLED))
+    with pytest.raises(InputError, match=r"first row of '.*' has '1' twice, expected the names"):
+        open_images(photos, labels=tmp_path / "pets.txt")
 
 
 def test_measurements_and_lists_are_no_classes(make_folder: Make, tmp_path: Path) -> None:

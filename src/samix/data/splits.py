@@ -455,6 +455,8 @@ def _from_pattern(images: ImageSet, pattern: str) -> tuple[str, ...]:
 def _from_table(images: ImageSet, path: Path) -> tuple[str, ...]:
     table = open_table(path)
     column = table.named("group")
+    if column is None and table.headless and len(table.columns) == 2:
+        column = table.columns[-1]  # as of a table of labels
     if column is None:
         msg = f"'{path}' lacks the column 'group', it has {', '.join(table.columns)}"
         raise InputError(f"{msg}; expected one of paths and one of groups")

@@ -50,6 +50,7 @@ class LabelTable:
     rows: Sequence[tuple[str, ...]]  # one text a column each
     encoding: str = ""  # of a text file that is no UTF-8; otherwise empty
     nested: frozenset[str] = frozenset()  # columns that hold lists or structs, which have no text
+    headless: bool = False  # the file names no columns
 
     def column(self, name: str) -> list[str]:
         """Return the texts of a column."""
@@ -103,16 +104,24 @@ def open_table(path: str | Path) -> LabelTable:
             f"'{path}' has {len(rows[ragged])} cells in row {ragged + 1} ('{rows[ragged][0]}'), "
             f"expected {len(rows[0])} as in the first; put texts with a delimiter into quotes"
         )
-    headless = any(Path(cell).suffix.lower() in IMAGE_SUFFIXES for cell in rows[0])
+    headless = any(map(_is_file, rows[0]))
     names = [str(i + 1) for i in range(len(rows[0]))] if headless else rows.pop(0)
     cells = [tuple(name_of(cell.strip()) for cell in row) for row in rows]
-    return LabelTable(path, _distinct(path, [name.strip() for name in names]), cells, encoding)
+    columns = _distinct(path, [name.strip() for name in names])
+    return LabelTable(path, columns, cells, encoding, headless=headless)
+
+
+def _is_file(cell: str) -> bool:
+    return Path(cell).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     twice = next((name for name, count in Counter(names).items() if count > 1 and name), None)
     if twice is not None:
-        raise InputError(f"'{path}' has the column '{twice}' twice; keep one")
+        raise InputError(
+            f"the first row of '{path}' has '{twice}' twice, expected the names of the columns; "
+            "keep one of these columns, or write names such as 'path' and 'label' above the rows"
+        )
     return tuple(names)
 
 
@@ -301,17 +310,7 @@ def column_by_photo(
     photos = PhotoIndex(images)
     others = [name for name in table.columns if name != column]
     others.sort(key=lambda name: plain_name(name) not in PATH_COLUMNS)
-    best: str | None = others[0] if others else None
-    found: list[int | None] = [None] * len(table.rows)
-    refused: InputError | None = None
-    for name in others:
-        try:
-            here = photos.named(table.column(name), table.path)
-        except InputError as error:
-            refused = refused or error
-            continue
-        if len(here) - here.count(None) > len(found) - found.count(None):
-            best, found = name, here
+    best, found, refused = _paths_in(photos, table, others)
     if best is None or found.count(None) == len(found):
         if column in table.columns and any(photos.named(table.column(column), table.path)):
             raise InputError(
@@ -319,7 +318,7 @@ def column_by_photo(
                 f"their {what}s; name another one of {', '.join(others) or 'none'}"
             )
         raise refused or InputError(_no_match(images, table, best, what))
-    if photos.named([best], table.path) != [None]:
+    if not table.headless and photos.named([best], table.path) != [None]:
         raise InputError(
             f"the first row of '{table.path}' names a photo ('{best}'), expected the names of the "
             f"columns; write 'path' and '{what}' above it"
@@ -339,6 +338,44 @@ def column_by_photo(
         else:
             values[at] = value
     return values, stray
+
+
+def _paths_in(
+    photos: PhotoIndex, table: LabelTable, columns: Sequence[str]
+) -> tuple[str | None, list[int | None], InputError | None]:
+    """Return the column of paths, the photo that each row means, and why a column was refused.
+
+    Names of files come before names without a suffix, which may be the numbers of rows, then names
+    of columns that say so, then what names more photos. InputError where two columns of one kind
+    name different photos.
+    """
+    best: str | None = columns[0] if columns else None
+    found: list[int | None] = [None] * len(table.rows)
+    refused: InputError | None = None
+    unclear = False  # whether names of files were refused
+    most = (False, False, 0)
+    for name in columns:
+        texts = table.column(name)
+        files = any(map(_is_file, texts))
+        try:
+            here = photos.named(texts, table.path)
+        except InputError as error:
+            refused, unclear = refused or error, unclear or files
+            continue
+        if not (count := len(here) - here.count(None)):
+            continue
+        rank = (files, plain_name(name) in PATH_COLUMNS, count)
+        differ = any(a != b for a, b in zip(here, found, strict=True) if None not in (a, b))
+        if differ and rank == most:
+            raise InputError(
+                f"columns '{best}' and '{name}' of '{table.path}' name different photos in one "
+                "row, expected one column of paths; keep the one that holds them"
+            )
+        if rank > most:
+            best, found, most = name, here, rank
+    if refused is not None and unclear and not most[0]:
+        raise refused
+    return best, found, refused
 
 
 def _no_match(images: ImageSet, table: LabelTable, column: str | None, what: str) -> str:
