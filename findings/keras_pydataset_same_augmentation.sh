@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # keras 3.15.1, keras.utils.PyDataset(use_multiprocessing=True) under Linux, where processes are forked (Python up to
 # 3.13): its workers are forked anew for each pass over the data and nobody seeds them, so that each worker begins with
-# the same state of numpy in each epoch. Augmentations drawn with numpy.random, or with a generator that the data set
-# holds, are the same in every epoch, and those of two workers repeat each other. With threads, the default, all differ.
+# the same state of numpy in each pass. Augmentations drawn with numpy.random, or with a generator that the data set
+# holds, are the same in every pass, and those of two workers repeat each other. With threads, the default, all differ.
 # torch's DataLoader seeds numpy in its workers. The documentation of PyDataset says of processes only that the data set
 # is "replicated in multiple forked processes". Seen, three passes of eight batches, two workers: threads "24 and 24
 # different of 24", processes 4 to 8 of 24, and with one worker "8 and 8 different of 24". Fails where that changes.
@@ -10,7 +10,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install -q --disable-pip-version-check keras==3.15.1 numpy==2.4.6 scipy==1.17.1
+"$folder/venv/bin/python" -m pip install -q --disable-pip-version-check keras==3.15.1 jax==0.10.2 numpy==2.4.6 scipy==1.17.1
 cat > "$folder/show.py" <<'PY'
 import multiprocessing
 import time
