@@ -77,6 +77,11 @@ def test_trainings_from_weights_are_short_and_never_shorter_than_tells_anything(
     usual = ladder(POLICIES, SHARES, MODES)
     assert designs[0].policies == usual[0].policies
     assert len(designs) <= len(usual)  # rungs that the least length makes equal are one
+    # the last question is about a Mixer that can be alive in so few steps
+    assert usual[-1].policies["supervised"] == ("none", "samix")
+    assert designs[-1].policies["supervised"] == ("none", "samix-p")
+    asked = ladder(("none", "samix"), SHARES, MODES, length=length)
+    assert asked[-1].policies["supervised"] == ("none", "samix")
 
 
 def test_a_study_of_minutes_has_every_policy_and_a_small_part_without_labels():

@@ -277,7 +277,9 @@ def ladder(
     whole = tuple(policies)
     asked = tuple(name for name in policies if name in subjects)
     core = tuple(name for name in policies if name in ("none", "mixup", *asked))
-    pair = ("none", "samix" if "samix" in asked else asked[-1])
+    # a Mixer that begins anew does not come alive in the few steps of trained networks
+    liked = "samix-p" if length != FROM_RANDOM else "samix"
+    pair = ("none", liked if liked in asked else asked[-1])
     plain = ("none",)
     both = tuple(modes)
     one = (SUPERVISED,) if SUPERVISED in both else both
