@@ -10,6 +10,8 @@ from PIL import Image
 from samix.data import open_images
 from samix.data.depth import Depth
 from samix.data.folder import open_unsorted
+from samix.data.image_set import split_of
+from samix.data.splits import make_splits
 from samix.data.verifying import deepened
 from samix.errors import InputError
 
@@ -108,6 +110,74 @@ def test_classes_that_are_called_as_masks_stay_classes(tmp_path):
     assert images.classes == ("mask", "no_mask")
     images = open_images(folder(tmp_path / "other", "mask/7.png", "images/1.png", "images/2.png"))
     assert images.classes == ("images", "mask")
+
+
+@pytest.mark.parametrize("need_labels", [True, False])
+@pytest.mark.parametrize("top", ["", "images/", "set/"])
+@pytest.mark.parametrize(
+    ("classes", "train", "test"),
+    [
+        (("ng", "ok"), "train", "test"),
+        (("cat", "dog"), "training_set/day1", "val2017"),
+        (("bottle", "cable"), "train/good", "test/broken"),  # products as classes
+        (("s", "test"), "all/train", "all/validation"),  # a class may be called so
+    ],
+)
+def test_parts_inside_the_classes_are_used(classes, train, test, top, need_labels, tmp_path):
+    names = [f"{top}{c}/{at}/{i}.png" for c in classes for at, n in ((train, 12), (test, 4))
+             for i in range(n)]  # fmt: skip
+    root = Path(folder(tmp_path / "photos", *names))
+    if top == "images/":
+        (root / "masks").mkdir()
+    images = open_images(root, need_labels=need_labels)
+    second = split_of(test.split("/")[-2 if "broken" in test else -1])
+    assert images.classes == classes
+    assert set(images.keys) == set(names)
+    for key, split in zip(images.keys, images.given_split, strict=True):
+        assert split == ("train" if f"/{train}/" in key else second), key
+    parts = make_splits(images)
+    assert getattr(parts, second) == tuple(
+        i for i, s in enumerate(images.given_split) if s == second
+    )
+    told = [note for note in images.notes if "are divided by the folders inside" in note]
+    assert len(told) == 1
+    assert told[0].endswith(f"'{top}{classes[0]}/{test}': 24 in train, 8 in {second}.")
+    assert not any("if these are the classes" in note for note in images.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["ok/train/1", "ok/test/1", "ng/1", "ng/2"], "'ng/1.png' is in none"),
+        (["ok/train/1", "ok/test/1", "ng/train/1", "ng/2"], "'ng/2.png' is in none"),
+        (["cat/train/1", "cat/test/1", "cat/new/1", "dog/train/1"], "'cat/new/1.png' is in none"),
+        (["a/test/x/1", "a/ground_truth/x/1", "a/train/x/1", "b/train/1"], "'a/ground_truth/x/1."),
+        (["ok/val/1", "ok/test/1", "ng/val/1", "ng/test/1"], "none is train"),
+    ],
+)
+def test_parts_inside_some_classes_are_refused_or_told(names, why, tmp_path):
+    root = folder(tmp_path, *(f"{name}.png" for name in names))
+    with pytest.raises(InputError, match="two ways: the folders inside the classes, such as") as at:
+        open_images(root)
+    assert why in str(at.value)
+    images = open_images(root, need_labels=False)
+    assert set(images.given_split) == {None}
+    assert any("Not used as parts are" in note and why in note for note in images.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["rail/train/1", "rail/tram/1", "road/car/1", "road/bus/1"], False),
+        (["ok/train/1", "ng/train/1"], False),
+        (["cat/p1/1", "cat/p2/1", "dog/p1/1", "dog/p2/1"], False),
+        (["ok/1", "ok/test/2", "ng/1", "ng/test/2"], True),
+    ],
+)
+def test_one_folder_that_is_called_as_a_part_divides_nothing(names, told, tmp_path):
+    images = open_images(folder(tmp_path, *(f"{name}.png" for name in names)))
+    assert set(images.given_split) == {None}
+    assert any("Not used as parts are" in note for note in images.notes) == told
 
 
 @pytest.mark.parametrize("need_labels", [True, False])

@@ -17,7 +17,7 @@ from samix.shown import close_output, escape_letters, flagged, shown
 from samix.stopping import ENDING, SIGPIPE, exit_code, signal_of, stop_on_signals
 
 COMMANDS = {
-    "check": "look for duplicates, wrong labels and broken files among your photos",
+    "check": "look for duplicates, conflicting labels and broken files among your photos",
     "preview": "look at mixes of your photos before any training",
     "train": "train a classifier on a folder of photos",
     "predict": "classify new photos with a trained run, or write it as ONNX",

@@ -12,7 +12,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -90,9 +90,9 @@ def open_folder(
     """List the photos of a folder in natural order, without opening them.
 
     Understood are `class/photo`, `train/class/photo` (with `val`, `valid` or `validation`, and
-    `test`), and either of them under `images/` beside `masks/`. Photos may lie deeper inside a
-    class folder. Hidden files and files that are no images are passed over. Without labels a flat
-    folder of photos is understood too.
+    `test`), `class/train/photo`, and any of them under `images/` beside `masks/`. Photos may lie
+    deeper inside a class folder. Hidden files and files that are no images are passed over. Without
+    labels a flat folder of photos is understood too.
     """
     masked = has_mask_tree(root)
     prefix, notes = ("images", ()) if masked else _start(root)
@@ -116,6 +116,8 @@ def open_folder(
         ]
     else:
         found = _level(root, prefix, None, need_labels, others)
+        found, told = _parts_inside(root, prefix, found, need_labels)
+        notes = (*notes, *told)
     if not found:
         raise InputError(_empty(root, others))
     return _set_of(root, found, others, notes, masked, max_megapixels)
@@ -146,6 +148,35 @@ def _split_above(key: str) -> SplitName | None:
     """Return the part that the folders above a photo name, the nearest one first."""
     above = reversed(key.split("/")[:-1])
     return next((split for name in above if (split := split_of(name)) is not None), None)
+
+
+def _parts_inside(
+    root: Path, prefix: str, found: list[_Found], need_labels: bool
+) -> tuple[list[_Found], tuple[str, ...]]:
+    """Put photos into the parts that folders inside their class folders name, and say so.
+
+    Where only some photos lie in such folders, or none in train, this is refused with labels if it
+    looks like a division, and told otherwise.
+    """
+    below = [f.key.removeprefix(posixpath.join(prefix, f.label or "")) for f in found]
+    inside = [_split_above(path) for path in below]
+    counts = Counter(filter(None, inside))
+    if counts.keys() <= {"train"}:  # all photos, or some of a class such as "rail"
+        return found, ()
+    at = next(i for i, split in enumerate(inside) if split in ("val", "test"))
+    such = f"the folders inside the classes, such as '{posixpath.dirname(found[at].key)}'"
+    if None not in inside and "train" in counts:
+        sizes = ", ".join(f"{counts[s]:,} in {s}" for s in ("train", "val", "test") if counts[s])
+        parted = [replace(f, split=split) for f, split in zip(found, inside, strict=True)]
+        return parted, (f"The photos are divided by {such}: {sizes}.",)
+    why = f"'{found[inside.index(None)].key}' is in none" if None in inside else "none is train"
+    if need_labels and len(counts) > 1:
+        raise InputError(
+            f"folder '{root}' can be read in two ways: {such}, are parts ({', '.join(counts)}), "
+            f"but {why}; put all photos of each class into train, val or test, or rename the "
+            "folders"
+        )
+    return found, (f"Not used as parts are {such}, as {why}.",)
 
 
 def _empty(root: Path, others: Counter[str]) -> str:
@@ -332,7 +363,7 @@ def _check_reading(top: Path, names: Sequence[str]) -> tuple[str, ...]:
             f"each of these holds; give one of them ('{top / names[0]}'), or have one folder a "
             "class"
         )
-    if found_here or _is_counted(sorted(inner[0])):
+    if found_here or _is_counted(sorted(inner[0])) or all(map(split_of, inner[0])):
         return ()
     return (
         f"The classes are {outer}, each of which holds the folders {within}; if these are the "
