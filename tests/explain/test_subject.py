@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from samix.data import open_images
 from samix.data.demo import DemoOptions, write_demo
 from samix.errors import InputError
-from samix.explain import ExplainOptions, explain, open_network, open_photos
+from samix.explain import ExplainOptions, RunPhotos, explain, open_network, open_photos
+from samix.preview.photos import read_photos
 
 
 def refused(path, **options) -> str:
@@ -132,3 +133,53 @@ def test_a_part_without_photos_is_refused(opened):
 def test_options_outside_their_range_are_refused(wrong):
     with pytest.raises(InputError, match=f"^{next(iter(wrong))}: expected"):
         ExplainOptions(**wrong)
+
+
+def on_its_side(root, mask) -> RunPhotos:
+    """A photo of 48 x 32 px that stands upright by its EXIF orientation, and its mask."""
+    for folder in ("images/ng", "images/ok", "masks/ng"):
+        (root / folder).mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.effect_noise((48, 32), 60).save(root / "images/ng/1.jpg", exif=exif.tobytes())
+    Image.effect_noise((48, 32), 61).save(root / "images/ok/1.jpg")
+    Image.fromarray(mask).save(root / "masks/ng/1.png")
+    images = open_images(root)
+    return RunPhotos(images, images.classes, images.targets, {}, 16, ())
+
+
+@pytest.mark.parametrize(
+    ("clean", "defect"),
+    [(0, 1), (0, 255), (0, (1, 2)), (0, (60, 127)), (127, 128), (100, (200, 255)), (0, 65535)],
+)
+def test_a_defect_is_what_its_mask_says(clean, defect, tmp_path):
+    mask = np.full((48, 32), clean, np.uint16 if np.max(defect) > 255 else np.uint8)
+    mask[:24, :8], mask[:24, 8:16] = np.broadcast_to(defect, 2)
+    photos = on_its_side(tmp_path, mask)
+    wanted = torch.zeros(1, 16, 16)
+    wanted[:, :8, :8] = 1.0
+    assert photos.defect(0).equal(wanted)
+    shown = read_photos(photos.images, [0, 1], 16)
+    assert shown.regions.equal(torch.stack([wanted, torch.zeros(1, 16, 16)]))
+    assert shown.empty_masks == (False, False)
+
+
+def test_a_mask_in_colours_shows_all_of_them(tmp_path):
+    mask = np.zeros((48, 32, 3), np.uint8)
+    mask[:24, :8], mask[:24, 8:16] = (0, 0, 255), (200, 200, 0)
+    assert on_its_side(tmp_path, mask).defect(0)[0, :8, :8].mean() == 1.0
+
+
+def test_an_empty_mask_marks_nothing(tmp_path):
+    photos = on_its_side(tmp_path, np.zeros((48, 32), np.uint8))
+    assert photos.defect(0) is None
+    assert read_photos(photos.images, [0, 1], 16).empty_masks == (True, False)
+
+
+def test_a_mask_that_lies_on_its_side_is_refused(tmp_path):
+    photos = on_its_side(tmp_path, np.ones((32, 48), np.uint8))
+    said = "the mask of 'images/ng/1.jpg' has 48 x 32 px, its photo 32 x 48; give a mask of"
+    with pytest.raises(InputError, match=said):
+        photos.defect(0)
+    with pytest.raises(InputError, match=said):
+        read_photos(photos.images, [0, 1], 16)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.errors import InputError
+from samix.errors import InputError, UnreadableImageError
 from samix.study.report.pictures import PictureOptions, draw_pictures, find_runs, read_pictures
 from samix.training import PretrainConfig, TrainConfig, pretrain, train
 
@@ -137,6 +137,18 @@ def test_without_captum_a_row_says_so(poc: Path, monkeypatch: pytest.MonkeyPatch
     rows = draw_pictures(poc, policy="cutmix")
     assert [row["part"] for row in rows] == ["mixes", "where"]
     assert all("samix[poc]" in row["caption"]["ja"] for row in rows)
+
+
+def test_a_mask_that_does_not_fit_leaves_the_pictures_out_and_says_so(
+    poc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise UnreadableImageError("the mask of '1.png' has 9 x 8 px, its photo 8 x 9")
+
+    monkeypatch.setattr("samix.explain.subject.defect_at", refuse)
+    rows = draw_pictures(poc, policy="cutmix", options=FEW)
+    assert [row["part"] for row in rows] == ["mixes", "where"]
+    assert all("the mask of '1.png' has" in row["caption"]["ja"] for row in rows)
 
 
 def test_a_record_that_cannot_be_used_is_refused(tmp_path: Path) -> None:

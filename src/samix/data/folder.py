@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from samix.data.image_set import NO_LABEL, ImageSet, SplitName, class_numbers, in_order, split_of
@@ -41,6 +42,7 @@ _PICTURES = frozenset(
     )
 )
 _TRANSLATED = re.compile(r"(train|val|test)_?([A-Z])")
+_DEFECT = 128  # value of a mask from which on a pixel is defect, where there are such values
 _PHOTOS = frozenset(("images", "jpegimages", "imgs", "img", "imagesets"))
 # Names of classes that say what was found; several products have them each.
 _VERDICTS = frozenset(("ok", "ng", "good", "bad", "normal", "defect", "defective", "pass", "fail"))
@@ -60,19 +62,25 @@ class FilePaths:
 
 @dataclass(frozen=True)
 class MaskReader:
-    """Reads defect masks from a tree that runs beside the photos: masks/<class>/<name>.png."""
+    """Reads defect masks from a tree that runs beside the photos: masks/<class>/<name>.png.
+
+    A pixel is defect from 128 of 255 on in its brightest channel. In a mask without such a pixel,
+    such as one of the numbers 0 and 1 or of kinds of defects, each pixel above 0 is.
+    """
 
     root: str
     paths: tuple[str | None, ...]
     max_megapixels: int = MAX_MEGAPIXELS
 
     def __call__(self, index: int) -> Image.Image | None:
-        """Return the defect pixels at a position, or None where there is no mask file."""
+        """Return the defect pixels (255, others 0), or None where there is no mask file."""
         path = self.paths[index]
         if path is None:
             return None
         whole = os.path.join(self.root, path)
-        return decode(whole, path, max_megapixels=self.max_megapixels).convert("L")
+        values = np.asarray(decode(whole, path, max_megapixels=self.max_megapixels)).max(2)
+        least = _DEFECT if values.max() >= _DEFECT else 1
+        return Image.fromarray(np.where(values >= least, 255, 0).astype(np.uint8))
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,8 @@ class ImageSet:
         given_split: "train", "val" or "test" where the data says so, otherwise None.
         given_group: The part that the photo shows where the data says so, otherwise None.
         read: Photo of a position as 8-bit RGB; picklable; raises UnreadableImageError.
-        read_mask: Defect pixels of a position (mode "L", 255 is defect), or None for a photo
-            without a mask; None as a whole where the data has no masks.
+        read_mask: Defect pixels of a position (mode "L": 255, all others 0), or None for a
+            photo without a mask; None as a whole where the data has no masks.
         skipped: Keys of photos that cannot be read and were left out.
         depth: What is white in photos of more than 8 bits; None where all have 8.
         notes: Sentences for the user about how the photos are read.

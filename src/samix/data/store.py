@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from samix.data.image_set import ImageSet
-from samix.data.reading import threaded
+from samix.data.reading import full_size, threaded
 from samix.data.views import squeeze
+from samix.errors import UnreadableImageError
 from samix.progress import Progress
 
 CACHE_BUDGET = 2**30  # bytes of decoded photos that are kept in memory
@@ -29,6 +31,28 @@ def photo_at(images: ImageSet, index: int, side: int) -> Tensor:
     """Return a photo squeezed to a square, from memory where it was kept: (3, side, side) uint8."""
     known = images.kept.copy(index, side)
     return squeeze(images.read_for(index, side), side) if known is None else known
+
+
+def defect_at(images: ImageSet, index: int, side: int) -> Tensor | None:
+    """Return the share of defect in each pixel of a squeezed photo; None where no mask is given.
+
+    Returns:
+        (1, side, side) float32 in [0, 1].
+
+    Raises:
+        UnreadableImageError: The mask has another size than its photo, which stands upright.
+    """
+    mask = None if images.read_mask is None else images.read_mask(index)
+    if mask is None:
+        return None
+    width, height = full_size(images.read_for(index, side))
+    if mask.size != (width, height):
+        raise UnreadableImageError(
+            f"the mask of '{images.keys[index]}' has {mask.width} x {mask.height} px, its photo "
+            f"{width} x {height}; give a mask of the size of its photo, upright as it is"
+        )
+    averaged = mask.convert("L").resize((side, side), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(averaged)).float().unsqueeze(0) / 255
 
 
 class PhotoStore:

@@ -8,17 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from samix.data import ImageSet, open_images
 from samix.data.image_set import NO_LABEL
 from samix.data.reading import threaded
 from samix.data.splits import read_table
-from samix.data.store import photo_at
+from samix.data.store import defect_at, photo_at
 from samix.data.views import Channels
 from samix.errors import InputError
 from samix.evaluation.encoder import load_weights
@@ -238,12 +236,8 @@ class RunPhotos:
 
     def defect(self, position: int) -> Tensor | None:
         """Return the (1,S,S) share of defect in each pixel; None where no defect is marked."""
-        found = None if self.images.read_mask is None else self.images.read_mask(position)
-        if found is None:
-            return None
-        small = found.convert("L").resize((self.size, self.size), Image.Resampling.BOX)
-        mask = torch.from_numpy(np.array(small)).float().unsqueeze(0) / 255
-        return mask if bool((mask > 0).any()) else None
+        mask = defect_at(self.images, position, self.size)
+        return mask if mask is not None and bool(mask.any()) else None
 
     def name(self, position: int) -> str:
         """Return the class name of a photo, empty where there is none."""

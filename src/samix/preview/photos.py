@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
 from samix.data import ImageSet
 from samix.data.image_set import NO_LABEL
-from samix.data.views import squeeze
+from samix.data.store import defect_at, photo_at
 from samix.errors import InputError
 from samix.pages.mixes import ShownPhotos
 from samix.pages.words import Words, word
@@ -20,7 +18,6 @@ from samix.policies import nearest
 from .policies import parse_words
 
 _LARGEST = 224  # px, side where none is given
-_DEFECT = 128  # value of a mask from which on a pixel is defect
 
 
 def candidates(images: ImageSet, words: Sequence[str]) -> tuple[tuple[int, ...], Words]:
@@ -77,13 +74,8 @@ def choose(
 def read_photos(images: ImageSet, positions: Sequence[int], size: int | None) -> ShownPhotos:
     """Return photos as the network sees them, with the regions of their defects where given."""
     side = size or _side(images, positions)
-    photos, regions = [], []
-    for position in positions:
-        # a mask is compared with the size of its photo, which only the whole photo has
-        whole = images.read_mask is not None
-        photo = images.read(position) if whole else images.read_for(position, side)
-        photos.append(squeeze(photo, side))
-        regions.append(_region(images, position, photo.size, side))
+    photos = [photo_at(images, position, side) for position in positions]
+    regions = [defect_at(images, position, side) for position in positions]
     known = [region for region in regions if region is not None]
     nothing = torch.zeros(1, side, side)
     return ShownPhotos(
@@ -120,18 +112,3 @@ def _side(images: ImageSet, positions: Sequence[int]) -> int:
         if longest >= _LARGEST:
             return _LARGEST
     return longest
-
-
-def _region(images: ImageSet, position: int, size: tuple[int, int], side: int) -> Tensor | None:
-    """Return the (1,side,side) share of each pixel that is defect; None where no mask is given."""
-    mask = None if images.read_mask is None else images.read_mask(position)
-    if mask is None:
-        return None
-    if mask.size != size:
-        raise InputError(
-            f"the mask of '{images.keys[position]}' has {mask.width} x {mask.height} px, its photo "
-            f"{size[0]} x {size[1]}; give a mask of the size of its photo"
-        )
-    defect = mask.point(lambda value: 255 * (value >= _DEFECT))
-    averaged = defect.resize((side, side), Image.Resampling.BOX)
-    return torch.from_numpy(np.array(averaged)).float().unsqueeze(0) / 255

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from samix.errors import InputError
+from samix.errors import InputError, UnreadableImageError
 from samix.files import whole_file, within
 from samix.pages.parts import PictureRow, Section, State
 from samix.pages.words import NOTHING, Words, both, word
@@ -145,11 +145,14 @@ def _drawn(
     if runs:
         opened = open_runs(runs, dict(given))
         names = {name: str(path.relative_to(poc / "cells")) for name, path in runs.items()}
-        for name in wanted:
-            if name in opened.subjects:
-                rows += mix_pictures(opened, name, names[name], options.pairs, options.seed)
-        rows += where_pictures(opened, names, options.photos, options.seed)
-        rows += wrong_pictures(opened, names, wrong[: options.photos], policy)
+        try:
+            for name in wanted:
+                if name in opened.subjects:
+                    rows += mix_pictures(opened, name, names[name], options.pairs, options.seed)
+            rows += where_pictures(opened, names, options.photos, options.seed)
+            rows += wrong_pictures(opened, names, wrong[: options.photos], policy)
+        except UnreadableImageError as error:  # such as a mask that does not fit its photo
+            return [_said(part, both(f"{error}")) for part in ("mixes", "where")]
     rows += [_said("mixes", lost[name]) for name in wanted if name in lost]
     rows += [_said("where", words) for words in lost.values()]
     return rows
