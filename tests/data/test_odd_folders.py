@@ -139,9 +139,9 @@ def test_parts_inside_the_classes_are_used(classes, train, test, top, need_label
     assert getattr(parts, second) == tuple(
         i for i, s in enumerate(images.given_split) if s == second
     )
-    told = [note for note in images.notes if "are divided by the folders inside" in note]
+    told = [note for note in images.notes if "are divided into " in note]
     assert len(told) == 1
-    assert told[0].endswith(f"'{top}{classes[0]}/{test}': 24 in train, 8 in {second}.")
+    assert told[0].endswith(f"inside the classes, such as '{top}{classes[0]}/{test}'.")
     assert not any("if these are the classes" in note for note in images.notes)
 
 

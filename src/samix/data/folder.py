@@ -174,9 +174,8 @@ def _parts_inside(
     at = next(i for i, split in enumerate(inside) if split in ("val", "test"))
     such = f"the folders inside the classes, such as '{posixpath.dirname(found[at].key)}'"
     if None not in inside and "train" in counts:
-        sizes = ", ".join(f"{counts[s]:,} in {s}" for s in ("train", "val", "test") if counts[s])
         parted = [replace(f, split=split) for f, split in zip(found, inside, strict=True)]
-        return parted, (f"The photos are divided by {such}: {sizes}.",)
+        return parted, (f"The photos are divided into {', '.join(counts)} by {such}.",)
     why = f"'{found[inside.index(None)].key}' is in none" if None in inside else "none is train"
     if need_labels and len(counts) > 1:
         raise InputError(
