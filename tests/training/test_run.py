@@ -33,7 +33,7 @@ def test_a_run_folder_holds_everything(tiny):
     run = result.run
     found = {path.name for path in run.path.iterdir()}
     assert found == {
-        "config.yaml", "splits.csv", "predictions.csv", "history.csv", "metrics.json",
+        "config.yaml", "splits.csv", "photos.csv", "predictions.csv", "history.csv", "metrics.json",
         "mixes.png", "run.html",
         "checkpoints", "tensorboard", "model.json", "model.safetensors",
         "model_average.safetensors", "mixer.safetensors", ".lock",
