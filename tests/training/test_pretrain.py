@@ -71,8 +71,8 @@ def test_a_run_folder_holds_everything(tiny_pretrain: Make) -> None:
     result = pretrain(config, display=display)
     run = result.run
     assert {path.name for path in run.path.iterdir()} == {
-        "config.yaml", "splits.csv", "photos.csv", "history.csv", "metrics.json", "mixes.png", "run.html",
-        "checkpoints",
+        "config.yaml", "splits.csv", "photos.csv", "history.csv", "metrics.json", "mixes.png",
+        "run.html", "checkpoints",
         "tensorboard", "model.json", "model.safetensors", "model_average.safetensors",
         "mixer.safetensors", ".lock",
     }  # fmt: skip
