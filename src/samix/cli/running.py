@@ -41,8 +41,6 @@ _PATHS = ("data", "init", "labels", "splits", "weights")  # are recorded as abso
 _POLICY_FLAGS = ("alpha", "p")
 _PAIRS = ("model_kwargs", "policy_options", "method_options")
 _SHOWN_CLASSES = 12
-TUNE = "tune"
-"""The preset of training that begins with trained weights."""
 _NO_TEST = (
     "A final model has no test figure of its own: it has learned from the test photos. The val "
     "photos chose its epoch, so that they flatter it a little."
@@ -89,6 +87,7 @@ def options_over_preset(
 ) -> dict[str, Any]:
     """Return settings: what was given, over what is inherited, over those of the preset."""
     from samix.networks import backbone_of
+    from samix.presets import TUNE
 
     if "data" not in given:
         raise InputError("DATA is missing; give a folder of photos, or 'demo' for built-in ones")
@@ -110,7 +109,7 @@ def options_over_preset(
 
 def _fitting(name: str, command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a preset without those that mean nothing beside what was given."""
-    from samix.presets import load_preset
+    from samix.presets import TUNE, load_preset
 
     preset = load_preset(name, command)
     if "weights" in options:

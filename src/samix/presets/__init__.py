@@ -8,6 +8,9 @@ from typing import Any
 from samix.errors import InputError, nearest
 from samix.plain_yaml import read_own
 
+TUNE = "tune"
+"""The preset of training that begins with trained weights."""
+
 
 def preset_names(command: str | None = None) -> tuple[str, ...]:
     """Return the names of the presets.

@@ -18,7 +18,7 @@ from samix.data import ImageSet, Splits, open_images
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
 from samix.networks import backbone_of
-from samix.presets import load_preset
+from samix.presets import TUNE, load_preset
 from samix.progress import Announce
 from samix.study.engine import Engine
 from samix.study.grid import (
@@ -62,7 +62,6 @@ _OPENED = ("data", "data_root", "skip_corrupt", "max_megapixels", *_LABELS)
 _SMALL = 100  # px: photos below this median side are looked at with a small network input
 _CPU_SIZE = 96  # px of larger photos: on a CPU, more training is worth more than more pixels
 _CPU_SIZE_FROM_WEIGHTS = 128  # px: a trained network needs fewer steps, and it knows larger things
-_TUNE = "tune"  # the preset of training that begins with trained weights
 _LEFT_TO_THE_STUDY = ("image_size", "fit_size", "steps", "fit_steps", "policy")
 _LOOKED = 200  # photos whose size is read
 _SSL_BATCH = 128
@@ -148,15 +147,17 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
             *notes,
             f"Class '{good[0]}' is taken to be the good parts, by its name; `good` names others.",
         )
+    small = _median_side(images) < _SMALL
 
     def begun(*, trained: bool, otherwise: Opened | None = None) -> Opened:
-        train = _train_settings(config, images, splits, device, wish.network, trained=trained)
+        train = _train_settings(
+            config, images, splits, device, wish.network, trained=trained, small=small
+        )
         return Opened(
             images, splits, train, _pretrain_settings(train, len(splits.train)), labels, left_out,
             device, notes, good, _frozen_settings(train), otherwise,
         )  # fmt: skip
 
-    small = _median_side(images) < _SMALL
     if wish.start is None or (wish.start == "at-hand" and small):
         return begun(trained=False)
     return begun(trained=True, otherwise=begun(trained=False) if wish.start == "at-hand" else None)
@@ -219,6 +220,7 @@ def _train_settings(
     chosen: Mapping[str, Any],
     *,
     trained: bool,
+    small: bool,
 ) -> dict[str, Any]:
     names = (*_OPENED, "duplicates")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names}
@@ -226,7 +228,6 @@ def _train_settings(
     settings |= {"cost": "fast", "device": device, "precision": "auto"}
     if trained:
         return {**settings, **_from_weights(config, images, device, chosen), **chosen}
-    small = _median_side(images) < _SMALL
     if device == "cpu":
         settings |= {"model_kwargs": dict(_SMALL_NET), "image_size": 32 if small else _CPU_SIZE}
     else:
@@ -249,7 +250,7 @@ def _from_weights(
     config: TrainConfig, images: ImageSet, device: str, chosen: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the recipe of ``samix train`` for a network that is trained already."""
-    recipe = load_preset(_TUNE, "train")
+    recipe = load_preset(TUNE, "train")
     for name in _LEFT_TO_THE_STUDY:
         del recipe[name]
     if names_weights(chosen):
