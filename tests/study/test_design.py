@@ -13,7 +13,9 @@ from samix.study.grid import (
     long_factors,
     seconds_of,
     steps_of,
+    with_mixing,
 )
+from samix.study.subjects import labels_of
 
 POLICIES = ("none", "mixup", "cutmix", "samix-p", "samix")
 MODES = ("supervised", "self-supervised")
@@ -121,3 +123,32 @@ def test_the_whole_time_is_the_sum_of_its_trainings():
 )  # fmt: skip
 def test_fewer_labels_have_fewer_steps(labels, most, share):
     assert steps_of(1200, labels, most) == 1200 * share
+
+
+def test_samix_has_a_rival_that_learns_from_clean_images_too():
+    policies = ("none", "mixup", "mixup-clean", "cutmix", "samix")
+    designs = ladder(policies, SHARES, MODES)
+    for design in designs[:-2]:  # the leanest have plain training alone
+        if "supervised" in design.modes:
+            assert {"mixup", "mixup-clean"} <= set(design.policies["supervised"])
+        assert "mixup-clean" not in design.policies["self-supervised"]
+    light = ladder((*policies[:-1], "samix-p"), SHARES, ("supervised",))  # which has none
+    assert "mixup-clean" not in light[-3].policies["supervised"]
+
+
+def test_the_settings_of_a_policy_come_from_its_name_and_the_plan():
+    plan = {"options": {"samix": {"alpha": 1.0}}, "sources": {"mixup-clean": "mixup", "own": "/m"}}
+    common = {"guard": {}, "lr": 0.1}
+    plain = with_mixing(common, "none-long", plan)
+    assert plain == {"lr": 0.1, "policy": "none", "policy_options": {}}
+    clean = with_mixing(common, "mixup-clean-long", plan)
+    assert clean == {**common, "policy": "mixup", "policy_options": {}, "clean_branch": "branch"}
+    assert with_mixing({}, "own", plan)["policy"] == "/m"
+    assert with_mixing({}, "samix", plan) == {"policy": "samix", "policy_options": {"alpha": 1.0}}
+
+
+def test_a_folder_whose_name_ends_like_a_clean_rival_is_none(tmp_path):
+    folder = tmp_path / "mixer-clean"
+    folder.mkdir()
+    (folder / "mixer.safetensors").touch()
+    assert labels_of(["none", str(folder)]) == {"none": "none", "mixer-clean-own": str(folder)}

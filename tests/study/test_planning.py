@@ -33,7 +33,7 @@ def wish(**changes):
 def quick(monkeypatch):
     """Trials that take no time."""
 
-    def trials(path, photos, mode, policies, options, engine, *, announce, sources, **_):
+    def trials(path, photos, mode, policies, plan, engine, *, announce, **_):
         return {n: Timing(1.0, 0.15 if n == "samix" else 0.1, 0.05) for n in policies}, 1.0
 
     monkeypatch.setattr(planning, "time_policies", trials)
@@ -174,7 +174,7 @@ def test_groups_that_can_hardly_be_parts_are_told():
 
 def test_turns_end_in_time_whether_they_agree_or_not(tmp_path, monkeypatch):
     monkeypatch.setattr(timing, "_agree", lambda _: False)
-    job = timing._job(opened(), "supervised", "none", {}, {})
+    job = timing._job(opened(), "supervised", "none", {})
     steps = iter(range(100))
     trial = (lambda _: next(steps) + 1.0, 1.0, lambda: 0.1)
     monkeypatch.setattr(timing, "_opened", lambda *_: trial)
@@ -210,7 +210,7 @@ def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
     with pytest.raises(InputError, match=r"samix.* cannot be trained here: .*alpha"):
         time_policies(
             tmp_path / "trials", opened(), "supervised", ("samix",),
-            {"samix": {"alpha": -1.0}}, Here(), announce=lambda *_: None,
+            {"options": {"samix": {"alpha": -1.0}}}, Here(), announce=lambda *_: None,
         )  # fmt: skip
     assert not (tmp_path / "trials").exists()
 
@@ -225,6 +225,10 @@ def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
         ({"policies": ("none", "none", "samix")}, "a policy is named twice"),
         ({"modes": ("supervise",)}, "modes: expected some of"),
         ({"fractions": (0.0, 1.0)}, "labels: expected percentages"),
+        ({"policies": ("none", "samix-clean")}, "samix learns from clean images anyway"),
+        ({"policies": ("none", "none-clean")}, "none learns from clean images anyway"),
+        ({"policies": ("none", "mixpu-clean")}, "'mixpu-clean' is no policy"),
+        ({"policies": ("none", "mixup-clean")}, "modes: 'mixup-clean' learns .* beside labels"),
         ({"seeds": 2}, "seeds: expected at least 3, got 2"),
         ({"budget": 30.0}, "budget=30s is too little to tell anything"),
         ({"design": "fix"}, "design: expected sequential or fixed, got 'fix'"),

@@ -19,7 +19,8 @@ from samix.pages.words import Words, both, clipped, dictionary, duration, short,
 from samix.study.report import page
 from samix.study.report.first_screen import advice_of, risks_of
 from samix.study.report.page import write_poc_report
-from samix.study.report.view import view_of
+from samix.study.report.view import about, view_of
+from samix.study.wording import policy_words
 from tests.pages.test_words import SOURCE, keys_used
 
 from .pocs import (
@@ -364,8 +365,8 @@ JUDGED = {"policy": "samix", "judged": {"mixes": 64, "rejected": 18}}
          "通常学習を続けてください。samix については、"
          "ラベル付きテスト用個体をあと 40 個加えれば判定できます。"),
         (partial(ahead, "mixup"),
-         "Use mixup, which costs nothing more. samix is not worth adopting here.",
-         "追加コストのない mixup を使用してください。"
+         "Use mixup, which needs no Mixer. samix is not worth adopting here.",
+         "Mixer の要らない mixup を使用してください。"
          "このデータでは samix を採用する価値は認められません。"),
         (partial(ahead, "none-long"),
          "Keep plain training, but train longer: mixing is not ahead of that. "
@@ -555,6 +556,13 @@ def test_policies_stand_in_one_order() -> None:
     assert view.policies == ("none", "mixup", "none-long", "samix-p", "samix")
     assert view.shown == ("none", "samix")
     assert view.rows("policies")[0]["mode"] == "supervised"
+
+
+def test_a_rival_with_clean_images_is_called_that() -> None:
+    assert policy_words("mixup-clean-long").en == "mixup with clean images, longer"
+    assert about("mixup-clean").en.endswith("it learns from clean images as well")
+    assert about("samix").en.endswith("it learns from clean images as well")
+    assert about("mixup").en == "blends two photos as a whole"
 
 
 @pytest.mark.parametrize(

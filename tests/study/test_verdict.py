@@ -45,7 +45,7 @@ def test_adopt() -> None:
     verdict = kind_of(made(none=0.8, mixup=0.81, none_long=0.82, samix=0.9, samix_p=0.82))
     assert (verdict.kind, verdict.policy) == ("adopt", "samix")
     assert "+10.0 points of accuracy" in sentence_of(verdict).en
-    assert "better than plain training, longer, the best free rival" in sentence_of(verdict).en
+    assert "better than plain training, longer, the best rival without" in sentence_of(verdict).en
     assert verdict.numbers["samix - none, accuracy: points"] == pytest.approx(10.0)
     assert verdict.numbers["samix: times the wall time of none"] == pytest.approx(2.5)
 

@@ -55,8 +55,9 @@ _DEMO_TRAINING: Mapping[str, Any] = {  # of so few steps: SGD needs twice as man
 # a question with room: few labels of many drawn parts, most of which are kept for the test
 _DEMO: Mapping[str, Any] = {
     "data": "demo:views=1", "test_fraction": 0.4, "labels": ["25"],
-    "policies": ["none", "mixup", "mixup-cutmix", "samix-p", "samix"], "escape_price": 50.0,
-    "overkill_price": 2.0, "defect_share": 0.05, "price": 0.5, "currency": "EUR", "power": 60.0,
+    "policies": ["none", "mixup", "mixup-clean", "mixup-cutmix", "samix-p", "samix"],
+    "escape_price": 50.0, "overkill_price": 2.0, "defect_share": 0.05, "price": 0.5,
+    "currency": "EUR", "power": 60.0,
 }  # fmt: skip
 _PHOTOS = (
     *PHOTOS, "group_by", "duplicates", "splits", "val_fraction", "test_fraction",
@@ -510,8 +511,9 @@ def _add_grid(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("grid")
     group.add_argument(
         "--policies",
-        help="to compare: names, folders of Mixers, or module:name; without a learned one "
-        "the last is in question (none, mixup, cutmix, mixup-cutmix, samix-p, samix)",
+        help="to compare: names, folders of Mixers, or module:name; NAME-clean learns from clean "
+        "images as well, as samix does; without a learned one the last is in question (none, "
+        "mixup, mixup-clean, cutmix, mixup-cutmix, samix-p, samix)",
         nargs="+",
         metavar="NAME",
     )

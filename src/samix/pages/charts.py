@@ -218,6 +218,7 @@ _GREY = "#4d4d4d"
 _KNOWN = {
     "none": (_GREY, "circle"),
     "mixup": (_BLUE, "square"),
+    "mixup-clean": (_BLUE, "plus"),
     "cutmix": (_SKY, "triangle"),
     "mixup-cutmix": (_GREEN, "diamond"),
     "samix": (_VERMILLION, "star"),

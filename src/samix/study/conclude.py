@@ -18,7 +18,7 @@ from samix.plain_json import read_json
 from samix.progress import Announce
 from samix.study.cells import PocFolder, collect, read_study, write_table
 from samix.study.findings import find
-from samix.study.grid import LOOKS, SELF_SUPERVISED, Job, base_of, jobs_of
+from samix.study.grid import LOOKS, SELF_SUPERVISED, Job, jobs_of, with_mixing
 from samix.study.overall import free_choice
 from samix.study.report.health import data_health
 from samix.study.report.page import write_poc_report
@@ -223,14 +223,13 @@ def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) ->
     for name in ("weights", "pretrained"):
         train.pop(name, None)
     model = read_model(run / MODEL)
-    base = base_of(job.cells[0].policy)
+    settings = with_mixing(train, job.cells[0].policy, plan)
     epochs = int(plan["epochs"][str(max(plan["labels"]))])
-    mixes = {"policy": base, "policy_options": dict(plan["options"].get(base, {}))}
-    if base == "samix" and model.get("mixer") is not None:
+    if settings["policy"] == "samix" and model.get("mixer") is not None:
         # its Mixer too, with its form and its alpha
-        mixes = {"policy": str(run), "policy_options": {}}
+        settings |= {"policy": str(run), "policy_options": {}}
     return {
-        **train, **mixes, "init": str(run), "epochs": epochs,
+        **settings, "init": str(run), "epochs": epochs,
         "validate_every": math.ceil(epochs / LOOKS), "seed": job.seed,
     }  # fmt: skip
 

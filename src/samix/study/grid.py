@@ -13,7 +13,7 @@ from typing import Any
 
 from samix.study.statistics.looks import LEAST_SEEDS
 from samix.study.statistics.tables import MODES
-from samix.study.subjects import trained_as
+from samix.study.subjects import CLEAN, trained_as
 from samix.training.config import FROZEN
 
 LONG = "-long"  # the same policy, trained for as long as SAMix takes
@@ -172,20 +172,28 @@ def _of_mode(study: Mapping[str, Any], mode: str, seed: int) -> Iterator[Job]:
 def _settings(
     study: Mapping[str, Any], policy: str, mode: str, seed: int, epochs: int
 ) -> dict[str, Any]:
-    base = base_of(policy)
     common = study["train"] if mode == SUPERVISED else study["pretrain"]
     if policy.endswith(LONG):
         epochs = max(epochs + 1, round(epochs * study["plan"]["long"][mode][policy]))
-    if base == "none":
-        common = {name: value for name, value in common.items() if name != "guard"}  # no mixes
     return {
-        **common,
-        "policy": trained_as(base, study["plan"].get("sources") or {}),
-        "policy_options": dict(study["plan"]["options"].get(base, {})),
+        **with_mixing(common, policy, study["plan"]),
         "epochs": epochs,
         "shrink_batch": True,  # a budget may have fewer labels than a batch
         "validate_every": math.ceil(epochs / LOOKS),
         "seed": seed,
+    }
+
+
+def with_mixing(common: Mapping[str, Any], policy: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a training with what a policy of a plan adds to them."""
+    base = base_of(policy)
+    if base == "none":
+        common = {name: value for name, value in common.items() if name != "guard"}  # no mixes
+    return {
+        **common,
+        "policy": trained_as(base, plan.get("sources") or {}),
+        "policy_options": dict(plan.get("options", {}).get(base, {})),
+        **({"clean_branch": "branch"} if base.endswith(CLEAN) else {}),
     }
 
 
@@ -276,7 +284,8 @@ def ladder(
     two = (shares[0], shares[1]) if len(shares) > 1 else shares
     whole = tuple(policies)
     asked = tuple(name for name in policies if name in subjects)
-    core = tuple(name for name in policies if name in ("none", "mixup", *asked))
+    fair = f"mixup{CLEAN}" if "samix" in asked else "mixup"  # samix has clean images
+    core = tuple(name for name in policies if name in ("none", "mixup", fair, *asked))
     # a Mixer that begins anew does not come alive in the few steps of trained networks
     liked = "samix-p" if length != FROM_RANDOM else "samix"
     pair = ("none", liked if liked in asked else asked[-1])
@@ -289,7 +298,7 @@ def ladder(
         alone: tuple[str, ...] | None = None, long: tuple[str, ...] | None = None,
         everywhere: bool = False,
     ) -> Design:  # fmt: skip
-        here = {SUPERVISED: some, SELF_SUPERVISED: some if alone is None else alone}
+        here = {SUPERVISED: some, SELF_SUPERVISED: _without_clean(some if alone is None else alone)}
         free = {m: tuple(n for n in p if n not in asked) for m, p in here.items()}
         if alone is not None:
             free[SELF_SUPERVISED] = plain
@@ -331,6 +340,11 @@ def ladder(
         if rung not in kept:
             kept.append(rung)
     return kept
+
+
+def _without_clean(policies: Sequence[str]) -> tuple[str, ...]:
+    """Return the policies of self-supervised training, where samix has no clean images either."""
+    return tuple(name for name in policies if not name.endswith(CLEAN))
 
 
 def steps_of(steps: int, labels: int, most: int) -> int:

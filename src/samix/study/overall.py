@@ -211,7 +211,7 @@ def rank_correlation(one: Floats, other: Floats) -> tuple[float, float]:
 
 
 def free_choice(rows: Sequence[Mapping[str, Any]], mode: str) -> str:
-    """Return the policy to use where a study recommends none: it costs nothing to learn.
+    """Return the policy to use where a study recommends none: it has no Mixer.
 
     The one with the largest gain over plain training at the most labels, of those without a Mixer
     whose gain is proven (p < 0.05 after Holm's correction), at least one point, and seen with three

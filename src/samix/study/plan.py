@@ -369,8 +369,8 @@ def _planned(
                 continue  # no time for it even if it took no longer than the first
         named = {name for one in designs for name in one.policies[mode]}
         timings[mode], got = time_policies(
-            trials, opened, mode, [name for name in wish.trained if name in named], _OPTIONS,
-            engine, announce=announce, sources=wish.sources,
+            trials, opened, mode, [name for name in wish.trained if name in named],
+            {"options": _OPTIONS, "sources": wish.sources}, engine, announce=announce,
             turn=STEPS if wish.steps is None else STEPS // 2, seconds=_TRIAL * wish.budget,
         )  # fmt: skip
         share = min(share, got)

@@ -1,6 +1,7 @@
 """The policies of a study by what the user gave: a name, the folder of a Mixer, or module:name.
 
-In plans, tables and paths each has a label of plain letters. Code of a module is only run in a
+In plans, tables and paths each has a label of plain letters. "mixup-clean" is mixup with clean
+images, which samix has as well: a rival with the same pipeline. Code of a module is only run in a
 process that was told to by :func:`admit`: what a stranger wrote into a plan is not enough.
 """
 
@@ -24,6 +25,7 @@ from samix.policies import (
 )
 from samix.training.config import FROZEN
 
+CLEAN = "-clean"  # the same policy, which learns from clean images as well, as samix does
 _LABEL = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
 _ADMITTED: dict[str, str] = {}  # of this process, by label
 
@@ -53,6 +55,11 @@ def trained_as(label: str, sources: Mapping[str, str]) -> str:
 def _labelled(word: str) -> tuple[str, str]:
     if word == FROZEN or (word in POLICIES and not is_code(word)):
         return word, word
+    base = word.removesuffix(CLEAN)
+    if base != word and base in POLICIES:
+        if base in ("none", "samix"):
+            raise InputError(f"policies: '{word}': {base} learns from clean images anyway")
+        return word, base
     path = Path(word).expanduser()
     if path.is_dir():
         if not is_pretrained_mixer(path) and not (path / "mixer.safetensors").is_file():
@@ -73,6 +80,7 @@ def _label(name: str) -> str:
     """Return plain letters for a path or a class, that are no name of a policy."""
     plain = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:32] or "own"
     ours = plain == FROZEN or (plain in POLICIES and plain not in _ADMITTED)
+    ours = ours or plain.endswith(CLEAN)
     return f"{plain}-own" if ours else plain
 
 

@@ -19,8 +19,7 @@ from samix.errors import InputError
 from samix.progress import Announce
 from samix.study.cells import PocFolder, config_of
 from samix.study.engine import Engine
-from samix.study.grid import SELF_SUPERVISED, Cell, Job, Timing
-from samix.study.subjects import trained_as
+from samix.study.grid import SELF_SUPERVISED, Cell, Job, Timing, with_mixing
 from samix.training.building import check_names, create_run_method
 from samix.training.machine import AUTOCAST
 from samix.training.module import create_optimizer
@@ -41,24 +40,24 @@ def time_policies(
     opened: Any,
     mode: str,
     policies: Sequence[str],
-    options: Mapping[str, Any],
+    plan: Mapping[str, Any],
     engine: Engine,
     *,
     announce: Announce,
-    sources: Mapping[str, str] | None = None,
     turn: int = STEPS,
     seconds: float = math.inf,
 ) -> tuple[dict[str, Timing], float]:
     """Let each policy make some steps in every worker, all at once, and return what it takes.
 
-    With the timings comes the share of a core that a worker got. No further round of turns begins
-    after so many seconds, whether they agree or not. ``path`` is removed afterwards.
+    ``plan`` has "options" and "sources" of the policies. With the timings comes the share of a core
+    that a worker got. No further round of turns begins after so many seconds, whether they agree or
+    not. ``path`` is removed afterwards.
     """
     try:
         announce("timing the policies", 0, 1)
         path.mkdir(parents=True, exist_ok=True)
         write_splits(PocFolder(path).splits, opened.images, opened.splits)
-        jobs = [_job(opened, mode, n, options.get(n, {}), sources or {}) for n in policies]
+        jobs = [_job(opened, mode, name, plan) for name in policies]
         futures = [
             engine.submit(timed, str(path), jobs, turn, seconds) for _ in range(engine.workers)
         ]
@@ -75,23 +74,19 @@ def _joined(some: Sequence[Timing]) -> Timing:
     return Timing(**{name: mean(getattr(one, name) for one in some) for name in names})
 
 
-def _job(
-    opened: Any, mode: str, policy: str, options: Mapping[str, Any], sources: Mapping[str, str]
-) -> Job:
+def _job(opened: Any, mode: str, policy: str, plan: Mapping[str, Any]) -> Job:
     alone = mode == SELF_SUPERVISED
     settings = {
-        **(opened.pretrain if alone else opened.train), "policy": trained_as(policy, sources),
-        "policy_options": dict(options), "epochs": 2, "validate_every": 1, "shrink_batch": True,
+        **with_mixing(opened.pretrain if alone else opened.train, policy, plan),
+        "epochs": 2, "validate_every": 1, "shrink_batch": True,
     }  # fmt: skip
-    if policy == "none":
-        settings.pop("guard", None)  # there are no mixes to check
     command = "pretrain" if alone else "train"
     return Job(f"trial-{policy}", command, settings, (Cell(policy, 1, mode, 0),))
 
 
 def plain_step(path: Path, opened: Any, mode: str) -> float:
     """Return the seconds of a step of plain training on noise: no policy takes less."""
-    config = resolve(config_of(PocFolder(path), _job(opened, mode, "none", {}, {})))
+    config = resolve(config_of(PocFolder(path), _job(opened, mode, "none", {})))
     method = create_run_method(config, opened.images.classes)
     batch = min(config.batch_size or config.default_batch_size, len(opened.splits.train))
     return step_seconds(method, config, batch)

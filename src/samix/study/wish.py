@@ -9,13 +9,13 @@ from typing import Any
 
 from samix.errors import InputError
 from samix.networks import EMBEDDED, is_embedded
-from samix.study.grid import LEARNED, SUPERVISED
+from samix.study.grid import LEARNED, SELF_SUPERVISED, SUPERVISED
 from samix.study.statistics.looks import LEAST_SEEDS
 from samix.study.statistics.tables import MODES
-from samix.study.subjects import labels_of
+from samix.study.subjects import CLEAN, labels_of
 from samix.training.config import FROZEN
 
-POLICY_NAMES = ("none", "mixup", "cutmix", "mixup-cutmix", "samix-p", "samix")
+POLICY_NAMES = ("none", "mixup", "mixup-clean", "cutmix", "mixup-cutmix", "samix-p", "samix")
 FRACTIONS = (0.05, 0.1, 0.25, 1.0)
 DESIGNS = ("sequential", "fixed")
 LEAST_BUDGET = 60.0  # seconds: code, trials and report alone take as long
@@ -63,6 +63,11 @@ class Wish:
             raise InputError(
                 f"policies: '{FROZEN}' needs weights to start from; give backbone=NAME "
                 f"pretrained=True, or install the weights of '{EMBEDDED}'"
+            )
+        if SELF_SUPERVISED in self.modes and all(name.endswith(CLEAN) for name in self.subjects):
+            raise InputError(
+                f"modes: '{self.subjects[-1]}' learns from clean images beside labels; expected "
+                f"{SUPERVISED} alone, got {', '.join(self.modes)}"
             )
         strange = [mode for mode in self.modes if mode not in MODES]
         if strange or not self.modes:

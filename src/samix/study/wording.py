@@ -30,6 +30,7 @@ from samix.study.statistics.effects import Effect, Reason
 from samix.study.statistics.inspection import ClassRecall
 from samix.study.statistics.labels import LabelEfficiency
 from samix.study.statistics.power import MOST_SEEDS, Needed
+from samix.study.subjects import CLEAN
 from samix.study.verdict import Verdict
 from samix.training.config import FROZEN
 
@@ -95,6 +96,8 @@ def policy_words(policy: str) -> Words:
         told = word("policy-none")
     elif name == FROZEN:
         told = word("policy-frozen")
+    elif name.endswith(CLEAN):
+        told = word("policy-clean", policy=name.removesuffix(CLEAN))
     return word("policy-long", policy=told) if long else told
 
 

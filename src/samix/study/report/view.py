@@ -11,6 +11,7 @@ from samix.errors import InputError
 from samix.pages.charts import LONG, Style, styles_of
 from samix.pages.words import Text, Words, policy_about, word
 from samix.study.statistics.tables import MODES
+from samix.study.subjects import CLEAN
 from samix.study.wording import mode_words, policy_words
 from samix.training.config import FROZEN
 
@@ -154,12 +155,15 @@ def is_probe(policy: str) -> bool:
 def about(policy: str) -> Words:
     """Return what a policy is, in a few words."""
     name = policy.removesuffix(LONG)
-    told = policy_about(name)
+    told = policy_about(name.removesuffix(CLEAN))
+    if name.endswith(CLEAN) or name == "samix":
+        told = word("about-clean", policy=told)
     return told if name == policy else word("about-long", policy=told)
 
 
 _ORDER = (
-    BASELINE, FROZEN, "mixup", "cutmix", "mixup-cutmix", "samix-p", "samix-fast", "samix",
+    BASELINE, FROZEN, "mixup", "mixup-clean", "cutmix", "mixup-cutmix", "samix-p", "samix-fast",
+    "samix",
 )  # fmt: skip
 _LAST = ("samix-p", "samix-fast", "samix")
 
