@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 import samix
 from samix.networks import create_backbone, fast_format, in_format, settle_format
+from samix.training import TrainConfig
+from samix.training.building import create_run_method
+from samix.training.prepare import resolve
 
 LAST, DEFAULT = torch.channels_last, torch.contiguous_format
 WIDE = {"channels": (16, 16, 16, 16), "layers": (1, 1, 1, 1), "stem_width": 16}
@@ -187,3 +190,22 @@ def test_images_of_another_device_stay_as_they_are() -> None:
 def test_the_format_of_timm_families(name: str, chosen: torch.memory_format) -> None:
     with torch.device("meta"):
         assert fast_format(timm.create_model(name)) is chosen
+
+
+@pytest.mark.parametrize(("shape", "chosen"), [(WIDE, LAST), (NARROW, DEFAULT)])
+def test_a_run_on_the_cpu_has_its_weights_in_the_format_of_its_images(shape, chosen) -> None:
+    config = resolve(
+        TrainConfig(
+            data="demo", policy="samix", device="cpu", backbone="resnet18", stem="small",
+            image_size=32, model_kwargs=shape,
+        )
+    )  # fmt: skip
+    method = create_run_method(config, ("good", "bad"))
+    assert method.memory_format is chosen
+    convolutions = [module for module in method.modules() if isinstance(module, nn.Conv2d)]
+    assert convolutions
+    assert all(one.weight.is_contiguous(memory_format=chosen) for one in convolutions)
+    method(torch.randn(8, 3, 32, 32), torch.arange(8) % 2).loss.backward()
+    wide = [one for one in convolutions if one.weight.grad is not None]
+    assert wide
+    assert all(one.weight.grad.is_contiguous(memory_format=chosen) for one in wide)

@@ -25,7 +25,13 @@ from samix.methods import (
     method_options,
     scaled,
 )
-from samix.networks import MixerOptions, create_backbone, is_pretrained_mixer, tap_features
+from samix.networks import (
+    MixerOptions,
+    create_backbone,
+    fast_format,
+    is_pretrained_mixer,
+    tap_features,
+)
 from samix.policies import (
     MIXER_OPTIONS,
     POLICIES,
@@ -130,6 +136,9 @@ def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
     _check_sizes(config, method)
     _check_queue(config, method)
     _check_norms(config, method)
+    if config.device == "cpu" and fast_format(method) is torch.channels_last:
+        # as the images are: gradients then need no copy into another format
+        method.to(memory_format=torch.channels_last)
     return method
 
 
