@@ -414,3 +414,39 @@ def test_a_column_of_paths_is_not_taken_for_labels(flat: Path, tmp_path: Path) -
     said = "column 'path' of '.*x.csv' holds the paths of the photos, expected their labels; name "
     with pytest.raises(InputError, match=f"{said}another one of label"):
         open_images(flat, labels=table, label_column="path")
+
+
+@pytest.mark.parametrize(("no", "yes"), [("0", "1"), ("0.0", "1.0"), ("False", "True")])
+def test_columns_that_mark_the_class_of_each_photo_are_classes(
+    no: str, yes: str, flat: Path, tmp_path: Path
+) -> None:
+    rows = [f"{Path(name).stem},{yes if cat else no},{no if cat else yes},{no},{fold}"
+            for name, cat, fold in zip(FLAT, (1, 0, 1, 0), (1, 1, 2, 2), strict=True)]  # fmt: skip
+    (tmp_path / "x.csv").write_text("\n".join(["image,cat,dog,bird,fold", *rows]))
+    images = open_images(flat, labels=str(tmp_path / "x.csv"))
+    assert [images.classes[target] for target in images.targets] == list(WANTED)
+    said = "The label of a photo is the column of 'x.csv' that marks it: cat, dog, bird."
+    assert said in images.notes
+    assert "Column 'fold' is not taken for parts; a column 'split'" in " ".join(images.notes)
+    labels = labels_of(flat, str(tmp_path / "x.csv"), label_column="fold")
+    assert set(labels.values()) == {"1", "2"}
+
+
+def test_several_classes_of_a_photo_are_refused_by_row(flat: Path, tmp_path: Path) -> None:
+    rows = [f"{name},{int(i != 2)},1" for i, name in enumerate(FLAT)]
+    (tmp_path / "x.csv").write_text("\n".join(["path,scratch,dent", *rows]))
+    with pytest.raises(InputError, match=r"row 1 of '.*x.csv' marks 2 of the classes scratch, d"):
+        open_images(flat, labels=str(tmp_path / "x.csv"))
+    parts = [f"{name},{int(i < 2)},{int(i > 1)}" for i, name in enumerate(FLAT)]
+    (tmp_path / "x.csv").write_text("\n".join(["path,is_train,is_test", *parts]))
+    with pytest.raises(InputError, match="is_train, is_test"):  # they are no classes
+        open_images(flat, labels=str(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize("name", ["is_test", "fold", "KFold"])
+def test_columns_that_divide_in_another_way_are_told(name: str, flat: Path, tmp_path: Path) -> None:
+    rows = [f"{n},{label},{i % 2}" for i, (n, label) in enumerate(zip(FLAT, WANTED, strict=True))]
+    (tmp_path / "x.csv").write_text("\n".join([f"path,label,{name}", *rows]))
+    images = open_images(flat, labels=str(tmp_path / "x.csv"))
+    assert images.given_split == (None,) * 4
+    assert any(note.startswith(f"Column '{name}' is not taken for parts") for note in images.notes)

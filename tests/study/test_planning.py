@@ -94,6 +94,8 @@ def test_less_time_than_plain_training_needs_is_refused_before_the_policies_are_
         ({"image_size": 96}, "at-hand"),
         ({"weights": EMBEDDED}, "named"),
         ({"backbone": "resnet18", "pretrained": True}, "named"),
+        ({"backbone": EMBEDDED}, "at-hand"),
+        ({"backbone": EMBEDDED, "stem": "small"}, None),
         ({"backbone": "resnet18"}, None),
         ({"pretrained": False}, None),
     ],

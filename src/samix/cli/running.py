@@ -136,18 +136,14 @@ def _fitting(name: str, command: str, options: Mapping[str, Any]) -> dict[str, A
 
 def _has_trained_start(options: Mapping[str, Any]) -> bool:
     """Say whether training begins with trained weights: those that are named, or those at hand."""
-    from samix.networks import EMBEDDED, is_embedded, is_pretrained_mixer
+    from samix.networks import is_pretrained_mixer, trained_start
     from samix.policies import POLICIES
 
-    if "init" in options or options.get("pretrained") is False:
+    if "init" in options:
         return False
-    if options.get("pretrained") or "weights" in options:
-        return True
-    policy = options.get("policy", "none")
-    if policy not in POLICIES and not is_pretrained_mixer(policy):  # a run, of another network
-        return False
-    plain = not any(name in options for name in ("stem", "model_kwargs"))
-    return plain and options.get("backbone", EMBEDDED) == EMBEDDED and is_embedded(EMBEDDED)
+    start, policy = trained_start(options), options.get("policy", "none")
+    another = policy not in POLICIES and not is_pretrained_mixer(policy)  # a run, of its network
+    return start == "named" or (start == "at-hand" and not another)
 
 
 def parsed(given: Mapping[str, Any]) -> dict[str, Any]:

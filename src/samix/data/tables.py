@@ -31,6 +31,9 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 _BESIDE = (".csv", ".tsv", ".jsonl", ".parquet")  # tables that are looked at without being named
 _LABELS = (*map(plain_name, LABEL_COLUMNS), "ラベル", "クラス", "分類", "正解")
 _SPLITS = frozenset(("split", "set", "subset", "partition"))
+# columns that divide the photos in a way that is not read here
+_LIKE_SPLITS = frozenset(("fold", "folds", "kfold", "istrain", "isval", "isvalid", "istest"))
+_MARKS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 _NO_TEXT = {
     b"PK\3\4": "a spreadsheet or another packed file", b"\xd0\xcf\x11\xe0": "a spreadsheet",
     b"PAR1": "Parquet (give it the suffix .parquet)", b"\x1f\x8b": "compressed",
@@ -434,12 +437,20 @@ def with_labels(
     is not looked at.
     """
     table = path if isinstance(path, LabelTable) else open_table(path)
+    marked = () if label_column is not None else _marked_columns(table)
+    if marked:
+        table = _named_by_marks(table, marked)
     column = _label_column(table, label_column)
     values, stray = column_by_photo(images, table, column, what="label")
     where = f"column '{column}' of '{table.path}'"
     classes, targets = class_numbers(as_labels(values, where))
     read = f" (read as {table.encoding})" if table.encoding else ""
     notes = [f"The labels are those of column '{column}' in '{table.path.name}'{read}."]
+    if marked:
+        notes = [
+            f"The label of a photo is the column of '{table.path.name}'{read} that marks it: "
+            f"{', '.join(marked)}."
+        ]
     unlabelled = sum(target < 0 for target in targets)
     if unlabelled:
         notes.append(f"{unlabelled:,} of {len(images):,} photos have no label in it.")
@@ -454,6 +465,41 @@ def with_labels(
         images, classes=classes, targets=targets, notes=(*images.notes, *notes),
         given_split=images.given_split if given is None else given,
     )  # fmt: skip
+
+
+def _marked_columns(table: LabelTable) -> tuple[str, ...]:
+    """Return the columns of a table that are classes, one of which each row marks with a one."""
+    if table.headless or table.named(*_LABELS) is not None:
+        return ()
+    beside = {*PATH_COLUMNS, *_SPLITS, *_LIKE_SPLITS, "group", ""}
+    others = [name for name in table.columns if plain_name(name) not in beside]
+    words = {name: [word.casefold() for word in table.column(name)] for name in others}
+    marks = {
+        name: [_MARKS[word] for word in column]
+        for name, column in words.items()
+        if _MARKS.keys() >= {*column}
+    }
+    if len(marks) < 2:
+        return ()
+    counts = [sum(row) for row in zip(*marks.values(), strict=True)]
+    odd = next((at for at, count in enumerate(counts) if count != 1), None)
+    if odd is not None and len(marks) + 1 >= len(others):  # all but a path of any name
+        raise InputError(
+            f"row {odd + 1} of '{table.path}' marks {counts[odd]} of the classes "
+            f"{', '.join(marks)}; expected one, as a photo has one class here; if one column has "
+            "the labels, name it with `label_column`"
+        )
+    return () if odd is not None else tuple(marks)
+
+
+def _named_by_marks(table: LabelTable, marked: Sequence[str]) -> LabelTable:
+    """Return the table with a column of labels: the name of the column that marks the row."""
+    at = [table.columns.index(name) for name in marked]
+    rows = [
+        (*row, next(table.columns[i] for i in at if _MARKS[row[i].casefold()]))
+        for row in table.rows
+    ]
+    return replace(table, columns=(*table.columns, "label"), rows=rows)
 
 
 def _label_column(table: LabelTable, wanted: str | None) -> str:
@@ -490,7 +536,8 @@ def _splits_in(
     column = table.named(*_SPLITS)
     if column is None:
         like = [n for n in table.columns if {"train", "test"} <= {*map(split_of, table.column(n))}]
-        told = "is not taken for parts; call it 'split' if it says them."
+        like += [n for n in table.columns if plain_name(n) in _LIKE_SPLITS]
+        told = "is not taken for parts; a column 'split' with train, val and test would say them."
         return None, set(), [f"Column '{name}' {told}" for name in like]
     words, _ = column_by_photo(images, table, column, what="split")
     parts = {word: split_of(word) for word in words if word not in (None, "unused")}

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         load_weights,
         put_weights,
         read_weights,
+        trained_start,
         weights_at_hand,
     )
 
@@ -135,6 +136,7 @@ __all__ = [
     "stage_module",
     "standardised",
     "tap_features",
+    "trained_start",
     "unit",
     "up_to_tap",
     "update_average",

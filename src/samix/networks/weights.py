@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.error import URLError
 from urllib.parse import urlparse
 from urllib.request import getproxies
@@ -163,6 +163,23 @@ def backbone_of(weights: str | Path) -> str | None:
 def is_embedded(name: str) -> bool:
     """Return whether a name is that of the model whose weights come in an installed package."""
     return name == EMBEDDED and _embedded_file() is not None
+
+
+def trained_start(options: Mapping[str, Any]) -> Literal["named", "at-hand"] | None:
+    """Return which trained weights a training begins with: named ones, those at hand, or none.
+
+    Those at hand are taken where no other network is named and they are not declined.
+
+    Args:
+        options: What was given of "backbone", "model_kwargs", "stem", "pretrained" and "weights".
+    """
+    if options.get("pretrained") is False:
+        return None
+    if options.get("pretrained") or options.get("weights") is not None:
+        return "named"
+    plain = options.get("stem") is None and not options.get("model_kwargs")
+    name = options.get("backbone", EMBEDDED)
+    return "at-hand" if plain and is_embedded(name) else None
 
 
 def weights_at_hand() -> str:

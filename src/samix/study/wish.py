@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from samix.errors import InputError
-from samix.networks import EMBEDDED, is_embedded
+from samix.networks import EMBEDDED, is_embedded, trained_start
 from samix.study.grid import LEARNED, SELF_SUPERVISED, SUPERVISED
 from samix.study.statistics.looks import LEAST_SEEDS
 from samix.study.statistics.tables import MODES
@@ -117,16 +117,10 @@ class Wish:
     def start(self) -> str | None:
         """Whether trainings begin with trained weights: "named", "at-hand" or None for random ones.
 
-        Those at hand are taken where no network is named, and no training of minutes is asked for.
+        As `samix train` decides it; but those at hand are not taken for trainings of minutes.
         """
-        if names_weights(self.network):
-            return "named"
-        if self.steps is not None or not is_embedded(EMBEDDED):
-            return None
-        return None if any(name in self.network for name in _NAMES_NETWORK) else "at-hand"
-
-
-_NAMES_NETWORK = ("backbone", "model_kwargs", "stem", "pretrained")
+        start = trained_start(self.network)
+        return None if start == "at-hand" and self.steps is not None else start
 
 
 def names_weights(network: Mapping[str, Any]) -> bool:
