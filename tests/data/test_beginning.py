@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samix.data import ImageSet, join_images, open_images
+from samix.data import ImageSet, Splits, join_images, open_images
 from samix.data.beginning import changed, check_photos, write_photos
 from samix.data.duplicates.fingerprints import content_hashes
 from samix.errors import InputError
@@ -25,19 +25,28 @@ def folder(make_folder: Make) -> Path:
     return make_folder({"crack": 3, "good": 3})
 
 
+def split_of(images: ImageSet) -> Splits:
+    return Splits((0, 2, 4), (1,), (3,), (None,) * len(images))
+
+
+def check(table: Path, images: ImageSet) -> None:
+    check_photos(table, images, split_of(images), "run 'x'")
+
+
 @pytest.fixture
 def table(folder: Path, tmp_path: Path) -> Path:
-    write_photos(tmp_path / "photos.csv", open_images(folder))
+    images = open_images(folder)
+    write_photos(tmp_path / "photos.csv", images, split_of(images))
     return tmp_path / "photos.csv"
 
 
 def test_touched_and_copied_photos_are_the_same(folder: Path, table: Path, tmp_path: Path) -> None:
-    check_photos(table, open_images(folder), "run 'x'")
+    check(table, open_images(folder))
     for file in folder.rglob("*.png"):
         os.utime(file, ns=(1, 1))
-    check_photos(table, open_images(folder), "run 'x'")
+    check(table, open_images(folder))
     shutil.copytree(folder, tmp_path / "copy" / "photos")
-    check_photos(table, open_images(tmp_path / "copy" / "photos"), "run 'x'")
+    check(table, open_images(tmp_path / "copy" / "photos"))
 
 
 def test_photos_that_were_replaced_are_counted_and_named(folder: Path, table: Path) -> None:
@@ -54,7 +63,7 @@ def test_photos_that_were_replaced_are_counted_and_named(folder: Path, table: Pa
         "when it began; give the photos of then, or begin anew with another `output`"
     )
     with pytest.raises(InputError, match=said):
-        check_photos(table, open_images(folder), "run 'x'")
+        check(table, open_images(folder))
 
 
 def test_labels_that_changed_are_named(folder: Path, table: Path) -> None:
@@ -62,10 +71,22 @@ def test_labels_that_changed_are_named(folder: Path, table: Path) -> None:
     other = replace(images, targets=(1, *images.targets[1:]))
     said = r"1 of 6 photos have other labels \(such as 'crack/part0_shot0.png', now 'good', then 'c"
     with pytest.raises(InputError, match=said):
-        check_photos(table, other, "run 'x'")
+        check(table, other)
     none = replace(images, classes=(), targets=(-1,) * 6)
     assert "now 'none', then 'crack'" in changed(table, none).label
     assert changed(table, none).content == ""
+
+
+def test_a_splits_file_that_was_edited_is_named(folder: Path, table: Path) -> None:
+    images = open_images(folder)
+    edited = Splits((0, 2), (1, 4), (3, 5), (None,) * 6)
+    said = (
+        r"run 'x' cannot go on: 2 of 6 photos are in another part \(such as 'good/part0_shot1.png'"
+        r", now 'val', then 'train'\) than when it began; give the splits.csv of then, or begin "
+    )
+    with pytest.raises(InputError, match=said):
+        check_photos(table, images, edited, "run 'x'")
+    assert changed(table, images).sentence() == ""  # another run may divide them otherwise
 
 
 def test_what_is_not_known_is_passed_over(folder: Path, table: Path, make_set) -> None:

@@ -44,7 +44,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         splits = Splits(tuple(train), rest[:1] + rest[3:4], rest[1:3] + rest[4:], (None,) * 12)
         write_splits(run / "splits.csv", images, splits)
         if contents:
-            write_photos(run / "photos.csv", images)
+            write_photos(run / "photos.csv", images, splits)
         config = {"data": str(tmp_path / "photos"), **config}
         (run / "config.yaml").write_text(dump_yaml({"config": config}))
         return run

@@ -240,7 +240,7 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }  # fmt: skip
         write_splits(folder.splits, opened.images, opened.splits)
-        write_photos(folder.photos, opened.images)
+        write_photos(folder.photos, opened.images, opened.splits)
         write_study(folder, study)
         display.rest()
         print_plan(study, display.console, spoken(given))

@@ -279,15 +279,24 @@ def write_splits(path: str | Path, images: ImageSet, splits: Splits) -> None:
 
     Photos in no part are written as "unused". The file appears as a whole or not at all.
     """
-    side_of = {i: side for side in _SIDES for i in getattr(splits, side)}
+    sides = sides_of(splits)
     with (
         whole_file(path) as partial,
         partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = NameWriter(file)
         writer.writerow(("path", "split", "group"))
-        for i, key in enumerate(images.keys):
-            writer.writerow((key, side_of.get(i, "unused"), splits.groups[i] or ""))
+        for key, side, group in zip(images.keys, sides, splits.groups, strict=True):
+            writer.writerow((key, side, group or ""))
+
+
+def sides_of(splits: Splits) -> list[str]:
+    """Return the part of each photo; "unused" is in none."""
+    sides = ["unused"] * len(splits.groups)
+    for side in _SIDES:
+        for i in getattr(splits, side):
+            sides[i] = side
+    return sides
 
 
 def read_splits(path: str | Path, images: ImageSet) -> Splits:

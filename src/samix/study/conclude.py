@@ -62,7 +62,7 @@ def open_photos(folder: PocFolder, study: Mapping[str, Any]) -> tuple[ImageSet, 
         label_column=train.get("label_column"),
     )
     splits = read_splits(folder.splits, images)
-    check_photos(folder.photos, images, f"study '{folder.path}'")
+    check_photos(folder.photos, images, splits, f"study '{folder.path}'")
     return images, splits
 
 

@@ -129,16 +129,16 @@ def run_frozen(
     images = joined(sources)
     if run is not None:
         with only_run(run):
-            hashed = named(display.work, "hashing photos")
-            check_photos(run.photos, images, f"run '{run.path}'", progress=hashed)
             splits, notes = read_splits(run.splits, images), read_notes(run)
+            hashed = named(display.work, "hashing photos")
+            check_photos(run.photos, images, splits, f"run '{run.path}'", progress=hashed)
             job = _Job(config, images, splits, notes, run, starts)
             return run, _work(job, display, begin)
     # of a run whose encoder is taken the split too: no test photo was learned from before
     splits, notes = split_sources(sources, config, display.work, starts.init)
     with created_run(path) as begun:
         write_splits(begun.splits, images, splits)
-        write_photos(begun.photos, images, progress=named(display.work, "hashing photos"))
+        write_photos(begun.photos, images, splits, progress=named(display.work, "hashing photos"))
         write_config(begun, config, images, notes)
         job = _Job(config, images, splits, notes, begun, starts)
         return begun, _work(job, display, begin)

@@ -146,7 +146,7 @@ def prepare(
         splits, notes = read_splits(run.splits, images), ()
         if rank == 0:
             hashed = named(announce, "hashing photos")
-            check_photos(run.photos, images, f"run '{run.path}'", progress=hashed)
+            check_photos(run.photos, images, splits, f"run '{run.path}'", progress=hashed)
     config = fitted_size(config, images) if config.fit_size else config
     size, shrunk = _fitting_batch(config, len(splits.train))
     config = replace(config, batch_size=size, shrink_batch=False, **_rates(config, size))

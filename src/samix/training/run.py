@@ -102,7 +102,8 @@ def _begin(config: RunConfig, display: Display, *, extras: bool) -> TrainResult:
         return _go(prepared, RunFolder(path), display, extras=extras)
     with created_run(path) as run:
         write_splits(run.splits, prepared.images, prepared.splits)
-        write_photos(run.photos, prepared.images, progress=named(display.work, "hashing photos"))
+        hashed = named(display.work, "hashing photos")
+        write_photos(run.photos, prepared.images, prepared.splits, progress=hashed)
         write_config(run, prepared.config, prepared.images, prepared.notes)
         return _go(prepared, run, display, extras=extras)
 
