@@ -535,6 +535,16 @@ def settle_format(network: nn.Module) -> torch.memory_format:
     return chosen
 
 
+def settle_weights(module: nn.Module) -> None:
+    """Bring the weights of a module on the CPU into channels-last where that is its fast format.
+
+    Their gradients come in the format of the images, and are then not copied into another one. The
+    weights are changed in place; their values stay. safetensors takes them made contiguous.
+    """
+    if fast_format(module) is torch.channels_last:
+        module.to(memory_format=torch.channels_last)
+
+
 def in_format(images: Tensor, memory_format: torch.memory_format) -> Tensor:
     """Return images in a memory format on the CPU, as they are on another device.
 

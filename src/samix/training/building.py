@@ -28,8 +28,8 @@ from samix.methods import (
 from samix.networks import (
     MixerOptions,
     create_backbone,
-    fast_format,
     is_pretrained_mixer,
+    settle_weights,
     tap_features,
 )
 from samix.policies import (
@@ -136,9 +136,8 @@ def create_run_method(config: RunConfig, classes: Sequence[str]) -> Method:
     _check_sizes(config, method)
     _check_queue(config, method)
     _check_norms(config, method)
-    if config.device == "cpu" and fast_format(method) is torch.channels_last:
-        # as the images are: gradients then need no copy into another format
-        method.to(memory_format=torch.channels_last)
+    if config.device == "cpu":
+        settle_weights(method)
     return method
 
 

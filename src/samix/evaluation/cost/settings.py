@@ -13,7 +13,7 @@ from torch import nn
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine
 from samix.methods import CLEAN_BRANCHES, COSTS, RIVALS, create_method
-from samix.networks import is_pretrained_mixer, tap_features
+from samix.networks import is_pretrained_mixer, settle_weights, tap_features
 from samix.policies import POLICIES, nearest, policy_options
 from samix.progress import Display
 
@@ -152,6 +152,8 @@ def _method_step(
     method = method.to(machine.device)
     if channels_last:
         method = method.to(memory_format=torch.channels_last)
+    elif machine.device == "cpu":  # as a run has them
+        settle_weights(method)
     made: Any = method
     inputs = workload.inputs(machine.device, channels_last=channels_last)
     return TrainingStep(
