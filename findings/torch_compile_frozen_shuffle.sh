@@ -6,8 +6,8 @@
 # constant, for all batches that follow, and Python's generator is not moved on. Nothing is warned of, and
 # fullgraph=True, which refuses what cannot be compiled, takes it too. random.random(), randint(),
 # uniform() and gauss() are drawn anew, and so are numpy.random.permutation() and torch.randperm(), so
-# that an augmentation may look random in its strength while its partners never change. The documentation
-# of torch.compile does not name the two. The way around is torch.randperm().
+# that an augmentation may look random in its strength while its partners never change. It is known to the
+# developers of PyTorch and not corrected in this version. The way around is torch.randperm().
 # Seen, 20 batches of 8 rows: orders by shuffle 20 different as it is, 1 compiled; cells by sample 20
 # and 1; strengths by uniform 20 and 20; orders by torch.randperm 20 and 20.
 set -eu
