@@ -31,7 +31,6 @@ from samix.pages.words import (
     NOTHING,
     Text,
     Words,
-    between,
     both,
     count,
     known,
@@ -42,7 +41,7 @@ from samix.pages.words import (
     times,
     word,
 )
-from samix.study.report.view import BASELINE, ReportView, Row, columns, question_words
+from samix.study.report.view import BASELINE, CELLS, ReportView, Row, question_words
 from samix.study.statistics.tables import MODES
 from samix.study.wording import mode_words, policy_words
 
@@ -60,29 +59,22 @@ _PARTS = {
 def curve_chart(view: ReportView) -> Chart:
     """Return the score over labels, one panel a mode, with bands where the eye should be."""
     rows = view.rows("curve")
-    header = columns("mode", "policy", "labels", view.measure, "interval", "seeds", "parts")
-    cells: list[list[Text]] = [
-        [mode_words(r["mode"]), policy_words(r["policy"]), count(r["labels"]), percent(r["score"]),
-         span(r["low"], r["high"]), count(r["seeds"]), count(r["parts"])]
-        for r in rows
-    ]  # fmt: skip
     names = {str(r["policy"]) for r in rows}
+    columns = ("mode", "policy", "labels", "score", "interval", "seeds", "parts")
     return Chart(
         key="curve",
         title=word("curve-title", measure=view.measure),
         reading=word("curve-reading"),
         panels=[_curve_panel(view, mode) for mode in view.modes],
         legend=view.legend(list(names)),
-        data=_data(header, cells, 2, view.strong(rows)),
+        data=view.grid(rows, *columns, words=2),
     )
 
 
 def cost_chart(view: ReportView) -> Chart | None:
     """Return the gain over the cost, for the main question and the other mode; None without any."""
     panels: list[Panel] = []
-    cells: list[list[Text]] = []
-    names: set[str] = set()
-    strong: list[int] = []
+    every: list[Row] = []
     for mode in view.modes:
         labels = view.labels if mode == view.mode else max(view.budgets(mode))
         rows = [
@@ -93,19 +85,14 @@ def cost_chart(view: ReportView) -> Chart | None:
         if len(rows) < 2:
             continue
         panels.append(_cost_panel(view, rows, question_words(mode, labels)))
-        names |= {str(r["policy"]) for r in rows}
-        strong += [len(cells) + at for at in view.strong(rows)]
-        cells += [
-            [question_words(mode, labels), policy_words(r["policy"]), times(r["multiple"]),
-             _gain(r), between(r["gain_low"], r["gain_high"], signed=True)]
-            for r in rows
-        ]  # fmt: skip
+        every += rows
     if not panels:
         return None
-    header = columns("question", "policy", "time-multiple", "gain", "interval")
+    columns = ("question", "policy", "time-multiple", "gain-or-0", "gain-ends")
     return Chart(
         key="cost", title=word("cost-title", measure=view.measure), reading=word("cost-reading"),
-        panels=panels, legend=view.legend(list(names)), data=_data(header, cells, 2, strong),
+        panels=panels, legend=view.legend([str(r["policy"]) for r in every]),
+        data=view.grid(every, *columns, words=2),
     )  # fmt: skip
 
 
@@ -134,20 +121,12 @@ def modes_chart(view: ReportView) -> Chart | None:
         panel.put(*at, style, policy_words(row["policy"]) + told)
         if row["policy"] in view.shown:
             _name(panel, at, policy_words(row["policy"]), x)
-    cells: list[list[Text]] = [
-        [policy_words(r["policy"]), number(r["supervised"], signed=True),
-         between(r["supervised_low"], r["supervised_high"], signed=True),
-         number(r["self_supervised"], signed=True),
-         between(r["self_supervised_low"], r["self_supervised_high"], signed=True)]
-        for r in rows
-    ]  # fmt: skip
-    header = columns(
-        "policy", mode_words("supervised"), "interval", mode_words("self-supervised"), "interval"
-    )
+    columns = ("policy", "supervised", "supervised-ends", "alone", "alone-ends")
+    heads = {"supervised": mode_words(MODES[0]), "alone": mode_words(MODES[1])}
     return Chart(
         key="modes", title=word("modes-title"), reading=word("modes-reading"), panels=[panel],
         legend=view.legend([str(r["policy"]) for r in rows]),
-        data=_data(header, cells, 1, view.strong(rows)),
+        data=view.grid(rows, *columns, words=1, heads=heads),
     )  # fmt: skip
 
 
@@ -167,7 +146,6 @@ def calibration_chart(view: ReportView) -> Chart | None:
     y = AxisScale(scale[0], scale[-1], BOTTOM, TOP)
     panel = framed(x, y, word("axis-confidence"), word("axis-accuracy"), values=(scale, scale))
     panel.line([(x(scale[0]), y(scale[0])), (x(scale[-1]), y(scale[-1]))], LINE, dash="4 3")
-    cells: list[list[Text]] = []
     for row in rows:
         style = view.styles[row["policy"]]
         points = [(x(100 * b["confidence"]), y(100 * b["accuracy"])) for b in row["bins"]]
@@ -175,20 +153,11 @@ def calibration_chart(view: ReportView) -> Chart | None:
         for b, at in zip(row["bins"], points, strict=True):
             told = f": {percent(b['confidence'])}, {percent(b['accuracy'])}"
             panel.put(*at, style, policy_words(row["policy"]) + told, 4.2)
-        cells += [
-            [
-                policy_words(row["policy"]),
-                percent(b["confidence"]),
-                percent(b["accuracy"]),
-                count(b["photos"]),
-            ]
-            for b in row["bins"]
-        ]
-    header = columns("policy", "confidence", "right", "photos")
+    bins = [{**b, "policy": row["policy"]} for row in rows for b in row["bins"]]
     return Chart(
         key="calibration", title=word("calibration-title"), reading=word("calibration-reading"),
         panels=[panel], legend=view.legend([str(r["policy"]) for r in rows]),
-        data=_data(header, cells, 1, ()),
+        data=view.grid(bins, "policy", "confidence", "right", "photos", words=1, strong=()),
     )  # fmt: skip
 
 
@@ -214,13 +183,9 @@ def recall_chart(view: ReportView) -> Chart | None:
             if r["class"] == name and r["policy"] in view.shown and known(r["recall"]) is not None
         ]
         shown.append((name, dots))
-    cells: list[list[Text]] = [
-        [r["class"], policy_words(r["policy"]), count(r["parts"]), percent(r["recall"]),
-         span(r["low"], r["high"]), word("yes") if r["judgeable"] else word("no-too-few")]
-        for name in sorted(parts, key=lambda name: parts[name]) for r in rows if r["class"] == name
-    ]  # fmt: skip
-    header = columns("class", "policy", "test-parts", "recall", "interval", "judgeable")
-    strong = [at for at, row in enumerate(cells) if row[1] == policy_words(view.policy)]
+    order = sorted(parts, key=lambda name: parts[name])
+    told = [r for name in order for r in rows if r["class"] == name]
+    columns = ("class", "policy", "test-parts", "recall", "interval", "judgeable")
     more = word("chart-cut", shown=MOST, all=len(rarest)) if len(rarest) > MOST else NOTHING
     return Chart(
         key="recall",
@@ -228,7 +193,7 @@ def recall_chart(view: ReportView) -> Chart | None:
         reading=word("recall-reading") + (" " if more else "") + more,
         panels=[dot_panel(shown, word("axis-recall"), unit="", most=100.0)],
         legend=view.legend([name for name in view.shown if any(r["policy"] == name for r in rows)]),
-        data=_data(header, cells, 2, strong),
+        data=view.grid(told, *columns, words=2),
     )
 
 
@@ -260,22 +225,16 @@ def inspection_chart(view: ReportView) -> Chart | None:
         unit = view.currency
         axis = word("axis-money", currency=unit) if unit else word("axis-money-bare")
         panels.append(dot_panel(money, axis, title=word("money")))
-    everything = view.rows("inspection")
-    cells: list[list[Text]] = [
-        [question_words(r["mode"], r["labels"]), policy_words(r["policy"]), percent(r["escape"]),
-         span(r["escape_low"], r["escape_high"]), percent(r["overkill"]),
-         span(r["overkill_low"], r["overkill_high"]), short(r["cost"]), short(r["threshold"])]
-        for r in everything
-    ]  # fmt: skip
-    header = [word("col-question"), word("col-policy"), word("escape"), word("col-interval"),
-              word("overkill"), word("col-interval"), word("col-expected-cost"),
-              word("col-threshold")]  # fmt: skip
-    strong = [at for at, row in enumerate(cells) if row[1] == policy_words(view.policy)]
+    columns = (
+        "question", "policy", "escape", "escape-ends", "overkill", "overkill-ends",
+        "expected-cost", "threshold",
+    )  # fmt: skip
+    heads = {"escape": word("escape"), "overkill": word("overkill")}
     return Chart(
         key="inspection",
         title=word("inspection-title", question=question_words(view.mode, view.labels)),
         reading=word("inspection-reading"), panels=panels, legend=[],
-        data=_data(header, cells, 2, strong),
+        data=view.grid(view.rows("inspection"), *columns, words=2, heads=heads),
     )  # fmt: skip
 
 
@@ -308,7 +267,7 @@ def balance_chart(classes: Sequence[Row]) -> Chart | None:
         reading=word("balance-reading") + (" " if more else "") + more,
         panels=[dot_panel(shown, word("axis-photos"), from_zero=True)],
         legend=[(word(f"part-{side}"), style) for side, style in _PARTS.items()],
-        data=_data(header, cells, 1, ()),
+        data=Table(header, cells, title=word("data-behind"), words=range(1), folded=True),
     )  # fmt: skip
 
 
@@ -374,7 +333,7 @@ def _cost_panel(view: ReportView, rows: Sequence[Row], title: Words) -> Panel:
         at = (place, y(known(row["gain"]) or 0.0))
         ends = [(at[0], y(v)) for v in (row["gain_low"], row["gain_high"]) if known(v) is not None]
         _whisker(panel, style, at, ends)
-        told = f": {times(row['multiple'])}, {_gain(row)}"
+        told = f": {times(row['multiple'])}, {CELLS['gain-or-0'](row)}"
         panel.put(*at, style, policy_words(row["policy"]) + told)
         if row["policy"] in view.shown and row["policy"] != BASELINE:
             _name(panel, at, policy_words(row["policy"]), x)
@@ -415,20 +374,8 @@ def _pair(row: Row, mode: str) -> tuple[float, float | None, float | None]:
     return float(row[mode]), known(row[f"{mode}_low"]), known(row[f"{mode}_high"])
 
 
-def _gain(row: Row) -> str:
-    return "0" if row["policy"] == BASELINE else number(row["gain"], signed=True)
-
-
 def _dash(style: Style) -> str:
     return "6 4" if style.hollow else ""
-
-
-def _data(
-    header: Sequence[Text], cells: Sequence[Sequence[Text]], left: int, strong: Sequence[int]
-) -> Table:
-    return Table(
-        header, cells, title=word("data-behind"), words=range(left), strong=strong, folded=True
-    )
 
 
 def _sure(style: Style, judgeable: bool) -> Style:

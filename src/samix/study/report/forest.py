@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from samix.pages.charts import LINE, AxisScale, Panel, names_of, round_values
 from samix.pages.panels import BAR_LETTERS, BARS, BELOW, HEAD, NAMES, ROW, Bar, bar_panel, name_row
-from samix.pages.parts import Chart, Table
+from samix.pages.parts import Chart
 from samix.pages.words import (
     NOTHING,
     Text,
@@ -23,7 +23,7 @@ from samix.pages.words import (
     times,
     word,
 )
-from samix.study.report.view import BASELINE, ReportView, Row, columns, question_words
+from samix.study.report.view import BASELINE, ReportView, Row, question_words
 from samix.study.statistics.candidates import VerdictLimits
 from samix.study.wording import policy_words
 
@@ -36,13 +36,7 @@ def forest_chart(view: ReportView) -> Chart | None:
     if not any(known(row["gain"]) is not None for row in rows):
         return None
     worth = VerdictLimits().worth
-    header = columns("policy", view.measure, "gain", "interval", "p", "time", "time-multiple")
-    cells: list[list[Text]] = [
-        [policy_words(str(r["policy"])), percent(r["score"]), number(r["gain"], signed=True),
-         between(r["gain_low"], r["gain_high"], signed=True), short(r["p_holm"]),
-         duration(r["seconds"]), times(r["multiple"])]
-        for r in rows
-    ]  # fmt: skip
+    columns = ("policy", "score", "gain", "gain-ends", "p-short", "time", "time-multiple")
     question = question_words(view.mode, view.labels)
     return Chart(
         key="forest",
@@ -50,9 +44,8 @@ def forest_chart(view: ReportView) -> Chart | None:
         reading=paragraph([word("forest-reading", worth=f"{worth:g}"), _looks(view)]),
         panels=[_gains(view, rows, worth), _costs(view, rows)],
         legend=[],
-        data=Table(header, cells, title=word("data-behind"), words=range(1),
-                   strong=view.strong(rows), folded=True),
-    )  # fmt: skip
+        data=view.grid(rows, *columns, words=1),
+    )
 
 
 def _looks(view: ReportView) -> Words:

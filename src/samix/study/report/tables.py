@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from samix.pages.parts import Table
@@ -14,14 +15,11 @@ from samix.pages.words import (
     between,
     both,
     count,
-    duration,
     known,
     number,
     percent,
     probability,
     short,
-    span,
-    times,
     word,
 )
 from samix.study.report.first_screen import verdict_name
@@ -29,6 +27,10 @@ from samix.study.report.view import BASELINE, ReportView, Row, about, columns, q
 from samix.study.wording import mode_words, policy_words
 
 _COMPARED = re.compile(r"^(?P<what>.+ - .+): (?P<kind>points|low|high|p)$")
+_POLICY = (
+    "policy", "score", "interval", "gain", "gain-ends", "p", "avoided", "time", "time-multiple",
+    "alive", "seeds",
+)  # fmt: skip
 _SAID = {
     "seeds": "number-seeds", "parts": "number-parts", "p of not being ahead": "number-p-ahead",
     "difference_to_show": "number-difference", "more_seeds": "number-more-seeds",
@@ -48,17 +50,9 @@ def policy_grids(view: ReportView) -> list[Table]:
     for mode in view.modes:
         for labels in reversed(view.budgets(mode)):
             rows = view.rows("policies", mode=mode, labels=labels)
-            header, cells = _filled(
-                columns(
-                    "policy", view.measure, "interval", "gain", "interval", "p", "avoided", "time",
-                    "time-multiple", "alive", "seeds",
-                ), [_policy(row) for row in rows], 1,
-            )  # fmt: skip
             title = word("policies-of", question=question_words(mode, labels))
             folded = (mode, labels) != (view.mode, view.labels)
-            strong = view.strong(rows)
-            grids.append(Table(header, cells, title=title, words=range(1), strong=strong,
-                               folded=folded))  # fmt: skip
+            grids.append(_filled(view.grid(rows, *_POLICY, words=1, title=title, folded=folded)))
     return grids
 
 
@@ -77,21 +71,9 @@ def efficiency_grid(view: ReportView) -> Table | None:
     rows = view.rows("labels_worth")
     if not rows:
         return None
-    cells: list[list[Text]] = [
-        [
-            question_words(r["mode"], r["labels"]),
-            policy_words(r["policy"]),
-            _worth(r),
-            between(r["low"], r["high"], 0),
-            both(r["sentence"]),
-        ]
-        for r in rows
-    ]
-    header = columns("question", "policy", "equals", "interval", "in-words")
-    strong = view.strong(rows)
-    return Table(
-        header, cells, title=word("efficiency-title"), words=(0, 1, 4), strong=strong, folded=True
-    )
+    columns = ("question", "policy", "equals", "equals-ends", "in-words")
+    found = view.grid(rows, *columns, words=2, title=word("efficiency-title"))
+    return replace(found, words=(0, 1, 4))
 
 
 def calibration_grid(view: ReportView) -> Table | None:
@@ -99,42 +81,18 @@ def calibration_grid(view: ReportView) -> Table | None:
     rows = view.rows("calibration")
     if not rows:
         return None
-    cells: list[list[Text]] = [
-        [
-            question_words(r["mode"], r["labels"]),
-            policy_words(r["policy"]),
-            percent(r["error"]),
-            span(r["low"], r["high"]),
-        ]
-        for r in rows
-    ]
-    header = columns("question", "policy", "calibration", "interval")
-    strong = view.strong(rows)
-    return Table(
-        header, cells, title=word("calibration-all"), words=range(2), strong=strong, folded=True
-    )
+    columns = ("question", "policy", "calibration", "interval")
+    return view.grid(rows, *columns, words=2, title=word("calibration-all"))
 
 
 def cost_grid(view: ReportView) -> Table:
     """Return what one training of each policy costs."""
-    rows = view.rows("cost")
-    cells: list[list[Text]] = [
-        [
-            mode_words(r["mode"]),
-            policy_words(r["policy"]),
-            duration(r["seconds"]),
-            times(r["multiple"]),
-            count(r["memory_mb"]),
-            short(r["kwh"]),
-            short(r["money"]),
-        ]
-        for r in rows
-    ]
     money = word("col-money-in", currency=view.currency) if view.currency else word("cost-money")
-    header = columns("mode", "policy", "time", "time-multiple", "memory", "energy", money)
-    strong = view.strong(rows)
-    header, cells = _filled(header, cells, 2)
-    return Table(header, cells, title=word("cost-all"), words=range(2), strong=strong)
+    heads = {"money": money}
+    columns = ("mode", "policy", "time", "time-multiple", "memory", "energy", "money")
+    title = word("cost-all")
+    rows = view.rows("cost")
+    return _filled(view.grid(rows, *columns, words=2, title=title, folded=False, heads=heads))
 
 
 def verdict_grid(view: ReportView) -> Table:
@@ -188,15 +146,14 @@ def numbers_grid(view: ReportView) -> Table | None:
     return Table(header, cells, title=word("numbers-title"), words=range(1))
 
 
-def _filled(
-    header: list[Text], cells: list[list[Text]], words: int
-) -> tuple[list[Text], list[list[Text]]]:
+def _filled(table: Table) -> Table:
     """Return a table without the columns of numbers of which none is known."""
     kept = [
-        at for at in range(len(header))
-        if at < words or any(both(row[at]).en != NOT_KNOWN for row in cells)
+        at for at in range(len(table.header))
+        if at in (table.words or ()) or any(both(row[at]).en != NOT_KNOWN for row in table.rows)
     ]  # fmt: skip
-    return [header[at] for at in kept], [[row[at] for at in kept] for row in cells]
+    rows = [[row[at] for at in kept] for row in table.rows]
+    return replace(table, header=[table.header[at] for at in kept], rows=rows)
 
 
 def _overview(view: ReportView, mode: str) -> Table:
@@ -221,35 +178,11 @@ def _overview(view: ReportView, mode: str) -> Table:
     return Table(header, cells, word("overview-note"), title=title, words=range(1), strong=strong)
 
 
-def _policy(row: Row) -> list[Text]:
-    return [
-        policy_words(row["policy"]), percent(row["score"]), span(row["low"], row["high"]),
-        number(row["gain"], signed=True),
-        between(row["gain_low"], row["gain_high"], signed=True), probability(row["p_holm"]),
-        number(row["errors_avoided"], 0, signed=True), duration(row["seconds"]),
-        times(row["multiple"]), _alive(row.get("alive")), count(row["seeds"]),
-    ]  # fmt: skip
-
-
 def _gain(row: Row | None) -> Text:
     if row is None or known(row["gain"]) is None:
         return NOT_KNOWN
     inside = between(row["gain_low"], row["gain_high"], signed=True)
     return f"{number(row['gain'], signed=True)} ({inside})"
-
-
-def _alive(alive: Any) -> Text:
-    """Return in how many seeds the Mixer was alive at the end; a dash for a policy without one."""
-    share = known(alive)
-    return NOT_KNOWN if share is None else percent(share, 0)
-
-
-def _worth(row: Row) -> str:
-    if known(row["equals"]) is not None:
-        return count(row["equals"])
-    if row["outside"] == "above":
-        return f"> {count(row['low'])}" if known(row["low"]) is not None else NOT_KNOWN
-    return f"< {count(row['high'])}" if known(row["high"]) is not None else NOT_KNOWN
 
 
 def _value(value: Any) -> str:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from samix.errors import InputError
 from samix.pages.charts import LONG, Style, styles_of
-from samix.pages.words import Text, Words, policy_about, word
+from samix.pages.parts import Table
+from samix.pages.words import (
+    NOT_KNOWN,
+    NOTHING,
+    Text,
+    Words,
+    between,
+    both,
+    count,
+    duration,
+    known,
+    number,
+    percent,
+    policy_about,
+    probability,
+    short,
+    span,
+    times,
+    word,
+)
 from samix.study.statistics.tables import MODES
 from samix.study.subjects import CLEAN
 from samix.study.wording import mode_words, policy_words
@@ -121,6 +140,84 @@ class ReportView:
     def legend(self, names: Sequence[str]) -> list[tuple[Text, Style]]:
         """Return names with their styles, in the page's order."""
         return [(policy_words(name), self.styles[name]) for name in self.policies if name in names]
+
+    def grid(
+        self, rows: Sequence[Row], *names: str, words: int, title: Words = NOTHING,
+        strong: Collection[int] | None = None, folded: bool = True,
+        heads: Mapping[str, Words] | None = None,
+    ) -> Table:  # fmt: skip
+        """Return a table of rows, folded; see :data:`CELLS` for the names of its columns.
+
+        Without a title it holds the numbers behind a chart. Rows of the verdict's policy stand out
+        where nothing else is said. ``heads`` of columns come before those of the dictionary.
+        """
+        own = {"score": self.measure, **(heads or {})}
+        header = [own.get(name) or word(f"col-{_HEADS.get(name, name)}") for name in names]
+        cells = [[CELLS[name](row) for name in names] for row in rows]
+        strong = self.strong(rows) if strong is None else strong
+        title = title or word("data-behind")
+        return Table(header, cells, title=title, words=range(words), strong=strong, folded=folded)
+
+
+def ends_of(name: str) -> Callable[[Row], Text]:
+    """Return the cell of the interval of a difference."""
+    return lambda r: between(r[f"{name}_low"], r[f"{name}_high"], signed=True)
+
+
+def _worth(row: Row) -> str:
+    if known(row["equals"]) is not None:
+        return count(row["equals"])
+    sign, end = (">", "low") if row["outside"] == "above" else ("<", "high")
+    return f"{sign} {count(row[end])}" if known(row[end]) is not None else NOT_KNOWN
+
+
+CELLS: Mapping[str, Callable[[Row], Text]] = {
+    "mode": lambda r: mode_words(r["mode"]),
+    "question": lambda r: question_words(r["mode"], r["labels"]),
+    "policy": lambda r: policy_words(str(r["policy"])),
+    "class": lambda r: str(r["class"]),
+    "labels": lambda r: count(r["labels"]),
+    "seeds": lambda r: count(r["seeds"]),
+    "parts": lambda r: count(r["parts"]),
+    "test-parts": lambda r: count(r["parts"]),
+    "photos": lambda r: count(r["photos"]),
+    "score": lambda r: percent(r["score"]),
+    "interval": lambda r: span(r["low"], r["high"]),
+    "recall": lambda r: percent(r["recall"]),
+    "judgeable": lambda r: word("yes") if r["judgeable"] else word("no-too-few"),
+    "gain": lambda r: number(r["gain"], signed=True),
+    "gain-or-0": lambda r: "0" if r["policy"] == BASELINE else number(r["gain"], signed=True),
+    "gain-ends": ends_of("gain"),
+    "p": lambda r: probability(r["p_holm"]),
+    "p-short": lambda r: short(r["p_holm"]),
+    "avoided": lambda r: number(r["errors_avoided"], 0, signed=True),
+    "alive": lambda r: percent(r.get("alive"), 0),  # of seeds; a dash where there is no Mixer
+    "time": lambda r: duration(r["seconds"]),
+    "time-multiple": lambda r: times(r["multiple"]),
+    "memory": lambda r: count(r["memory_mb"]),
+    "energy": lambda r: short(r["kwh"]),
+    "money": lambda r: short(r["money"]),
+    "supervised": lambda r: number(r["supervised"], signed=True),
+    "supervised-ends": ends_of("supervised"),
+    "alone": lambda r: number(r["self_supervised"], signed=True),
+    "alone-ends": ends_of("self_supervised"),
+    "confidence": lambda r: percent(r["confidence"]),
+    "right": lambda r: percent(r["accuracy"]),
+    "calibration": lambda r: percent(r["error"]),
+    "escape": lambda r: percent(r["escape"]),
+    "escape-ends": lambda r: span(r["escape_low"], r["escape_high"]),
+    "overkill": lambda r: percent(r["overkill"]),
+    "overkill-ends": lambda r: span(r["overkill_low"], r["overkill_high"]),
+    "expected-cost": lambda r: short(r["cost"]),
+    "threshold": lambda r: short(r["threshold"]),
+    "equals": _worth,
+    "equals-ends": lambda r: between(r["low"], r["high"], 0),
+    "in-words": lambda r: both(r["sentence"]),
+}
+"""What a column shows of a row of the findings."""
+_HEADS = {"gain-or-0": "gain", "p-short": "p"} | {
+    name: "interval" for name in CELLS if name.endswith("-ends")
+}
 
 
 def columns(*names: str | Words) -> list[Text]:
