@@ -25,7 +25,7 @@ from typing import (
     get_type_hints,
 )
 
-from .errors import InputError
+from .errors import InputError, nearest
 
 _WORDS = {
     int: "a whole number",
@@ -119,7 +119,10 @@ def _check(field: Field[Any], kind: Any, value: Any) -> None:
     known = _choices(kind)
     if known and isinstance(value, str) and value not in known and not _takes_any_text(kind):
         words = ", ".join(map(str, known))
-        raise InputError(f"{field.name}: expected one of {words}, got {value!r}")
+        raise InputError(
+            f"{field.name}: expected one of {words}, got {value!r}; the nearest is "
+            f"'{nearest(value, known)}'"
+        )
     if isinstance(value, int | float) and not isinstance(value, bool):
         _check_range(field, value)
 

@@ -287,16 +287,16 @@ def test_on_a_device_python_s_share_is_the_time_until_all_was_given_to_it():
 def test_what_is_measured_follows_device_and_choice():
     options = CostOptions(workload=TINY, settings=("none",))
     assert options.steps >= 30
-    assert options.names("cpu") == ("plain", "plain channels-last", "none")
-    assert options.names("cuda") == ("plain", "none")
-    assert replace(options, channels_last=False).names("cpu") == ("plain", "none")
-    assert replace(options, channels_last=True).names("cuda:1")[1] == "plain channels-last"
+    assert options.settings_on("cpu") == ("plain", "plain channels-last", "none")
+    assert options.settings_on("cuda") == ("plain", "none")
+    assert replace(options, channels_last=False).settings_on("cpu") == ("plain", "none")
+    assert replace(options, channels_last=True).settings_on("cuda:1")[1] == "plain channels-last"
 
 
 def test_channels_last_is_not_measured_where_samix_does_not_use_it():
     narrow = replace(TINY, model_kwargs={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]})
     options = CostOptions(workload=narrow, settings=("none",), steps=2, memory=False)
-    assert options.names("cpu") == ("plain", "none")
+    assert options.settings_on("cpu") == ("plain", "none")
     result = measure_cost(options)
     assert "plain channels-last" not in result["rows"]
     assert any("No plain channels-last" in note for note in result["notes"])
@@ -304,9 +304,9 @@ def test_channels_last_is_not_measured_where_samix_does_not_use_it():
         with pytest.raises(InputError, match="is not measured with resnet18 on the CPU"):
             measure_cost(replace(options, **asked))
     on_gpu = replace(options, channels_last=True)
-    assert on_gpu.names("cuda")[1] == "plain channels-last"
+    assert on_gpu.settings_on("cuda")[1] == "plain channels-last"
     tried = Tried()
-    refuse_unusable(on_gpu.names("cuda"), narrow, tried)  # on the CPU, whatever the device
+    refuse_unusable(on_gpu.settings_on("cuda"), narrow, tried)  # on the CPU, whatever the device
     assert tried.names == ["trying plain", "trying none"]
 
 

@@ -166,5 +166,5 @@ def test_a_record_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"pairs": 0}, {"photos": 0}, {"seed": -1}])
 def test_options_out_of_range(options: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="must be at least"):
+    with pytest.raises(InputError, match="expected at least"):
         PictureOptions(**options)

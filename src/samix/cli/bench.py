@@ -143,7 +143,7 @@ def _record(result: Mapping[str, Any], plan: RunPlan | None) -> dict[str, Any]:
 
 
 def _opening(options: CostOptions, machine: Machine, output: Path) -> str:
-    count = len(options.names(machine.device))
+    count = len(options.settings_on(machine.device))
     return (
         f"{_workload(options)} on {machine.device}: {count} settings, {options.steps} steps of "
         f"each after {options.warmup} to warm up; writing to '{output}'"

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 import torch
 
 from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together, unused_notes
 from samix.data.splits import read_table
-from samix.errors import InputError, nearest
+from samix.errors import InputError
+from samix.options import Options, option
 from samix.pages.words import word
 from samix.progress import Announce, Display, Silent
 
@@ -34,12 +35,12 @@ from .linear import STRENGTHS, Labelled, described, linear_probe
 from .metrics import ClassificationResult
 from .seen import seen_by
 
-PROTOCOLS = ("knn", "linear", "finetune", "all")
+Protocol = Literal["knn", "linear", "finetune", "all"]
 Draws = Mapping[Budget, tuple[Draw, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
+class EvaluateOptions(Options):
     """What is measured and how.
 
     Attributes:
@@ -56,35 +57,20 @@ class EvaluateOptions:
         seed: Seed of division, labels, heads and random encoders.
     """
 
-    protocol: str = "all"
-    part: str = "test"
-    neighbours: int = NEIGHBOURS
+    protocol: Protocol = "all"
+    part: Literal["test", "val"] = "test"
+    neighbours: int = option(NEIGHBOURS, least=1)
     budgets: tuple[Budget, ...] = parse_budgets(DEFAULT_BUDGETS)
-    draws: int = 3
+    draws: int = option(3, least=1)
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     group_by: str | None = None
     duplicates: DuplicateUse = "group"
     val_fraction: float | None = None
     test_fraction: float | None = None
-    seed: int = 0
+    seed: int = option(0, least=0)
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("protocol", PROTOCOLS),
-            ("part", ("test", "val")),
-            ("duplicates", get_args(DuplicateUse)),
-        ):
-            value = getattr(self, name)
-            if value not in known:
-                raise InputError(
-                    f"{name}: expected one of {', '.join(known)}, got '{value}'; the nearest is "
-                    f"'{nearest(value, known)}'"
-                )
-        for name in ("neighbours", "draws"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise InputError(f"seed: expected at least 0, got {self.seed}")
+        super().__post_init__()
         if self.part == "val" and self.protocol != "knn":
             raise InputError(
                 "part=val is for protocol=knn alone, since the linear probe chooses its "

@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import torch
@@ -17,8 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from samix.data import Loading, PhotoDataset, train_view
 from samix.data.loaders import keep_photos
 from samix.data.views import Augmentation
-from samix.errors import InputError
 from samix.methods.step import parameter_groups
+from samix.options import Options, option
 from samix.progress import Display, Said
 
 from .embeddings import Machine, PhotoParts, in_order
@@ -33,8 +32,8 @@ _DECAY = {"sgd": 5e-4, "adamw": 0.05}
 _RATE = {"sgd": 0.02, "adamw": 2e-4}
 
 
-@dataclass(frozen=True)
-class FinetuneOptions:
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(Options):
     """How a network is fine-tuned; the last weights are judged, nothing is chosen.
 
     Attributes:
@@ -47,27 +46,12 @@ class FinetuneOptions:
         augmentation: As in :func:`samix.data.train_view`.
     """
 
-    epochs: int = 30
-    least_steps: int = 300
-    batch_size: int = 64
-    lr: float | None = None
-    head_lr: float | None = None
+    epochs: int = option(30, least=1)
+    least_steps: int = option(300, least=1)
+    batch_size: int = option(64, least=2)
+    lr: float | None = option(None, above=0)
+    head_lr: float | None = option(None, above=0)
     augmentation: Augmentation | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("least_steps", 1), ("batch_size", 2)):
-            value = getattr(self, name)
-            if value < least:
-                raise InputError(f"{name}: expected at least {least}, got {value}")
-        for name in ("lr", "head_lr"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{name}: expected a number above 0, got {value}")
-        if self.augmentation not in (*get_args(Augmentation), None):
-            raise InputError(
-                f"augmentation: expected one of {', '.join(get_args(Augmentation))}, got "
-                f"'{self.augmentation}'"
-            )
 
     def steps(self, photos: int) -> int:
         """Return the steps for so many labelled photos: ``least_steps``, or more by ``epochs``."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from samix.errors import InputError
+from samix.options import Options, option
 from samix.pages.words import Words, rounded, word
 from samix.progress import Display, Silent
 
@@ -30,25 +31,15 @@ _LEARNED = 0.15  # of the way from guessing to always right: less is hardly anyt
 _ROUTES = 4  # ways on the map: more cannot be told apart
 
 
-@dataclass(frozen=True)
-class ExplainOptions:
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions(Options):
     """What is shown."""
 
     part: Part = "test"  # part of the run's photos that is explained
-    photos: int = 2  # right photos of each class that are shown, and wrong ones as many
-    pairs: int = 6  # mixes that are shown in each part
-    seed: int = 0  # of all choices
-
-    def __post_init__(self) -> None:
-        if self.part not in get_args(Part):
-            raise InputError(
-                f"part: expected one of {', '.join(get_args(Part))}, got '{self.part}'"
-            )
-        for name, most in (("photos", 20), ("pairs", 24)):
-            if not 1 <= getattr(self, name) <= most:
-                raise InputError(f"{name}: expected 1 to {most}, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise InputError(f"seed: expected at least 0, got {self.seed}")
+    # right photos of each class that are shown, and wrong ones as many
+    photos: int = option(2, least=1, most=20)
+    pairs: int = option(6, least=1, most=24)  # mixes that are shown in each part
+    seed: int = option(0, least=0)  # of all choices
 
 
 def explain(

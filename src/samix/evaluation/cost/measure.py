@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from samix.errors import InputError
 from samix.evaluation.embeddings import Machine
+from samix.options import Options, option
 from samix.progress import Display, Silent
 
 from .memory import measure_memory, why_unmeasured
@@ -41,7 +42,7 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostOptions:
+class CostOptions(Options):
     """What is measured, and how long.
 
     Attributes:
@@ -60,20 +61,14 @@ class CostOptions:
 
     workload: Workload = field(default_factory=Workload)
     settings: tuple[str, ...] = field(default_factory=default_settings)
-    steps: int = 32
-    warmup: int = 3
-    threads: int | None = None
+    steps: int = option(32, least=2)
+    warmup: int = option(3, least=1)
+    threads: int | None = option(None, least=1)
     memory: bool | None = None
     channels_last: bool | None = None
     compiled: bool = False
 
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 2), ("warmup", 1), ("threads", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name}: expected at least {least}, got {value}")
-
-    def names(self, device: str) -> tuple[str, ...]:
+    def settings_on(self, device: str) -> tuple[str, ...]:
         """Return everything that is measured on a device, plain training first."""
         wanted = self.channels_last
         both = device == "cpu" and self.workload.fast if wanted is None else wanted
@@ -106,7 +101,7 @@ def measure_cost(
         InputError: A setting cannot be trained so, memory cannot be measured, or runs out.
     """
     machine, progress = machine or Machine(), progress or Silent()
-    names = options.names(machine.device)
+    names = options.settings_on(machine.device)
     unmeasured = why_unmeasured(machine.device) if options.memory is not False else None
     if unmeasured and options.memory:
         raise InputError(f"memory=True cannot be had: {unmeasured}; leave it out")

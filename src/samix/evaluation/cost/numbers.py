@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from samix.errors import InputError
+from samix.options import Options, option
 
 COMPILED = ", compiled"  # ends the name of a setting whose step is compiled
 BLOCKS = 8  # into how many pieces the rounds are divided for the quartiles
@@ -30,8 +31,13 @@ class PeakMemory:
         return self.weights + self.steps
 
 
+def _check_power(watts: float | None) -> None:
+    if watts is not None and not 0 <= watts < math.inf:
+        raise InputError(f"power: expected a number of at least 0, got {watts}")
+
+
 @dataclass(frozen=True, kw_only=True)
-class RunPlan:
+class RunPlan(Options):
     """The run whose cost is estimated.
 
     Attributes:
@@ -42,19 +48,11 @@ class RunPlan:
         currency: Word to write after an amount of money.
     """
 
-    images: int
-    epochs: int
-    price: float | None = None
-    watts: float | None = None
+    images: int = option(least=1)
+    epochs: int = option(least=1)
+    price: float | None = option(None, least=0)
+    watts: float | None = option(None, check=_check_power)
     currency: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("images", "epochs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name, value in (("price", self.price), ("power", self.watts)):
-            if value is not None and not 0 <= value < math.inf:
-                raise InputError(f"{name}: expected a number of at least 0, got {value}")
 
 
 def ratio_over(seconds: Sequence[float], reference: Sequence[float]) -> tuple[float, float, float]:

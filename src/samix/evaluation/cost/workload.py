@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from samix.errors import InputError
 from samix.evaluation.embeddings import Machine
 from samix.methods import METHODS, CompiledStep, compile_step
 from samix.networks import create_backbone, embedding_width, fast_format, unit, update_average
+from samix.options import Options, option
 from samix.policies import nearest
 
 QUEUE = 4096  # keys of MoCo that wait as negatives, or a batch where that is larger
@@ -31,7 +32,7 @@ _WIDTH = {"moco": 128, "simclr": 128, "byol": 256, "mocov3": 256}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class Workload(Options):
     """What is trained in each step.
 
     Attributes:
@@ -47,30 +48,20 @@ class Workload:
 
     backbone: str = "resnet18"
     method: str = "supervised"
-    image_size: int = 224
-    batch_size: int = 32
-    classes: int = 10
-    stem: str | None = None
+    image_size: int = option(224, least=1)
+    batch_size: int = option(32, least=2)
+    classes: int = option(10, least=2)
+    stem: Literal["small"] | None = None
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    seed: int = option(0, least=0)
 
     def __post_init__(self) -> None:
-        for name, least, why in (
-            ("image_size", 1, ""),
-            ("batch_size", 2, ": a photo is mixed with another one"),
-            ("classes", 2, ""),
-            ("seed", 0, ""),
-        ):
-            value = getattr(self, name)
-            if value < least:
-                raise InputError(f"{name}: expected at least {least}{why}, got {value}")
+        super().__post_init__()
         if self.method not in METHODS:
             raise InputError(
                 f"method: expected one of {', '.join(METHODS)}, got '{self.method}'; the nearest "
                 f"is '{nearest(self.method, METHODS)}'"
             )
-        if self.stem not in (None, "small"):
-            raise InputError(f"stem: expected 'small' or none, got '{self.stem}'")
 
     @property
     def supervised(self) -> bool:
@@ -82,7 +73,7 @@ class Workload:
         return create_backbone(
             self.backbone,
             num_classes=self.classes if self.supervised else 0,
-            stem=cast("Literal['small'] | None", self.stem),
+            stem=self.stem,
             image_size=self.image_size,
             model_kwargs=self.model_kwargs,
         )

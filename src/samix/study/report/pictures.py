@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 
 from samix.errors import InputError, UnreadableImageError
 from samix.files import whole_file, within
+from samix.options import Options, option
 from samix.pages.parts import PictureRow, Section, State
 from samix.pages.words import NOTHING, Words, both, word
 from samix.plain_json import read_json
@@ -31,18 +32,13 @@ _NAMES = {
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class PictureOptions:
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(Options):
     """What is shown."""
 
-    pairs: int = 4  # mixes of each policy, at least 1
-    photos: int = 6  # test photos, at least 1
-    seed: int = 0  # of all choices, at least 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("pairs", 1), ("photos", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+    pairs: int = option(4, least=1)  # mixes of each policy
+    photos: int = option(6, least=1)  # test photos
+    seed: int = option(0, least=0)  # of all choices
 
 
 def draw_pictures(
