@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from samix.pages.words import Words
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) now and then."""
@@ -11,19 +14,7 @@ Announce = Callable[[str, int, int], None]
 """Called with (what is done, done, total) now and then."""
 
 
-class Bilingual(Protocol):
-    """A sentence in both languages, such as :class:`samix.pages.words.Words`."""
-
-    @property
-    def en(self) -> str:
-        """English."""
-
-    @property
-    def ja(self) -> str:
-        """Japanese."""
-
-
-Said = str | Bilingual
+Said: TypeAlias = "str | Words"
 """A sentence in English alone, or in both languages."""
 
 

@@ -7,7 +7,6 @@ cell counts as answered when its ``cell.json`` is there.
 from __future__ import annotations
 
 import errno
-import platform
 import shutil
 import signal
 import time
@@ -26,6 +25,7 @@ from torch import Tensor
 from samix.data import ImageSet, Splits, labelled_subset, read_splits
 from samix.data.beginning import PHOTOS
 from samix.errors import InputError
+from samix.evaluation.cost.memory import memory_level, why_unmeasured
 from samix.evaluation.embeddings import Machine, PhotoParts, embed
 from samix.evaluation.encoder import open_encoder
 from samix.evaluation.frozen import FrozenHead, fit_frozen
@@ -60,7 +60,6 @@ from samix.training.prepare import resolve
 from samix.training.run_folder import PREDICTIONS, write_json
 from samix.training.warm_start import joined, open_sources
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _FINISHED = "finished"
 CELL_FILE = "cell.json"
 CELL_OUTCOMES = "outcomes.parquet"
@@ -286,7 +285,7 @@ def _run(folder: PocFolder, job: Job) -> Ended:
         written = {
             "status": _FINISHED, "reason": "", "alive": None, "guard_accepted": None, **record,
             "seconds": record["seconds"] + (seconds if job.command == FROZEN else 0.0),
-            "memory_mb": peak.megabytes,
+            "memory_mb": peak[0],
             "accuracy": float((test["target"] == test["predicted"]).mean()),
         }  # fmt: skip
         write_cell(folder, cell, outcomes, written)
@@ -475,29 +474,17 @@ def _answers(cell: Cell, said: pd.DataFrame) -> pd.DataFrame:
     return said
 
 
-@dataclass
-class _Peak:
-    """Peak memory of a training in MiB; None where the system does not tell."""
-
-    megabytes: float | None = None
-
-
 @contextmanager
-def _peak_memory() -> Iterator[_Peak]:
-    """Measure the highest memory of this process, or of its GPU, from here on."""
-    peak = _Peak()
-    on_gpu = torch.cuda.is_available()
-    told = platform.system() == "Linux"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-    elif told:
-        try:
-            _CLEAR.write_text("5")
-        except OSError:
-            told = False  # then the number would be that of earlier trainings
+def _peak_memory() -> Iterator[list[float | None]]:
+    """Measure the highest memory of this process, or of its GPU, from here on.
+
+    What is yielded holds it in MiB afterwards; None where the system does not tell.
+    """
+    peak: list[float | None] = [None]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    told = why_unmeasured(device) is None
+    if told:
+        memory_level(device, begin=True)
     yield peak
-    if on_gpu:
-        peak.megabytes = torch.cuda.max_memory_allocated() / 2**20
-    elif told:
-        lines = _STATUS.read_text().splitlines()
-        peak.megabytes = next(int(x.split()[1]) / 1024 for x in lines if x.startswith("VmHWM"))
+    if told:
+        peak[0] = memory_level(device) / 2**20

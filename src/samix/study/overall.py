@@ -45,13 +45,11 @@ class Overall:
         verdict: Kind, policy, reasons with all that was said, numbers and risks.
         mode: Of the main question.
         labels: Of the main question.
-        restricted: The policy has no gain in the other mode, by the estimate.
     """
 
     verdict: Verdict
     mode: str
     labels: int
-    restricted: bool
 
     @property
     def kind(self) -> str:
@@ -104,17 +102,15 @@ def overall_verdict(
     if primary not in verdicts:
         mode, labels = primary
         why = reason("verdict-unanswered", mode=mode, labels=labels)
-        return Overall(Verdict("not-proven", full, (why,), {}), *primary, False)
+        return Overall(Verdict("not-proven", full, (why,), {}), *primary)
     main = verdicts[primary]
     numbers, risks, reasons = dict(main.numbers), list(main.risks), list(main.reasons)
-    restricted = False
     for mode in (one for one in MODES if one != primary[0]):
         budgets = [labels for one, labels in verdicts if one == mode]
         if not budgets:
             continue
         there = _gain(verdicts[mode, max(budgets)], main.policy)
         if there is not None:
-            restricted |= there.points <= 0
             told = {"mode": mode, "labels": max(budgets), "gain": there}
             advised = main.kind in RECOMMENDED
             reasons.append(reason("elsewhere", main=primary[0], advised=advised, **told))
@@ -130,7 +126,7 @@ def overall_verdict(
             named = {"policy": verdict.policy, "questions": len(verdicts)}
             risks.append(reason("risk-hint", mode=mode, labels=labels, **named))
     joined = replace(main, reasons=tuple(reasons), numbers=numbers, risks=tuple(risks))
-    return Overall(joined, *primary, restricted)
+    return Overall(joined, *primary)
 
 
 def _gain(verdict: Verdict, policy: str) -> Effect | None:

@@ -92,12 +92,12 @@ def memory_here(
         create_step(setting, small, machine, channels_last=channels_last)()
     gc.collect()
     step = create_step(setting, workload, machine, channels_last=channels_last)
-    before = _level(machine.device, begin=True)
+    before = memory_level(machine.device, begin=True)
     with told(workload, f"setting '{setting}'", stepping=True):
         for _ in range(_STEPS):
             step()
         step.finish()
-    return PeakMemory(step.weights, max(_level(machine.device) - before, 0))
+    return PeakMemory(step.weights, max(memory_level(machine.device) - before, 0))
 
 
 def run_task(text: str) -> dict[str, int]:
@@ -109,7 +109,7 @@ def run_task(text: str) -> dict[str, int]:
     return asdict(memory_here(task["setting"], workload, Machine("cpu", autocast)))
 
 
-def _level(device: str, *, begin: bool = False) -> int:
+def memory_level(device: str, *, begin: bool = False) -> int:
     """Return the highest level in bytes since the beginning, or begin at the present one."""
     if device.startswith("cuda"):
         if not begin:
