@@ -102,6 +102,12 @@ class Command:
         self._said[number] = pipe.read_bytes()
 
     @property
+    def pid(self) -> int:
+        """Its number; with ``before=os.setpgrp`` that of its group, too."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """How it ended; None where it goes on."""
         return self._process.exitcode
@@ -114,6 +120,14 @@ class Command:
             reader.join(timeout)
         out, err = (said.decode(errors="surrogateescape") for said in self._said)
         return out, err
+
+
+def fork_workers() -> None:
+    """Let a study in this process fork its workers, which a command of its own has for itself."""
+    from samix.study import engine
+
+    forked = multiprocessing.get_context("fork")
+    engine.get_context = lambda _: forked
 
 
 def _run(

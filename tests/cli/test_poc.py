@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +18,7 @@ from samix.cli.poc import duration
 from samix.errors import InputError
 from samix.study.cells import PocFolder, read_study
 from samix.training.lock import LOCK
+from tests.forked import Command, fork_workers
 from tests.study.tiny import Here, tiny_study
 
 
@@ -109,22 +108,22 @@ def test_from_photos_to_a_verdict_and_again(tmp_path, planned, here, capsys):
     assert "has version 7, expected 1" in capsys.readouterr().err
 
 
+def grouped() -> None:
+    os.setpgrp()
+    fork_workers()
+
+
 @pytest.mark.slow
 def test_interrupted_and_resumed(tmp_path):
     """SIGTERM to the first process alone, then Ctrl-C, which reaches the whole group."""
     poc = tmp_path / "poc"
     study = tiny_study(poc, policies=("none", "samix"), seeds=(0, 1), epochs=4)
-    words = [sys.executable, "-m", "samix", "poc", "--resume", "--output", str(poc)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
         before = len(list(poc.glob("cells/*/*/cell.json")))
-        process = subprocess.Popen(
-            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
+        process = Command("poc", "--resume", "--output", str(poc), before=grouped)
         deadline = time.monotonic() + 200
         while len(list(poc.glob("cells/*/*/cell.json"))) == before:
-            assert process.poll() is None, process.communicate()
+            assert process.returncode is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         send(process.pid, number)
