@@ -16,7 +16,7 @@ from torch import nn
 import samix
 from samix.networks import find_tap, tap_features
 
-STEPS, BATCH, TEMPERATURE = 60, 32, 0.2
+STEPS, BATCH, TEMPERATURE = 30, 32, 0.2
 
 
 def main() -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import samix
 from samix.networks import find_tap, tap_features
 
-STEPS, BATCH, TEMPERATURE = 60, 32, 0.2
+STEPS, BATCH, TEMPERATURE = 30, 32, 0.2
 
 
 def candidates(projected: Tensor, keys: Tensor, plan: samix.MixPlan) -> samix.objectives.Candidates:

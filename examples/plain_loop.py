@@ -8,7 +8,7 @@ from photos import CLASSES, SMALL, accuracy, make_photos
 
 import samix
 
-EPOCHS, BATCH = 5, 32
+EPOCHS, BATCH = 3, 32
 
 
 def main(policy: str = "samix", accumulate: int = 1, bf16: bool = False) -> float:

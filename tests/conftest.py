@@ -8,10 +8,14 @@ import threading
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two at a time, each with processes of its own
 
+from typing import TYPE_CHECKING
+
 import pytest
-import torch
 
 from .forked import fork_what_is_spawned
+
+if TYPE_CHECKING:  # the first process of pytest-xdist runs no test, and imports it for nothing
+    import torch
 
 
 def pytest_configure() -> None:
@@ -40,10 +44,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _one_thread_and_a_seed() -> None:
     """Tests run two at a time on two cores, and none depends on the test before it."""
+    import torch
+
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
 @pytest.fixture
 def generator() -> torch.Generator:
+    import torch
+
     return torch.Generator().manual_seed(0)

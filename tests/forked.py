@@ -94,7 +94,8 @@ class Command:
             reader.start()
             self._readers.append(reader)
         self._process = multiprocessing.get_context("spawn").Process(
-            target=_run, args=(words, *map(str, pipes), main, before)
+            target=_run,
+            args=(words, *map(str, pipes), main, before, multiprocessing.get_start_method()),
         )
         self._process.start()
 
@@ -132,8 +133,10 @@ def fork_workers() -> None:
 
 def _run(
     words: Sequence[str], out: str, err: str, main: Callable[[Sequence[str]], int] | None,
-    before: Callable[[], object] | None,
+    before: Callable[[], object] | None, start_method: str,
 ) -> None:  # fmt: skip
+    # those that read photos: a server of this process would die of a signal to its group
+    multiprocessing.set_start_method(start_method, force=True)
     for number, pipe in ((1, out), (2, err)):
         os.dup2(os.open(pipe, os.O_WRONLY), number)
     _open_outputs()

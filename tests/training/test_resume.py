@@ -5,8 +5,6 @@ import io
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -19,6 +17,7 @@ from samix.cli import main
 from samix.errors import InputError
 from samix.training import Silent, pretrain, read_config, resume, train
 from samix.training.run_folder import open_run
+from tests.forked import Command
 
 _WORDS = (
     "demo:photos_per_class=20,size=16 --preset small-resnet --image-size 16 --batch-size 24 "
@@ -28,20 +27,15 @@ _WORDS = (
 _TIMES = {"seconds", "train_seconds", "images_per_second", "waiting_share"}
 
 
-def start(output: Path, workers: int = 0) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "samix", "train", *_WORDS.split(), "--output", str(output)]
-    words += ["--workers", str(workers)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
+def start(output: Path, workers: int = 0) -> Command:
+    words = ["train", *_WORDS.split(), "--output", str(output), "--workers", str(workers)]
+    return Command(*words, before=os.setpgrp)
 
 
-def wait_for_epochs(process: subprocess.Popen[str], output: Path, epochs: int) -> None:
+def wait_for_epochs(process: Command, output: Path, epochs: int) -> None:
     deadline = time.monotonic() + 300
     while not (output / "history.csv").exists() or len(rows_of(output)) < epochs:
-        assert process.poll() is None, process.communicate()
+        assert process.returncode is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
