@@ -14,7 +14,7 @@ from PIL import Image
 
 from samix.training import PretrainConfig, TrainConfig, pretrain, train
 
-SIDE, COUNT = 24, 60  # px, photos of each class
+SIDE, COUNT = 24, 40  # px, photos of each class
 CLASSES = {"flat": (0, 6), "steep": (6, 0), "fine": (0, 3), "steep-fine": (3, 0)}
 NETWORK = {
     "backbone": "resnet18",
@@ -38,7 +38,7 @@ def draw_photos(folder: Path) -> str:
     return str(folder)
 
 
-def main(folder: Path, epochs: int = 12) -> dict[str, float]:
+def main(folder: Path, epochs: int = 8) -> dict[str, float]:
     """Return the test accuracy from random weights, and from what was learned without labels."""
     logging.getLogger("lightning").setLevel(logging.ERROR)
     data = draw_photos(folder / "photos")

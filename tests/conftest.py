@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two at a time, each with processes of its own
@@ -39,6 +40,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow ones, so that no worker is left alone with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Let runs draw two pairs for their page instead of eight: a quarter of a tiny training."""
+    if run := sys.modules.get("samix.training.run"):
+        run._PAIRS = 2
 
 
 @pytest.fixture(autouse=True)

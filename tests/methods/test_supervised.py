@@ -323,12 +323,15 @@ def test_a_policy_object_must_fit_the_tap() -> None:
 
 
 def test_a_step_that_looks_like_judging_is_told_once(recwarn: pytest.WarningsRecorder) -> None:
+    def told() -> list[Any]:  # torch and timm say something where they begin
+        return [one for one in recwarn.list if "Judge method." in str(one.message)]
+
     method = make("mixup").eval()
     method(*batch())  # with gradients it may be meant
-    assert not recwarn.list
+    assert not told()
     with torch.inference_mode():
         for _ in range(2):
             method(*batch())
-    (told,) = recwarn.list
-    assert "Judge method.encoder or method.export()" in str(told.message)
-    assert told.filename == __file__
+    (one,) = told()
+    assert "Judge method.encoder or method.export()" in str(one.message)
+    assert one.filename == __file__

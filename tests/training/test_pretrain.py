@@ -268,6 +268,7 @@ def test_mixes_show_partners_from_the_other_view(
         draw(path, images, *rest, **options)
 
     monkeypatch.setattr(run_module, "draw_mixes", spy)
+    monkeypatch.setattr(run_module, "_PAIRS", 8)
     own = {"queue_size": 64, "cross_view": True}
     pretrain(tiny_pretrain(epochs=1, policy="cutmix", method_options=own))
     images, partners = shown[0]
