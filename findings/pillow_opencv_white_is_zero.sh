@@ -1,14 +1,14 @@
 #!/bin/sh
-# pillow 13.0.0 and opencv 5.0.0.93: a gray TIFF in which 0 is white is read right at 8 bit and as its negative at 16 bit.
+# pillow 13.0.0 and opencv 5.0.0.93: a gray TIFF in which 0 is white is read as its negative at 16 bit alone.
 #
 # A TIFF says by its photometric tag whether 0 is black or white; scanned films and radiographs of castings
 # and boards often have white at 0. At 8 bit Pillow and OpenCV turn the values round, so that a large
 # number is bright, as everywhere. At 16 bit Pillow gives the values as they are stored, and so does OpenCV
 # with IMREAD_UNCHANGED or with IMREAD_ANYDEPTH: the same film comes out as its negative, holes as cracks,
 # with nothing said, and a network trained on previews of 8 bit is shown negatives. OpenCV's plain imread,
-# which makes 8 bit of it, turns it round again. Neither documentation of the reading of TIFF files names the
-# tag. tifffile gives what is stored at both depths, and the tag with it: the way around is to look at
-# TiffFile(path).pages[0].photometric, and to turn the values round where it is MINISWHITE.
+# which makes 8 bit of it, turns it round again. tifffile gives what is stored at both depths, and the tag
+# with it: the way around is to look at TiffFile(path).pages[0].photometric, and to turn the values round
+# where it is MINISWHITE.
 # Seen, the corner of a film stored as 0, which is white: Pillow 255 at 8 bit and 0 of 65535 at 16 bit;
 # OpenCV unchanged 255 and 0, any depth 255 and 0, plain 255 and 255; tifffile 0 and 0. The opposite corner,
 # stored as the largest value, is black: it comes out the other way round in each of them.
