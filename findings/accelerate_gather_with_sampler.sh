@@ -1,7 +1,7 @@
 #!/bin/sh
 # accelerate 1.15.0: gather_for_metrics() drops real rows of the last batch where the loader has a sampler.
 #
-# It is there to "drop duplicates in the last batch", says its docstring, "if on a distributed system".
+# It "potentially drops duplicates in the last batch if on a distributed system", says its docstring.
 # How many rows of the last batch are real is worked out from the length of the data set, though, and not
 # from how many rows the loader gives: with a sampler that takes a part of it, as SubsetRandomSampler for
 # a validation part, WeightedRandomSampler, RandomSampler(num_samples=...) or a batch sampler on top of
