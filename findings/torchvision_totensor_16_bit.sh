@@ -7,7 +7,7 @@
 # result is a float32 image between 0 and 1, as a network wants it, which has next to nothing to do with
 # the photo. With the low byte first, and from a PNG, the mode is "I;16", of which it makes int16: numbers
 # from 32768 on turn negative, and ConvertImageDtype(torch.float32) makes -1 to 1 of that without a word,
-# white as almost 0. The deprecated v2.ToTensor does the same. v2.ToImage and PILToTensor are right for
+# white as almost 0, which the developers of torchvision know. The deprecated v2.ToTensor does the same. v2.ToImage and PILToTensor are right for
 # "I;16", and refuse "I;16B" with an error. The way around is v2.ToImage, for "I;16B" on
 # numpy.asarray(image).astype(numpy.uint16); image.convert("I;16") cuts the numbers off at 255.
 # Seen, a ramp from black to white, written both ways: its correlation with what is read is 0.06, values 0 to
