@@ -175,6 +175,9 @@ def demo_photo(index: int, options: DemoOptions | None = None) -> DemoPhoto:
     return DemoPhoto(image, mask, target, part, view)
 
 
+_drawn = lru_cache(maxsize=128)(demo_photo)  # a photo and its mask, or a small set again
+
+
 @dataclass(frozen=True)
 class DemoReader:
     """Draws photos by position."""
@@ -183,7 +186,7 @@ class DemoReader:
 
     def __call__(self, index: int) -> Image.Image:
         """Return the photo at a position."""
-        return Image.fromarray(demo_photo(index, self.options).image)
+        return Image.fromarray(_drawn(index, self.options).image)
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ class DemoMaskReader:
 
     def __call__(self, index: int) -> Image.Image | None:
         """Return the defect pixels at a position, or None for a good part."""
-        photo = demo_photo(index, self.options)
+        photo = _drawn(index, self.options)
         if DEMO_CLASSES[photo.target] == "good":
             return None
         return Image.fromarray(photo.mask.astype(np.uint8) * 255)
