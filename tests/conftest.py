@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two at a time, each with processes of its own
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .forked import fork_what_is_spawned
+from .forked import draw_little, fork_what_is_spawned
 
 if TYPE_CHECKING:  # the first process of pytest-xdist runs no test, and imports it for nothing
     import torch
@@ -43,9 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let runs draw two pairs for their page instead of eight: a quarter of a tiny training."""
-    if run := sys.modules.get("samix.training.run"):
-        run._PAIRS = 2
+    """Everything is imported."""
+    draw_little()
 
 
 @pytest.fixture(autouse=True)

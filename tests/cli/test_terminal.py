@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -95,31 +96,44 @@ def test_a_run_on_a_disk_that_fills_up(kilobytes, tmp_path):
     assert "written" in complaint
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
-)
-def test_a_terminal_that_knows_ascii_alone(environment, tmp_path):
+def in_ascii() -> None:
+    """Open the outputs as Python does where PYTHONIOENCODING is ascii."""
+    sys.stdout.reconfigure(encoding="ascii", errors="strict")
+    sys.stderr.reconfigure(encoding="ascii", errors="backslashreplace")
+
+
+def every(lines: Sequence[str]) -> int:
+    return max(main(line.split()) for line in lines)
+
+
+@pytest.mark.parametrize("process", ["forked", "new"])
+def test_a_terminal_that_knows_ascii_alone(process, tmp_path):
+    """The outputs alone, and all of a process in the language C."""
     folder = tmp_path / "photos"
     odd_folder(os.fsencode(folder))
-    script = (
-        "from samix.cli import main\n"
-        "codes = [main(words.split()) for words in {words!r}]\n"
-        "raise SystemExit(max(codes))\n"
-    )
-    words = [
+    lines = [
         "policies", "policies samix", f"check {folder} --output {tmp_path / 'check'}",
         f"preview {folder} --pairs 2 --policy mixup --output {tmp_path / 'look'}",
         f"check-policy mixup {folder}",
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", script.format(words=words)], capture_output=True, check=False,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    if process == "forked":
+        done = Command(*lines, main=every, before=in_ascii)
+        said, complaint = done.communicate()
+    else:
+        code = (
+            "from samix.cli import main\n"
+            f"raise SystemExit(max(main(line.split()) for line in {lines!r}))"
+        )
+        language = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=False,
+            env={**os.environ, **language}, text=True, errors="surrogateescape",
+        )  # fmt: skip
+        said, complaint = done.stdout, done.stderr
+    assert "Traceback" not in complaint, complaint
     assert done.returncode in (0, 1)
-    assert done.stdout.isascii()
-    assert b"All 12 checks passed." in done.stdout
+    assert said.isascii()
+    assert "All 12 checks passed." in said
 
 
 @pytest.mark.parametrize("words", [["policies"], ["--help"], ["check", TINY]])

@@ -290,12 +290,14 @@ import sys
 import traceback
 from pathlib import Path
 import samix.study.engine as engines
+import samix.training.run
 from samix.study import conclude
 from samix.study.cells import PocFolder, read_study
 from samix.study.stages import stages
 
 fork = multiprocessing.get_context("fork")
 engines.get_context = lambda name: fork
+samix.training.run._PAIRS = 2  # that each run draws
 
 def go_on(path):
     study = read_study(path)
