@@ -78,11 +78,7 @@ def test_it_contains_the_built_in_mixers(unpacked: Path, name: str) -> None:
     assert not list(unpacked.rglob("*.ckpt"))
 
 
-def test_it_mixes_with_the_core_alone(unpacked: Path) -> None:
-    run(MIX, unpacked)
-
-
-def test_it_lists_its_mixers(unpacked: Path) -> None:
-    said = run(LIST, unpacked)
+def test_with_the_core_alone_it_mixes_and_lists_its_mixers(unpacked: Path) -> None:
+    said = run(MIX + LIST, unpacked)
     for name in built_in_mixers():
         assert f"\n{name}\n" in said
