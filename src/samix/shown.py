@@ -57,6 +57,12 @@ def shown(text: str, *, lines: bool = False) -> str:
     return _UNSEEN.sub(_kept if lines else _escaped, text)
 
 
+def in_letters(name: str) -> str:
+    """Return a name as text that any file can hold; bytes of it that are no letters are escaped."""
+    stored = _PIECE.sub(_guessed, name).encode("utf-8", "surrogateescape")
+    return stored.decode("utf-8", "backslashreplace")
+
+
 def _guessed(found: re.Match[str]) -> str:
     """Return letters for bytes that are Shift-JIS, as far as that can be guessed."""
     stored = found[0].encode("utf-8", "surrogateescape")

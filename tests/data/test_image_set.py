@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from samix.data import ImageSet
-from samix.data.image_set import natural_key, split_of
+from samix.data.image_set import class_numbers, natural_key, split_of
 
 
 def test_subset_reads_the_chosen_photos_in_order(make_set: Callable[..., ImageSet]) -> None:
@@ -46,3 +46,11 @@ def test_numbers_sort_as_numbers() -> None:
 )
 def test_words_for_splits(word: str, split: str | None) -> None:
     assert split_of(word) == split
+
+
+def test_a_class_of_shift_jis_is_the_class_of_these_letters() -> None:
+    folders = ["\u826f\u54c1".encode("shift_jis"), "\u826f\u54c1".encode(), b"k\xfcche"]
+    names = [name.decode("utf-8", "surrogateescape") for name in folders]
+    classes, targets = class_numbers(names)
+    assert classes == ("k\\xfcche", "\u826f\u54c1")
+    assert targets == (1, 1, 0)

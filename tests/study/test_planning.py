@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import samix
-from samix.data import open_images
+from samix.data import open_images, write_splits
 from samix.errors import InputError
 from samix.networks import EMBEDDED
 from samix.study import plan as planning
@@ -94,7 +94,7 @@ def test_less_time_than_plain_training_needs_is_refused_before_the_policies_are_
         ({"image_size": 96}, "at-hand"),
         ({"weights": EMBEDDED}, "named"),
         ({"backbone": "resnet18", "pretrained": True}, "named"),
-        ({"backbone": EMBEDDED}, "at-hand"),
+        ({"backbone": EMBEDDED}, "named"),
         ({"backbone": EMBEDDED, "stem": "small"}, None),
         ({"backbone": "resnet18"}, None),
         ({"pretrained": False}, None),
@@ -121,6 +121,32 @@ def test_from_weights_the_recipe_is_that_of_a_training_from_weights():
     assert found.length == FROM_WEIGHTS["cpu"]
     assert (found.frozen["weights"], found.frozen["image_size"]) == (EMBEDDED, 224)
     assert (found.pretrain["weights"], found.pretrain["lr"]) == (EMBEDDED, 3e-4)
+
+
+def test_small_photos_begin_with_the_weights_at_hand_where_their_network_is_named():
+    found = open_quietly("demo:photos_per_class=8,size=64", backbone=EMBEDDED)
+    assert (found.train["backbone"], found.train["weights"]) == (EMBEDDED, EMBEDDED)
+    assert (found.train["probe"], found.otherwise) == (True, None)
+
+
+@pytest.mark.parametrize("brought", ["weights", "mixer"])
+def test_a_study_says_which_test_photos_weights_and_mixers_learned_from(tmp_path, brought):
+    run = tmp_path / "run"
+    run.mkdir()
+    alone = open_quietly(DATA)
+    files = {"weights": run / "model.safetensors", "mixer": run / "mixer.safetensors"}
+    files[brought].write_bytes(b"")
+    whole = replace(alone.splits, train=tuple(range(len(alone.images))), val=(), test=())
+    write_splits(run / "splits.csv", alone.images, whole)
+    (run / "config.yaml").write_text(f"config: {{data: '{DATA}'}}\n")
+    policies = ("none", "mixup", *([str(run)] if brought == "mixer" else []))
+    network = {"backbone": "resnet18", "weights": str(files["weights"])}
+    asked = Wish(data=DATA, policies=policies, network=network if brought == "weights" else {})
+    told = [note for note in open_study(asked, lambda *_: None).notes if "learned from" in note]
+    test = len(alone.splits.test)
+    assert len(told) == 1
+    assert told[0].startswith(f"{test} of {test} test photos were learned from in '{run}'")
+    assert not [note for note in alone.notes if "learned from" in note]
 
 
 def test_large_photos_begin_with_the_weights_at_hand_and_small_ones_do_not():

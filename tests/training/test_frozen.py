@@ -15,6 +15,7 @@ import timm
 import torch
 from torch import Tensor
 
+from samix.cli.running import cost_line
 from samix.data import eval_view, open_images
 from samix.errors import InputError
 from samix.evaluation import Machine, features
@@ -82,6 +83,7 @@ def test_a_run_has_the_usual_files_and_its_model_says_what_the_head_said(
     again = resume(run.path).metrics
     assert again is not None
     assert again["cost"]["features_computed"] == 0
+    assert cost_line(again).endswith("the features were all kept from an earlier run.")
     assert again["test"] == result.metrics["test"]
 
 

@@ -39,9 +39,9 @@ DATA is what 'samix train' takes: a folder of class folders, with or without tra
 test above them, a flat folder, parquet files, a timm name, or 'demo'.
 
 The exit code is 0 when nothing is wrong, 1 when something was found that makes results
-untrustworthy (corrupt photos, given parts that share photos, labels that disagree, groups of
-near-duplicates that are too large to be kept together), and 2 when the data or an option
-cannot be used.
+untrustworthy (corrupt photos, given parts that share photos, labels that disagree, classes
+too small to be divided, groups of near-duplicates that are too large to be kept together), and
+2 when the data or an option cannot be used.
 """
 _EXAMPLES = """\
 examples:

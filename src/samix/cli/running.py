@@ -276,10 +276,12 @@ def cost_line(metrics: dict[str, Any]) -> str:
 
     cost, epochs = metrics["cost"], metrics["epochs"]
     if not epochs["planned"]:
+        new = cost["features_computed"]  # of photos and of their mirror images
+        took = f"{new:,} features {clock(cost['feature_seconds'])}, any others were kept"
         return (
             f"{clock(cost['seconds'])} on {cost['device']}: the head took "
-            f"{clock(cost['head_seconds'])}, features of {cost['features_computed']} photos "
-            f"{clock(cost['feature_seconds'])} (the others were kept from an earlier run)."
+            f"{clock(cost['head_seconds'])}, "
+            f"{took if new else 'the features were all kept'} from an earlier run."
         )
     return (
         f"{epochs['done']} of {epochs['planned']} epochs in {clock(cost['seconds'])}, "

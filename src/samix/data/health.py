@@ -39,6 +39,12 @@ class ClassCount:
         """Half the width of the 95 % interval around a recall of 90 %, as a share."""
         return recall_precision(self.test_parts)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it cannot be in train, val and test, so that no classifier can learn from it."""
+        missing = 0 in self.by_split.values()
+        return missing if self.by_split else self.parts < len(_SIDES)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Check:

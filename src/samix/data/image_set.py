@@ -16,6 +16,7 @@ from samix.data.depth import Depth
 from samix.data.kept import KeptPhotos
 from samix.errors import InputError
 from samix.files import cache_folder
+from samix.shown import in_letters
 
 SplitName = Literal["train", "val", "test"]
 ReadPhoto = Callable[[int], Image.Image]
@@ -217,8 +218,8 @@ def split_of(word: str) -> SplitName | None:
 def class_numbers(labels: Sequence[str | None]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names of the classes in natural order, and one position a photo.
 
-    A class has one name, in Unicode's composed form without blanks around it. InputError where two
-    differ in case or width alone.
+    A class has one name, in letters of Unicode's composed form without blanks around it. InputError
+    where two differ in case or width alone.
     """
     names = {label: _composed(label) for label in labels if label is not None}
     classes = in_order(set(names.values()))
@@ -236,7 +237,7 @@ def class_numbers(labels: Sequence[str | None]) -> tuple[tuple[str, ...], tuple[
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip() or name
+    return unicodedata.normalize("NFC", in_letters(name)).strip() or name
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -78,6 +78,9 @@ def problems_of(found: Check) -> list[Words]:
         sentences.append(_counted("check-shared", count, grouping=grouping, name=name))
     if found.disagreeing:
         sentences.append(_counted("check-disagree", len(found.disagreeing)))
+    few = [count.name for count in found.classes if count.is_refused]
+    if few and len(found.classes) > 1:
+        sentences.append(word("check-refused", classes=_listed(few)))
     if found.grouping == "near-duplicates":
         sentences += _large(found, word("check-this-report"))
     if count := found.equal_divided():

@@ -35,7 +35,7 @@ from samix.options import from_plain
 from samix.plain_json import read_json
 from samix.plain_yaml import dump_yaml, read_yaml
 from samix.progress import Silent
-from samix.shown import name_of
+from samix.shown import in_letters, name_of
 from samix.stopping import Interrupted
 from samix.study.grid import Cell, Job, cells_of, first_seeds
 from samix.study.plan_file import check_study
@@ -448,12 +448,12 @@ def _headed(
 
 def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) -> pd.DataFrame:
     positions: tuple[int, ...] = getattr(splits, part)
-    names = [_in_letters(name) for name in images.classes]
+    names = images.classes
     said = pd.DataFrame(
         {
-            "photo": [_in_letters(images.keys[i]) for i in positions],
+            "photo": [in_letters(images.keys[i]) for i in positions],
             "part": part,
-            "group": [_in_letters(splits.groups[i] or images.keys[i]) for i in positions],
+            "group": [in_letters(splits.groups[i] or images.keys[i]) for i in positions],
             "target": [names[images.targets[i]] for i in positions],
             "predicted": [names[k] for k in probabilities.argmax(1).tolist()],
         }
@@ -461,11 +461,6 @@ def _said(images: ImageSet, splits: Splits, part: str, probabilities: Tensor) ->
     for k, name in enumerate(names):
         said[f"p_{name}"] = probabilities[:, k].double().numpy()
     return said
-
-
-def _in_letters(name: str) -> str:
-    """Return a name with broken letters escaped, which a table of parquet cannot hold."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _answers(cell: Cell, said: pd.DataFrame) -> pd.DataFrame:

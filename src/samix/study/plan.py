@@ -17,6 +17,7 @@ from typing import Any
 from samix.data import ImageSet, Splits, open_images
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
+from samix.evaluation.seen import run_of, seen_by
 from samix.networks import backbone_of
 from samix.presets import TUNE, load_preset
 from samix.progress import Announce
@@ -48,6 +49,7 @@ from samix.training.config import FROZEN
 from samix.training.prepare import kept_for, resolve, split
 from samix.training.probe import fitted_size
 from samix.training.progress import clock
+from samix.training.run_folder import MIXER
 
 # lam is drawn as the hand-made rivals draw it: a lead is not to come from another alpha
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"samix": {"alpha": 1.0}, "samix-p": {"alpha": 1.0}}
@@ -139,6 +141,7 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
     notes = (*images.notes, *notes)
     if photos.get("group_by"):
         notes = (*notes, *_lots_note(images, splits))
+    notes = (*notes, *_seen_notes(wish, config.data, images, splits))
     labels, left_out = _budgets(images, splits, wish.fractions)
     device = device_of(wish)
     good = wish.good or good_of(images.classes)
@@ -177,6 +180,13 @@ def _lots_note(images: ImageSet, splits: Splits) -> tuple[str, ...]:
         "part, which is defective where any of its photos is: if yours are lots or modules, "
         "divide the photos with `splits` instead.",
     )
+
+
+def _seen_notes(wish: Wish, data: str, images: ImageSet, splits: Splits) -> tuple[str, ...]:
+    """Return what to tell of test photos where weights or Mixers are those of runs."""
+    files = (wish.network.get("weights"), *(f"{name}/{MIXER}" for name in wish.sources.values()))
+    runs = dict.fromkeys(run_of(Path(file)) for file in files if file is not None)
+    return tuple(seen_by(run, images, (data,)).sentence(splits.test) for run in runs if run)
 
 
 def label_count(images: ImageSet, splits: Splits, fraction: float) -> tuple[int, int]:

@@ -117,9 +117,12 @@ class Wish:
     def start(self) -> str | None:
         """Whether trainings begin with trained weights: "named", "at-hand" or None for random ones.
 
-        As `samix train` decides it; but those at hand are not taken for trainings of minutes.
+        As `samix train` decides it; but those at hand are not taken for trainings of minutes, and
+        those of a network that is named are.
         """
         start = trained_start(self.network)
+        if start == "at-hand" and "backbone" in self.network:
+            return "named"
         return None if start == "at-hand" and self.steps is not None else start
 
 

@@ -22,6 +22,7 @@ from samix.pages.mixes import MixRow, ShownPhotos, mix_rows, rule_lines
 from samix.pages.parts import image_png
 from samix.pages.pictures import enlarged, heated, outlined
 from samix.pages.words import Words, both, paragraph, percent, word
+from samix.shown import in_letters
 from samix.study.wording import policy_words
 
 _MIXES = 64  # that the guard judges, to say how many it would reject
@@ -128,7 +129,7 @@ def wrong_pictures(
 ) -> list[Row]:
     """Return test photos that the policy gets wrong, with what the networks saw."""
     photos = runs.photos
-    place = {key: at for at, key in enumerate(photos.images.keys)}
+    place = {in_letters(key): at for at, key in enumerate(photos.images.keys)}
     rows = [row for row in wrong if row["photo"] in place]
     lookers = {name: open_class_looker(runs.subjects[name]) for name in names}
     able = {name: looker for name, looker in lookers.items() if looker is not None}
