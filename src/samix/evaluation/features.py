@@ -53,12 +53,12 @@ class FrozenEncoder:
         self.network = network.eval()
         self.view = view
         self.machine = machine
-        self.memory_format = settle_format(network)
+        self.channels_last = settle_format(network)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return the (B,D) float32 features of (B,3,S,S) normalised images, on the CPU."""
-        at = in_format(images.to(self.machine.device), self.memory_format)
+        at = in_format(images.to(self.machine.device), self.channels_last)
         with self.machine.precision():
             last = self.network.forward_features(at)  # type: ignore[operator]
             found = self.network.forward_head(last, pre_logits=True)  # type: ignore[operator]

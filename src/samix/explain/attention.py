@@ -161,10 +161,10 @@ class _GradCam:
         watched: _Watched,
         layer: nn.Module,
         fields: tuple[int, int],
-        memory_format: torch.memory_format,
+        channels_last: bool,
     ) -> None:
         self.watched = watched
-        self.memory_format = memory_format
+        self.channels_last = channels_last
         self.fields = fields
         self.gradcam = LayerGradCam(watched, layer)
 
@@ -195,12 +195,12 @@ class _GradCam:
         else:
             return None
         fields = (int(sides[0]), int(sides[1]))
-        return cls(watched, layer, fields, subject.memory_format)
+        return cls(watched, layer, fields, subject.channels_last)
 
     def __call__(self, images: Tensor, wish: Tensor) -> Tensor:
         wish = wish.to(images.device)
         # in float32: low precision would leave a coarse map
-        shown = in_format(images, self.memory_format)
+        shown = in_format(images, self.channels_last)
         with torch.enable_grad():
             heat = self.gradcam.attribute(
                 shown, additional_forward_args=(wish,), relu_attributions=True

@@ -72,7 +72,7 @@ class RunNetwork:
         return next(self.network.parameters()).device
 
     @cached_property
-    def memory_format(self) -> torch.memory_format:
+    def channels_last(self) -> bool:
         """The format in which the network and its average take photos on the CPU."""
         return settle_format(self.network)
 
@@ -100,7 +100,7 @@ class RunNetwork:
     def ask(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return (B,D) embeddings of unit norm and (B,K) probabilities, None without classes."""
         network = cast("Any", self.network)
-        features = network.forward_features(in_format(images, self.memory_format))
+        features = network.forward_features(in_format(images, self.channels_last))
         embedding = F.normalize(network.forward_head(features, pre_logits=True).float(), dim=1)
         if not self.classes:
             return embedding, None
@@ -115,7 +115,7 @@ class RunNetwork:
         """
         needs = self.policy.traits.needs
         if "features" in needs and self.average is not None and self.tap is not None:
-            looked_at = in_format(scaled(images, self.look_scale), self.memory_format)
+            looked_at = in_format(scaled(images, self.look_scale), self.channels_last)
             return Evidence(features=tap_features(self.average, looked_at, self.tap))
         if not needs:
             return Evidence()

@@ -241,7 +241,7 @@ def look(
         classes = _classes(target, "activation")
         check_classes(classes, len(classifier_weight(average.module)))
         with torch.no_grad():
-            shown = in_format(images, average.memory_format)
+            shown = in_format(images, average.channels_last)
             activation = class_shares(average.module, shown, classes)
     if "attention" in wanted:
         place = last_attention(average.module)
@@ -287,14 +287,14 @@ class EncoderPass:
     """One pass through an encoder."""
 
     encoder: nn.Module  # from (B,3,H,W) to (B,K) logits
-    memory_format: torch.memory_format  # of the encoder, see :func:`samix.networks.settle_format`
+    channels_last: bool  # of the encoder, see :func:`samix.networks.settle_format`
     # (N,3,H,W) images that are shown in the same pass, after those that are mixed; None for none
     clean: Tensor | None = None
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the (B + N,K) logits of (B,3,H,W) images and of the clean ones after them."""
         shown = images if self.clean is None else torch.cat([images, self.clean])
-        return cast("Tensor", self.encoder(in_format(shown, self.memory_format)))
+        return cast("Tensor", self.encoder(in_format(shown, self.channels_last)))
 
 
 def mixed_logits(

@@ -87,7 +87,7 @@ class SupervisedMethod(nn.Module):
         super().__init__()
         self.options = options or SupervisedOptions()
         self.encoder = encoder
-        self.memory_format = settle_format(encoder)
+        self.channels_last = settle_format(encoder)
         self.policy = policy.own()
         self.cost = find_cost(self.options.cost)
         chosen = self.options.clean_branch
@@ -180,7 +180,7 @@ class SupervisedMethod(nn.Module):
 
     def _pass(self, clean: Tensor | None = None) -> EncoderPass:
         """Return a pass through the encoder, with clean images after the others."""
-        return EncoderPass(self.encoder, self.memory_format, clean)
+        return EncoderPass(self.encoder, self.channels_last, clean)
 
     def _clean_pass(self, images: Tensor, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return the loss of clean images in a pass of their own, and what it saw of them."""
@@ -192,7 +192,7 @@ class SupervisedMethod(nn.Module):
         features = None
         with self._watched() as seen:
             if clean.look == "encoder" and self.tap is not None:
-                faster = in_format(images, self.memory_format)
+                faster = in_format(images, self.channels_last)
                 features, logits = features_and_logits(self.encoder, faster, self.tap)
             else:
                 logits = self._pass().logits(images)

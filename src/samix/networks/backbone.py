@@ -415,20 +415,20 @@ class Projected(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.projector = projector
-        self.memory_format = settle_format(backbone)
+        self.channels_last = settle_format(backbone)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the (B,P) output of the projector, not normalised."""
-        images = in_format(images, self.memory_format)
+        images = in_format(images, self.channels_last)
         return cast("Tensor", self.projector(self.backbone(images)))
 
     def features(self, images: Tensor, tap: Tap) -> Tensor:
         """Return the (B,C,h,w) features at a tap; a timm model is run no further than there."""
-        return tap_features(self.backbone, in_format(images, self.memory_format), tap)
+        return tap_features(self.backbone, in_format(images, self.channels_last), tap)
 
     def look(self, images: Tensor, tap: Tap) -> tuple[Tensor, Tensor]:
         """Return the (B,C,h,w) features at a tap and the (B,P) output, in one pass."""
-        images = in_format(images, self.memory_format)
+        images = in_format(images, self.channels_last)
         features, embedding = features_and_embedding(self.backbone, images, tap)
         return features, cast("Tensor", self.projector(embedding))
 
@@ -521,18 +521,18 @@ def fast_format(network: nn.Module) -> torch.memory_format:
     return torch.channels_last if safe else torch.contiguous_format
 
 
-def settle_format(network: nn.Module) -> torch.memory_format:
-    """Return :func:`fast_format`, and bring weights on the CPU out of an unsafe channels-last.
+def settle_format(network: nn.Module) -> bool:
+    """Return whether :func:`fast_format` is channels-last, and bring weights out of an unsafe one.
 
-    Weights in channels-last would take the network's convolutions there, whatever the format of the
-    images. They are changed in place; their values stay.
+    Weights on the CPU in channels-last would take the network's convolutions there, whatever the
+    format of the images. They are changed in place; their values stay.
     """
     chosen = fast_format(network)
     if chosen is torch.contiguous_format:
         for parameter in network.parameters():
             if parameter.device.type == "cpu":
                 parameter.data = parameter.data.contiguous()
-    return chosen
+    return chosen is torch.channels_last
 
 
 def settle_weights(module: nn.Module) -> None:
@@ -545,7 +545,7 @@ def settle_weights(module: nn.Module) -> None:
         module.to(memory_format=torch.channels_last)
 
 
-def in_format(images: Tensor, memory_format: torch.memory_format) -> Tensor:
+def in_format(images: Tensor, channels_last: bool) -> Tensor:
     """Return images in a memory format on the CPU, as they are on another device.
 
     What the fast format crashes is torch on the CPU alone: elsewhere the format is the user's
@@ -553,11 +553,12 @@ def in_format(images: Tensor, memory_format: torch.memory_format) -> Tensor:
 
     Args:
         images: (B,C,H,W).
-        memory_format: Of the network that is to see them, from :func:`fast_format`.
+        channels_last: As :func:`settle_format` says of the network that is to see them.
     """
     if images.device.type != "cpu":
         return images
-    return images.contiguous(memory_format=memory_format)
+    chosen = torch.channels_last if channels_last else torch.contiguous_format
+    return images.contiguous(memory_format=chosen)
 
 
 def _is_safe(module: nn.Module) -> bool:

@@ -112,7 +112,7 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
             model_kwargs=encoder.get("model_kwargs"),
         )
         self.encoder = up_to_tap(network, self.tap)
-        self.memory_format = settle_format(self.encoder)
+        self.channels_last = settle_format(self.encoder)
         self.mixer = Mixer(channels, MixerOptions(**mixer))
         for part in (self.encoder, self.mixer):  # also where another default precision is set
             nn.Module._apply(part, _in_float32)  # type: ignore[no-untyped-call]
@@ -152,7 +152,7 @@ class PretrainedMixer(nn.Module, PyTorchModelHubMixin, library_name="samix", tag
             )
         size = (self.resolution, self.resolution)
         small = F.interpolate(images.float(), size, mode="bilinear", antialias=True)
-        images = in_format(standardised(small), self.memory_format)
+        images = in_format(standardised(small), self.channels_last)
         return tap_features(self.encoder, images, self.tap)
 
     def forward(self, images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:

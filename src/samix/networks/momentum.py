@@ -106,7 +106,7 @@ class MomentumEncoder(nn.Module):
         super().__init__()
         check_statistics(statistics)
         self.module = copy.deepcopy(encoder).requires_grad_(False).eval()
-        self.memory_format = settle_format(self.module)
+        self.channels_last = settle_format(self.module)
         self.statistics = statistics
         self._left = self._fresh()  # share of fresh statistics
 
@@ -122,14 +122,14 @@ class MomentumEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return what the encoder would, with averaged weights."""
         with self._batch_statistics(len(images)):
-            output: Tensor = self.module(in_format(images, self.memory_format))
+            output: Tensor = self.module(in_format(images, self.channels_last))
         return output
 
     @torch.no_grad()
     def features(self, images: Tensor, tap: Tap) -> Tensor:
         """Return the (B,C,h,w) feature map at a tap, without gradient."""
         with self._batch_statistics(len(images)):
-            return tap_features(self.module, in_format(images, self.memory_format), tap)
+            return tap_features(self.module, in_format(images, self.channels_last), tap)
 
     def update(self, encoder: nn.Module, decay: float) -> None:
         """Move the average towards the encoder; see :func:`update_average`."""

@@ -45,7 +45,7 @@ class Classifier:
     depth: Depth | None = None
 
     @cached_property
-    def memory_format(self) -> torch.memory_format:
+    def channels_last(self) -> bool:
         """The format in which the network takes photos on the CPU."""
         return settle_format(self.network)
 
@@ -184,7 +184,7 @@ def _judge(classifier: Classifier, photos: Tensor, machine: Machine) -> list[lis
     keys = np.zeros(len(photos), dtype=np.uint64)  # nothing in the view is random
     batch = classifier.view(photos, keys).to(machine.device)
     with machine.precision():
-        logits = classifier.network(in_format(batch, classifier.memory_format))
+        logits = classifier.network(in_format(batch, classifier.channels_last))
     if not bool(torch.isfinite(logits).all()):
         raise InputError(
             f"the model of '{classifier.path}' gives no finite numbers: its weights are damaged, "
