@@ -12,8 +12,10 @@ from samix.cli import main
 from samix.training import PretrainConfig, open_run, pretrain, read_config, resume
 from samix.training.callbacks import load_method
 from samix.training.prepare import prepare
+from samix.training.run_folder import RunFolder
 from samix.training.task import Place
 
+from .conftest import TINY
 from .test_resume import Breaks, assert_same_run, rows_of
 
 Make = Callable[..., PretrainConfig]
@@ -24,20 +26,27 @@ _WORDS = (
 )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of `tiny_pretrain` that nothing broke."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    own = {"method_options": {"queue_size": 64}, "output": str(output), "workers": 0}
+    return pretrain(PretrainConfig(**{**TINY, **own})).run
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_broken_and_resumed_with_any_number_of_workers(
-    tiny_pretrain: Make, tmp_path: Path, workers: int
+    tiny_pretrain: Make, whole: RunFolder, tmp_path: Path, workers: int
 ) -> None:
-    whole = pretrain(tiny_pretrain(output=str(tmp_path / "whole"), workers=0))
     broken = tiny_pretrain(output=str(tmp_path / "broken"), workers=workers)
     with pytest.raises(OSError, match="no space"):
         pretrain(broken, display=Breaks(2))  # the queue has been filled more than once
     torch.rand(7)  # another state of the global generator must not matter
     resume(str(broken.output))
-    state = torch.load(whole.run.last, weights_only=True)["state_dict"]
+    state = torch.load(whole.last, weights_only=True)["state_dict"]
     assert "method.queue.keys" in state
     assert state["method.queue._extra_state"].tolist() == [3 * 72 % 64, 3 * 72]
-    assert_same_run(whole.run.path, Path(str(broken.output)))
+    assert_same_run(whole.path, Path(str(broken.output)))
 
 
 @pytest.mark.slow

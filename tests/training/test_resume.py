@@ -15,9 +15,11 @@ from PIL import Image
 
 from samix.cli import main
 from samix.errors import InputError
-from samix.training import Silent, pretrain, read_config, resume, train
+from samix.training import Silent, TrainConfig, pretrain, read_config, resume, train
 from samix.training.run_folder import open_run
 from tests.forked import Command
+
+from .conftest import TINY
 
 _WORDS = (
     "demo:photos_per_class=20,size=16 --preset small-resnet --image-size 16 --batch-size 24 "
@@ -110,14 +112,20 @@ class Breaks(Silent):
             raise OSError("no space left")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run of `tiny` that nothing broke."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    return train(TrainConfig(**TINY, output=str(output), workers=0)).run.path
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_broken_and_resumed_with_any_number_of_workers(tiny, tmp_path, workers):
-    whole = train(tiny(output=str(tmp_path / "whole"), workers=0))
+def test_broken_and_resumed_with_any_number_of_workers(tiny, whole, tmp_path, workers):
     broken = tiny(output=str(tmp_path / "broken"), workers=workers)
     with pytest.raises(OSError, match="no space"):
         train(broken, display=Breaks(1))
     resume(broken.output)
-    assert_same_run(whole.run.path, Path(broken.output))
+    assert_same_run(whole, Path(broken.output))
 
 
 @pytest.mark.parametrize("change", ["class of a photo", "name of a class", "photos"])
