@@ -12,7 +12,7 @@ import torch
 
 from samix.data import open_images
 from samix.errors import InputError
-from samix.evaluation.encoder import read_weights
+from samix.networks import read_weights
 from samix.training.callbacks import read_checkpoint
 from samix.training.fit import history_of
 

@@ -1,4 +1,4 @@
-"""What is evaluated: the encoder of a run, of timm, or of a checkpoint file; files of weights."""
+"""What is evaluated: the encoder of a run, of timm, or of a checkpoint file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any, cast
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from samix import networks
 from samix.data.depth import Depth
 from samix.data.views import Channels
 from samix.errors import InputError, nearest
-from samix.networks import SUFFIXES, LoadedWeights, Standardised, create_backbone, put_weights
+from samix.networks import SUFFIXES, Standardised, create_backbone, put_weights, read_weights
 from samix.networks.described import create_described
 from samix.networks.weights import first_line
 
@@ -120,44 +119,6 @@ def open_encoder(
     return _open_timm(str(source), make)
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the state dict in a file; see :func:`samix.networks.read_weights`.
-
-    Args:
-        path: A .safetensors file or one of torch.save.
-
-    Raises:
-        InputError: It cannot be read, or holds no state dict.
-    """
-    try:
-        return networks.read_weights(path)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> LoadedWeights:
-    """Put the weights of a run into its network; see :func:`samix.networks.put_weights`.
-
-    Args:
-        network: With or without the classifier.
-        state: From :func:`read_weights`.
-        origin: What the weights are called in a complaint.
-
-    Raises:
-        InputError: Names or shapes differ.
-    """
-    return _put(network, state, origin, whole=True)
-
-
-def _put(
-    network: nn.Module, state: Mapping[str, Tensor], origin: str, *, whole: bool = False
-) -> LoadedWeights:
-    try:
-        return put_weights(network, state, origin, whole=whole)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
 def _refuse(make: _Make, names: tuple[str, ...], what: str) -> None:
     for name in names:
         if getattr(make, name):
@@ -189,7 +150,7 @@ def _open_run(path: Path, average: bool) -> Encoder:
         network = create_described(model, num_classes=0, weights=weights).eval()
     except ValueError as error:
         raise InputError(first_line(error)) from error
-    load_weights(network, read_weights(weights), f"'{weights}'")
+    put_weights(network, read_weights(weights), f"'{weights}'", whole=True)
     splits = path / "splits.csv"
     encoder = _encoder(
         network,
@@ -222,7 +183,7 @@ def _open_file(path: Path, make: _Make) -> Encoder:
             f"backbone: expected the timm model that the checkpoint '{path}' is of, got none{run}"
         )
     network = _built(make)
-    taken = _put(network, read_weights(path), f"checkpoint '{path}'")
+    taken = put_weights(network, read_weights(path), f"checkpoint '{path}'")
     known = {"kind": "checkpoint", "source": str(path), "weights": taken.sentence}
     trained = run_of(path)
     splits = None if trained is None else trained / "splits.csv"

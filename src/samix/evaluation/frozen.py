@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from samix.errors import InputError
 from samix.networks import classifier_of
 
 from .linear import Labelled
@@ -42,12 +43,8 @@ class FrozenHead:
 
     def record(self) -> dict[str, Any]:
         """Return the choice and what it was chosen from, as plain values for a file."""
-        return {
-            "strength": self.strength,
-            "flips": self.flips,
-            "balanced": self.balanced,
-            "tried": list(self.tried),
-        }
+        names = ("strength", "flips", "balanced")
+        return {**{name: getattr(self, name) for name in names}, "tried": list(self.tried)}
 
 
 def fit_frozen(
@@ -65,12 +62,12 @@ def fit_frozen(
     than balanced accuracy, which a few photos of a rare class decide.
 
     Raises:
-        ValueError: Train has fewer than two classes.
+        InputError: Train has fewer than two classes.
     """
     counts = torch.bincount(train.target, minlength=classes)
     there = counts[counts > 0]
     if len(there) < 2:
-        raise ValueError(f"train: expected photos of at least 2 classes, got {len(there)}")
+        raise InputError(f"train: expected photos of at least 2 classes, got {len(there)}")
     balanced = bool(there.max() > _UNEVEN * there.min())
     best: tuple[float, FrozenHead] | None = None
     tried: list[dict[str, Any]] = []
@@ -87,17 +84,14 @@ def fit_frozen(
                 best = loss, head
     if best is None:
         raise ValueError("strengths: expected at least one, got none")
-    chosen = best[1]
-    return FrozenHead(
-        chosen.weight, chosen.bias, chosen.strength, chosen.flips, balanced, tuple(tried)
-    )
+    return replace(best[1], tried=tuple(tried))
 
 
 def put_head(network: nn.Module, head: FrozenHead) -> None:
-    """Make a head the linear classifier of a timm model, in place; another is a ValueError."""
+    """Make a head the linear classifier of a timm model, in place; another is refused."""
     layer = classifier_of(network)
     if layer.bias is None or layer.weight.shape != head.weight.shape:
-        raise ValueError(
+        raise InputError(
             "backbone: expected a network that ends in a linear layer with a bias on its features, "
             f"got {layer} in {type(network).__name__}; choose another backbone"
         )
@@ -109,7 +103,7 @@ def put_head(network: nn.Module, head: FrozenHead) -> None:
 def check_head(logits: Tensor, expected: Tensor) -> None:
     """Refuse a network whose logits are not those of the head on its features."""
     if not torch.allclose(logits, expected, atol=_TOLERANCE * float(expected.abs().max() + 1)):
-        raise ValueError(
+        raise InputError(
             "backbone: expected a network whose last layer is linear in its features, got another; "
             "choose another backbone"
         )

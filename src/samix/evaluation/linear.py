@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -153,10 +153,4 @@ def _balanced(recall: Tensor) -> float:
 
 def described(result: LinearResult, names: tuple[str, ...]) -> dict[str, Any]:
     """Return a result as plain values for a file, with the classes by name."""
-    return {
-        "accuracy": result.accuracy,
-        "balanced_accuracy": result.balanced_accuracy,
-        "recall": dict(zip(names, result.recall, strict=True)),
-        "strength": result.strength,
-        "val_balanced_accuracy": result.val_balanced_accuracy,
-    }
+    return asdict(result) | {"recall": dict(zip(names, result.recall, strict=True))}

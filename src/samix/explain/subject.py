@@ -19,7 +19,6 @@ from samix.data.splits import read_table
 from samix.data.store import defect_at, photo_at
 from samix.data.views import Channels
 from samix.errors import InputError
-from samix.evaluation.encoder import load_weights
 from samix.evaluation.seen import seen_by
 from samix.methods import RIVALS, scaled
 from samix.methods.mix_step import look
@@ -28,6 +27,7 @@ from samix.networks import (
     MomentumEncoder,
     Tap,
     in_format,
+    put_weights,
     settle_format,
     standardised,
     tap_features,
@@ -139,7 +139,7 @@ def open_network(path: str | Path) -> tuple[RunNetwork, RunSource]:
     try:
         classes = tuple(model["classes"] or ())
         network = _network(source, len(classes))
-        load_weights(network, source.weights(WEIGHTS), f"'{source.run.path / WEIGHTS}'")
+        put_weights(network, source.weights(WEIGHTS), f"'{source.run.path / WEIGHTS}'", whole=True)
         policy, average, tap = _mixing(source)
         channels = tuple(model["mean"]), tuple(model["std"])
         size = int(model["image_size"])
@@ -195,7 +195,8 @@ def _mixing(source: RunSource) -> tuple[Policy, nn.Module | None, Tap | None]:
     except RuntimeError as error:
         raise ValueError(f"{MIXER} does not fit: {str(error).splitlines()[-1].strip()}") from error
     average = _network(source, 0)
-    load_weights(average, source.weights(AVERAGE), f"'{source.run.path / AVERAGE}'")
+    file = source.run.path / AVERAGE
+    put_weights(average, source.weights(AVERAGE), f"'{file}'", whole=True)
     mixer.requires_grad_(False)
     policy = LearnedPolicy(mixer, alpha=made["alpha"], name=source.model["policy"])
     return policy, average.requires_grad_(False), Tap(made["tap"], made["channels"])

@@ -32,7 +32,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from samix.errors import nearest
+from samix.errors import InputError, nearest
 
 EMBEDDED = "tf_efficientnet_lite0"
 """The timm model whose ImageNet weights come in a package, so that nothing is downloaded."""
@@ -117,7 +117,7 @@ def load_weights(
         What was taken, and what did not fit.
 
     Raises:
-        ValueError: The weights cannot be found or read, or are of another network.
+        InputError: The weights cannot be found or read, or are of another network.
     """
     state, origin = find_weights(weights, backbone=backbone)
     return put_weights(network, state, f"weights: {origin}", small_stem=small_stem)
@@ -133,13 +133,13 @@ def find_weights(
         backbone: Name of the timm model that they are for; None accepts any.
 
     Raises:
-        ValueError: No weights are found, or they belong to another network.
+        InputError: No weights are found, or they belong to another network.
     """
     name, path = str(weights), Path(weights).expanduser()
     if path.is_dir():
         inside = path / "model.safetensors"
         if (path / "model.json").is_file() or not inside.is_file():
-            raise ValueError(
+            raise InputError(
                 f"weights: expected a file or a name, got the folder '{weights}'; a run of samix "
                 "is given as init"
             )
@@ -147,7 +147,7 @@ def find_weights(
     if path.is_file():
         return read_weights(path), f"'{path}'"
     if name.endswith(SUFFIXES) or path.is_absolute() or name.startswith((".", "~")):
-        raise ValueError(f"weights: there is no file '{weights}'; check its path")
+        raise InputError(f"weights: there is no file '{weights}'; check its path")
     if _TORCHVISION.fullmatch(name):
         return _of_torchvision(name), f"torchvision's {name}"
     return _of_timm(name, backbone), f"timm's '{name}'"
@@ -207,7 +207,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         path: A .safetensors file or one of torch.save.
 
     Raises:
-        ValueError: The file cannot be read, or holds no state dict.
+        InputError: The file cannot be read, or holds no state dict.
     """
     try:
         if path.suffix == ".safetensors":
@@ -215,15 +215,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise InputError(
             f"'{path}' holds more than tensors, or is damaged, and is not read, since that could "
             "run code; save its state dict alone, e.g. as .safetensors"
         ) from error
     except (*DAMAGED, SafetensorError) as error:
-        raise ValueError(f"'{path}' is damaged or not a file of weights") from error
+        raise InputError(f"'{path}' is damaged or not a file of weights") from error
     state = _unwrapped(content)
     if not state:
-        raise ValueError(
+        raise InputError(
             f"'{path}' holds no state dict (names and tensors); save model.state_dict() into it"
         )
     return state
@@ -251,7 +251,7 @@ def put_weights(
             network is among them, and one that the network has not is left out.
 
     Raises:
-        ValueError: The weights belong to another network; the message says what differs.
+        InputError: The weights belong to another network; the message says what differs.
     """
     own = network.state_dict()
     heads = tuple(f"{name}." for name in classifier_names(network))
@@ -261,7 +261,7 @@ def put_weights(
         if any(
             k not in own or k not in given or given[k].shape != own[k].shape for k in own | given
         ):
-            raise ValueError(_other_network(own, given, origin))
+            raise InputError(_other_network(own, given, origin))
         network.load_state_dict(given)
         return LoadedWeights(called, len(given), "name", tuple(sorted({*state} - {*given})), ())
     free = (*heads, *_first_layer(network)) if small_stem else heads
@@ -287,7 +287,7 @@ def put_weights(
             return LoadedWeights(called, len(taken), by, left, fresh)
         if not best or len(taken) > len(best):
             best = dict(candidate)
-    raise ValueError(_other_network(own, best, origin, free))
+    raise InputError(_other_network(own, best, origin, free))
 
 
 def classifier_names(network: nn.Module) -> tuple[str, ...]:
@@ -384,12 +384,12 @@ def _of_timm(name: str, backbone: str | None) -> dict[str, Tensor]:
     hub = name.startswith("hf-hub:")
     if not hub and not timm.is_model(name):
         known = [*timm.list_models(), *timm.list_pretrained()]
-        raise ValueError(
+        raise InputError(
             f"weights: expected a file, or the name of a timm model or of weights of torchvision, "
             f"got '{name}'; the nearest timm model is '{nearest(name, known)}'"
         )
     if not hub and backbone is not None and backbone.partition(".")[0] != name.partition(".")[0]:
-        raise ValueError(
+        raise InputError(
             f"weights: '{name}' are for backbone '{name.partition('.')[0]}', got backbone "
             f"'{backbone}'; give weights of this backbone, or the backbone of these weights"
         )
@@ -404,7 +404,7 @@ def published(name: str, **options: Any) -> nn.Module:
         **options: Arguments of ``timm.create_model``.
 
     Raises:
-        ValueError: There are none, or they cannot be fetched; the message says what can be had.
+        InputError: There are none, or they cannot be fetched; the message says what can be had.
     """
     if is_embedded(name):
         model: nn.Module = timm.create_model(name, **options)
@@ -413,13 +413,13 @@ def published(name: str, **options: Any) -> nn.Module:
     if not name.startswith("hf-hub:") and not timm.is_model_pretrained(name):
         tagged = timm.list_pretrained(f"{name.partition('.')[0]}*")
         hint = f"timm has '{tagged[0]}'" if tagged else weights_at_hand()
-        raise ValueError(f"weights: timm has no published weights '{name}'; {hint}")
+        raise InputError(f"weights: timm has no published weights '{name}'; {hint}")
     if not _may_be_fetched(name):
-        raise ValueError(_unreachable(name, "the hub of Hugging Face is not reachable"))
+        raise InputError(_unreachable(name, "the hub of Hugging Face is not reachable"))
     try:
         model = timm.create_model(name, pretrained=True, **options)
     except OSError as error:
-        raise ValueError(_unreachable(name, first_line(error))) from error
+        raise InputError(_unreachable(name, first_line(error))) from error
     return model
 
 
@@ -430,13 +430,13 @@ def embedded_state() -> dict[str, Tensor]:
     the file and what the network says of one image are compared with what is stored here.
 
     Raises:
-        ValueError: The package is not installed, or is not the one that is known.
+        InputError: The package is not installed, or is not the one that is known.
     """
     file = _embedded_file()
     if file is None:
-        raise ValueError(f"weights: '{EMBEDDED}' needs its package; run {_INSTALL}")
+        raise InputError(f"weights: '{EMBEDDED}' needs its package; run {_INSTALL}")
     if hashlib.sha256(file.read_bytes()).hexdigest() != _CHECKSUM:
-        raise ValueError(
+        raise InputError(
             f"weights: '{file}' is not the file that samix knows (its checksum differs); install "
             f"it again with {_INSTALL}==0.1.0 --force-reinstall"
         )
@@ -449,7 +449,7 @@ def embedded_state() -> dict[str, Tensor]:
             said = model(_test_image())[0, : len(_PROOF)]
         if torch.allclose(said, torch.tensor(_PROOF), rtol=0.0, atol=_PROOF_TOLERANCE):
             return dict(model.state_dict())
-    raise ValueError(
+    raise InputError(
         f"weights: '{EMBEDDED}' of the installed timm does not compute what its weights were "
         "trained for; install another version of timm"
     )
@@ -475,14 +475,14 @@ def _of_torchvision(name: str) -> dict[str, Tensor]:
     try:
         chosen = torchvision.models.get_weight(name)
     except (ValueError, AttributeError, KeyError) as error:
-        raise ValueError(
+        raise InputError(
             f"weights: torchvision has no weights '{name}'; they are written as in "
             "'ResNet18_Weights.IMAGENET1K_V1'"
         ) from error
     try:
         return dict(chosen.get_state_dict(progress=False, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:
-        raise ValueError(_unreachable(name, first_line(error))) from error
+        raise InputError(_unreachable(name, first_line(error))) from error
 
 
 def _may_be_fetched(name: str) -> bool:

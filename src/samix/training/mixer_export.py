@@ -13,9 +13,8 @@ import torch
 from samix._version import __version__
 from samix.data.splits import read_table
 from samix.errors import InputError
-from samix.evaluation.encoder import load_weights
 from samix.evaluation.seen import root_of
-from samix.networks import PretrainedMixer, Tap, pretrained_mixer
+from samix.networks import PretrainedMixer, Tap, pretrained_mixer, put_weights
 from samix.networks.described import create_described, described_mixer
 from samix.plain_json import read_json
 
@@ -44,7 +43,8 @@ def mixer_of_run(path: str | Path, *, licence: str | None = None) -> PretrainedM
         mixer = described_mixer(made["channels"], made["options"], source.run.path / MIXER)
     except ValueError as error:
         raise InputError(f"{source.name} cannot be used: {error}; train it again") from error
-    load_weights(encoder, source.weights(AVERAGE), f"'{source.run.path / AVERAGE}'")
+    file = source.run.path / AVERAGE
+    put_weights(encoder, source.weights(AVERAGE), f"'{file}'", whole=True)
     try:
         mixer.load_state_dict(source.weights(MIXER))
     except RuntimeError as error:

@@ -18,10 +18,9 @@ from samix.data.reading import threaded
 from samix.data.store import photo_at
 from samix.errors import InputError, UnreadableImageError
 from samix.evaluation import Machine
-from samix.evaluation.encoder import load_weights, read_weights
 from samix.evaluation.model_file import read_model
 from samix.files import whole_file
-from samix.networks import in_format, settle_format
+from samix.networks import in_format, put_weights, read_weights, settle_format
 from samix.networks.described import create_described
 from samix.progress import Progress
 from samix.shown import NameWriter
@@ -231,7 +230,7 @@ def open_classifier(path: str | Path, *, average: bool = False) -> Classifier:
             f"'{folder / MODEL}' cannot be used ({' '.join(str(error).split())}); train the run "
             "again"
         ) from error
-    load_weights(network, read_weights(weights), f"'{weights}'")
+    put_weights(network, read_weights(weights), f"'{weights}'", whole=True)
     return Classifier(folder, network, classes, view, average, model["depth"])
 
 

@@ -142,15 +142,11 @@ def fit_head(
     """
     known = embed_parts(network, config, images, splits, parts=parts, announce=announce)
     begin = time.monotonic()
-    try:
-        head = fit_frozen(
-            known.labelled("train"), known.labelled("val"), len(images.classes),
-            flipped=known.flipped,
-        )  # fmt: skip
-        put_head(network, head)
-        _check(known.encoder, head, images, splits.val[:_CHECKED])
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    head = fit_frozen(
+        known.labelled("train"), known.labelled("val"), len(images.classes), flipped=known.flipped
+    )
+    put_head(network, head)
+    _check(known.encoder, head, images, splits.val[:_CHECKED])
     judged = [p for p in ("test", "val") if p in parts and getattr(splits, p)]
     logits = {part: head.logits(known.features[part]) for part in judged}
     seconds = {"features": known.seconds, "head": time.monotonic() - begin}

@@ -23,7 +23,6 @@ from samix.data.splits import read_table
 from samix.data.store import kept_set
 from samix.data.verifying import KEEP_NOTHING, Keep
 from samix.errors import InputError
-from samix.evaluation.encoder import read_weights
 from samix.evaluation.model_file import read_model
 from samix.evaluation.seen import root_of, seen_by
 from samix.methods import RIVALS, SelfSupervisedMethod
@@ -34,6 +33,7 @@ from samix.networks import (
     is_pretrained_mixer,
     load_weights,
     put_weights,
+    read_weights,
 )
 from samix.policies import POLICIES
 from samix.progress import Progress
@@ -158,12 +158,7 @@ def load_named(network: nn.Module, config: RunConfig) -> LoadedWeights:
     named = config.weights
     if named is None:
         raise InputError("weights: expected a file or a name, got None")
-    try:
-        return load_weights(
-            network, named, backbone=config.backbone, small_stem=config.stem == "small"
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return load_weights(network, named, backbone=config.backbone, small_stem=config.stem == "small")
 
 
 def freeze(method: Method, config: RunConfig) -> None:
@@ -187,10 +182,7 @@ def load_encoder(source: RunSource, encoder: nn.Module) -> None:
     """Load the weights of a run's network but the classifier; other names or shapes are refused."""
     heads = tuple(f"{name}." for name in classifier_names(encoder))
     taken = {k: v for k, v in source.weights(WEIGHTS).items() if not k.startswith(heads)}
-    try:
-        put_weights(encoder, taken, source.name)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    put_weights(encoder, taken, source.name)
 
 
 def source_splits(source: RunSource, config: RunConfig, images: ImageSet) -> Splits | None:
