@@ -24,7 +24,6 @@ from samix.preview.dropped import LARGEST, DropLimits, DroppedPhotos, TooMuchErr
 from samix.preview.live_mix import (
     Offer,
     Pair,
-    class_of,
     lies_inside,
     mix_pair,
     offer,
@@ -147,7 +146,7 @@ def test_photos_to_choose_from():
     assert list(some.positions) == sorted(some.positions)
     assert {100, 101, 102, 103} <= set(some.positions)
     assert offer(images, None)[0].positions == tuple(range(104))
-    assert [class_of(images, i) for i in (0, 100, 103)] == ["good", "crack", ""]
+    assert [images.class_of(i) for i in (0, 100, 103)] == ["good", "crack", ""]
     rng = random.Random(0)
     for _ in range(20):
         first, second = some.another_pair(rng)

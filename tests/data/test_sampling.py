@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from samix.data import EpochSampler, random_keys
-from samix.data.sampling import class_weights, uniforms
+from samix.data.sampling import in_turn, class_weights, uniforms
 
 
 def epoch_of(sampler: EpochSampler, epoch: int) -> list[tuple[int, int]]:
@@ -102,3 +102,9 @@ def test_ranks_share_a_balanced_draw():
         epoch_of(EpochSampler(48, seed=2, rank=r, world_size=2, weights=weights), 1) for r in (0, 1)
     ]
     assert whole == [rank[k][1] for k in range(24) for rank in ranks]
+
+
+def test_groups_take_turns_and_the_longest_goes_on_alone() -> None:
+    assert in_turn([[1, 2, 3], [4], [5, 6]], 5) == [1, 4, 5, 2, 6]
+    assert in_turn([[1, 2, 3], [4]], 9) == [1, 4, 2, 3]
+    assert in_turn([], 3) == []

@@ -289,7 +289,7 @@ def look(mixer: PretrainedMixer, images: ImageSet, *, seed: int = 0) -> Looks:
             return made
 
         areas = [mask(lam).mean((1, 2, 3)) for lam in swept.tolist()]
-        names = [(_class(images, a), _class(images, b)) for a, b in pairs]
+        names = [(images.class_of(a), images.class_of(b)) for a, b in pairs]
         masks = torch.stack([mask(lam) for lam in _LAM])
         return Looks(first, second, names, _LAM, masks, swept, torch.stack(areas))
 
@@ -364,11 +364,6 @@ def _pairs(images: ImageSet, seed: int) -> list[tuple[int, int]]:
         order.remove(second)
         pairs.append((first, second))
     return pairs
-
-
-def _class(images: ImageSet, index: int) -> str:
-    target = images.targets[index]
-    return images.classes[target] if target >= 0 else ""
 
 
 def add_mixer(commands: Any, about: str) -> None:

@@ -129,6 +129,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def class_of(self, index: int) -> str:
+        """Return the class of a photo; empty where it has no label."""
+        target = self.targets[index]
+        return self.classes[target] if target >= 0 else ""
+
     def read_for(self, index: int, side: int) -> Image.Image:
         """Read a photo for a copy that fits into a square of a side.
 

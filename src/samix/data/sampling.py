@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,12 @@ def random_keys(seed: int, epoch: int, index: NDArray[np.int64]) -> NDArray[np.u
     start = np.array([seed], dtype=np.uint64)
     state = _scramble(_scramble(start + _GOLDEN) + np.uint64(epoch) + _GOLDEN)
     return _scramble(state + (index.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+
+
+def in_turn(groups: Iterable[Sequence[int]], most: int) -> list[int]:
+    """Return the first of each group, then the second of each, and so on, up to so many."""
+    turns = itertools.zip_longest(*groups)
+    return [one for turn in turns for one in turn if one is not None][:most]
 
 
 def uniforms(keys: NDArray[np.uint64], count: int) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from samix.data.health import (
     parts_needed,
     size_facts,
 )
+from samix.data.sampling import in_turn
 from samix.shown import flag_of, flagged
 
 from .parts import Section, State, Strip, Table, Thumb, image_png
@@ -349,21 +350,12 @@ class _Strips:
         kinds: dict[tuple[int, str | None], list[int]] = {}
         for i in group:
             kinds.setdefault((images.targets[i], images.given_split[i]), []).append(i)
-        columns = [iter(members) for members in kinds.values()]
-        turns: list[int] = []
-        while columns and len(turns) < _THUMBS:
-            for column in list(columns):
-                photo = next(column, None)
-                if photo is None:
-                    columns.remove(column)
-                elif len(turns) < _THUMBS:
-                    turns.append(photo)
+        turns = in_turn(kinds.values(), _THUMBS)
         return [group[0], *(i for i in turns if i != group[0])]
 
     def _label(self, photo: int) -> Text:
-        images = self.found.images
-        target, side = images.targets[photo], images.given_split[photo]
-        told = [images.classes[target] if target >= 0 else "", _side(side) if side else ""]
+        side = self.found.images.given_split[photo]
+        told = [self.found.images.class_of(photo), _side(side) if side else ""]
         return commas(one for one in told if one)
 
     def _note(self, first: int, photo: int) -> Text:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from samix.data import ImageSet
+from samix.data.sampling import in_turn
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.guard import Guard, create_guard
@@ -154,7 +155,7 @@ class Offer:
         if not lies_inside(self.root, self.images.keys[position]):
             key = self.images.keys[position]
             raise InputError(f"photo '{key}' leads out of the folder of `data`; choose another")
-        return self.images.read(position), class_of(self.images, position)
+        return self.images.read(position), self.images.class_of(position)
 
     def another_pair(self, rng: random.Random) -> tuple[int, int]:
         """Draw two positions, of different classes where there are two."""
@@ -166,8 +167,8 @@ class Offer:
 
     def choices(self) -> list[tuple[int, str, str]]:
         """Return what the list of photos shows: position, name and class."""
-        keys = self.images.keys
-        return [(place, keys[place], class_of(self.images, place)) for place in self.positions]
+        images = self.images
+        return [(place, images.keys[place], images.class_of(place)) for place in self.positions]
 
 
 def offer(images: ImageSet, root: Path | None, most: int = _MOST) -> tuple[Offer, int]:
@@ -191,7 +192,7 @@ def offer(images: ImageSet, root: Path | None, most: int = _MOST) -> tuple[Offer
             f"data: all {outside} photos of '{images.name}' are links that lead out of the "
             "folder, which the page does not follow; give the folder that holds them"
         )
-    return Offer(images, _taken(list(of_class.values()), most), root), outside
+    return Offer(images, tuple(sorted(in_turn(of_class.values(), most))), root), outside
 
 
 def lies_inside(root: Path | None, key: str) -> bool:
@@ -205,19 +206,3 @@ def lies_inside(root: Path | None, key: str) -> bool:
         return True
     table, _, _ = key.rpartition(".parquet#")
     return inside(root, root / (f"{table}.parquet" if table else key)) is not None
-
-
-def class_of(images: ImageSet, position: int) -> str:
-    """Return the class of a photo, or nothing."""
-    target = images.targets[position]
-    return images.classes[target] if target >= 0 else ""
-
-
-def _taken(classes: Sequence[Sequence[int]], most: int) -> tuple[int, ...]:
-    """Return positions of each class in turn."""
-    taken: list[int] = []
-    for turn in range(max(map(len, classes))):
-        for positions in classes:
-            if turn < len(positions) and len(taken) < most:
-                taken.append(positions[turn])
-    return tuple(sorted(taken))

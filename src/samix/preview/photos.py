@@ -9,6 +9,7 @@ import torch
 
 from samix.data import ImageSet
 from samix.data.image_set import NO_LABEL
+from samix.data.sampling import in_turn
 from samix.data.store import defect_at, photo_at
 from samix.errors import InputError
 from samix.pages.mixes import ShownPhotos
@@ -58,10 +59,8 @@ def choose(
         of_class.setdefault(targets[position], []).append(position)
     classes = rng.permutation(np.asarray(sorted(of_class))).tolist()
     taken: dict[int, list[int]] = {target: [] for target in classes}
-    for turn in range(len(index)):  # one of each class in turn
-        for target in classes:
-            if turn < len(of_class[target]) and sum(map(len, taken.values())) < len(index):
-                taken[target].append(of_class[target][turn])
+    for photo in in_turn([of_class[target] for target in classes], len(index)):
+        taken[targets[photo]].append(photo)
     row = [photo for photos in sorted(taken.values(), key=len, reverse=True) for photo in photos]
     cycle = [0]
     while len(cycle) < len(index):

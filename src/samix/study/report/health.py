@@ -8,7 +8,6 @@ from typing import Any
 from samix.data import ImageSet, Splits
 from samix.data.duplicates.search import MOST_PHOTOS
 from samix.data.health import TOO_FEW, Check, check_images, recall_precision
-from samix.data.image_set import NO_LABEL
 from samix.errors import InputError
 from samix.pages.parts import Part, Points, Section, Table
 from samix.pages.words import Text, Words, commas, count, number, word
@@ -131,7 +130,7 @@ def _named(
         [
             {
                 "photo": images.keys[i],
-                "class": "" if images.targets[i] == NO_LABEL else images.classes[images.targets[i]],
+                "class": images.class_of(i),
                 "part": side_of.get(i, "unused"),
             }
             for i in _varied(images, group, side_of)
@@ -160,14 +159,16 @@ def health_section(health: Mapping[str, Any] | None) -> Section:
     title = word("health-title")
     if health is None:
         return Section(title, word("health-none"), key="health")
-    parts: list[Part] = [Points(_said(health))]
-    chart = balance_chart(health["classes"])
-    if chart is not None:
-        parts.append(chart)
-    parts += [
-        grid for grid in (_split(health), _disagreeing(health), _skipped_grid(health)) if grid
-    ]
-    return Section(title, word("health-intro"), parts, key="health")
+    twins, others, skipped = (health[name] for name in ("duplicates", "disagreeing", "skipped"))
+    parts: tuple[Part | None, ...] = (
+        Points(_said(health)),
+        balance_chart(health["classes"]),
+        _groups("split", twins["examples"], twins["split"]),
+        _groups("disagree", others["examples"], others["groups"]),
+        _examples("skipped", skipped["photos"], skipped["count"], ("photo", "reason")),
+    )
+    shown = [part for part in parts if part is not None]
+    return Section(title, word("health-intro"), shown, key="health")
 
 
 def _said(health: Mapping[str, Any]) -> list[Words]:
@@ -205,43 +206,25 @@ def _said(health: Mapping[str, Any]) -> list[Words]:
     return lines
 
 
-def _split(health: Mapping[str, Any]) -> Table | None:
-    groups = health["duplicates"]["examples"]
-    return _groups(word("health-split-title"), groups, health["duplicates"]["split"])
-
-
-def _disagreeing(health: Mapping[str, Any]) -> Table | None:
-    found = health["disagreeing"]
-    return _groups(word("health-disagree-title"), found["examples"], found["groups"])
-
-
-def _groups(
-    title: Words, groups: Sequence[Sequence[Mapping[str, Any]]], whole: int
-) -> Table | None:
+def _groups(kind: str, groups: Sequence[Sequence[Row]], whole: int) -> Table | None:
     """Return photos of the same, one row a photo; None where there are none."""
-    if not groups:
-        return None
-    cells: list[list[Text]] = [
-        [str(at), str(one["photo"]), str(one["class"]), _part(one["part"])]
+    rows = [
+        {**one, "group": at, "part": word(f"part-{one['part']}")}
         for at, group in enumerate(groups, start=1)
         for one in group
     ]
-    header = columns("group", "photo", "class", "part")
-    note = word("examples", shown=count(len(groups)), all=count(whole))
-    return Table(header, cells, note, title=title, words=range(4), folded=True)
+    return _examples(kind, rows, whole, ("group", "photo", "class", "part"), shown=len(groups))
 
 
-def _skipped_grid(health: Mapping[str, Any]) -> Table | None:
-    found = health["skipped"]
-    if not found["photos"]:
+def _examples(
+    kind: str, rows: Sequence[Row], whole: int, names: Sequence[str], shown: int | None = None
+) -> Table | None:
+    if not rows:
         return None
-    cells = [[str(one["photo"]), str(one["reason"])] for one in found["photos"]]
-    note = word("examples", shown=count(len(cells)), all=count(found["count"]))
-    header = columns("photo", "reason")
-    return Table(
-        header, cells, note, title=word("health-skipped-title"), words=range(2), folded=True
-    )
-
-
-def _part(side: str) -> Words:
-    return word(f"part-{side}") if side in ("train", "val", "test") else word("part-unused")
+    cells: list[list[Text]] = [
+        [one[name] if isinstance(one[name], Words) else str(one[name]) for name in names]
+        for one in rows
+    ]
+    note = word("examples", shown=count(len(rows) if shown is None else shown), all=count(whole))
+    title, heads = word(f"health-{kind}-title"), columns(*names)
+    return Table(heads, cells, note, title=title, words=range(len(names)), folded=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samix.data.sampling import in_turn
 from samix.errors import InputError
 from samix.explain import RunNetwork, RunPhotos, open_network, open_photos
 from samix.explain.attention import heat_of, open_class_looker
@@ -291,9 +292,7 @@ def _some(photos: RunPhotos, count: int, seed: int) -> list[int]:
     waiting: dict[int, list[int]] = {}
     for position in random.permutation(photos.parts["test"]).tolist():
         waiting.setdefault(photos.targets[position], []).append(position)
-    lines = [waiting[target] for target in sorted(waiting)]
-    turns = [line[at] for at in range(count) for line in lines if at < len(line)]
-    return turns[:count]
+    return in_turn([waiting[target] for target in sorted(waiting)], count)
 
 
 def _beside(pictures: Sequence[Tensor]) -> bytes:
