@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from samix.data import EpochSampler, random_keys
-from samix.data.sampling import in_turn, class_weights, uniforms
+from samix.data.sampling import class_weights, in_turn, uniforms
 
 
 def epoch_of(sampler: EpochSampler, epoch: int) -> list[tuple[int, int]]:

@@ -38,7 +38,12 @@ def write_run_page(
         Section(word("run-result"), "", _result(metrics, history), key="result"),
         _mixes(mixes),
         _guard(metrics.get("guard")),
-        Section(word("run-settings"), "", [_settings(settings)], key="settings"),
+        Section(
+            word("run-settings"),
+            "",
+            [settings_table(settings, word("run-settings"))],
+            key="settings",
+        ),
     ]
     write_page(
         path, word("run-title", policy=str(settings["policy"]), data=data),
@@ -170,10 +175,11 @@ def _pairs_chart(pairs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> 
     return Chart("pairs", word("run-guard-pairs"), word("run-guard-pairs-read"), [panel])
 
 
-def _settings(settings: Mapping[str, Any]) -> Table:
+def settings_table(settings: Mapping[str, Any], title: Words) -> Table:
+    """Return settings and their values, folded."""
     rows: list[list[Text]] = [[name, as_written(value)] for name, value in settings.items()]
     header = [word("col-setting"), word("col-value")]
-    return Table(header, rows, title=word("run-settings"), words=range(2), folded=True)
+    return Table(header, rows, title=title, words=range(2), folded=True)
 
 
 def as_written(value: Any) -> str:

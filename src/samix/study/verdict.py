@@ -295,16 +295,12 @@ def _ruled_out(case: Case, one: Candidate) -> Reason:
     if one.gain.worse:
         return reason("out-worse", baseline=case.roles.baseline, policy=one.policy)
     if one.harmed:
-        return reason("out-harm", policy=one.policy, lost=_lost(one.harmed))
+        return reason("out-harm", policy=one.policy, lost=reason("lost-recalls", harms=one.harmed))
     return reason("out-little", policy=one.policy, worth=_amount(case.limits.worth))
 
 
 def _gained(case: Case, gain: Effect) -> Reason:
     return reason("gained", measure=case.measure, gain=gain)
-
-
-def _lost(harms: Sequence[Effect]) -> Reason:
-    return reason("lost-recalls", harms=tuple(harms))
 
 
 def _dead(case: Case) -> Reason:
@@ -378,7 +374,7 @@ def _risks(case: Case) -> tuple[Reason, ...]:
             risks.append(reason(code, policy=name, alive=alive))
     judged = (*case.candidates, *case.rivals)
     risks += [
-        reason("risk-harm", policy=one.policy, lost=_lost(one.harmed))
+        reason("risk-harm", policy=one.policy, lost=reason("lost-recalls", harms=one.harmed))
         for one in judged
         if one.harmed
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -19,7 +19,7 @@ from samix.pages.parts import (
     Table,
     write_page,
 )
-from samix.pages.run import as_written
+from samix.pages.run import as_written, settings_table
 from samix.pages.words import NOTHING, Text, Words, both, commas, count, duration, word
 from samix.study.report.charts import (
     calibration_chart,
@@ -176,53 +176,37 @@ def _again(view: ReportView) -> Section:
         if value is not None:
             facts.append((word(key), str(value)))
     facts += _plan(view)
-    facts += [(both(str(name)), as_written(v)) for name, v in _pairs(study.get("machine"))]
-    facts += [(both(str(name)), as_written(v)) for name, v in _pairs(study.get("versions"))]
+    for key in ("machine", "versions"):
+        facts += [(both(str(name)), as_written(v)) for name, v in _pairs(study.get(key))]
     if facts:
         parts.append(Facts(facts))
-    for key in ("train", "pretrain"):
-        settings = [(str(name), as_written(value)) for name, value in _pairs(study.get(key))]
-        if settings:
-            title = word(f"again-{key}")
-            rows: list[list[Text]] = [[name, value] for name, value in settings]
-            header = columns("setting", "value")
-            parts.append(Table(header, rows, title=title, words=range(2), folded=True))
+    parts += [
+        settings_table(study[key], word(f"again-{key}"))
+        for key in ("train", "pretrain")
+        if study.get(key)
+    ]
     return Section(word("again-section"), word("again-intro"), parts, key="again")
 
 
 def _plan(view: ReportView) -> list[tuple[Text, Text]]:
+    """Return what was planned; what a plan does not say, or leaves empty, has no line."""
     plan = view.plan
-    found: list[tuple[Text, Text]] = []
-    if plan.get("primary"):
-        main = plan["primary"]
-        mode, labels = str(main.get("mode", view.mode)), main.get("labels", view.labels)
-        labels = labels if isinstance(labels, int) else view.labels
-        found.append((word("again-question"), question_words(mode, labels)))
-    if plan.get("modes"):
-        found.append((word("again-modes"), commas([mode_words(m) for m in plan["modes"]])))
-    if plan.get("policies"):
-        # as they are written in a command
-        found.append((word("again-policies"), ", ".join(view.policies)))
-    if plan.get("seeds"):
-        found.append((word("again-seeds"), _seeds(view, [str(seed) for seed in plan["seeds"]])))
-    if plan.get("labels"):
-        epochs = plan.get("epochs") or {}
-        told = [_budget(labels, epochs) for labels in plan["labels"]]
-        found.append((word("again-labels"), commas(told)))
-    if plan.get("pretrain_epochs") and "self-supervised" in (plan.get("modes") or ()):
-        found.append((word("again-pretrain-epochs"), count(plan["pretrain_epochs"])))
-    if plan.get("options"):
-        found.append((word("again-options"), as_written(plan["options"])))
-    if plan.get("smallest_difference") is not None:
-        points = f"{float(plan['smallest_difference']):.1f}"
-        found.append((word("again-smallest"), word("points-of", number=points)))
-    for key in ("budget_seconds", "expected_seconds"):
-        if plan.get(key) is not None:
-            name = word(f"again-{key.replace('_', '-')}")
-            found.append((name, duration(plan[key])))
-    if plan.get("workers"):
-        found.append((word("again-workers"), str(plan["workers"])))
-    return found
+    epochs: Mapping[str, Any] = plan.get("epochs") or {}
+    alone = "self-supervised" in (plan.get("modes") or ())
+    lines: tuple[tuple[str, str, Callable[[Any], Text]], ...] = (
+        ("primary", "question", lambda main: question_words(main["mode"], main["labels"])),
+        ("modes", "modes", lambda modes: commas([mode_words(mode) for mode in modes])),
+        ("policies", "policies", lambda _: ", ".join(view.policies)),  # as a command has them
+        ("seeds", "seeds", lambda seeds: _seeds(view, [str(seed) for seed in seeds])),
+        ("labels", "labels", lambda labels: commas([_budget(one, epochs) for one in labels])),
+        ("pretrain_epochs" if alone else "", "pretrain-epochs", count),
+        ("options", "options", as_written),
+        ("smallest_difference", "smallest", lambda v: word("points-of", number=f"{v:.1f}")),
+        ("budget_seconds", "budget-seconds", duration),
+        ("expected_seconds", "expected-seconds", duration),
+        ("workers", "workers", str),
+    )
+    return [(word(f"again-{key}"), told(plan[name])) for name, key, told in lines if plan.get(name)]
 
 
 def _seeds(view: ReportView, planned: Sequence[str]) -> Words:
