@@ -126,31 +126,20 @@ def mix_rows(
             enlarged(plan.mask[number]),
             enlarged(mixed[number], around[2]),
         )
-        verdict = verdicts[number] if verdicts else Remark()
-        rows.append(_row(photos, plan, number, pictures, verdict))
+        row = MixRow(
+            original=number,
+            partner=partner,
+            names=(photos.names[number], photos.names[partner]),
+            classes=(photos.class_of(number), photos.class_of(partner)),
+            lam=float(plan.lam[number]),
+            area=float(plan.area[number]),
+            weight=float(plan.weight[number]),
+            label=_label(photos, plan, number),
+            pictures=pictures,
+            verdict=verdicts[number] if verdicts else Remark(),
+        )
+        rows.append(row)
     return rows
-
-
-def _row(
-    photos: ShownPhotos,
-    plan: MixPlan,
-    number: int,
-    pictures: tuple[Tensor, Tensor, Tensor, Tensor],
-    verdict: Remark,
-) -> MixRow:
-    partner = int(plan.index[number])
-    return MixRow(
-        original=number,
-        partner=partner,
-        names=(photos.names[number], photos.names[partner]),
-        classes=(photos.class_of(number), photos.class_of(partner)),
-        lam=float(plan.lam[number]),
-        area=float(plan.area[number]),
-        weight=float(plan.weight[number]),
-        label=_label(photos, plan, number),
-        pictures=pictures,
-        verdict=verdict,
-    )
 
 
 def _around(

@@ -264,11 +264,11 @@ def run_job(path: str, job: Job) -> Ended:
                     f"the disk of '{folder.path}' is full; what is finished is kept. Make room, "
                     "then go on"
                 ) from error
-            return _failed(folder, job, f"{type(error).__name__}: {error}")
+            return failed(folder, job, f"{type(error).__name__}: {error}")
         except (InputError, TrainingDivergedError) as error:
-            return _failed(folder, job, str(error))
+            return failed(folder, job, str(error))
         except Exception as error:  # whatever happens to one training, the others go on
-            return _failed(folder, job, f"{type(error).__name__}: {error}")
+            return failed(folder, job, f"{type(error).__name__}: {error}")
 
 
 def _run(folder: PocFolder, job: Job) -> Ended:
@@ -336,7 +336,8 @@ def _ended(job: Job, record: dict[str, Any]) -> Ended:
     return Ended(job.name, _FINISHED, "", record["seconds"], record["accuracy"])
 
 
-def _failed(folder: PocFolder, job: Job, reason: str) -> Ended:
+def failed(folder: PocFolder, job: Job, reason: str) -> Ended:
+    """Write down that the cells of a job have failed, and why."""
     reason = " ".join(reason.split())
     for cell in job.cells:
         write_cell(folder, cell, None, {"status": "failed", "reason": reason})

@@ -29,7 +29,7 @@ import torch
 from samix.data.store import CACHE_BUDGET, reuse_photos
 from samix.errors import InputError
 from samix.stopping import ENDING, Interrupted, end_with_parent, exit_code, stop_on_signals
-from samix.study.cells import Ended, PocFolder, run_job, write_cell
+from samix.study.cells import Ended, PocFolder, failed, run_job
 from samix.study.grid import Job
 from samix.study.subjects import admit
 
@@ -310,10 +310,8 @@ def _tried(
             again.append(job)
             continue
         reason = f"its process died {_TRIES} times, probably for want of memory"
-        for cell in job.cells:
-            write_cell(PocFolder(path), cell, None, {"status": "failed", "reason": reason})
         pace.finished(job)
-        ended(Ended(job.name, "failed", reason))
+        ended(failed(PocFolder(path), job, reason))
     return again
 
 

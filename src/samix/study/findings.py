@@ -29,11 +29,16 @@ from samix.study.finding_tables import (
     wrong_rows,
 )
 from samix.study.overall import Consistency, Overall, consistency, overall_verdict, primary_question
-from samix.study.statistics.candidates import PolicyCost, Roles, VerdictLimits, costs_of
+from samix.study.statistics.candidates import (
+    PolicyCost,
+    Roles,
+    VerdictLimits,
+    costs_of,
+    gains_of,
+)
 from samix.study.statistics.effects import (
     Effect,
     Reason,
-    compare_all,
     guess_of,
     only_guesses,
     reason,
@@ -41,7 +46,7 @@ from samix.study.statistics.effects import (
 )
 from samix.study.statistics.inspection import ClassRecall, Prices, rarest_judgeable, recalls_of
 from samix.study.statistics.labels import LabelEfficiency
-from samix.study.statistics.tables import MODES, Question
+from samix.study.statistics.tables import MODES, PartScores, Question
 from samix.study.statistics.trained import (
     VERSION,
     FinishedCells,
@@ -155,16 +160,19 @@ def classes_of(trained: FinishedCells, data: Mapping[str, Any]) -> tuple[str, ..
 def _gains(
     by_cell: Scores, measure: str, roles: Roles, limits: VerdictLimits | None
 ) -> dict[Question, dict[str, Effect]]:
-    found: dict[Question, dict[str, Effect]] = {}
-    for where, scores in by_cell.items():
-        found[where] = {}
-        if roles.baseline in scores:
-            seeds = set(scores[roles.baseline].seeds)
-            able = {name: one for name, one in scores.items() if seeds & set(one.seeds)}
-            looks = limits.looks if limits else None
-            compared = compare_all(able, baseline=roles.baseline, measure=measure, looks=looks)
-            found[where] = {effect.policy: effect for effect in compared}
-    return found
+    looks = limits.looks if limits else None
+    return {
+        where: gains_of(able, roles, measure, looks) if (able := _comparable(scores, roles)) else {}
+        for where, scores in by_cell.items()
+    }
+
+
+def _comparable(scores: Mapping[str, PartScores], roles: Roles) -> dict[str, PartScores]:
+    """Return the policies that share a seed with plain training, which is among them."""
+    if roles.baseline not in scores:
+        return {}
+    seeds = set(scores[roles.baseline].seeds)
+    return {name: one for name, one in scores.items() if seeds & set(one.seeds)}
 
 
 def _judged(
@@ -177,10 +185,7 @@ def _judged(
     """Judge every mode and budget that has plain training and a learned policy."""
     found = {}
     for where, scores in by_cell.items():
-        if roles.baseline not in scores:
-            continue
-        seeds = set(scores[roles.baseline].seeds)
-        shared = {name: one for name, one in scores.items() if seeds & set(one.seeds)}
+        shared = _comparable(scores, roles)
         if any(name in shared for name in (roles.full, *roles.light)):
             found[where] = weigh(shared, costs[where], roles=roles, limits=limits, measure=measure)
     return found

@@ -78,13 +78,10 @@ def mix_pictures(runs: Runs, policy: str, run: str, pairs: int, seed: int) -> li
     if verdicts is not None:
         passed = torch.stack([one.passed for one in verdicts.values()]).all(0)[: many.pairs]
         judged = {"judged": {"mixes": many.pairs, "rejected": int((~passed).sum())}}
-    caption = _mixes_caption(
-        policy,
-        run,
-        guarded=runs.guards[policy] is not None,
-        marked=seen.regions is not None,
-        labels=bool(subject.classes),
-    )
+    line = word("mixes-soft-label" if subject.classes else "mixes-shares")
+    told = [word("mixes-caption", policy=policy_words(policy), run=run, line=line)]
+    told += [word("mixes-outlines")] if seen.regions is not None else []
+    told += [word("mixes-guard-off")] if runs.guards[policy] is None else []
     return [
         {
             "part": "mixes", "policy": policy, "file": f"mixes-{policy}-{at + 1}.png",
@@ -93,7 +90,7 @@ def mix_pictures(runs: Runs, policy: str, run: str, pairs: int, seed: int) -> li
             "lines": [
                 word("picture-numbers", lam=row.lam, area=row.area).plain(), *_lines(said, at),
             ],
-            "caption": caption.plain(),
+            "caption": paragraph(told).plain(),
         }
         for at, row in enumerate(rows)
     ]  # fmt: skip
@@ -110,11 +107,12 @@ def where_pictures(runs: Runs, names: Mapping[str, str], count: int, seed: int) 
         return [{"part": "where", "caption": why.plain()}]
     looked = _look(runs, able, chosen)
     first = next(iter(able.values()))
-    told = ", ".join(names[name] for name in able)
-    marked = any(photos.defect(position) is not None for position in chosen)
-    caption = _where_caption(
-        told, first.name, first.fields, marked=marked, classes=looked.knows_classes
-    ).plain()
+    (rows, columns), code = first.fields, "where-class" if looked.said else "where-description"
+    run = ", ".join(names[name] for name in able)
+    told = [word(code, looker=first.name, rows=rows, columns=columns, runs=run)]
+    if any(photos.defect(position) is not None for position in chosen):
+        told.append(word("where-outline"))
+    caption = paragraph(told).plain()
     return [
         {
             "part": "where", "file": f"where-{at + 1}.png", **looked.row(at),
@@ -163,11 +161,6 @@ class _Looked:
     shown: Tensor  # (N,3,S,S) as the networks saw them
     heats: Mapping[str, Tensor]  # by policy, (N,1,S,S)
     said: Mapping[str, Any]  # by policy, values and classes of the surest; nothing without classes
-
-    @property
-    def knows_classes(self) -> bool:
-        """Whether the networks name classes."""
-        return bool(self.said)
 
     def row(self, at: int) -> Row:
         """Return the picture of one photo, and the words below its columns."""
@@ -317,20 +310,3 @@ def _taken(policy: str, name: str, sure: float, *, cold: bool) -> Words:
         else policy_words(policy)
     )
     return word("where-cold", told=told) if cold else told
-
-
-def _mixes_caption(policy: str, run: str, *, guarded: bool, marked: bool, labels: bool) -> Words:
-    line = word("mixes-soft-label" if labels else "mixes-shares")
-    told = [word("mixes-caption", policy=policy_words(policy), run=run, line=line)]
-    told += [word("mixes-outlines")] if marked else []
-    told += [] if guarded else [word("mixes-guard-off")]
-    return paragraph(told)
-
-
-def _where_caption(
-    runs: str, looker: str, fields: tuple[int, int], *, marked: bool, classes: bool
-) -> Words:
-    rows, columns = fields
-    code = "where-class" if classes else "where-description"
-    told = [word(code, looker=looker, rows=rows, columns=columns, runs=runs)]
-    return paragraph([*told, word("where-outline")] if marked else told)

@@ -298,9 +298,7 @@ def _notes(squares: Squares, of_policy: int, of_baseline: int) -> tuple[Reason, 
 def score_of(scores: PartScores, measure: str) -> Interval:
     """Return a policy's measure with its interval, cut to 0 to 1."""
     found = crossed_interval(weighted_squares(scores.part, scores.right, *weights(scores, measure)))
-    return Interval(
-        found.estimate, max(found.low, 0.0), min(found.high, 1.0), found.error, found.df, found.p
-    )
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
 def guess_of(scores: PartScores, measure: str) -> float:
