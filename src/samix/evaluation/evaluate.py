@@ -361,7 +361,7 @@ def _budget(budget: Budget, drawn: Sequence[Draw]) -> dict[str, Any]:
 
 def _reused(images: ImageSet, path: Path) -> tuple[Splits | None, str]:
     """Return the labelled photos of a run's splits, or None and why they cannot be used."""
-    if {row["path"] for row in _rows(path)} != set(images.keys):
+    if {row["path"] for row in read_table(path, ("path", "split"))} != set(images.keys):
         return None, ""
     splits = _labelled(images, read_splits(path, images))
     for side in ("train", "val", "test"):
@@ -381,10 +381,6 @@ def _seen(images: ImageSet, test: Sequence[int], path: Path) -> tuple[str, ...]:
     if not seen.of(test):
         return (f"Warning: {seen.unknown()}",) if seen.gone else ()
     return (f"Warning: {seen.sentence(test)}",)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    return read_table(path, ("path", "split"))
 
 
 def _labelled(images: ImageSet, splits: Splits) -> Splits:

@@ -195,17 +195,16 @@ def _read_findings(folder: PocFolder, named: str | Path) -> dict[str, Any]:
 
 
 def _largest(study: Mapping[str, Any], policy: str, mode: str, folder: PocFolder) -> Job:
-    found = [job for job in jobs_of(study) if _is_of(job, policy, mode)]
+    found = [
+        job for job in jobs_of(study)
+        if (job.cells[0].policy, job.cells[0].mode) == (policy, mode)
+    ]  # fmt: skip
     if not found:
         raise InputError(
             f"the plan in '{folder.study}' has no {mode} training of '{policy}', which the verdict "
             f"names. {AGAIN}"
         )
     return max(found, key=lambda job: (max(cell.labels for cell in job.cells), -job.seed))
-
-
-def _is_of(job: Job, policy: str, mode: str) -> bool:
-    return job.cells[0].policy == policy and job.cells[0].mode == mode
 
 
 def _after_pretraining(study: Mapping[str, Any], folder: PocFolder, job: Job) -> dict[str, Any]:

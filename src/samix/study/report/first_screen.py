@@ -28,18 +28,15 @@ from samix.pages.words import (
 )
 from samix.study.overall import free_choice
 from samix.study.report.forest import forest_chart
-from samix.study.report.view import BASELINE, FULL, ReportView, Row, is_probe, question_words
+from samix.study.report.view import BASELINE, FULL, ReportView, Row, question_words
 from samix.study.wording import policy_words
+from samix.training.config import FROZEN
 
-# what a verdict is called, and how it looks
+# how a verdict looks
 KINDS = {
-    "adopt": ("kind-adopt", "ok"),
-    "adopt-light": ("kind-adopt-light", "ok"),
-    "use-simple": ("kind-use-simple", "changed"),
-    "mixer-not-alive": ("kind-mixer-not-alive", "changed"),
-    "do-not-adopt": ("kind-do-not-adopt", "bad"),
-    "not-proven": ("kind-not-proven", "changed"),
-}
+    "adopt": "ok", "adopt-light": "ok", "use-simple": "changed",
+    "mixer-not-alive": "changed", "do-not-adopt": "bad", "not-proven": "changed",
+}  # fmt: skip
 _CEILING = 0.95  # score of plain training from which on little is left to gain
 _UNSURE = 0.1  # calibration error from which on confidences mislead
 _REJECTED = 0.1  # share of mixes that the guard rejects from which on it is a risk
@@ -81,7 +78,7 @@ def first_of(view: ReportView, pictures: Sequence[Mapping[str, Any]] = ()) -> Fi
     risks = risks_of(view, pictures)
     return First(
         title=word("title", name=name) if name else word("title-bare"),
-        state=KINDS[view.verdict["kind"]][1],
+        state=KINDS[view.verdict["kind"]],
         advice=advice_of(view),
         sentence=both(view.verdict["sentence"]),
         question=word("asked", question=question_words(view.mode, view.labels)),
@@ -95,7 +92,7 @@ def first_of(view: ReportView, pictures: Sequence[Mapping[str, Any]] = ()) -> Fi
 
 def verdict_name(kind: str, policy: str) -> Words:
     """Return a verdict in a few words."""
-    return word(KINDS[kind][0], policy=policy_words(policy))
+    return word(f"kind-{kind}", policy=policy_words(policy))
 
 
 def advice_of(view: ReportView) -> Words:
@@ -106,7 +103,7 @@ def advice_of(view: ReportView) -> Words:
         return word("act-adopt", policy=policy, points=number(row.get("gain"), signed=True))
     if kind == "use-simple":
         longer = view.policy == f"{BASELINE}{LONG}"
-        if is_probe(view.policy):
+        if view.policy == FROZEN:
             return word("act-frozen")
         return word("act-longer") if longer else word("act-simple", policy=policy)
     free = free_choice(view.rows("policies"), view.mode)

@@ -15,9 +15,10 @@ from samix.options import Options, option
 from samix.pages.parts import PictureRow, Section, State
 from samix.pages.words import NOTHING, Words, both, word
 from samix.plain_json import read_json
-from samix.study.report.view import ReportView, is_probe
+from samix.study.report.view import ReportView
 from samix.study.statistics.tables import MODES
 from samix.study.wording import policy_words
+from samix.training.config import FROZEN
 
 FOLDER = "pictures"
 RECORD = "pictures.json"
@@ -123,7 +124,7 @@ def _drawn(
     given: Mapping[str, Any],
 ) -> list[Row]:
     wanted = list(dict.fromkeys((policy, FULL)))
-    missing = [name for name in (BASELINE, *wanted) if name not in runs and not is_probe(name)]
+    missing = [name for name in (BASELINE, *wanted) if name not in runs and name != FROZEN]
     lost = {name: word("picture-no-run", policy=policy_words(name)) for name in missing}
     try:
         # captum is an extra

@@ -244,11 +244,6 @@ def question_words(mode: str, labels: int) -> Words:
     return word("question", mode=mode_words(mode), labels=f"{labels:,}")
 
 
-def is_probe(policy: str) -> bool:
-    """Say whether a policy only fits a head on an encoder that stays as it is: it mixes nothing."""
-    return policy == FROZEN
-
-
 def about(policy: str) -> Words:
     """Return what a policy is, in a few words."""
     name = policy.removesuffix(LONG)
