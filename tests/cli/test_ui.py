@@ -5,7 +5,6 @@ import os
 import random
 import socket
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import torch
 from PIL import Image
 
 from samix.cli import main
-from samix.data import open_images
+from samix.data import ImageSet, open_images
 from samix.data.views import squeeze
 from samix.errors import InputError
 from samix.mixing import draw_lam
@@ -136,9 +135,10 @@ def test_words_of_the_user_stay_words():
 
 
 def test_photos_to_choose_from():
-    images = SimpleNamespace(
-        targets=(0,) * 100 + (1,) * 3 + (-1,), classes=("good", "crack"), name="photos",
-        keys=tuple(f"{i}.png" for i in range(104)),
+    images = ImageSet(
+        name="photos", keys=tuple(f"{i}.png" for i in range(104)), classes=("good", "crack"),
+        targets=(0,) * 100 + (1,) * 3 + (-1,), read=noise,
+        given_split=(None,) * 104, given_group=(None,) * 104,
     )  # fmt: skip
     some, outside = offer(images, None, most=10)
     assert outside == 0
