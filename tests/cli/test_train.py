@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from samix.cli import main
+from samix.cli.running import say_idle
 from samix.cli.train import config_from
 from samix.errors import InputError
 from samix.presets import load_preset, preset_names
@@ -204,6 +206,26 @@ def test_options_come_before_the_preset_and_the_preset_before_defaults():
     assert not config_from({"data": "photos", "batch_size": 8}).shrink_batch
     assert config_from({"data": "demo"}).preset == "demo"
     assert config_from({"data": "photos"}).stem is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"splits": "s.csv", "val_fraction": 0.3, "test_fraction": 0.5},
+         "Without effect: --val-fraction, --test-fraction, as the parts are those of --splits."),
+        ({"policy": "cutmix", "eta": 0.3, "mixer_lr": 0.1},
+         "Without effect: --eta, --mixer-lr, as no Mixer learns with policy 'cutmix'."),
+        ({"eta": 0.3}, "Without effect: --eta, as no Mixer learns with policy 'none'."),
+        ({"steps": 30, "epochs": 1}, "Without effect: --epochs, as --steps says how long the run "
+         "is."),
+        ({"policy": "samix", "eta": 0.3, "mixer_lr": 0.1, "epochs": 2, "val_fraction": 0.1}, ""),
+    ],
+)  # fmt: skip
+def test_options_that_mean_nothing_beside_others_are_told(given, told):
+    said: list[str] = []
+    given = {"data": "photos", **given}
+    say_idle(given, config_from(given), SimpleNamespace(say=said.append))
+    assert said == ([told] if told else [])
 
 
 def test_settings_of_a_preset_for_another_policy_or_model_are_left_out():

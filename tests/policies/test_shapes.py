@@ -167,3 +167,14 @@ def test_options_are_checked(
     assert name in POLICIES
     with pytest.raises(error, match=words):
         create_policy(name, **options)
+
+
+def test_numbers_of_numpy_are_numbers():
+    images = torch.rand(4, 3, 8, 8)
+    lams = [
+        create_policy("mixup", alpha=alpha)
+        .plan(images, generator=torch.Generator().manual_seed(0))
+        .lam
+        for alpha in (0.5, np.float32(0.5))
+    ]
+    assert torch.equal(*lams)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from samix._version import __version__
 from samix.errors import InputError
 from samix.files import file_word, free_path, write_text
-from samix.shown import flagged, shown
+from samix.shown import flag_of, flagged, shown
 from samix.stopping import exit_code
-from samix.training.config import FROZEN, TrainConfig, whole_path
+from samix.training.config import FROZEN, RunConfig, TrainConfig, whole_path
 
 from .options import key_values, read_guard
 
@@ -144,6 +144,27 @@ def _has_trained_start(options: Mapping[str, Any]) -> bool:
     start, policy = trained_start(options), options.get("policy", "none")
     another = policy not in POLICIES and not is_pretrained_mixer(policy)  # a run, of its network
     return start == "named" or (start == "at-hand" and not another)
+
+
+_FRACTIONS = ("val_fraction", "test_fraction")
+_OF_A_MIXER = (
+    "cost", "eta", "area_weight", "area_margin", "mixer_lr", "mixer_weight_decay",
+)  # fmt: skip
+
+
+def say_idle(given: Mapping[str, Any], config: RunConfig, display: Display) -> None:
+    """Say which options that were given mean nothing beside the others."""
+    from samix.policies import POLICIES, policy_options
+
+    name = config.policy
+    plain = name in POLICIES and "channels" not in policy_options(name)
+    for idle, why in (
+        (_FRACTIONS if config.splits else (), "the parts are those of --splits"),
+        (_OF_A_MIXER if plain else (), f"no Mixer learns with policy '{name}'"),
+        (("epochs",) if "steps" in given else (), "--steps says how long the run is"),
+    ):
+        if flags := ", ".join(flag_of(option) for option in idle if option in given):
+            display.say(f"Without effect: {flags}, as {why}.")
 
 
 def parsed(given: Mapping[str, Any]) -> dict[str, Any]:

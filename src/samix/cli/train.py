@@ -12,7 +12,15 @@ from samix.shown import flag_of
 from samix.training.config import TrainConfig
 
 from .options import add_command, add_fields, add_run
-from .running import options_over_preset, parsed, print_summary, result_folder, run_or_resume, say
+from .running import (
+    options_over_preset,
+    parsed,
+    print_summary,
+    result_folder,
+    run_or_resume,
+    say,
+    say_idle,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,9 +68,13 @@ def run_train(chosen: argparse.Namespace) -> int:
 
     if "from_poc" in chosen:
         return run_final(chosen)
-    return run_or_resume(
-        chosen, lambda given, display: train(config_from(given), display=display), print_summary
-    )
+
+    def start(given: Mapping[str, Any], display: Display) -> TrainResult:
+        config = config_from(given)
+        say_idle(given, config, display)
+        return train(config, display=display)
+
+    return run_or_resume(chosen, start, print_summary)
 
 
 def config_from(given: Mapping[str, Any]) -> TrainConfig:

@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import torch
@@ -402,7 +403,7 @@ def check_probability(p: float, name: str = "p") -> None:
 
 def check_number(value: object, name: str) -> None:
     """Raise a TypeError unless a value is a number."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, Real) or isinstance(value, bool):  # also those of numpy
         raise TypeError(f"{name}: expected a number, got {value!r}")
 
 
