@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -33,15 +34,19 @@ def draw_little() -> None:
 
 
 class _Process(context.ForkServerProcess):
-    """Has environment and output of the process that began it, and takes that for its parent."""
+    """Has environment, outputs and signal mask of what began it, and takes that for its parent."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.environment, self.begun_by = dict(os.environ), os.getpid()
         self.outputs: list[Any] = []
+        self.blocked: set[signal.Signals] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "outputs": [reduction.DupFd(1), reduction.DupFd(2)]}
+        # the server has the mask of whoever needed it first, such as a study that holds Ctrl-C back
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        outputs = [reduction.DupFd(1), reduction.DupFd(2)]
+        return {**vars(self), "blocked": blocked, "outputs": outputs}
 
     def run(self) -> None:
         for number, output in zip((1, 2), self.outputs, strict=True):
@@ -50,6 +55,7 @@ class _Process(context.ForkServerProcess):
         os.environ.clear()
         os.environ.update(self.environment)
         draw_little()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.blocked)
         own, real = os.getpid(), os.getppid
         os.getppid = lambda: self.begun_by if os.getpid() == own and self._wanted() else real()
         super().run()
