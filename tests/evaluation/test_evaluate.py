@@ -135,7 +135,7 @@ def test_the_splits_of_a_run_are_used(images, tmp_path):
     division = divide(images, path, seed=0, group_by="x")
     assert division.splits == splits
     assert str(path) in division.origin
-    assert "`group_by` is not used" in division.notes[0]
+    assert "without effect: `group_by`." in division.notes[0]
     write_splits(path, images, replace(splits, train=splits.train[1:]))
     assert "1 labelled photos are not used" in divide(images, path).notes[0]
     assert divide(images, None, seed=7).splits == splits

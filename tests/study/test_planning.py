@@ -235,7 +235,7 @@ def test_rounds_agree_where_ratios_do_whatever_the_machine_does():
 
 
 def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
-    with pytest.raises(InputError, match=r"samix.* cannot be trained here: .*alpha"):
+    with pytest.raises(InputError, match=r"samix \(supervised\) cannot be trained here: .*alpha"):
         time_policies(
             tmp_path / "trials", opened(), "supervised", ("samix",),
             {"options": {"samix": {"alpha": -1.0}}}, Here(), announce=lambda *_: None,

@@ -305,7 +305,10 @@ def divide(
         return () if of_source is None else _seen(images, splits.test, of_source)
 
     if reused is not None:
-        unused = (f"The splits are those of the run; `{asked[0]}` is not used.",) if asked else ()
+        unused: tuple[str, ...] = ()
+        if asked:
+            named = ", ".join(f"`{name}`" for name in asked)
+            unused = (f"The splits are those of the run; without effect: {named}.",)
         notes = (*unused, *unused_notes(images, reused, str(of_source)), *seen(reused))
         return Division(reused, f"those of '{of_source}'", notes)
     splits, kept = split_together(

@@ -140,7 +140,8 @@ def _opened(path: str, job: Job) -> tuple[Steps, float, Callable[[], float]]:
         check_names(config)
         prepared = prepare(resolve(config), starts=starts)
     except InputError as error:
-        raise InputError(f"{job.name} cannot be trained here: {error}") from error
+        kind = f"{job.cells[0].policy} ({job.cells[0].mode})"  # the labels of a trial mean nothing
+        raise InputError(f"{kind} cannot be trained here: {error}") from error
     start = time.monotonic() - begin
     method = prepared.method.to(prepared.config.device).train()
     groups = method.parameter_groups(
