@@ -142,7 +142,9 @@ def test_a_study_says_which_test_photos_weights_and_mixers_learned_from(tmp_path
     policies = ("none", "mixup", *([str(run)] if brought == "mixer" else []))
     network = {"backbone": "resnet18", "weights": str(files["weights"])}
     asked = Wish(data=DATA, policies=policies, network=network if brought == "weights" else {})
-    told = [note for note in open_study(asked, lambda *_: None).notes if "learned from" in note]
+    begun = open_study(asked, lambda *_: None)
+    assert begun.seen == len(begun.splits.test)
+    told = [note for note in begun.notes if "learned from" in note]
     test = len(alone.splits.test)
     assert len(told) == 1
     assert told[0].startswith(f"{test} of {test} test photos were learned from in '{run}'")

@@ -250,7 +250,7 @@ def test_every_word_of_the_page_is_used(tmp_path: Path, monkeypatch: pytest.Monk
                   undecided(more_seeds=None), ahead("mixup"), ahead("none-long")):  # fmt: skip
         page_of(tmp_path, found)
     page_of(tmp_path, risky(), pictures=[{**pictures()[0], **JUDGED}] * 2, study={
-        "plan": {}, "prices": {}, "data": {}})  # fmt: skip
+        "plan": {}, "prices": {}, "data": {"seen": 1}})  # fmt: skip
     page_of(tmp_path, frozen(), study=LOOKS)
     nothing = changed_kind("not-proven")
     nothing["verdict"]["risks"] = []
@@ -394,6 +394,8 @@ def test_what_is_worst_is_told_first(tmp_path: Path) -> None:
         "Confidence of samix is off by 25.0\u00a0% on average (2.0\u00a0% with plain training): "
         "choose thresholds anew before they are used.",
     ]  # fmt: skip
+    leaky = {"data": {"seen": 6, "photos": {"test": 9}}}
+    assert risks_of(view_of(found, leaky), shown)[0].en.startswith("Of 9 test photos, 6 were learn")
     assert told.count("Of 64 mixes of samix the guard would reject 28\u00a0%: what their labels "
                       "promise cannot be seen.") == 1  # fmt: skip
     page = page_of(tmp_path, found, pictures=shown)

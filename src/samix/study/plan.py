@@ -17,7 +17,7 @@ from typing import Any
 from samix.data import ImageSet, Splits, open_images
 from samix.data.health import TOO_FEW
 from samix.errors import InputError
-from samix.evaluation.seen import run_of, seen_by
+from samix.evaluation.seen import SeenBefore, run_of, seen_by
 from samix.networks import backbone_of
 from samix.presets import TUNE, load_preset
 from samix.progress import Announce
@@ -92,6 +92,7 @@ class Opened:
     # the same photos with smaller networks from random weights, where time may not suffice for
     # trained ones that nobody asked for
     otherwise: Opened | None = None
+    seen: int = 0  # test photos that weights or Mixers have learned from
 
     @property
     def length(self) -> Length:
@@ -141,7 +142,9 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
     notes = (*images.notes, *notes)
     if photos.get("group_by"):
         notes = (*notes, *_lots_note(images, splits))
-    notes = (*notes, *_seen_notes(wish, config.data, images, splits))
+    before = _seen_before(wish, config.data, images)
+    notes = (*notes, *(one.sentence(splits.test) for one in before))
+    seen = len({i for one in before for i in one.of(splits.test)})
     labels, left_out = _budgets(images, splits, wish.fractions)
     device = device_of(wish)
     good = wish.good or good_of(images.classes)
@@ -158,7 +161,7 @@ def open_study(wish: Wish, announce: Announce) -> Opened:
         )
         return Opened(
             images, splits, train, _pretrain_settings(train, len(splits.train)), labels, left_out,
-            device, notes, good, _frozen_settings(train), otherwise,
+            device, notes, good, _frozen_settings(train), otherwise, seen,
         )  # fmt: skip
 
     if wish.start is None or (wish.start == "at-hand" and small):
@@ -182,11 +185,11 @@ def _lots_note(images: ImageSet, splits: Splits) -> tuple[str, ...]:
     )
 
 
-def _seen_notes(wish: Wish, data: str, images: ImageSet, splits: Splits) -> tuple[str, ...]:
-    """Return what to tell of test photos where weights or Mixers are those of runs."""
+def _seen_before(wish: Wish, data: str, images: ImageSet) -> list[SeenBefore]:
+    """Return what weights and Mixers have learned from that are those of runs."""
     files = (wish.network.get("weights"), *(f"{name}/{MIXER}" for name in wish.sources.values()))
     runs = dict.fromkeys(run_of(Path(file)) for file in files if file is not None)
-    return tuple(seen_by(run, images, (data,)).sentence(splits.test) for run in runs if run)
+    return [seen_by(run, images, (data,)) for run in runs if run]
 
 
 def label_count(images: ImageSet, splits: Splits, fraction: float) -> tuple[int, int]:
@@ -404,7 +407,8 @@ def _planned(
             "photos": {side: len(part) for side, part in parts.items()},
             "parts": {side: opened.parts(part) for side, part in parts.items()},
             "test_parts": opened.test_parts(), "image_size": opened.train["image_size"],
-            "good": list(opened.good), "notes": [*opened.notes, *_busy_note(opened, share)],
+            "good": list(opened.good), "seen": opened.seen,
+            "notes": [*opened.notes, *_busy_note(opened, share)],
         },
         "plan": plan,
         "train": opened.train,

@@ -253,6 +253,10 @@ def risks_of(view: ReportView, pictures: Sequence[Mapping[str, Any]]) -> list[Wo
     if score is not None and score >= _CEILING:
         room = number(100 * (1 - score))
         found.insert(0, word("risk-ceiling", score=percent(score), room=room))
+    data = view.study.get("data") or {}
+    if seen := data.get("seen"):
+        tests = (data.get("photos") or {}).get("test")
+        found.insert(0, word("risk-seen", seen=count(seen), tests=count(tests)))
     found += _rejected(pictures)
     guard = view.findings.get("guard") or {}
     for accepted in guard.get("accepted") or ():
