@@ -202,7 +202,7 @@ def test_equal_photos_of_a_group_that_is_too_large_stay_together() -> None:
         for _ in range(12)
     ]
     photos = [*many, *many, *(scene(10 + i) for i in range(50))]
-    images = replace(held(photos), targets=(0,) * 74)
+    images = replace(held(photos), classes=("a",), targets=(0,) * 74)
     found = find_duplicates(images)
     assert [sorted(group) for group in found.large] == [list(range(24))]
     groups, _ = keep_together(images, group_by=None, use="group")
