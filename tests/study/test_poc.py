@@ -561,7 +561,7 @@ def test_policies_stand_in_one_order() -> None:
 
 
 def test_a_rival_with_clean_images_is_called_that() -> None:
-    assert policy_words("mixup-clean-long").en == "mixup with clean images, longer"
+    assert policy_words("mixup-clean-long").en == "mixup (clean images), longer"
     assert about("mixup-clean").en.endswith("it learns from clean images as well")
     assert about("samix").en.endswith("it learns from clean images as well")
     assert about("mixup").en == "blends two photos as a whole"
