@@ -10,12 +10,12 @@ from samix.options import from_plain
 from samix.training.config import PretrainConfig
 
 from .options import add_command, add_run
-from .running import cost_line, mixer_line, options_over_preset, run_or_resume, say, say_idle
+from .running import begin_with, cost_line, mixer_line, options_over_preset, run_or_resume, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from samix.training import Display, TrainResult
+    from samix.training import TrainResult
 
 
 _PRETRAIN = """\
@@ -44,12 +44,7 @@ def run_pretrain(chosen: argparse.Namespace) -> int:
     """Pre-train or resume, and print a summary."""
     from samix.training import pretrain
 
-    def start(given: Mapping[str, Any], display: Display) -> TrainResult:
-        config = config_from(given)
-        say_idle(given, config, display)
-        return pretrain(config, display=display)
-
-    return run_or_resume(chosen, start, print_pretrain_summary)
+    return run_or_resume(chosen, begin_with(config_from, pretrain), print_pretrain_summary)
 
 
 def config_from(given: Mapping[str, Any]) -> PretrainConfig:

@@ -152,6 +152,19 @@ _OF_A_MIXER = (
 )  # fmt: skip
 
 
+def begin_with(
+    config_from: Callable[[Mapping[str, Any]], Any], run: Callable[..., TrainResult]
+) -> Start:
+    """Return what starts a run from the options that were given, once it has said the idle ones."""
+
+    def start(given: Mapping[str, Any], display: Display) -> TrainResult:
+        config = config_from(given)
+        say_idle(given, config, display)
+        return run(config, display=display)
+
+    return start
+
+
 def say_idle(given: Mapping[str, Any], config: RunConfig, display: Display) -> None:
     """Say which options that were given mean nothing beside the others."""
     from samix.policies import POLICIES, policy_options

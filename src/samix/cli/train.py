@@ -13,13 +13,13 @@ from samix.training.config import TrainConfig
 
 from .options import add_command, add_fields, add_run
 from .running import (
+    begin_with,
     options_over_preset,
     parsed,
     print_summary,
     result_folder,
     run_or_resume,
     say,
-    say_idle,
 )
 
 if TYPE_CHECKING:
@@ -69,12 +69,7 @@ def run_train(chosen: argparse.Namespace) -> int:
     if "from_poc" in chosen:
         return run_final(chosen)
 
-    def start(given: Mapping[str, Any], display: Display) -> TrainResult:
-        config = config_from(given)
-        say_idle(given, config, display)
-        return train(config, display=display)
-
-    return run_or_resume(chosen, start, print_summary)
+    return run_or_resume(chosen, begin_with(config_from, train), print_summary)
 
 
 def config_from(given: Mapping[str, Any]) -> TrainConfig:

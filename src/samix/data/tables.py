@@ -31,6 +31,7 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 _BESIDE = (".csv", ".tsv", ".jsonl", ".parquet")  # tables that are looked at without being named
 _LABELS = (*map(plain_name, LABEL_COLUMNS), "ラベル", "クラス", "分類", "正解")
 _SPLITS = frozenset(("split", "set", "subset", "partition"))
+_NO_LABELS = frozenset((*PATH_COLUMNS, *_SPLITS, "group", ""))
 # columns that divide the photos in a way that is not read here
 _LIKE_SPLITS = frozenset(("fold", "folds", "kfold", "istrain", "isval", "isvalid", "istest"))
 _MARKS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
@@ -471,7 +472,7 @@ def _marked_columns(table: LabelTable) -> tuple[str, ...]:
     """Return the columns of a table that are classes, one of which each row marks with a one."""
     if table.headless or table.named(*_LABELS) is not None:
         return ()
-    beside = {*PATH_COLUMNS, *_SPLITS, *_LIKE_SPLITS, "group", ""}
+    beside = _NO_LABELS | _LIKE_SPLITS
     others = [name for name in table.columns if plain_name(name) not in beside]
     words = {name: [word.casefold() for word in table.column(name)] for name in others}
     marks = {
@@ -510,9 +511,7 @@ def _label_column(table: LabelTable, wanted: str | None) -> str:
         )
     found = wanted or table.named(*_LABELS)
     if found is None:
-        others = [
-            n for n in table.columns if plain_name(n) not in {*PATH_COLUMNS, *_SPLITS, "group", ""}
-        ]
+        others = [name for name in table.columns if plain_name(name) not in _NO_LABELS]
         if len(table.columns) == 2 and len(others) == 2:  # the path may have any name
             others = others[1:]
         found = others[0] if len(others) == 1 else None

@@ -8,6 +8,7 @@ from typing import Any
 from samix.data import ImageSet, Splits
 from samix.data.duplicates.search import MOST_PHOTOS
 from samix.data.health import TOO_FEW, Check, check_images, recall_precision
+from samix.data.splits import sides_of
 from samix.errors import InputError
 from samix.pages.parts import Part, Points, Section, Table
 from samix.pages.words import Text, Words, commas, count, number, word
@@ -52,14 +53,14 @@ def data_health(
         raise InputError(
             f"The check and the split are not of these {len(images):,} photos; make them again."
         )
-    side_of: dict[int, str] = {i: side for side in PARTS for i in getattr(splits, side)}
+    side_of = sides_of(splits)
     classes = _classes(images, splits)
     everything = (*check.duplicates.groups, *check.duplicates.large)
-    divided = [group for group in everything if len(_sides(group, side_of)) > 1]
+    divided = [group for group in everything if len({*_sides(group, side_of)}) > 1]
     return {
         "version": VERSION,
         "photos": len(images),
-        "unused": len(images) - len(side_of),
+        "unused": side_of.count("unused"),
         "unlabelled": check.unlabelled,
         "classes": classes,
         "imbalance": _imbalance(classes),
@@ -106,15 +107,15 @@ def _imbalance(classes: Sequence[Row]) -> float:
     return round(max(there) / min(there), 2) if there else 1.0
 
 
-def _sides(group: Sequence[int], side_of: dict[int, str]) -> set[str]:
-    return {side_of[i] for i in group if i in side_of}
+def _sides(group: Sequence[int], side_of: Sequence[str]) -> list[str]:
+    return [side_of[i] for i in group if side_of[i] in PARTS]
 
 
-def _affected(divided: Sequence[Sequence[int]], side_of: dict[int, str]) -> dict[str, int]:
+def _affected(divided: Sequence[Sequence[int]], side_of: Sequence[str]) -> dict[str, int]:
     """Count the photos of val and test that have a near-duplicate in an earlier part."""
     found = {"val": 0, "test": 0}
     for group in divided:
-        sides = [side_of[i] for i in group if i in side_of]
+        sides = _sides(group, side_of)
         first = next(side for side in PARTS if side in sides)
         for side in sides:
             if side != first:
@@ -123,7 +124,7 @@ def _affected(divided: Sequence[Sequence[int]], side_of: dict[int, str]) -> dict
 
 
 def _named(
-    images: ImageSet, groups: Sequence[Sequence[int]], side_of: dict[int, str]
+    images: ImageSet, groups: Sequence[Sequence[int]], side_of: Sequence[str]
 ) -> list[list[Row]]:
     """Return the photos of some groups by name, of as many parts and labels as they have."""
     return [
@@ -131,7 +132,7 @@ def _named(
             {
                 "photo": images.keys[i],
                 "class": images.class_of(i),
-                "part": side_of.get(i, "unused"),
+                "part": side_of[i],
             }
             for i in _varied(images, group, side_of)
         ]
@@ -139,11 +140,11 @@ def _named(
     ]
 
 
-def _varied(images: ImageSet, group: Sequence[int], side_of: dict[int, str]) -> list[int]:
+def _varied(images: ImageSet, group: Sequence[int], side_of: Sequence[str]) -> list[int]:
     """Return photos of a group, first one of each part and label, then others."""
     first: dict[tuple[str, int], int] = {}
     for i in group:
-        first.setdefault((side_of.get(i, "unused"), images.targets[i]), i)
+        first.setdefault((side_of[i], images.targets[i]), i)
     chosen = [*first.values(), *(i for i in group if i not in first.values())][:_NAMED]
     return sorted(chosen)
 
