@@ -151,6 +151,18 @@ def test_a_study_says_which_test_photos_weights_and_mixers_learned_from(tmp_path
     assert not [note for note in alone.notes if "learned from" in note]
 
 
+def test_a_run_that_is_called_like_a_policy_is_not_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "samix").mkdir()
+    (tmp_path / "samix" / "mixer.safetensors").write_bytes(b"")
+    alone = open_quietly(DATA)
+    whole = replace(alone.splits, train=tuple(range(len(alone.images))), val=(), test=())
+    write_splits(tmp_path / "samix" / "splits.csv", alone.images, whole)
+    (tmp_path / "samix" / "config.yaml").write_text(f"config: {{data: '{DATA}'}}\n")
+    assert open_quietly(DATA).seen == 0
+    assert not [note for note in open_quietly(DATA).notes if "learned from" in note]
+
+
 def test_large_photos_begin_with_the_weights_at_hand_and_small_ones_do_not():
     large = open_quietly("demo:photos_per_class=8,size=160")
     assert (large.train["weights"], large.train["image_size"]) == (EMBEDDED, 128)

@@ -187,8 +187,11 @@ def _lots_note(images: ImageSet, splits: Splits) -> tuple[str, ...]:
 
 def _seen_before(wish: Wish, data: str, images: ImageSet) -> list[SeenBefore]:
     """Return what weights and Mixers have learned from that are those of runs."""
-    files = (wish.network.get("weights"), *(f"{name}/{MIXER}" for name in wish.sources.values()))
-    runs = dict.fromkeys(run_of(Path(file)) for file in files if file is not None)
+    brought = [Path(source) for source in wish.sources.values()]
+    files = [folder / MIXER for folder in brought if folder.is_absolute()]  # others are names
+    if (weights := wish.network.get("weights")) is not None:
+        files.append(Path(weights))
+    runs = dict.fromkeys(map(run_of, files))
     return [seen_by(run, images, (data,)) for run in runs if run]
 
 
