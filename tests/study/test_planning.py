@@ -268,6 +268,7 @@ def test_a_policy_that_cannot_be_trained_is_told_before_anything_long(tmp_path):
         ({"modes": ("supervise",)}, "modes: expected some of"),
         ({"fractions": (0.0, 1.0)}, "labels: expected percentages"),
         ({"policies": ("none", "samix-clean")}, "samix learns from clean images anyway"),
+        ({"policies": ("none", "automix-clean")}, "automix learns from clean images anyway"),
         ({"policies": ("none", "none-clean")}, "none learns from clean images anyway"),
         ({"policies": ("none", "mixpu-clean")}, "'mixpu-clean' is no policy"),
         ({"policies": ("none", "mixup-clean")}, "modes: 'mixup-clean' learns .* beside labels"),

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from samix.errors import InputError
+from samix.methods.clean import OFF
 from samix.networks import is_pretrained_mixer
 from samix.policies import (
     POLICIES,
     POLICY_FORMS,
     Policy,
     PolicyCard,
+    about_policy,
     import_name,
     nearest,
     policy_maker,
@@ -57,7 +59,8 @@ def _labelled(word: str) -> tuple[str, str]:
         return word, word
     base = word.removesuffix(CLEAN)
     if base != word and base in POLICIES:
-        if base in ("none", "samix"):
+        traits = about_policy(base).traits
+        if not traits.mixes or traits.clean != OFF:
             raise InputError(f"policies: '{word}': {base} learns from clean images anyway")
         return word, base
     path = Path(word).expanduser()
