@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+import torch.nn.functional as F
 
-from samix.evaluation.linear import (
-    STRENGTHS,
-    Labelled,
-    described,
-    fit_linear,
-    linear_logits,
-    linear_probe,
-)
+from samix.errors import InputError
+from samix.evaluation.linear import STRENGTHS, Labelled, described, linear_probe, regressions
 
 
 def blobs(count: int, spread: float, seed: int = 0, classes: int = 3) -> Labelled:
@@ -24,15 +17,26 @@ def blobs(count: int, spread: float, seed: int = 0, classes: int = 3) -> Labelle
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.01])
-def test_the_fit_is_that_of_scikit_learn(strength):
-    data = blobs(90, 3.0)
-    embedding = data.embedding.double()
-    weight, gradient = fit_linear(embedding, data.target, strength, embedding.new_zeros(3, 9))
-    other = LogisticRegression(C=1 / (90 * strength), tol=1e-8, max_iter=2000)
-    other.fit(embedding.numpy(), data.target.numpy())
-    assert gradient < 1e-4
-    ours = linear_logits(embedding, weight).softmax(1).numpy()
-    np.testing.assert_allclose(ours, other.predict_proba(embedding.numpy()), atol=1e-3)
+@pytest.mark.parametrize("count", [90, 6])  # more photos than dimensions, and fewer
+def test_the_fit_has_the_lowest_loss(strength, count):
+    data = blobs(count, 3.0)
+    (head,) = regressions(data, 3, [strength])
+    wide = data.embedding.double()
+    mean, deviation = wide.mean(0), wide.std(0, correction=0)
+
+    def gradient_of_loss(weight, bias):
+        fit = F.cross_entropy((wide - mean) / deviation @ weight.T + bias, data.target)
+        return torch.autograd.grad(fit + strength / 2 * weight.square().sum(), [weight, bias])
+
+    weight = (head.weight * deviation).requires_grad_()
+    bias = (head.bias + head.weight @ mean).requires_grad_()
+    assert all(part.abs().max() < 2e-4 for part in gradient_of_loss(weight, bias))
+
+
+def test_one_class_is_refused():
+    one = Labelled(torch.randn(4, 8), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(InputError, match="at least 2 classes, got 1"):
+        linear_probe(one, one, one, 2)
 
 
 def test_separable_data_are_separated():

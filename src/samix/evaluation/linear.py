@@ -1,15 +1,20 @@
-"""The linear probe: logistic regression on frozen embeddings."""
+"""Logistic regression on frozen embeddings, and the linear probe."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
+
+from samix.errors import InputError
 
 from .knn import class_recall
 
@@ -17,7 +22,7 @@ STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)
 """L2 strengths that validation chooses from, the strongest first."""
 
 _ITERATIONS = 200  # of each fit; each begins where the one before it ended
-_TOLERANCE = 1e-5  # largest entry of the gradient of a fit that has converged
+_ABSENT = -30.0  # logit of a class that there was no photo of
 
 
 @dataclass(frozen=True)
@@ -39,91 +44,87 @@ class LinearResult:
     val_balanced_accuracy: float  # that of the chosen strength on validation
 
 
-def fit_linear(
-    embedding: Tensor, target: Tensor, strength: float, weight: Tensor
-) -> tuple[Tensor, float]:
-    """Fit a logistic regression by L-BFGS.
-
-    ``loss = mean_n CE(W [x_n; 1], y_n) + strength / 2 * ||W without the bias||^2``, strictly convex
-    but for a constant added to all biases.
-
-    Args:
-        embedding: (N,D), standardised.
-        target: (N,) int64.
-        strength: L2 strength, above 0.
-        weight: (K,D+1) where to begin; the last column is the bias.
-
-    Returns:
-        (K,D+1) the fitted weights, and the largest entry of the gradient there.
-    """
-    weight = weight.detach().clone().requires_grad_(True)
-    optimizer = torch.optim.LBFGS(
-        [weight],
-        max_iter=_ITERATIONS,
-        history_size=20,
-        tolerance_grad=_TOLERANCE,
-        tolerance_change=0.0,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        fit = F.cross_entropy(linear_logits(embedding, weight), target)
-        loss = fit + strength / 2 * weight[:, :-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    closure()
-    gradient = weight.new_zeros(()) if weight.grad is None else weight.grad
-    return weight.detach(), float(gradient.abs().max())
-
-
-def linear_logits(embedding: Tensor, weight: Tensor) -> Tensor:
-    """Return (N,K) logits of (N,D) embeddings under (K,D+1) weights with the bias last."""
-    return F.linear(embedding, weight[:, :-1], weight[:, -1])
-
-
 @dataclass(frozen=True)
-class LinearProbe:
-    """A fitted linear probe."""
+class LinearHead:
+    """A linear head on embeddings, with their standardisation folded into it."""
 
-    weight: Tensor  # (K,D+1) float64, the bias last
-    mean: Tensor  # (D,) of the embeddings that it was fitted on
-    deviation: Tensor  # (D,) the same; 1 where they do not vary
-    strength: float  # L2 strength that validation chose
-    val_balanced_accuracy: float  # that of the chosen strength on validation
+    weight: Tensor  # (K,D) floating point
+    bias: Tensor  # (K,) of the same dtype
+    strength: float  # L2 strength
 
     def logits(self, embedding: Tensor) -> Tensor:
-        """Return (N,K) float64 logits of (N,D) embeddings."""
-        return linear_logits((embedding.double() - self.mean) / self.deviation, self.weight)
+        """Return (N,K) logits of (N,D) embeddings, in the dtype of the weights."""
+        return F.linear(embedding.to(self.weight.dtype), self.weight, self.bias)
+
+
+def regressions(
+    train: Labelled, classes: int, strengths: Sequence[float], *, balanced: bool = False
+) -> Iterator[LinearHead]:
+    """Fit a logistic regression on standardised embeddings for each strength, in float64.
+
+    ``loss = mean_n CE(W z_n + b, y_n) + strength / 2 * ||W||^2``, where z has mean 0 and deviation
+    1 on train; with two classes W is one row, the difference of both.
+
+    Args:
+        train: What is learned from.
+        classes: Number of classes K; one without photos is never predicted.
+        strengths: L2 strengths, each above 0.
+        balanced: Whether classes are weighted, rare ones more.
+
+    Raises:
+        InputError: Train has fewer than two classes.
+    """
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - an extra
+
+    if (there := len(torch.unique(train.target))) < 2:
+        raise InputError(f"train: expected photos of at least 2 classes, got {there}")
+    wide = train.embedding.double().numpy()
+    mean, deviation = wide.mean(0), wide.std(0)
+    deviation[deviation < 1e-8] = 1.0
+    standard = (wide - mean) / deviation
+    # of few photos only the directions that they span matter: the same heads, in fewer dimensions
+    basis: NDArray[np.float64] | None = None
+    if len(standard) < standard.shape[1]:
+        basis = np.linalg.qr(standard.T)[0]
+        standard = standard @ basis
+    model = LogisticRegression(
+        class_weight="balanced" if balanced else None, warm_start=True, max_iter=_ITERATIONS
+    )
+    for strength in strengths:
+        model.set_params(C=1 / (strength * len(standard)))
+        with warnings.catch_warnings():  # a fit that is not quite at its end is one more choice
+            warnings.simplefilter("ignore")
+            model.fit(standard, train.target.numpy())
+        rows, bias = model.coef_, model.intercept_
+        if len(rows) == 1:  # two classes: one row, of the second
+            rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
+        rows = (rows if basis is None else rows @ basis.T) / deviation
+        weight = torch.zeros(classes, len(mean), dtype=torch.float64)
+        offset = torch.full((classes,), _ABSENT, dtype=torch.float64)
+        weight[model.classes_] = torch.from_numpy(rows)
+        offset[model.classes_] = torch.from_numpy(bias - rows @ mean)
+        yield LinearHead(weight, offset, strength)
 
 
 def fit_probe(
     train: Labelled, val: Labelled, classes: int, *, strengths: Sequence[float] = STRENGTHS
-) -> LinearProbe:
-    """Fit on train and choose the strength on val.
+) -> tuple[LinearHead, float]:
+    """Fit on train and choose the strength on val: that with the highest balanced accuracy there.
 
-    Embeddings are standardised by the statistics of train. The strength is the one with the highest
-    balanced accuracy on val; where two are equal, the one with the lower cross-entropy there.
+    Where two are equal, the one with the lower cross-entropy is taken.
+
+    Returns:
+        The head, and its balanced accuracy on val.
     """
-    wide = train.embedding.double()
-    mean, deviation = wide.mean(dim=0), wide.std(dim=0, correction=0)
-    deviation = torch.where(deviation > 1e-8, deviation, 1.0)  # where it does not vary
-    fit_on = (wide - mean) / deviation
-    weight = fit_on.new_zeros(classes, fit_on.shape[1] + 1)
-    best: tuple[tuple[float, float], LinearProbe] | None = None
-    for strength in strengths:
-        weight, _ = fit_linear(fit_on, train.target, strength, weight)
-        probe = LinearProbe(weight, mean, deviation, strength, 0.0)
-        logits = probe.logits(val.embedding)
+
+    def rank(head: LinearHead) -> tuple[float, float]:
+        logits = head.logits(val.embedding)
         balanced = _balanced(class_recall(logits.argmax(1), val.target, classes))
-        rank = (balanced, -float(F.cross_entropy(logits, val.target)))
-        if best is None or rank > best[0]:
-            best = (rank, replace(probe, val_balanced_accuracy=balanced))
-    if best is None:
-        raise ValueError("strengths: expected at least one, got none")
-    return best[1]
+        return balanced, -float(F.cross_entropy(logits, val.target))
+
+    ranked = [(rank(head), head) for head in regressions(train, classes, strengths)]
+    (balanced, _), head = max(ranked, key=lambda one: one[0])
+    return head, balanced
 
 
 def linear_probe(
@@ -135,15 +136,15 @@ def linear_probe(
     strengths: Sequence[float] = STRENGTHS,
 ) -> LinearResult:
     """Fit on train, choose the strength on val, judge once on test; see :func:`fit_probe`."""
-    probe = fit_probe(train, val, classes, strengths=strengths)
-    predicted = probe.logits(test.embedding).argmax(1)
+    head, balanced = fit_probe(train, val, classes, strengths=strengths)
+    predicted = head.logits(test.embedding).argmax(1)
     recall = class_recall(predicted, test.target, classes)
     return LinearResult(
         accuracy=float((predicted == test.target).double().mean()),
         balanced_accuracy=_balanced(recall),
         recall=tuple(None if math.isnan(value) else value for value in recall.tolist()),
-        strength=probe.strength,
-        val_balanced_accuracy=probe.val_balanced_accuracy,
+        strength=head.strength,
+        val_balanced_accuracy=balanced,
     )
 
 

@@ -28,8 +28,8 @@ from samix.errors import InputError
 from samix.evaluation.cost.memory import memory_level, why_unmeasured
 from samix.evaluation.embeddings import Machine, PhotoParts, embed
 from samix.evaluation.encoder import open_encoder
-from samix.evaluation.frozen import FrozenHead, fit_frozen
-from samix.evaluation.linear import Labelled, LinearProbe, fit_probe
+from samix.evaluation.frozen import fit_frozen
+from samix.evaluation.linear import Labelled, LinearHead, fit_probe
 from samix.files import check_links, sweep, whole_file, within, write_text
 from samix.options import from_plain
 from samix.plain_json import read_json
@@ -410,7 +410,7 @@ def _probed(folder: PocFolder, run: Path, job: Job) -> Answers:
     }  # fmt: skip
     return _headed(
         job, images, splits, known,
-        lambda some, _: fit_probe(some, known["val"], len(images.classes)),
+        lambda some, _: fit_probe(some, known["val"], len(images.classes))[0],
     )  # fmt: skip
 
 
@@ -419,7 +419,7 @@ def _headed(
     images: ImageSet,
     splits: Splits,
     known: Mapping[str, Labelled],
-    fit: Callable[[Labelled, Tensor], FrozenHead | LinearProbe],
+    fit: Callable[[Labelled, Tensor], LinearHead],
     cost: Callable[[Tensor], float] = lambda _: 0.0,
 ) -> Answers:
     """Fit a head for each cell on the features of its labelled photos, and yield what it says.
