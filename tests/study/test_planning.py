@@ -193,11 +193,17 @@ def test_where_there_is_no_time_for_weights_at_hand_random_ones_are_planned_with
 @pytest.mark.parametrize("mode", ["supervised", "self-supervised"])
 def test_a_plain_step_is_no_slower_than_the_trial_of_plain_training(tmp_path, mode):
     torch.set_num_threads(1)
-    step = timing.plain_step(tmp_path, opened(), mode)
-    found, _ = time_policies(
-        tmp_path / "trials", opened(), mode, ("none",), {}, Here(), announce=lambda *_: None
-    )
-    assert 0 < step < 1.5 * found["none"].step
+
+    def trial(place):
+        found, _ = time_policies(
+            tmp_path / place, opened(), mode, ("none",), {}, Here(), announce=lambda *_: None
+        )
+        return found["none"].step
+
+    # in turn, and the best of both: other work on the machine slows single ones down
+    both = [(timing.plain_step(tmp_path, opened(), mode), trial(place)) for place in "abc"]
+    step, timed = (min(times) for times in zip(*both, strict=True))
+    assert 0 < step < 1.5 * timed
 
 
 def test_groups_that_can_hardly_be_parts_are_told():
