@@ -46,8 +46,9 @@ def test_adopt() -> None:
     assert (verdict.kind, verdict.policy) == ("adopt", "samix")
     assert "+10.0 points of accuracy" in sentence_of(verdict).en
     assert "better than plain training, longer, the best rival without" in sentence_of(verdict).en
-    assert verdict.numbers["samix - none, accuracy: points"] == pytest.approx(10.0)
-    assert verdict.numbers["samix: times the wall time of none"] == pytest.approx(2.5)
+    assert verdict.compared[0].policy == "samix"
+    assert verdict.compared[0].points == pytest.approx(10.0)
+    assert verdict.numbers["wall_time_ratio"] == pytest.approx(2.5)
 
 
 def test_what_only_says_the_most_frequent_class_is_never_recommended() -> None:

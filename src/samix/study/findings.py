@@ -322,9 +322,16 @@ def _cells(found: Answers) -> Row:
 
 
 def _said(verdict: Verdict) -> Row:
+    compared = [
+        {
+            "policy": one.policy, "baseline": one.baseline, "measure": one.measure,
+            "points": one.points, "low": one.low, "high": one.high, "p": one.p_holm,
+        }
+        for one in verdict.compared
+    ]  # fmt: skip
     return {
         "kind": verdict.kind, "policy": verdict.policy, "sentence": sentence_of(verdict),
-        "numbers": dict(verdict.numbers), "risks": list(verdict.risks),
+        "compared": compared, "numbers": dict(verdict.numbers), "risks": list(verdict.risks),
     }  # fmt: skip
 
 

@@ -102,9 +102,9 @@ def overall_verdict(
     if primary not in verdicts:
         mode, labels = primary
         why = reason("verdict-unanswered", mode=mode, labels=labels)
-        return Overall(Verdict("not-proven", full, (why,), {}), *primary)
+        return Overall(Verdict("not-proven", full, (why,)), *primary)
     main = verdicts[primary]
-    numbers, risks, reasons = dict(main.numbers), list(main.risks), list(main.reasons)
+    risks, reasons = list(main.risks), list(main.reasons)
     for mode in (one for one in MODES if one != primary[0]):
         budgets = [labels for one, labels in verdicts if one == mode]
         if not budgets:
@@ -114,7 +114,6 @@ def overall_verdict(
             told = {"mode": mode, "labels": max(budgets), "gain": there}
             advised = main.kind in RECOMMENDED
             reasons.append(reason("elsewhere", main=primary[0], advised=advised, **told))
-            numbers[f"{main.policy} - {there.baseline}, {mode}: points"] = there.points
     for question, verdict in verdicts.items():
         if question == primary:
             continue
@@ -125,7 +124,7 @@ def overall_verdict(
         if verdict.kind in ADOPTED and main.kind not in ADOPTED:
             named = {"policy": verdict.policy, "questions": len(verdicts)}
             risks.append(reason("risk-hint", mode=mode, labels=labels, **named))
-    joined = replace(main, reasons=tuple(reasons), numbers=numbers, risks=tuple(risks))
+    joined = replace(main, reasons=tuple(reasons), risks=tuple(risks))
     return Overall(joined, *primary)
 
 

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pandas as pd
@@ -72,8 +72,8 @@ class Verdict:
         kind: The rule that decided.
         policy: What is recommended, or was judged where nothing is.
         reasons: Why, one for each sentence; see :func:`samix.study.wording.sentence_of`.
-        numbers: The numbers it rests on: points and their intervals, p-values, seeds, parts, wall
-            times.
+        compared: The comparisons it rests on.
+        numbers: Other numbers it rests on, by name, such as "seeds" and "wall_time_ratio".
         risks: What a reader must know beside it.
         effects: The comparisons with the baseline, all policies.
     """
@@ -81,7 +81,8 @@ class Verdict:
     kind: Kind
     policy: str
     reasons: tuple[Reason, ...]
-    numbers: Mapping[str, float]
+    compared: tuple[Effect, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
     risks: tuple[Reason, ...] = ()
     effects: tuple[Effect, ...] = ()
 
@@ -335,7 +336,7 @@ def _recommend(
         end=reason("stop", why=why),
     )  # fmt: skip
     used = (one.gain, *more) if closest is None else (one.gain, closest, *more)
-    return _verdict(case, kind, one.policy, (told,), used, {"p of not being ahead": one.p_ahead})
+    return _verdict(case, kind, one.policy, (told,), used, {"p_not_ahead": one.p_ahead})
 
 
 def _verdict(
@@ -346,21 +347,13 @@ def _verdict(
     used: Sequence[Effect],
     more: Mapping[str, float] | None = None,
 ) -> Verdict:
-    numbers: dict[str, float] = {}
-    for effect in used:
-        what = f"{effect.policy} - {effect.baseline}, {effect.measure}"
-        numbers |= {
-            f"{what}: points": effect.points, f"{what}: low": effect.low,
-            f"{what}: high": effect.high, f"{what}: p": effect.p_holm,
-        }  # fmt: skip
     some = next(iter(case.gains.values()))
-    numbers |= {"seeds": float(some.seeds), "parts": float(some.parts)}
+    numbers = {"seeds": float(some.seeds), "parts": float(some.parts)}
     if policy in case.costs:
-        numbers[f"{policy}: times the wall time of {case.roles.baseline}"] = (
-            case.costs[policy].seconds / case.costs[case.roles.baseline].seconds
-        )
+        seconds, plain = (case.costs[name].seconds for name in (policy, case.roles.baseline))
+        numbers["wall_time_ratio"] = seconds / plain
     return Verdict(
-        kind, policy, tuple(why), {**numbers, **(more or {})}, _risks(case),
+        kind, policy, tuple(why), tuple(used), {**numbers, **(more or {})}, _risks(case),
         tuple(case.gains.values()),
     )  # fmt: skip
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,17 +24,10 @@ from samix.study.report.first_screen import verdict_name
 from samix.study.report.view import BASELINE, ReportView, Row, about, columns, question_words
 from samix.study.wording import mode_words, policy_words
 
-_COMPARED = re.compile(r"^(?P<what>.+ - .+): (?P<kind>points|low|high|p)$")
 _POLICY = (
     "policy", "score", "interval", "gain", "gain-ends", "p", "avoided", "time", "time-multiple",
     "alive", "seeds",
 )  # fmt: skip
-_SAID = {
-    "seeds": "number-seeds", "parts": "number-parts", "p of not being ahead": "number-p-ahead",
-    "difference_to_show": "number-difference", "more_seeds": "number-more-seeds",
-    "more_parts": "number-more-parts", "more_seeds_together": "number-more-seeds-together",
-    "more_parts_together": "number-more-parts-together",
-}  # fmt: skip
 
 
 def overview_grids(view: ReportView) -> list[Table]:
@@ -120,26 +111,21 @@ def verdict_grid(view: ReportView) -> Table:
 
 def numbers_grid(view: ReportView) -> Table | None:
     """Return the numbers that the verdict rests on; None where it rests on none."""
-    numbers: Mapping[str, Any] = view.verdict.get("numbers") or {}
-    compared: dict[str, dict[str, Any]] = {}
-    rest: list[list[Text]] = []
-    for name, value in numbers.items():
-        found = _COMPARED.match(name)
-        if found:
-            compared.setdefault(found["what"], {})[found["kind"]] = value
-        else:
-            told = probability(value) if name.startswith("p of") else _value(value)
-            rest.append([_said(name), told, NOT_KNOWN, NOT_KNOWN])
+    verdict = view.verdict
     cells: list[list[Text]] = [
         [
-            _compared(what),
-            number(v.get("points"), signed=True),
-            between(v.get("low"), v.get("high"), signed=True),
-            probability(v.get("p")),
+            _compared(one),
+            number(one["points"], signed=True),
+            between(one["low"], one["high"], signed=True),
+            probability(one["p"]),
         ]
-        for what, v in compared.items()
+        for one in verdict.get("compared") or ()
     ]
-    cells += rest
+    names = {"policy": policy_words(verdict["policy"]), "baseline": policy_words(BASELINE)}
+    for name, value in (verdict.get("numbers") or {}).items():
+        told = probability(value) if name == "p_not_ahead" else _value(value)
+        said = word(f"number-{name.replace('_', '-')}", **names)
+        cells.append([said, told, NOT_KNOWN, NOT_KNOWN])
     if not cells:
         return None
     header = columns("number", "value", "interval", "p")
@@ -190,26 +176,10 @@ def _value(value: Any) -> str:
     return count(found) if found is not None and found == round(found) else short(found)
 
 
-def _said(name: str) -> Words:
-    """Return the words of a number; one that the page does not know keeps its name."""
-    if name in _SAID:
-        return word(_SAID[name])
-    policy, found, baseline = name.partition(": times the wall time of ")
-    if found:
-        names = {"policy": policy_words(policy), "baseline": policy_words(baseline)}
-        return word("number-times", **names)
-    return both(name)
-
-
-def _compared(what: str) -> Words:
-    names, _, measure = what.rpartition(", ")
+def _compared(one: Row) -> Words:
+    measure = str(one["measure"])
     if measure.startswith("recall:"):
         told = word("number-recall", name=measure.removeprefix("recall:"))
-    elif measure in ("accuracy", "balanced_accuracy", "detection"):
-        told = word(f"measure-{measure}")
-    elif measure in ("supervised", "self-supervised"):
-        told = mode_words(measure)
     else:
-        told = both(measure)
-    policy, _, baseline = names.partition(" - ")
-    return policy_words(policy) + " \u2212 " + policy_words(baseline) + ": " + told
+        told = word(f"measure-{measure}")
+    return policy_words(one["policy"]) + " \u2212 " + policy_words(one["baseline"]) + ": " + told
