@@ -15,11 +15,11 @@ from samix.study.statistics.intervals import Interval, Squares, crossed_interval
 from samix.study.statistics.looks import Looks
 from samix.study.statistics.tables import (
     PartScores,
+    Weighing,
     chosen,
     paired,
     part_scores,
     require,
-    weighted_squares,
     weights,
 )
 
@@ -184,8 +184,8 @@ def compare(
             for seeds in sorted(looks) if seeds <= len(shared)
         ])  # fmt: skip
     one, other = paired(scores[policy], scores[baseline])
-    squares = weighted_squares(one.part, one.right - other.right, *weights(one, measure))
-    squares = pooled(squares, pool)
+    weighing = Weighing.of(one, measure)
+    squares = pooled(weighing.squares(weighing.table(one.right - other.right)), pool)
     interval = crossed_interval(squares, confidence)
     return Effect(
         policy, baseline, measure, 100 * interval.estimate, 100 * interval.low, 100 * interval.high,
@@ -297,7 +297,8 @@ def _notes(squares: Squares, of_policy: int, of_baseline: int) -> tuple[Reason, 
 
 def score_of(scores: PartScores, measure: str) -> Interval:
     """Return a policy's measure with its interval, cut to 0 to 1."""
-    found = crossed_interval(weighted_squares(scores.part, scores.right, *weights(scores, measure)))
+    weighing = Weighing.of(scores, measure)
+    found = crossed_interval(weighing.squares(weighing.table(scores.right)))
     return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 

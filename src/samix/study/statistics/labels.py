@@ -15,12 +15,11 @@ from samix.errors import InputError
 from samix.study.statistics.intervals import Floats, Interval, crossed_interval
 from samix.study.statistics.tables import (
     PartScores,
+    Weighing,
     chosen,
     paired,
     part_scores,
     require,
-    weighted_squares,
-    weights,
 )
 
 STEPS = 100  # places of the curve that are tried for the ends of the interval
@@ -121,21 +120,19 @@ def compare_with_curve(
     if not shared:
         raise InputError(f"'{baseline}' and '{policy}' share no seed at all budgets.")
     scores = scores.at(shared)
-    tables = np.stack([paired(scores, curve[budget])[1].right for budget in budgets])
-    weight, stratum = weights(scores, measure)
-    means = (tables @ weight).mean(axis=1)
+    weighing = Weighing.of(scores, measure)
+    rival = [paired(scores, curve[budget])[1].right for budget in budgets]
+    own, *curves = (weighing.table(right) for right in (scores.right, *rival))
     places = np.log(budgets)
+    means = np.array([table.mean() for table in curves])
     blocks = _blocks(places, means)
-    tables = np.einsum("bc,csu->bsu", blocks, tables)
-    fitted, own = blocks @ means, float((scores.right @ weight).mean())
+    tables = np.einsum("bc,csg->bsg", blocks, np.stack(curves))
 
     def against(x: float) -> Interval:
         at = min(max(int(np.searchsorted(places, x, side="right")) - 1, 0), len(places) - 2)
         part = (x - places[at]) / (places[at + 1] - places[at])
         there = (1 - part) * tables[at] + part * tables[at + 1]
-        return crossed_interval(
-            weighted_squares(scores.part, scores.right - there, weight, stratum), confidence
-        )
+        return crossed_interval(weighing.squares(own - there), confidence)
 
     tried = np.unique(np.concatenate([places, np.linspace(places[0], places[-1], STEPS)]))
     intervals = [against(float(x)) for x in tried]
@@ -143,7 +140,7 @@ def compare_with_curve(
     below = [i for i, one in enumerate(intervals) if one.high >= 0]
     low = None if above and above[0] == 0 else tried[above[0] if above else -1]
     high = None if below and below[-1] == len(tried) - 1 else tried[below[-1] if below else 0]
-    outside, equal = _crossing(places, fitted, own)
+    outside, equal = _crossing(places, blocks @ means, float(own.mean()))
     return LabelEfficiency(
         policy, baseline, labels, equal, None if low is None else math.exp(low),
         None if high is None else math.exp(high), (budgets[0], budgets[-1]), outside, len(shared),

@@ -198,29 +198,41 @@ def weights(scores: PartScores, measure: str) -> tuple[Floats, Ints]:
     return mine / mine.sum(), zeros
 
 
-def weighted_squares(
-    part: Ints, values: Floats, weight: Floats, stratum: Ints, *, least: float = 1.0
-) -> Squares:
-    """Return the mean squares of a weighted mean, of parts compared within their stratum.
+@dataclass(frozen=True)
+class Weighing:
+    """How a measure weighs the units of a test, of parts compared within their stratum."""
 
-    Args:
-        part: (U,) which part each unit belongs to.
-        values: (S, U) values of the units, for instance differences of two policies.
-        weight: (U,) see :func:`weights`.
-        stratum: (U,) see :func:`weights`.
-        least: The variance is never less than if one part of each stratum had differed by this
-            much, so that a table without differences has no interval of width 0.
-    """
-    used = weight > 0
-    values, weight, stratum = values[:, used], weight[used], stratum[used]
-    part = np.unique(part[used], return_inverse=True)[1]
-    parts = int(part.max()) + 1
-    mean = values.mean(axis=0)
-    _, stratum = np.unique(stratum, return_inverse=True)
-    total = np.bincount(stratum, weights=weight)
-    centre = np.bincount(stratum, weights=weight * mean) / total
-    estimate = float((weight * mean).sum())
-    moved = (values - centre[stratum]) * weight
-    table = estimate + parts * np.stack([np.bincount(part, weights=row) for row in moved])
-    floor = least**2 * sum(float(weight[stratum == s].max()) ** 2 for s in range(len(total)))
-    return crossed_squares(table.astype(np.float64), strata=len(total), floor=floor)
+    used: NDArray[np.bool_]  # (U,) units that take part
+    part: Ints  # of each unit that does, from 0
+    weight: Floats  # of each, see :func:`weights`
+    stratum: Ints  # of each, from 0
+
+    @classmethod
+    def of(cls, scores: PartScores, measure: str) -> Weighing:
+        """Return that of a measure; see :func:`weights`."""
+        weight, stratum = weights(scores, measure)
+        used = weight > 0
+        part, stratum = (
+            np.unique(of_unit[used], return_inverse=True)[1] for of_unit in (scores.part, stratum)
+        )
+        return cls(used, part, weight[used], stratum)
+
+    def table(self, values: Floats) -> Floats:
+        """Return (S,G) what the parts add to the weighted mean of (S,U) values; linear in them."""
+        values = values[:, self.used]
+        mean = self.weight * values.mean(axis=0)
+        total = np.bincount(self.stratum, weights=self.weight)
+        centre = np.bincount(self.stratum, weights=mean) / total
+        moved = (values - centre[self.stratum]) * self.weight
+        table = np.stack([np.bincount(self.part, weights=row) for row in moved])
+        return np.asarray(mean.sum() + table.shape[1] * table, dtype=np.float64)
+
+    def squares(self, table: Floats) -> Squares:
+        """Return the mean squares of such a table.
+
+        The variance is never less than if one part of each stratum had differed by 1, so that a
+        table without differences has no interval of width 0.
+        """
+        largest = np.zeros(int(self.stratum.max()) + 1)
+        np.maximum.at(largest, self.stratum, self.weight)
+        return crossed_squares(table, strata=len(largest), floor=float((largest**2).sum()))
