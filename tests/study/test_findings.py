@@ -207,6 +207,17 @@ def test_label_budgets_that_were_asked_for_and_not_trained_are_told(
     assert not any("Not trained" in note["en"] for note in find(*tables)["notes"])
 
 
+def test_policies_that_were_asked_for_and_not_trained_are_told(
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    plan = {
+        "policies": {"supervised": ["none", "none-long", "samix"]},
+        "timings": {"supervised": {"none": {}, "samix": {}, "mine": {}, "cutmix": {}}},
+    }
+    notes = [note["en"] for note in find(*tables, plan=plan)["notes"]]
+    assert "Not trained: mine and cutmix. The time did not suffice (--budget)." in notes
+
+
 def test_one_mode_and_one_budget() -> None:
     outcomes, cells = study(np.random.default_rng(1), budgets=(400,), parts=60)
     one = outcomes["mode"] == "supervised"

@@ -529,7 +529,7 @@ def _add_grid(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--seeds",
-        help="trainings of each kind at most (8 where it is near; 3 of a fixed design)",
+        help="trainings of each kind at most (8 for close comparisons; 3 of a fixed design)",
         type=int,
         metavar="N",
     )

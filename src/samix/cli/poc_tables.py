@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from samix.cli.running import cell, say
+from samix.shown import flagged
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,7 @@ _RISKS = 6  # that are shown
 
 def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
     """Print the grid, what it takes, and what it will and will not be able to tell."""
-    from samix.pages.words import both, commas, count, word
+    from samix.pages.words import both, chained, commas, count, word
     from samix.study.grid import LONG, first_seeds
     from samix.study.wording import mode_words, network_words, policy_words
     from samix.training.progress import clock
@@ -38,7 +39,7 @@ def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
     ]  # fmt: skip
     rest = [
         word("say-policies", mode=mode_words(mode),
-             policies=commas([policy_words(one) for one in plan["policies"][mode]]))
+             policies=chained([policy_words(one) for one in plan["policies"][mode]]))
         for mode in plan["modes"]
     ]  # fmt: skip
     budgets = [
@@ -56,7 +57,7 @@ def print_plan(study: Mapping[str, Any], console: Console, lang: str) -> None:
         word("say-trainings", trainings=plan["trainings"], workers=plan["workers"],
              expected=times["expected"], allowed=times["budget"])
     )  # fmt: skip
-    for line in (*data["notes"], *(getattr(line, lang) for line in lines)):
+    for line in (*map(flagged, data["notes"]), *(getattr(line, lang) for line in lines)):
         say(console, line)
     console.print(_timings(plan, lang))
     for line in (*rest, *_tells(plan, data)):
@@ -94,7 +95,8 @@ def _timings(plan: Mapping[str, Any], lang: str) -> Table:
 def _tells(plan: Mapping[str, Any], data: Mapping[str, Any]) -> list[Words]:
     """Return what the plan can tell, and what it cannot."""
     from samix.pages.words import commas, word
-    from samix.study.wording import mode_words
+    from samix.study.grid import without_time
+    from samix.study.wording import mode_words, policy_words
 
     main = plan["primary"]
     measure = word(f"measure-{plan['measure']}")
@@ -111,6 +113,8 @@ def _tells(plan: Mapping[str, Any], data: Mapping[str, Any]) -> list[Words]:
         if plan[key]:
             shares = commas([f"{100 * share:g} %" for share in plan[key]])
             found.append(word(f"say-{key.replace('_', '-')}", shares=shares))
+    if policies := without_time(plan):
+        found.append(word("say-without-time", policies=commas(map(policy_words, policies))))
     if "self-supervised" not in plan["modes"]:
         found.append(word("say-one-mode"))
     return found

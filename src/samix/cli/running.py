@@ -268,7 +268,7 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     part = "val" if metrics["test"] is None else "test"
     chosen, shown = metrics["checkpoint"], metrics[part]
     photos = next(iter(shown.values()))["photos"]
-    model = f"weights of epoch {chosen['epoch']}" if metrics["epochs"]["planned"] else "classifier"
+    model = f"weights of epoch {chosen['epoch']}," if metrics["epochs"]["planned"] else "classifier"
     say(console, f"{part.capitalize()}: {photos} photos; {model} chosen on validation photos")
     if part == "val":
         say(console, _NO_TEST)

@@ -28,6 +28,7 @@ from samix.study.finding_tables import (
     worth_of,
     wrong_rows,
 )
+from samix.study.grid import without_time
 from samix.study.overall import Consistency, Overall, consistency, overall_verdict, primary_question
 from samix.study.statistics.candidates import (
     PolicyCost,
@@ -459,12 +460,14 @@ def guard_risks(found: Answers, guard: Sequence[Row]) -> list[Reason]:
 
 
 def plan_notes(plan: Mapping[str, Any]) -> list[Reason]:
-    """Return which label budgets were asked for and are not in the plan, and why."""
-    return [
+    """Return which policies and label budgets were asked for and are not planned, and why."""
+    notes = [
         reason(f"note-{name}", shares=[f"{100 * share:g} %" for share in plan[name]])
         for name in ("left_out", "not_planned")
         if plan.get(name)
     ]
+    policies = without_time(plan)
+    return [*notes, *([reason("note-without-time", policies=policies)] if policies else [])]
 
 
 def notes_of(found: Answers, *, prices: object) -> list[Reason]:

@@ -98,6 +98,13 @@ def first_seeds(plan: Mapping[str, Any]) -> int:
     return min(map(int, plan.get("looks") or ()), default=len(plan["seeds"]))
 
 
+def without_time(plan: Mapping[str, Any]) -> list[str]:
+    """Return the policies that were timed and are in no training of the plan, for want of time."""
+    planned = {base_of(name) for names in plan.get("policies", {}).values() for name in names}
+    timed = [name for of_mode in plan.get("timings", {}).values() for name in of_mode]
+    return [name for name in dict.fromkeys(timed) if name not in planned]
+
+
 def asks(plan: Mapping[str, Any], job: Job) -> bool:
     """Say whether a job answers the main question."""
     mode, labels = plan["primary"]["mode"], int(plan["primary"]["labels"])

@@ -448,7 +448,7 @@ def _busy_note(opened: Opened, share: float) -> tuple[str, ...]:
         return ()
     return (
         f"Other work keeps this machine busy: a training got {100 * share:.0f} % of a core. The "
-        "plan holds while that stays so; ratios of times are told rightly all the same.",
+        "plan is right as long as that stays so; the ratios of times are right in any case.",
     )
 
 
