@@ -215,7 +215,9 @@ class Mixer(nn.Module):
 
         Args:
             features: (B,C,h,w) of the originals.
-            partner: (B,C,h,w) of the partners.
+            partner: (B,C,h,w) of the partners. Or (2B,) int64, the places of all originals and
+                then of all partners among the features, which are (S,C,h,w) then: what does not
+                depend on lam is computed once for each image.
             lam: (B,) in [0, 1], weight of the original.
             size: Height and width of the mask in pixels.
 
@@ -226,10 +228,10 @@ class Mixer(nn.Module):
         Raises:
             ValueError: The features have another number of channels than the Mixer was made for.
         """
-        self._check(features)
         lam = lam.to(self._dtype).view(-1, 1, 1)
         with torch.autocast(features.device.type, enabled=False):
-            logit = self._logit(features, partner, lam).view(-1, 1, *features.shape[2:])
+            features, places = self._seen(features, partner)
+            logit = self._logit(features, places, lam).view(-1, 1, *features.shape[2:])
             if self.options.start == "mixup":
                 logit = _LIMIT * torch.tanh(logit / _LIMIT)
             logit = F.interpolate(logit, size, mode=self.options.upsample).flatten(2)
@@ -253,31 +255,33 @@ class Mixer(nn.Module):
         """
         if not self.options.attends:
             return None
-        self._check(features)
         lam = lam.to(self._dtype).view(-1, 1, 1)
         with torch.autocast(features.device.type, enabled=False):
-            first, second = self._attending(features, partner, lam)
+            features, places = self._seen(features, partner)
+            first, second = self._attending(features, places, lam)
             return pair_attention(*first.looks_at(second, self.query.bias, self.key.bias))
 
     @property
     def _dtype(self) -> torch.dtype:
         return self._first_value().weight.dtype
 
-    def _check(self, features: Tensor) -> None:
+    def _seen(self, features: Tensor, partner: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return features (S,C,h,w) of all images, and the places of pairs; None is their order."""
         if features.shape[1] != self.channels:
             raise ValueError(
                 f"features: expected {self.channels} channels as the Mixer was made for, got "
                 f"{features.shape[1]}; is it the tap that it was trained on?"
             )
+        return (features, partner) if partner.ndim == 1 else (torch.cat([features, partner]), None)
 
-    def _logit(self, features: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    def _logit(self, features: Tensor, places: Tensor | None, lam: Tensor) -> Tensor:
         """Return how much more each place of the original is worth, (B,1,N); lam is (B,1,1)."""
         if not self.options.attends:
-            both = torch.cat([features, partner])
-            (hidden,) = self._project(both, self._gain(lam), self._first_value().weight.squeeze(2))
+            weight = self._first_value().weight.squeeze(2)
+            (hidden,) = self._project(features, places, self._gain(lam), weight)
             own, other = self._worth(hidden).chunk(2)
             return own - other
-        first, second = self._attending(features, partner, lam)
+        first, second = self._attending(features, places, lam)
         logit = -self._transport(first, second)
         if self.options.start == "paper":
             return logit
@@ -289,7 +293,7 @@ class Mixer(nn.Module):
         return torch.bmm(self._worth(seen.hidden), pair_attention(query, key).transpose(1, 2))
 
     def _attending(
-        self, features: Tensor, partner: Tensor, lam: Tensor
+        self, features: Tensor, places: Tensor | None, lam: Tensor
     ) -> tuple[_Projected, _Projected]:
         """Return what the attention needs of both images."""
         weights = (
@@ -297,7 +301,7 @@ class Mixer(nn.Module):
             *reversed(self.key.weight.squeeze(2).chunk(2, dim=1)),
             self._first_value().weight.squeeze(2),
         )
-        both = self._project(torch.cat([features, partner]), self._gain(lam), *weights)
+        both = self._project(features, places, self._gain(lam), *weights)
         first, second = zip(*(part.chunk(2) for part in both), strict=True)
         return _Projected(*first), _Projected(*second)
 
@@ -317,20 +321,25 @@ class Mixer(nn.Module):
     def _worth(self, hidden: Tensor) -> Tensor:
         """Return the value (B,1,N) of what came out of the first layer of the value branch."""
         bias = self._first_value().bias
-        worth: Tensor = self.value[1:]((hidden if bias is None else hidden + bias).transpose(1, 2))
-        return worth
+        hidden = hidden if bias is None else hidden + bias
+        if self.options.start == "paper":
+            return cast("Tensor", self.value[1:](hidden.transpose(1, 2)))
+        if self.options.value == "nonlinear":  # in rows as they lie, without a copy
+            last = cast("nn.Conv1d", self.value[-1])
+            hidden = F.linear(F.elu(hidden), last.weight.squeeze(2))
+        return hidden.transpose(1, 2)
 
     def _project(
-        self, features: Tensor, gain: Tensor | None, *weights: Tensor
+        self, features: Tensor, places: Tensor | None, gain: Tensor | None, *weights: Tensor
     ) -> tuple[Tensor, ...]:
         """Return features, normalised per sample and times a gain, under several linear maps.
 
-        Normalisation and gain are numbers per sample, hence follow the maps, and no normalised copy
-        of the features is made: ``W (x - mean) / deviation = (W x - mean W 1) / deviation``. The
+        The gain is a number per sample, hence follows the maps, which see each image once. The
         paper's form has no normalisation.
 
         Args:
-            features: (B,C,h,w), N = h * w.
+            features: (S,C,h,w), N = h * w.
+            places: (B,) int64, which of them are wanted; None is all of them.
             gain: (B,1,1), or None for 1.
             *weights: (M,C) each.
 
@@ -339,14 +348,11 @@ class Mixer(nn.Module):
         """
         weight = torch.cat(weights) if len(weights) > 1 else weights[0]
         tokens = features.to(weight.dtype).flatten(2).transpose(1, 2)
-        output = F.linear(tokens, weight)
         if self.options.start != "paper":
-            variance, mean = torch.var_mean(tokens, dim=(1, 2), correction=0, keepdim=True)
-            scale = (variance + _EPS).rsqrt()
-            scale = scale if gain is None else scale * gain
-            output = torch.addcmul(output, mean, weight.sum(1), value=-1.0) * scale
-        elif gain is not None:
-            output = output * gain
+            tokens = F.layer_norm(tokens, tokens.shape[1:], eps=_EPS)
+        output = F.linear(tokens, weight)
+        output = output if places is None else output.index_select(0, places)
+        output = output if gain is None else output * gain
         if len(weights) == 1:
             return (output,)
         return torch.split_with_sizes(output, [part.shape[0] for part in weights], dim=2)
@@ -355,13 +361,14 @@ class Mixer(nn.Module):
 _LEAST = 1e-3  # bounds the wanted mean; below lam_margin a mask is constant anyway
 _ROUNDS = 4  # of Newton's method; three are enough for logits within +-3
 _LEAST_SLOPE = 1e-6  # of the mean over the shift, where all sigmoids are near 0 or 1
+_BELOW_ONE = 1.0 - 2e-6  # keeps that slope above 0 whatever is lost to rounding
 
 
 def logit_with_mean(logit: Tensor, mean: Tensor) -> Tensor:
     """Shift logits so that their sigmoids have a wanted mean over the last dimension.
 
     ``logit + c`` with ``mean(sigmoid(logit + c)) = mean``: c by Newton's method, from where it
-    would be for normally distributed logits. Changing the sign of the logits and ``mean`` to
+    would be for flat logits. Changing the sign of the logits and ``mean`` to
     ``1 - mean`` changes the sign of c in every round, also before it has converged. The gradient by
     the logits is that of the implicit function c; ``mean`` has none.
 
@@ -400,19 +407,20 @@ def _find_shift(logit: Tensor, mean: Tensor) -> Tensor:
     """Return the shift (B,1,1) that gives the sigmoids of logits a mean.
 
     Newton's method on ``g(c) = logit(mean(sigmoid(logit + c)))``, which is nearly a line: its slope
-    ``1 - Var(sigmoid) / (mean (1 - mean))`` is 1 for flat logits and never above.
+    ``mean(s (1 - s)) / (mean (1 - mean))`` is 1 for flat logits and never above.
     """
     wanted = torch.logit(mean)
     least, most = torch.aminmax(logit, dim=-1, keepdim=True)
     # at the ends of this bracket every sigmoid is at most, or at least, the wanted mean
     low, high = wanted - most, wanted - least
-    variance, centre = torch.var_mean(logit, dim=-1, correction=0, keepdim=True)
-    shift = wanted * (1.0 + math.pi / 8.0 * variance).sqrt() - centre
+    shift = wanted - logit.mean(-1, keepdim=True)
+    scale = -_BELOW_ONE / logit.shape[-1]
     for _ in range(_ROUNDS):
         share = torch.sigmoid(logit + shift)
-        variance, found = torch.var_mean(share, dim=-1, correction=0, keepdim=True)
+        found = share.mean(-1, keepdim=True)
+        length = torch.linalg.vector_norm(share, dim=-1, keepdim=True)
+        slope = torch.addcmul(found, length, length, value=scale)
         flat = torch.addcmul(found, found, found, value=-1.0)
-        slope = (flat - variance).clamp_min(_LEAST_SLOPE)
         apart = torch.logit(found, eps=_LEAST_SLOPE) - wanted
         shift = torch.addcdiv(shift, apart * flat, slope, value=-1.0).clamp(low, high)
     return shift

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +14,7 @@ from samix.mixing import Evidence, MixPlan, draw_index, draw_lam, draw_uniform, 
 from samix.networks import Mixer, MixerOptions
 from samix.objectives import Candidates, eta_balanced_loss, global_loss
 
-from .policy import Policy, PolicyCard, Traits, check_alpha, check_evidence, pair_features, register
+from .policy import Policy, PolicyCard, Traits, check_alpha, check_evidence, register
 
 if TYPE_CHECKING:
     from samix.networks import PretrainedMixer
@@ -88,11 +89,7 @@ class LearnedPolicy(Policy):
         known = check_evidence(evidence, self.traits.needs, self.name, len(images))
         drawn = [self._drawn(count, generator, images.device) for count in (len(images), part)]
         index, lam, clean = zip(*drawn, strict=True)
-        features, partners = known.known("features"), known.partner_features
-        pairs = torch.cat([features, features[:part]])
-        partner = (features if partners is None else partners)[torch.cat(index)]
-        mask = self.mixer(pairs, partner, torch.cat(lam), (images.shape[2], images.shape[3]))
-        masks = mask.split([len(images), part])
+        masks = _masks(self.mixer, images, known, index, torch.cat(lam)).split([len(images), part])
         plan, own = (
             made if left is None else keep_clean(made, left)
             for made, left in zip(map(MixPlan, lam, index, masks, lam), clean, strict=True)
@@ -139,9 +136,29 @@ def samix_plan(
     The label uses lam.
     """
     lam = draw_lam(images.shape[0], alpha, generator=generator, device=images.device)
-    features, partner = pair_features(evidence, index)
-    mask = mixer(features, partner, lam, (images.shape[2], images.shape[3]))
-    return MixPlan(lam, index, mask, lam)
+    return MixPlan(lam, index, _masks(mixer, images, evidence, [index], lam), lam)
+
+
+def _masks(
+    mixer: Mixer, images: Tensor, evidence: Evidence, index: Sequence[Tensor], lam: Tensor
+) -> Tensor:
+    """Return the masks of several mixes of the first images of a batch, (N,1,H,W).
+
+    Args:
+        mixer: Makes them.
+        images: (B,3,H,W).
+        evidence: With features.
+        index: Partners of the images of each mix, at most B, and N in all.
+        lam: (N,) of all mixes.
+    """
+    features, other = evidence.known("features"), evidence.partner_features
+    everyone = torch.arange(len(features), device=features.device)
+    originals = [everyone[: len(some)] if len(some) < len(everyone) else everyone for some in index]
+    partners = index if other is None else [some + len(features) for some in index]
+    features = features if other is None else torch.cat([features, other])
+    places = torch.cat([*originals, *partners])
+    mask: Tensor = mixer(features, places, lam, (images.shape[2], images.shape[3]))
+    return mask
 
 
 @register(
