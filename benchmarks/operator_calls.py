@@ -44,6 +44,7 @@ def calls(network: dict[str, Any], setting: dict[str, Any]) -> float:
     method: Any = None
     if setting:
         method = samix.create_method("supervised", num_classes=10, **network, **setting)
+        samix.networks.settle_weights(method)
         groups: Any = method.parameter_groups(0.01)
     else:
         model = samix.networks.create_backbone(**network, num_classes=10).train()

@@ -193,17 +193,23 @@ def test_the_format_of_timm_families(name: str, chosen: torch.memory_format) -> 
         assert fast_format(timm.create_model(name)) is chosen
 
 
+@pytest.mark.parametrize("policy", ["samix", "samix-p"])
 @pytest.mark.parametrize(("shape", "chosen"), [(WIDE, LAST), (NARROW, DEFAULT)])
-def test_a_run_on_the_cpu_has_its_weights_in_the_format_of_its_images(shape, chosen) -> None:
+def test_a_run_on_the_cpu_has_its_weights_in_the_format_of_its_images(
+    shape, chosen, policy
+) -> None:
+    """Whatever the encoder within a policy needs."""
     config = resolve(
         TrainConfig(
-            data="demo", policy="samix", device="cpu", backbone="resnet18", stem="small",
+            data="demo", policy=policy, device="cpu", backbone="resnet18", stem="small",
             image_size=32, model_kwargs=shape,
         )
     )  # fmt: skip
     method = create_run_method(config, ("good", "bad"))
     assert method.channels_last is (chosen is LAST)
-    convolutions = [module for module in method.modules() if isinstance(module, nn.Conv2d)]
+    networks = [method.encoder, *[method.average][: method.average is not None]]
+    modules = [module for network in networks for module in network.modules()]
+    convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
     assert convolutions
     assert all(one.weight.is_contiguous(memory_format=chosen) for one in convolutions)
     method(torch.randn(8, 3, 32, 32), torch.arange(8) % 2).loss.backward()

@@ -71,6 +71,22 @@ def test_exchanging_the_images_exchanges_the_mask(
     assert torch.allclose(alone, torch.full_like(alone, 0.5), atol=1e-5)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_partners_by_their_places_have_the_same_masks_and_gradients(form: str) -> None:
+    """Each image is then looked at once, however many pairs it is in."""
+    mixer, features = Mixer(8, FORMS[form]), torch.randn(6, 8, 4, 4)
+    own, other = torch.tensor([[0, 1, 2, 3, 4, 5, 0, 1], [1, 2, 3, 4, 5, 0, 3, 3]])
+    lam, found = torch.linspace(0.2, 0.8, 8), []
+    for pair in ((features[own], features[other]), (features, torch.cat([own, other]))):
+        mask = mixer(*pair, lam, (16, 12))
+        mask[:, :, :4].square().sum().backward()
+        grads = [p.grad.clone() for p in mixer.parameters() if p.grad is not None]
+        found.append((mask, *grads))
+        mixer.zero_grad()
+    for one, same in zip(*found, strict=True):
+        assert torch.allclose(one, same, atol=1e-5, rtol=1e-4)
+
+
 def test_the_papers_form_does_not_know_who_is_who() -> None:
     mixer = Mixer(8, MixerOptions(start="paper")).eval()
     mixer.value[-1].weight.data.mul_(1000)

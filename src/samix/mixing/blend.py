@@ -101,9 +101,9 @@ def _select(partner: Tensor, original: Tensor, boxed: Boxed) -> Tensor:
     ``torch.where``.
     """
     kind = torch.uint8 if partner.itemsize == 1 else torch.int16
-    rows, columns = (part.to(kind).neg_() for part in outside_box(boxed.box, boxed.size))
+    rows, columns = outside_box(boxed.box, boxed.size, kind)
     inside, outside = partner.view(kind), original.view(kind)
-    chosen = (inside ^ outside).bitwise_and_(rows | columns).bitwise_xor_(inside)
+    chosen = (inside ^ outside).bitwise_and_((rows | columns).neg_()).bitwise_xor_(inside)
     return chosen.view(partner.dtype)
 
 

@@ -40,18 +40,18 @@ def box_mask(box: Tensor, size: tuple[int, int], inside: Tensor | None = None) -
     Returns:
         (B,1,H,W) float32.
     """
-    rows, columns = (part.float() for part in outside_box(box, size))
+    rows, columns = outside_box(box, size, torch.float32)
     if inside is not None:
         columns = torch.maximum(columns, inside.float().view(-1, 1, 1, 1))
     return torch.maximum(rows, columns)  # one pass over the mask
 
 
-def outside_box(box: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return which rows (B,1,H,1) and columns (B,1,1,W) lie outside of each box (B,4), as bool."""
+def outside_box(box: Tensor, size: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return 1 for rows (B,1,H,1) and columns (B,1,1,W) outside of each box (B,4), else 0."""
     height, width = size
     place = torch.arange(max(size), device=box.device)  # along either side: half the calls
     first, last = box.view(-1, 2, 2, 1).unbind(1)
-    rows, columns = ((place < first) | (place >= last)).unbind(1)
+    rows, columns = ((place < first) | (place >= last)).to(dtype).unbind(1)
     if height != width:
         rows, columns = rows[:, :height], columns[:, :width]
     return rows.view(-1, 1, height, 1), columns.view(-1, 1, 1, width)

@@ -535,14 +535,16 @@ def settle_format(network: nn.Module) -> bool:
     return chosen is torch.channels_last
 
 
-def settle_weights(module: nn.Module) -> None:
-    """Bring the weights of a module on the CPU into channels-last where that is its fast format.
+def settle_weights(method: nn.Module) -> None:
+    """Bring the weights of a method on the CPU into channels-last where that is their fast format.
 
-    Their gradients come in the format of the images, and are then not copied into another one. The
-    weights are changed in place; their values stay. safetensors takes them made contiguous.
+    Each of its networks is judged alone. Gradients come in the format of the images, and are then
+    not copied into another one. The weights are changed in place; their values stay. safetensors
+    takes them made contiguous.
     """
-    if fast_format(module) is torch.channels_last:
-        module.to(memory_format=torch.channels_last)
+    for network in method.children():
+        if fast_format(network) is torch.channels_last:
+            network.to(memory_format=torch.channels_last)
 
 
 def in_format(images: Tensor, channels_last: bool) -> Tensor:

@@ -50,7 +50,7 @@ def global_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) 
         Scalar, mean over the batch.
     """
     log_p = _pick(F.log_softmax(logits, dim=1), original, partner)
-    return -(_shares(lam) * log_p).sum(1).mean()
+    return _mean_cost(log_p, _shares(lam))
 
 
 def eta_balanced_loss(
@@ -71,8 +71,20 @@ def eta_balanced_loss(
     Returns:
         Scalar, mean over the batch.
     """
-    local = local_loss(logits, original, partner, lam)
-    return local + eta * global_loss(logits, original, partner, lam)
+    log_p = _pick(_log_softmax(logits), original, partner)
+    # among the two alone: what both have in common leaves the softmax as it is
+    local = F.log_softmax(log_p, dim=1).masked_fill((original == partner).unsqueeze(1), 0.0)
+    return _mean_cost(local.add(log_p, alpha=eta), _shares(lam))
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Return log p over all (B,K) candidates, in float32 or wider."""
+    return F.log_softmax(logits if logits.dtype.itemsize >= 4 else logits.float(), dim=1)
+
+
+def _mean_cost(log_p: Tensor, shares: Tensor) -> Tensor:
+    """Return ``mean_i -sum_k share_ik log p_ik`` of (B,K) shares and log p."""
+    return (shares * log_p).sum() / -len(log_p)
 
 
 def _pick(values: Tensor, original: Tensor, partner: Tensor) -> Tensor:
@@ -109,7 +121,7 @@ def soft_cross_entropy(logits: Tensor, soft_target: Tensor) -> Tensor:
         )
     if logits.dtype != soft_target.dtype:
         logits = logits.to(torch.promote_types(logits.dtype, soft_target.dtype))
-    return -(soft_target * F.log_softmax(logits, dim=1)).sum(1).mean()
+    return _mean_cost(F.log_softmax(logits, dim=1), soft_target)
 
 
 def decoupled_loss(logits: Tensor, original: Tensor, partner: Tensor, weight: Tensor) -> Tensor:

@@ -89,7 +89,8 @@ class LearnedPolicy(Policy):
         known = check_evidence(evidence, self.traits.needs, self.name, len(images))
         drawn = [self._drawn(count, generator, images.device) for count in (len(images), part)]
         index, lam, clean = zip(*drawn, strict=True)
-        masks = _masks(self.mixer, images, known, index, torch.cat(lam)).split([len(images), part])
+        both = _masks(self.mixer, images, known, index, torch.cat(lam))
+        masks = torch.split(both, [len(images), part])
         plan, own = (
             made if left is None else keep_clean(made, left)
             for made, left in zip(map(MixPlan, lam, index, masks, lam), clean, strict=True)
