@@ -143,7 +143,7 @@ def public_names() -> str:
         link = f"[`{name}`]({known[place]}.md#{place})" if place in known else f"`{name}`"
         about = (inspect.getdoc(value) or "").split("\n\n")[0]
         is_code = inspect.isfunction(value) or inspect.isclass(value)
-        text = " ".join(about.split()) if is_code else "everything of its kind by name"
+        text = " ".join(about.split()) if is_code else f"all {name.lower()} by name"
         lines.append(f"| {link} | {text.replace('|', chr(92) + '|')} |")
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ objectives  the loss functions
 checking    does a mix do what its labels say? for policies and for mixes of other libraries
 guard       rules that reject or repair a harmful mix, and their counters
 methods     one training step as a plain module: supervised, moco, simclr, byol, mocov3
-data, training, evaluation, report, cli  what `samix train` needs (the extra samix[train])
+data, training, evaluation, explain, preview, study, pages, cli  what the commands need
 """
 
 from importlib import import_module

@@ -234,7 +234,7 @@ def by_attention(plan: MixPlan, attention: Tensor, *, share: float = 0.5) -> Mix
 def mix_dense(
     target: Tensor, plan: MixPlan, num_classes: int | None = None, *, ignore: int | None = None
 ) -> Tensor:
-    """Mix segmentation maps as :func:`blend` mixes the images that they belong to.
+    """Mix segmentation maps in the same way as the images that they belong to.
 
     ``mask * target + (1 - mask) * target[index]`` in each pixel, with classes as rows: a box shows
     the partner's classes, mixup gives each pixel both. A partner that the plan moves is read where
