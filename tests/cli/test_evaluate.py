@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,12 @@ def test_a_run_is_judged_on_its_own_splits(capsys):
 def test_a_checkpoint_of_timm_on_a_folder_of_photos(weights, capsys):
     photos("photos", count=12)
     words = ["evaluate", weights, *MODEL, "--data", "photos", "--protocol", "knn"]
-    assert main([*words, "--part", "val", "--group-by", r"part(\d+)"]) == 0
-    assert "runs/evaluate-weights-pth/evaluation.html" in capsys.readouterr().out
+    idle = ["--labels", "10%", "--epochs", "2", "--neighbours", "99"]
+    assert main([*words, "--part", "val", "--group-by", r"part(\d+)", *idle]) == 0
+    out = capsys.readouterr().out
+    assert "runs/evaluate-weights-pth/evaluation.html" in out
+    assert "Without effect: --labels, --epochs, as protocol 'knn' has none of that." in out
+    assert re.search(r"kNN has \d+ neighbours, all photos to learn from, not 99\.", out)
     result = json.loads(Path("runs/evaluate-weights-pth/evaluation.json").read_text())
     assert set(result) & {"knn", "linear", "finetune"} == {"knn"}
     assert result["knn"]["part"] == "val"

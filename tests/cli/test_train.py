@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from samix.cli import main
-from samix.cli.running import say_idle
+from samix.cli.running import idle_of, say_idle
 from samix.cli.train import config_from
 from samix.errors import InputError
 from samix.presets import load_preset, preset_names
@@ -218,13 +218,21 @@ def test_options_come_before_the_preset_and_the_preset_before_defaults():
         ({"eta": 0.3}, "Without effect: --eta, as no Mixer learns with policy 'none'."),
         ({"steps": 30, "epochs": 1}, "Without effect: --epochs, as --steps says how long the run "
          "is."),
+        ({"policy": "mixup", "teacher": "frozen"},
+         "Without effect: --teacher, as no Mixer learns with policy 'mixup'."),
+        ({"pairing": "same", "mix_epochs": 2.0},
+         "Without effect: --mix-epochs, --pairing, as nothing is mixed with policy 'none'."),
+        ({"policy": "frozen", "epochs": 2, "lr": 0.1},
+         "Without effect: --epochs, --lr, as the frozen network learns nothing."),
+        ({"download": True}, "Without effect: --download, as DATA is no timm name."),
+        ({"data": "torch/cifar10", "download": True}, ""),
         ({"policy": "samix", "eta": 0.3, "mixer_lr": 0.1, "epochs": 2, "val_fraction": 0.1}, ""),
     ],
 )  # fmt: skip
 def test_options_that_mean_nothing_beside_others_are_told(given, told):
     said: list[str] = []
     given = {"data": "photos", **given}
-    say_idle(given, config_from(given), SimpleNamespace(say=said.append))
+    say_idle(idle_of(given, config_from(given)), given, SimpleNamespace(say=said.append))
     assert said == ([told] if told else [])
 
 

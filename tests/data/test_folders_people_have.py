@@ -91,6 +91,12 @@ def test_one_folder_too_high_is_refused_with_both_readings(make_folder: Make) ->
     root = make_folder({f"{product}/{c}": 2 for product in ("steel", "wood") for c in ("ok", "ng")})
     with pytest.raises(InputError, match=r"two ways: the classes are steel, wood, or ng, ok"):
         open_images(root)
+    told = open_images(root, need_labels=False)
+    assert "two ways: the classes are steel, wood, or ng, ok" in told.notes[0]
+    crops = ("train_crop1", "train_crop2", "test_crop1")
+    cut = make_folder({f"{crop}/{c}": 2 for crop in crops for c in ("cat", "dog")}, "crops")
+    with pytest.raises(InputError, match=r"two ways: the classes are test_crop1, .* or cat, dog"):
+        open_images(cut)
     dated = make_folder({f"{c}/{d}": 2 for c in ("ok", "ng") for d in ("may", "june")}, "dated")
     assert open_images(dated).classes == ("ng", "ok")
 

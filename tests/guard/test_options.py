@@ -37,6 +37,7 @@ def test_a_wrong_value_is_named(values, message):
     "values",
     [
         {"share": "much"},
+        {"plausibility": "high"},
         {"repair": "clean"},
         {"good": "good"},
         {"pairs": [{"nver": ["good", "crack"]}]},

@@ -169,3 +169,10 @@ def test_percentages_and_votes_are_no_shares(row: list[float]) -> None:
     with pytest.raises(ValueError, match="divide percentages or votes"):
         mix_targets(target, plan)
     assert mix_targets(target / target.sum(1, keepdim=True), plan).sum(1).allclose(torch.ones(6))
+
+
+def test_a_batch_mix_is_no_collate_fn() -> None:
+    pairs = [(image, torch.tensor(0)) for image in IMAGES]
+    loader = torch.utils.data.DataLoader(pairs, 2, collate_fn=samix.BatchMix("mixup", 3))
+    with pytest.raises(TypeError, match=r"collate_fn=samix.mix_collate"):
+        next(iter(loader))

@@ -152,11 +152,12 @@ def test_a_cache_that_is_full_is_passed_over(weights: Path, tmp_path: Path) -> N
     ],
 )
 def test_what_a_frozen_encoder_cannot_have_is_one_sentence(
-    frozen: Callable[..., TrainConfig], changes: dict[str, Any], said: str
+    frozen: Callable[..., TrainConfig], changes: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=said) as caught:
-        train(frozen(**changes))
+        train(frozen(**changes, output=str(tmp_path / "none")))
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("classes", [2, 3])

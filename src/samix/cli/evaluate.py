@@ -30,6 +30,7 @@ from .running import (
     print_table,
     result_folder,
     say,
+    say_idle,
     tell,
 )
 
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
 
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
+_TUNING = ("epochs", "least_steps", "batch_size", "lr", "head_lr", "augmentation")
+_IDLE = {  # options that a protocol makes no use of; budgets are named `labels`
+    "knn": ("budgets", "draws", *_TUNING), "linear": ("neighbours", *_TUNING),
+    "finetune": ("neighbours",),
+}  # fmt: skip
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
 _EVALUATE = """\
 Measure how good the features of an image encoder are, with few labels and with all.
@@ -94,6 +100,8 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)
+        idle = _IDLE.get(options.protocol, ())
+        say_idle([(idle, f"protocol '{options.protocol}' has none of that")], given, display)
         display.say(_opening(encoder, images.name, output))
         result = evaluate(encoder, images, options, machine=machine, progress=display)
     except InputError:

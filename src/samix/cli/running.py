@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from samix.shown import flag_of, flagged, shown
 from samix.stopping import exit_code
 from samix.training.config import FROZEN, RunConfig, TrainConfig, whole_path
 
-from .options import key_values, read_guard
+from .options import key_values, names_of, read_guard
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,10 +146,13 @@ def _has_trained_start(options: Mapping[str, Any]) -> bool:
     return start == "named" or (start == "at-hand" and not another)
 
 
+Idle = Sequence[tuple[Sequence[str], str]]  # options that mean nothing, and why
 _FRACTIONS = ("val_fraction", "test_fraction")
 _OF_A_MIXER = (
-    "cost", "eta", "area_weight", "area_margin", "mixer_lr", "mixer_weight_decay",
+    "cost", "eta", "area_weight", "area_margin", "mixer_lr", "mixer_weight_decay", "teacher",
 )  # fmt: skip
+_FLAGS = {"budgets": "--labels"}  # of options that are not called as their flag is
+_OF_MIXES = ("mix_epochs", "pairing", "decoupled")
 
 
 def begin_with(
@@ -159,25 +162,35 @@ def begin_with(
 
     def start(given: Mapping[str, Any], display: Display) -> TrainResult:
         config = config_from(given)
-        say_idle(given, config, display)
+        say_idle(idle_of(given, config), given, display)
         return run(config, display=display)
 
     return start
 
 
-def say_idle(given: Mapping[str, Any], config: RunConfig, display: Display) -> None:
+def say_idle(idle: Idle, given: Mapping[str, Any], display: Display) -> None:
     """Say which options that were given mean nothing beside the others."""
+    for names, why in idle:
+        if flags := ", ".join(_FLAGS.get(n) or flag_of(n) for n in names if n in given):
+            display.say(f"Without effect: {flags}, as {why}.")
+
+
+def idle_of(given: Mapping[str, Any], config: RunConfig) -> Idle:
+    """Return which options of a run mean nothing beside what was given, and why."""
+    from samix.data.timm_names import PREFIXES
     from samix.policies import POLICIES, policy_options
 
     name = config.policy
     plain = name in POLICIES and "channels" not in policy_options(name)
-    for idle, why in (
+    frozen, named = name == FROZEN, any(f"{kind}/" in config.data for kind in PREFIXES)
+    return (
         (_FRACTIONS if config.splits else (), "the parts are those of --splits"),
-        (_OF_A_MIXER if plain else (), f"no Mixer learns with policy '{name}'"),
+        (_OF_A_MIXER if plain or frozen else (), f"no Mixer learns with policy '{name}'"),
+        (_OF_MIXES if name == "none" else (), "nothing is mixed with policy 'none'"),
+        (names_of(TrainConfig, "training") if frozen else (), "the frozen network learns nothing"),
+        (() if named else ("data_root", "download"), "DATA is no timm name"),
         (("epochs",) if "steps" in given else (), "--steps says how long the run is"),
-    ):
-        if flags := ", ".join(flag_of(option) for option in idle if option in given):
-            display.say(f"Without effect: {flags}, as {why}.")
+    )
 
 
 def parsed(given: Mapping[str, Any]) -> dict[str, Any]:

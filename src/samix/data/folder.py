@@ -18,7 +18,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from samix.data.image_set import NO_LABEL, ImageSet, SplitName, class_numbers, in_order, split_of
+from samix.data.image_set import (
+    NO_LABEL,
+    ImageSet,
+    SplitName,
+    class_numbers,
+    in_order,
+    names_part,
+    split_of,
+)
 from samix.data.kinds import IMAGE_SUFFIXES, is_made, is_photo, missed, missed_words
 from samix.data.reader import PhotoReader
 from samix.data.reading import check_limit, decode
@@ -113,8 +121,7 @@ def open_folder(
     for inner in [top / name for name in splits] or [top]:
         below = _folders(inner)
         _check_masks(inner, below)
-        if need_labels:
-            notes = (*notes, *_check_reading(inner, below))
+        notes = (*notes, *_check_reading(inner, below, need_labels))
     notes = tuple(dict.fromkeys(notes))
     if splits:
         found = [
@@ -349,12 +356,13 @@ def _box_among(top: Path, names: Sequence[str]) -> str | None:
     return boxes[0] if photos else None
 
 
-def _check_reading(top: Path, names: Sequence[str]) -> tuple[str, ...]:
+def _check_reading(top: Path, names: Sequence[str], need_labels: bool) -> tuple[str, ...]:
     """Look at folders whose classes may be on this level or on the next.
 
     A sentence is returned where this level is taken, though each folder holds the same folders.
-    Refused is a level whose next one says what was found, such as good and bad, and one that only
-    counts, as folds, lots and days do.
+    Refused with labels, and told without, is a level whose next one says what was found, such as
+    good and bad, and one that only counts, as folds, lots and days do, or names parts, as crops of
+    train and test do.
     """
     inner = [set(_folders(top / name)) for name in names]
     if len(names) < 2 or len(inner[0]) < 2 or any(one != inner[0] for one in inner):
@@ -364,12 +372,15 @@ def _check_reading(top: Path, names: Sequence[str]) -> tuple[str, ...]:
     outer, within = ", ".join(names[:3]), ", ".join(in_order(inner[0])[:3])
     found_inside = _VERDICTS & {name.lower() for name in inner[0]}
     found_here = _VERDICTS & {name.lower() for name in names}
-    if found_inside or (_is_counted(names) and not found_here):
-        raise InputError(
+    if found_inside or ((_is_counted(names) or all(map(names_part, names))) and not found_here):
+        why = (
             f"folder '{top}' can be read in two ways: the classes are {outer}, or {within}, which "
             f"each of these holds; give one of them ('{top / names[0]}'), or have one folder a "
             "class"
         )
+        if need_labels:
+            raise InputError(why)
+        return (f"To train, {why}; here they are {outer}.",)
     if found_here or _is_counted(sorted(inner[0])) or all(map(split_of, inner[0])):
         return ()
     return (

@@ -220,6 +220,11 @@ def split_of(word: str) -> SplitName | None:
     return _SPLIT_WORDS.get(telling[0]) if len(telling) == 1 else None
 
 
+def names_part(word: str) -> bool:
+    """Say whether a word of a name is that of a split, as in "train_crop1"."""
+    return not _SPLIT_WORDS.keys().isdisjoint(re.split(r"[^a-z]+", word.lower()))
+
+
 def class_numbers(labels: Sequence[str | None]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names of the classes in natural order, and one position a photo.
 

@@ -122,6 +122,11 @@ def evaluate(
     notes = [*data.notes, *division.notes, *photos.notes]
     if data.skipped:
         notes.insert(0, f"{len(data.skipped)} photos that cannot be read are left out.")
+    learned = len(photos.target("train"))
+    if options.protocol in ("knn", "all") and options.neighbours > learned:
+        notes.append(
+            f"kNN has {learned} neighbours, all photos to learn from, not {options.neighbours}."
+        )
     for note in notes:
         progress.say(note)
     source = replace(source, network=source.network.to(machine.device).eval())

@@ -62,8 +62,10 @@ class GuardOptions:
     def __post_init__(self) -> None:
         _check_share("weight", self.weight, above=True)
         _check_share("share", self.share)
-        if self.plausibility is not None and not 0.0 < self.plausibility < 1.0:
-            raise ValueError(f"plausibility: expected a number in (0, 1), got {self.plausibility}")
+        if self.plausibility is not None:
+            _check_share("plausibility", self.plausibility, above=True)
+            if self.plausibility == 1:
+                raise ValueError("plausibility: expected a number in (0, 1), got 1")
         if self.range is not None:
             _check_share("range", self.range, above=True)
         if not isinstance(self.visibility, bool):

@@ -271,7 +271,7 @@ class BatchMix:
         """Share of each label that is spread over all classes."""
         return self._mixes.label_smoothing
 
-    def __call__(self, images: Tensor, target: Any) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, target: Any = None) -> tuple[Tensor, Tensor]:
         """Return the mixed batch.
 
         Args:
@@ -280,7 +280,15 @@ class BatchMix:
 
         Returns:
             (B,C,H,W) images, and (B,K) float32 soft targets on the device of the target.
+
+        Raises:
+            TypeError: There is no target.
         """
+        if target is None:
+            raise TypeError(
+                "target: expected the labels of the images, got nothing; call mix(images, target) "
+                "in the loop, or give a DataLoader collate_fn=samix.mix_collate(...)"
+            )
         rank = _rank()
         with self._counting:
             step = self.step

@@ -132,15 +132,17 @@ def run_frozen(
             splits, notes = read_splits(run.splits, images), read_notes(run)
             hashed = named(display.work, "hashing photos")
             check_photos(run.photos, images, splits, f"run '{run.path}'", progress=hashed)
-            job = _Job(config, images, splits, notes, run, starts)
+            encoder = _encoder(config, len(images.classes), starts)
+            job = _Job(config, images, splits, notes, run, encoder)
             return run, _work(job, display, begin)
     # of a run whose encoder is taken the split too: no test photo was learned from before
     splits, notes = split_sources(sources, config, display.work, starts.init)
+    encoder = _encoder(config, len(images.classes), starts)  # refused before there is a folder
     with created_run(path) as begun:
         write_splits(begun.splits, images, splits)
         write_photos(begun.photos, images, splits, progress=named(display.work, "hashing photos"))
         write_config(begun, config, images, notes)
-        job = _Job(config, images, splits, notes, begun, starts)
+        job = _Job(config, images, splits, notes, begun, encoder)
         return begun, _work(job, display, begin)
 
 
@@ -151,18 +153,19 @@ class _Job:
     splits: Splits
     notes: tuple[str, ...]
     run: RunFolder
-    starts: Starts
+    encoder: tuple[nn.Module, list[str]]  # with its weights, and what to say of them
 
 
 def _work(job: _Job, display: Display, begin: float) -> dict[str, Any]:
     config, images, splits, run = job.config, job.images, job.splits, job.run
     display.rest()
-    for sentence in (_opening(config, images, splits, run), *job.notes):
+    network, said = job.encoder
+    for sentence in (_opening(config, images, splits, run), *job.notes, *said):
         display.say(sentence)
-    result = fit_frozen_classifier(config, images, splits, display, job.starts)
+    result = fit_head(network, config, images, splits, announce=display.work)
     metrics = _metrics(job, result, begin)
-    said = {part: logits.double().softmax(1) for part, logits in result.logits.items()}
-    write_predictions(run.path / PREDICTIONS, images, splits, said)
+    shares = {part: logits.double().softmax(1) for part, logits in result.logits.items()}
+    write_predictions(run.path / PREDICTIONS, images, splits, shares)
     write_network(
         run.path, result.network, config,
         classes=images.classes, mean=result.view.mean, std=result.view.std, depth=images.depth,
