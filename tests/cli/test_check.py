@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,22 @@ def test_photos_without_labels(capsys):
     said, record = checked(["photos"], 0, capsys)
     assert "3 photos, 2 independent parts" in said
     assert record["classes"][0]["name"] == ""
+    assert "No classes were found, so labels were not checked." in said
+
+
+def test_classes_that_file_or_size_tell_apart(capsys):
+    photos({"good": range(1, 13), "crack": range(20, 32)})
+    for path in list(Path("photos/crack").iterdir()):
+        Image.open(path).resize((40, 40)).save(path.with_suffix(".bmp"))
+        path.unlink()
+    said, _ = checked(["photos"], 0, capsys)
+    assert "by the kind of their files alone: crack (.bmp), good (.png)" in said
+    assert "by the size of their photos alone: crack (40 x 40 px), good (" in said
+    shutil.rmtree("report")
+    for path in list(Path("photos/good").iterdir()):
+        Image.open(path).resize((40, 40)).save(path.with_suffix(".bmp"))
+        path.unlink()
+    assert "alone" not in checked(["photos"], 0, capsys)[0]
 
 
 def test_a_single_class_is_checked_too(capsys):

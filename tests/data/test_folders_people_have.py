@@ -180,12 +180,17 @@ def test_one_class_in_two_ways_of_writing_accents(make_folder: Make) -> None:
     assert [images.targets.count(i) for i in range(2)] == [4, 4]
 
 
-@pytest.mark.parametrize("names", [("OK", "ok"), ("ng", "\uff4e\uff47")])
-def test_classes_that_differ_in_case_or_width_alone_are_refused(
+def test_invisible_letters_around_a_class_are_no_part_of_it(make_folder: Make) -> None:
+    root = make_folder({"train/a": 2, "val/a\u200b": 2, "train/b\ufeff ": 2, "val/b": 2})
+    assert open_images(root).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("names", [("OK", "ok"), ("ng", "\uff4e\uff47"), ("ok", "o\u00adk")])
+def test_classes_that_differ_in_what_is_hardly_seen_are_refused(
     names: tuple[str, str], make_folder: Make
 ) -> None:
     root = make_folder({f"train/{names[0]}": 2, f"val/{names[1]}": 2, "train/b": 2, "val/b": 2})
-    with pytest.raises(InputError, match="differ in case or width alone"):
+    with pytest.raises(InputError, match="differ in case, width or invisible letters alone"):
         open_images(root)
     assert open_images(make_folder({"A": 2, "a": 2}, "letters")).classes == ("A", "a")
 

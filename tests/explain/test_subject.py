@@ -10,7 +10,8 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from samix.data import open_images
+from samix.data import open_images, read_splits
+from samix.data.beginning import write_photos
 from samix.data.demo import DemoOptions, write_demo
 from samix.errors import InputError
 from samix.explain import ExplainOptions, RunPhotos, explain, open_network, open_photos
@@ -113,9 +114,14 @@ def test_corrupt_photos_are_refused_or_left_out(run_copy, tmp_path):
     sides = ["train", "val", "test"]
     rows = [f"{key},{sides[i % 3]}," for i, key in enumerate(images.keys)]
     own.write_text("path,split,group\n" + "\n".join(rows) + "\n")
+    write_photos(run / "photos.csv", images, read_splits(own, images))
+    subject, source = open_network(run)
+    assert not open_photos(subject, source, data=str(data)).notes
+    Image.new("RGB", (16, 16)).save(data / images.keys[3])
+    notes = open_photos(subject, source, data=str(data)).notes
+    assert f"1 of {len(images)} photos are others (such as '{images.keys[3]}')" in notes[0].en
     (data / images.keys[2]).write_bytes(b"no image")
     assert "corrupt" in refused(run, data=str(data))
-    subject, source = open_network(run)
     photos = open_photos(subject, source, data=str(data), skip_corrupt=True)
     assert len(photos.parts["test"]) == len(images) // 3 - 1
     assert "1 photos that cannot be read are left out." in [note.en for note in photos.notes]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,3 +50,32 @@ def test_partners_of_an_earlier_batch_are_counted_there() -> None:
     policy = own(lambda _count, _index: replace(planned(torch.tensor([5, 2])), source=source))
     with pytest.raises(ValueError, match="0 to 4, got 2 to 5"):
         policy.plan(images)
+
+
+def test_a_rule_that_writes_into_its_images_is_refused() -> None:
+    def rule(images: torch.Tensor, index: torch.Tensor, generator: torch.Generator) -> MixPlan:
+        images[:, :, :2] = 0
+        return planned(index)
+
+    with pytest.raises(ValueError, match=r"the rule of policy 'own' wrote into them"):
+        Policy("own", rule).plan(torch.rand(4, 3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mask": torch.full((4, 1, 4, 4), 1.5)}, "mask .*: expected shares .*got 1.5 to 1.5"),
+        ({"weight": torch.full((4,), torch.nan)}, "weight .*: expected shares .*got nan to nan"),
+        ({"lam": 0.25}, "MixPlan.lam: expected a tensor, got float"),
+        ({"mask": np.ones((4, 1, 4, 4))}, "MixPlan.mask: expected a tensor, got ndarray"),
+    ],
+)
+def test_numbers_that_are_no_shares_are_refused(changes: dict[str, Any], said: str) -> None:
+    policy = own(lambda count, index: replace(planned(index), **changes))
+    with pytest.raises((ValueError, TypeError), match=said):
+        policy.plan(torch.rand(4, 3, 4, 4))
+
+
+def test_what_is_no_plan_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"expected a samix.MixPlan .* got tuple"):
+        own(lambda count, index: (count, index)).plan(torch.rand(4, 3, 4, 4))

@@ -176,3 +176,10 @@ def test_a_batch_mix_is_no_collate_fn() -> None:
     loader = torch.utils.data.DataLoader(pairs, 2, collate_fn=samix.BatchMix("mixup", 3))
     with pytest.raises(TypeError, match=r"collate_fn=samix.mix_collate"):
         next(iter(loader))
+
+
+def test_a_gradient_goes_through_a_mix() -> None:
+    images = IMAGES.clone().requires_grad_()
+    samix.BatchMix("mixup", 3)(images, WANTED)[0].sum().backward()
+    assert images.grad is not None
+    assert float(images.grad.sum()) == pytest.approx(images.numel(), rel=1e-5)

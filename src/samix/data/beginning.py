@@ -121,6 +121,12 @@ def check_photos(
         )
 
 
+def then_notes(splits: str | Path, images: ImageSet) -> tuple[str, ...]:
+    """Return what to tell where photos are not as they were when a run's splits were made."""
+    what = changed(Path(splits).parent / PHOTOS, images).sentence()
+    return (f"{what} than when '{splits}' was written.",) if what else ()
+
+
 def contents_in(folder: Path) -> dict[str, str]:
     """Return the hash of each photo in the table of a run's folder, by its path; none without."""
     if not (path := folder / PHOTOS).is_file():

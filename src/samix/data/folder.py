@@ -27,7 +27,7 @@ from samix.data.image_set import (
     names_part,
     split_of,
 )
-from samix.data.kinds import IMAGE_SUFFIXES, is_made, is_photo, missed, missed_words
+from samix.data.kinds import is_made, is_photo, missed, missed_words
 from samix.data.reader import PhotoReader
 from samix.data.reading import check_limit, decode
 from samix.errors import InputError
@@ -194,9 +194,8 @@ def _parts_inside(
 
 
 def _empty(root: Path, others: Counter[str]) -> str:
-    kinds = ", ".join(sorted(IMAGE_SUFFIXES))
     why = f"; {missed_words(others)}" if others else ""
-    return f"folder '{root}' holds no image{why}; put photos into it ({kinds})"
+    return f"folder '{root}' holds no image{why}; put photos into it, such as .png or .jpg"
 
 
 def _set_of(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ _TRAIN_SHARE = 0.65  # of the photos, that a new split gives to train
 TOO_FEW = 10  # independent test parts of a class below which its recall cannot be judged
 _RECALL = 0.9  # for which the precision is stated
 _Z = 1.96  # 95 %
+_MOST, _FEW = 0.9, 0.05  # of the photos of a class, and of all others, where a value tells it
 _SIDES: tuple[SplitName, ...] = ("train", "val", "test")
 
 
@@ -148,6 +151,30 @@ def size_facts(check: Check) -> dict[str, list[int] | int]:
         "height": [int(v) for v in (size[:, 1].min(), np.median(size[:, 1]), size[:, 1].max())],
         "different": len(np.unique(size, axis=0)),
     }
+
+
+def told_apart(check: Check) -> dict[str, list[str]]:
+    """Return classes whose photos the "kind" of their files or their "size" tells by itself.
+
+    Each stands with the kind or size that nearly all of its photos have, and hardly any others.
+    """
+    values = {
+        "kind": [os.path.splitext(key)[1].lower() for key in check.images.keys],
+        "size": [f"{width} x {height} px" for width, height in check.duplicates.size.tolist()],
+    }
+    found: dict[str, list[str]] = {}
+    for what, column in values.items():
+        pairs = [p for p in zip(check.images.targets, column, strict=True) if p[0] != NO_LABEL]
+        everywhere, by_class = Counter(value for _, value in pairs), dict[int, Counter[str]]()
+        for target, value in pairs:
+            by_class.setdefault(target, Counter())[value] += 1
+        for target, own in by_class.items():
+            value, count = own.most_common(1)[0]
+            others = len(pairs) - own.total()
+            told = count >= _MOST * own.total() and everywhere[value] - count <= _FEW * others
+            if told and value and min(own.total(), others) >= TOO_FEW:
+                found.setdefault(what, []).append(f"{check.images.classes[target]} ({value})")
+    return found
 
 
 def _classes(images: ImageSet, groups: Sequence[str | None]) -> list[ClassCount]:

@@ -55,6 +55,7 @@ _COPY = re.compile(
     r"(.+?)(?: - | |_|-|\.)?(?:copy|kopie|copie|コピー|old|bak|backup|\(\d+\))(?: ?\(\d+\))?$", re.I
 )
 _JOINS = (r"\s+", "/", r"\+", "&", "_", "-", r"\s+(?:and|und|et|y)\s+")  # between two names in one
+_INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"  # soft hyphen, zero-width blanks and joins
 _NO_LABEL = re.compile(
     r"un-?labell?ed|no[ _-]?labels?|not[ _-]labell?ed|#?n/?a|null|unknown|\?+|-+|\.", re.I
 )
@@ -228,18 +229,19 @@ def names_part(word: str) -> bool:
 def class_numbers(labels: Sequence[str | None]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names of the classes in natural order, and one position a photo.
 
-    A class has one name, in letters of Unicode's composed form without blanks around it. InputError
-    where two differ in case or width alone.
+    A class has one name, in letters of Unicode's composed form without blanks or invisible letters
+    around it. InputError where two differ in case, width or invisible letters alone.
     """
     names = {label: _composed(label) for label in labels if label is not None}
     classes = in_order(set(names.values()))
     alike: dict[str, str] = {}
     for name in classes:
-        other = alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        seen = "".join(letter for letter in name if letter not in _INVISIBLE)
+        other = alike.setdefault(unicodedata.normalize("NFKC", seen).casefold(), name)
         if other != name and len(name) > 1:
             raise InputError(
-                f"classes '{other}' and '{name}' differ in case or width alone; give both one "
-                "name if they are one class, or names that tell them apart"
+                f"classes '{other}' and '{name}' differ in case, width or invisible letters alone; "
+                "give both one name if they are one class, or names that tell them apart"
             )
     number = {name: i for i, name in enumerate(classes)}
     targets = (NO_LABEL if label is None else number[names[label]] for label in labels)
@@ -247,7 +249,8 @@ def class_numbers(labels: Sequence[str | None]) -> tuple[tuple[str, ...], tuple[
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", in_letters(name)).strip() or name
+    letters = unicodedata.normalize("NFC", in_letters(name))
+    return re.sub(rf"^[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+$", "", letters) or name
 
 
 def in_order(names: Iterable[str]) -> list[str]:

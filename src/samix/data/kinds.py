@@ -19,6 +19,7 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 """What Pillow reads without another program; HEIC comes with pillow-heif."""
+ARCHIVES = frozenset((".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"))
 _HEIC = frozenset((".heic", ".heif", ".hif", ".heics", ".heifs"))
 # What lies beside photos and is none; nobody misses it.
 _BESIDE = frozenset(
@@ -81,4 +82,5 @@ def missed_words(counts: Counter[str]) -> str:
     total = sum(counts.values())
     kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in counts.most_common(5))
     heic = "; HEIC is read after pip install 'samix[heic]'" if _HEIC & set(counts) else ""
-    return f"{total:,} {'file is' if total == 1 else 'files are'} not read ({kinds}){heic}"
+    packed = "; unpack what is packed" if ARCHIVES & set(counts) else ""
+    return f"{total:,} {'file is' if total == 1 else 'files are'} not read ({kinds}){heic}{packed}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from samix.data.columns import may_hold_photos
 from samix.data.folder import open_unsorted, photos_below
 from samix.data.image_set import NO_LABEL, ImageSet
-from samix.data.kinds import is_made
+from samix.data.kinds import ARCHIVES, is_made
 from samix.data.parquet import open_parquet, read_metadata
 from samix.data.webdataset import open_tars
 from samix.errors import InputError
@@ -19,7 +19,6 @@ from samix.files import MAX_MEGAPIXELS
 
 PACKED = (".parquet", ".tar")
 _ARROW = ".arrow"
-_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _TABLES = (".csv", ".tsv", ".jsonl", ".txt")
 
 
@@ -149,6 +148,6 @@ def hint_for(path: Path) -> str:
         )
     if suffix == _ARROW:
         return _saved(path.parent, [path])
-    if suffix in _ARCHIVES:
+    if suffix in ARCHIVES:
         return f"'{path}' is packed; unpack it, and give the folder that holds the photos"
     return f"'{path}' is a file; give the folder that holds the photos"

@@ -365,7 +365,10 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         raise InputError(msg) from error
     lacking = [column for column in columns if column not in (reader.fieldnames or ())]
     if lacking:
-        msg = f"'{path}' lacks the column '{lacking[0]}'; expected {', '.join(columns)}"
+        msg = (
+            f"'{path}' lacks the column '{lacking[0]}'; expected a first row of "
+            f"'{','.join(columns)}', parted by commas, got '{text[:80].splitlines()[0]}'"
+        )
         raise InputError(msg)
     found = [{column: name_of(row[column] or "") for column in columns} for row in rows]
     said: dict[str, dict[str, str]] = {}

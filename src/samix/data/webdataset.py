@@ -101,7 +101,7 @@ def open_tars(
     if wanted is None and need_labels:
         raise InputError(
             f"'{ordered[0]}' says no classes: its samples have no .cls, and no 'label' in .json; "
-            "name what does with `label_column`, or unpack it into one folder a class"
+            "name what does with `label_column` (such as txt), or unpack it into one folder a class"
         )
     photos = [_photo(sample) for *_, sample in samples]
     keys = tuple(f"{n}#{key}.{end}" for (n, key, _), (end, _) in zip(samples, photos, strict=True))

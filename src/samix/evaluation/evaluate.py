@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from samix.data import DuplicateUse, ImageSet, Splits, read_splits, split_together, unused_notes
+from samix.data.beginning import then_notes
 from samix.data.splits import read_table
 from samix.errors import InputError
 from samix.options import Options, option
@@ -314,7 +315,8 @@ def divide(
         if asked:
             named = ", ".join(f"`{name}`" for name in asked)
             unused = (f"The splits are those of the run; without effect: {named}.",)
-        notes = (*unused, *unused_notes(images, reused, str(of_source)), *seen(reused))
+        told = () if of_source is None else then_notes(of_source, images)
+        notes = (*unused, *unused_notes(images, reused, str(of_source)), *told, *seen(reused))
         return Division(reused, f"those of '{of_source}'", notes)
     splits, kept = split_together(
         images,

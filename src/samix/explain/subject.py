@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samix.data import ImageSet, open_images
+from samix.data.beginning import then_notes
 from samix.data.image_set import NO_LABEL
 from samix.data.reading import threaded
 from samix.data.splits import read_table
@@ -33,7 +34,7 @@ from samix.networks import (
     tap_features,
 )
 from samix.networks.described import create_described, described_mixer
-from samix.pages.words import Words, word
+from samix.pages.words import Words, both, word
 from samix.policies import Evidence, LearnedPolicy, Policy, create_policy
 from samix.progress import Display, Progress, Said
 from samix.training.config import FROZEN, RunConfig
@@ -295,6 +296,7 @@ def open_photos(
     parts, notes = _parts(source.run.splits, images, targets, labelled=bool(subject.classes))
     if images.skipped:
         notes = (*notes, word("see-skipped", count=len(images.skipped)))
+    notes = (*notes, *map(both, then_notes(source.run.splits, images)))
     seen = seen_by(source.run.path, images, data_of(config), itself=False)
     if before := seen.of(sorted((*parts["val"], *parts["test"]))):
         notes = (*notes, word("see-before", count=len(before), one=images.keys[before[0]]))

@@ -127,11 +127,13 @@ class MixPlan:
             object.__setattr__(self, "mask" if own else "boxed", None)
         if self.boxed is not None:
             object.__delattr__(self, "mask")
-        batch = self.lam.shape[0]
         for name, dims in (("lam", 1), ("index", 1), ("weight", 1), ("mask", 4)):
             value: Tensor | None = given.get(name)
             if value is None:  # the mask of boxes
                 continue
+            if not isinstance(value, Tensor):
+                raise TypeError(f"MixPlan.{name}: expected a tensor, got {type(value).__name__}")
+            batch = self.lam.shape[0] if self.lam.ndim else 0
             if value.ndim != dims or value.shape[0] != batch:
                 raise ValueError(
                     f"MixPlan.{name}: expected {dims} dimension(s) with {batch} samples first, "

@@ -121,7 +121,7 @@ class MixCollate:
         target = as_target(target, self.num_classes)
         with torch.no_grad():
             plan = self._plan(images, target, generator)
-            mixed = blend(images, plan)
+        mixed = blend(images, plan)  # a gradient goes through, to what made the images
         rows = as_rows(target, self.num_classes)
         return mixed, mix_rows(rows, plan, label_smoothing=self.label_smoothing)
 

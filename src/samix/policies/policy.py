@@ -92,6 +92,7 @@ class Traits:
 
 
 _PIXELS = Traits()
+_ROUNDED = 1e-3  # by which a share may leave [0, 1] in low precision
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,8 @@ class Policy(nn.Module):
     """What a Mixer learns from; see :class:`samix.LearnedPolicy`."""
     stages: tuple[int | None, ...] = ()
     """Where in the network a batch may be mixed; None are the images."""
+    looked: bool = False
+    """Whether the numbers of a plan were looked at; once, as a device must be waited for."""
 
     def __init__(
         self, name: str, rule: Rule | None = None, traits: Traits | None = None, *, p: float = 1.0
@@ -216,7 +219,21 @@ class Policy(nn.Module):
         else:
             check_index(index, None if traits.sources == "history" else batch)
         with torch.set_grad_enabled(traits.learned and torch.is_grad_enabled()):
+            version = _version(images)
             plan = self.rule(images, index, generator, **known)
+            if not isinstance(plan, MixPlan):
+                raise TypeError(
+                    f"plan: expected a samix.MixPlan from the rule of policy {self.name!r}, got "
+                    f"{type(plan).__name__}"
+                )
+            if _version(images) != version:
+                raise ValueError(
+                    f"images: expected to stay as they are, but the rule of policy {self.name!r} "
+                    "wrote into them; let it work on images.clone()"
+                )
+            if not (self.looked or torch.compiler.is_compiling()):
+                check_shares(plan, self.name)
+                self.looked = True
             if plan.index is not index or traits.sources == "history" or len(plan) != batch:
                 check_planned(plan, images, self.name)
             if self.p == 1.0:
@@ -383,12 +400,30 @@ def check_planned(plan: MixPlan, images: Tensor, name: str) -> None:
     plan.check_partners(len(partners), f"index in the plan of policy {name!r}")
 
 
+def check_shares(plan: MixPlan, name: str) -> None:
+    """Raise a ValueError unless mask and weight of what a rule planned are shares."""
+    for what, value in (("mask", None if plan.boxed else plan.mask), ("weight", plan.weight)):
+        if value is None or not value.numel():
+            continue
+        least, most = float(value.detach().min()), float(value.detach().max())
+        if not (least >= -_ROUNDED and most <= 1 + _ROUNDED):  # NaN included
+            raise ValueError(
+                f"{what} in the plan of policy {name!r}: expected shares of the original from 0 "
+                f"to 1, got {least:g} to {most:g}; clamp them, or divide by their largest"
+            )
+
+
+def _version(images: Tensor) -> int:
+    """Return how often a batch was written into, where that is counted."""
+    return 0 if torch.compiler.is_compiling() or images.is_inference() else images._version
+
+
 def check_batch(images: Tensor, name: str = "images") -> None:
     """Raise a ValueError unless images are a batch (B,C,H,W)."""
     if images.ndim != 4:
         raise ValueError(
-            f"{name}: expected a batch (B,C,H,W), got {tuple(images.shape)}; images[None] makes "
-            "one of a single image"
+            f"{name}: expected a batch (B,C,H,W), got {tuple(images.shape)}"
+            + ("; images[None] makes one of a single image" if images.ndim == 3 else "")
         )
 
 

@@ -27,7 +27,7 @@ from samix.data import (
     two_views,
     unused_notes,
 )
-from samix.data.beginning import PHOTOS, changed, check_photos
+from samix.data.beginning import check_photos, then_notes
 from samix.data.image_set import SplitName
 from samix.data.verifying import Keep, Sides
 from samix.errors import InputError, UnreadableImageError
@@ -245,7 +245,7 @@ def split(
     }
     together: dict[str, Any] = {"use": config.duplicates, "announce": announce}
     given = None if config.splits is None else read_splits(config.splits, images)
-    then = () if config.splits is None else _then_notes(config.splits, images)
+    then = () if config.splits is None else then_notes(config.splits, images)
     if isinstance(config, TrainConfig):
         splits, notes = _labelled_split(images, config, {**options, **together}, given, init)
         return splits, (*then, *notes, *_weights_notes(images, config, splits))
@@ -259,12 +259,6 @@ def split(
             "for validation, which needs two; add photos or raise val_fraction"
         )
     return splits, (*kept, *notes)
-
-
-def _then_notes(path: str, images: ImageSet) -> tuple[str, ...]:
-    """Return what to tell where photos are not as they were when the splits were made."""
-    what = changed(Path(path).parent / PHOTOS, images).sentence()
-    return (f"{what} than when '{path}' was written.",) if what else ()
 
 
 def _weights_notes(images: ImageSet, config: TrainConfig, splits: Splits) -> tuple[str, ...]:
