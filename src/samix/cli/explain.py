@@ -129,10 +129,11 @@ def _facts(
     from samix.pages.words import word
 
     made: Mapping[str, Any] = subject.description
+    method = made["method"]
     return [
         (word("see-run"), str(made["run"])),
         (word("see-network"), f"{made['backbone']}, {made['image_size']} px"),
-        (word("see-method"), str(made["method"])),
+        (word("see-method"), word("mode-supervised") if method == "supervised" else str(method)),
         (word("col-policy"), str(made["policy"])),
         (word("mixes-data"), photos.images.name),
         (word("see-part"), word(f"part-{options.part}")),

@@ -10,11 +10,11 @@ from torch import Tensor
 from samix.pages.charts import (
     BOTTOM,
     GRID,
-    HEIGHT,
     LEFT,
     LINE,
     RIGHT,
     TOP,
+    WIDTH,
     AxisScale,
     Panel,
     Point,
@@ -32,6 +32,8 @@ from samix.pages.words import Text, Words, clipped, paragraph, rounded, word
 
 from .results import Confidence, Confusion, Explanation, MapStudy, MixerStudy, Route, Spread, Sweep
 
+Frame = tuple[float, float, float, float]  # left, right, bottom and top, in units of a panel
+_BARE: Frame = (2.0, WIDTH - 2.0, 230.0, 2.0)  # without axes
 _WAYS = (Style("#4d4d4d", "square"), Style("#c02d8b", "diamond", hollow=True))
 _MOST_CLASSES = 10  # that have a colour
 _GREY = "#9a9a9a"
@@ -65,15 +67,16 @@ def map_section(whole: Explanation) -> Section:
     return Section(word("see-map"), intro, parts, key="map")
 
 
-def _scales(study: MapStudy) -> tuple[AxisScale, AxisScale]:
+def _scales(study: MapStudy, frame: Frame) -> tuple[AxisScale, AxisScale]:
     ways = [points for route in study.routes for points in route.points.values()]
     everything = torch.cat([study.points, *ways])
     across, up = (everything[:, axis].tolist() for axis in (0, 1))
-    return axis_of(across, LEFT, RIGHT), axis_of(up, BOTTOM, TOP)
+    left, right, bottom, top = frame
+    return axis_of(across, left, right), axis_of(up, bottom, top)
 
 
 def _map_panel(study: MapStudy) -> Panel:
-    x, y = _scales(study)
+    x, y = _scales(study, (LEFT, RIGHT, BOTTOM, TOP))
     names = [
         word(f"axis-{name}", share=rounded(share))
         for name, share in zip(("first", "second"), study.variance, strict=True)
@@ -97,7 +100,7 @@ def _placed(points: Tensor, x: AxisScale, y: AxisScale) -> list[Point]:
 
 
 def _routes_chart(study: MapStudy) -> Chart:
-    x, y = _scales(study)
+    x, y = _scales(study, _BARE)
     ways = list(study.routes[0].points) if study.routes else []
     styles = dict(zip(ways, _WAYS, strict=False))
     rows: list[list[Text]] = [
@@ -118,8 +121,10 @@ def _routes_chart(study: MapStudy) -> Chart:
 def _route_panel(
     study: MapStudy, route: Route, x: AxisScale, y: AxisScale, styles: dict[str, Style]
 ) -> Panel:
-    panel = Panel(HEIGHT, names_words(route.names))
-    panel.line([(LEFT, BOTTOM), (RIGHT, BOTTOM), (RIGHT, TOP), (LEFT, TOP), (LEFT, BOTTOM)], GRID)
+    left, right, bottom, top = _BARE
+    panel = Panel(bottom + top, names_words(route.names))
+    corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+    panel.line(corners, GRID)
     _dots(panel, study, x, y, 1.8, 0.4)
     for name, points in route.points.items():
         style, places = styles[name], _placed(points, x, y)
@@ -219,7 +224,7 @@ def _pictures(study: MixerStudy, sweep: Sweep) -> list[Thumb]:
             pictures.append(thumb(heat, word(looks), word(f"picture-{name}")))
     for at, lam in enumerate(study.lam):
         note = word("see-area", area=sweep.area[at])
-        pictures.append(thumb(sweep.masks[at], word("see-lam", lam=lam), note))
+        pictures.append(thumb(sweep.masks[at], f"lam {lam:g}", note))
     return pictures
 
 

@@ -291,7 +291,7 @@ def near_sentence(near: NearStudy) -> Words:
 def _near(one: NearMix) -> Strip:
     names = [neighbour.name for neighbour in one.neighbours]
     third = sum(name not in one.mix.names for name in names)
-    pictures = _sources(one.mix, word("see-lam", lam=one.mix.lam))
+    pictures = _sources(one.mix, f"lam {one.mix.lam:g}")
     for number, near in enumerate(one.neighbours, start=1):
         label = both(f"{number}. ") + (near.name or word("picture-photo"))
         pictures.append(thumb(near.photo, label, word("see-likeness", value=near.cosine)))
@@ -336,7 +336,7 @@ def _judged(one: Judged, badge: Words, state: State) -> Strip:
     if one.other:
         line = paragraph([line, word("see-next", name=one.other, share=rounded(one.other_sure))])
     title = word("see-together", names=names_words(mix.names), share=rounded(one.both))
-    pictures = _sources(mix, word("see-lam", lam=round(mix.lam, 2)))
+    pictures = _sources(mix, f"lam {round(mix.lam, 2):g}")
     mask = thumb(mix.mask, word("picture-mask"), word("see-area", area=mix.area))
     pictures.insert(2, mask)
     return Strip(pictures, title, [line], badge, state)

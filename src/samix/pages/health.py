@@ -24,7 +24,7 @@ from samix.data.health import (
 from samix.data.sampling import in_turn
 from samix.shown import flag_of, flagged
 
-from .parts import Section, State, Strip, Table, Thumb, image_png
+from .parts import Beside, Section, State, Strip, Table, Thumb, image_png
 from .words import NOTHING, Text, Words, both, commas, either, in_lines, listed, paragraph, word
 
 _SIDE = 132  # px, of a small picture
@@ -333,7 +333,8 @@ class _Strips:
             told = word("check-shown", shown=len(strips), all=f"{len(groups):,}")
             intro = intro + "\n" + told
         title = word("check-titled", title=word(f"check-{kind}-title"), count=f"{len(groups):,}")
-        return Section(title, intro, strips)
+        pairs = all(len(group) == 2 for group in groups)
+        return Section(title, intro, [Beside(strips)] if pairs else strips)
 
     def _intro(self, kind: str) -> Words:
         if kind == "large":

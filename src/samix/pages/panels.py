@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ def bar_panel(
 
 
 _FIELDS, _ABOVE, _UNDER = 92.0, 34.0, 26.0
-_DARK = 0.55  # strength from which on letters are white
+_DARK = 0.287  # luminance below which white letters are read better than those of the axes
 
 
 def matrix_panel(
@@ -161,11 +162,18 @@ def matrix_panel(
             left, top = _FIELDS + side * other, _ABOVE + tall * one
             opacity = 0.05 + 0.95 * min(share or 0.0, 1.0)
             panel.box(left, top, left + side - 1.5, top + tall - 1.5, colour, opacity)
-            kind = "inside" if (share or 0.0) > _DARK else "tick"
+            kind = "inside" if _luminance(colour, opacity) < _DARK else "tick"
             if told[one][other]:
                 _fitted(panel, left + side / 2, middle, told[one][other], fit, kind)
     panel.say(WIDTH - 8, panel.height - 6, across, "end", "axis")
     return panel
+
+
+def _luminance(colour: str, opacity: float) -> float:
+    """Return the relative luminance of a colour that lies on white (WCAG 2)."""
+    parts = (1 - opacity * (1 - int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
+    red, green, blue = (math.pow((part + 0.055) / 1.055, 2.4) for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _fitted(panel: Panel, x: float, y: float, name: Text, letters: int, kind: str = "tick") -> None:
