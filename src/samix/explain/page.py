@@ -342,7 +342,7 @@ def _judged(one: Judged, badge: Words, state: State) -> Strip:
     return Strip(pictures, title, [line], badge, state)
 
 
-def _sources(mix: Mix, note: Words) -> list[Thumb]:
+def _sources(mix: Mix, note: Text) -> list[Thumb]:
     return [
         thumb(mix.original, photo_words("original", mix.names[0])),
         thumb(mix.partner, photo_words("partner", mix.names[1])),
