@@ -28,6 +28,12 @@ _PARTIAL = re.compile(r".+\.\d+\.partial|(?:last|best)\.partial")
 _LONGEST_WORD = 60  # characters: a name of a file has room for 255 bytes, some take four
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Raise an OSError where a path is no file: a pipe would be waited for without an end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("it is a pipe, a device or a folder")
+
+
 def file_word(name: str) -> str:
     """Return a name as a part of a file's name: letters and digits of any script, and hyphens.
 

@@ -91,6 +91,10 @@ def test_one_folder_too_high_is_refused_with_both_readings(make_folder: Make) ->
     root = make_folder({f"{product}/{c}": 2 for product in ("steel", "wood") for c in ("ok", "ng")})
     with pytest.raises(InputError, match=r"two ways: the classes are steel, wood, or ng, ok"):
         open_images(root)
+    own = {"steel": ("ok", "scratch"), "wood": ("ok", "knot")}  # each product has its own defects
+    mixed = make_folder({f"{p}/{c}": 2 for p, found in own.items() for c in found}, "products")
+    with pytest.raises(InputError, match=r"are steel, wood, or knot, ok, scratch, which these"):
+        open_images(mixed)
     told = open_images(root, need_labels=False)
     assert "two ways: the classes are steel, wood, or ng, ok" in told.notes[0]
     crops = ("train_crop1", "train_crop2", "test_crop1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from samix.data.depth import Depth
 from samix.data.folder import open_unsorted
 from samix.data.image_set import split_of
 from samix.data.splits import make_splits
-from samix.data.verifying import deepened
+from samix.data.verifying import Keep, deepened
 from samix.errors import InputError
 
 
@@ -228,3 +229,20 @@ def test_names_that_are_one_number_are_told(make_folder) -> None:
         "'007' and '07' and '7' are 3 classes, though all are the number 7; give them one name if "
         "they are one class.",
     )
+
+
+def test_a_class_that_is_called_as_a_part_is_told(tmp_path):
+    images = open_images(folder(tmp_path, "good/1.png", "bad/1.png", "test/1.png"))
+    assert images.classes == ("bad", "good", "test")
+    assert images.notes[0].startswith("'test' is a class like the others; if it is a part")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_among_photos_is_named_and_not_waited_for(tmp_path):
+    root = folder(tmp_path, "good/1.png", "good/2.png", "bad/1.png")
+    os.mkfifo(Path(root, "bad", "pipe.png"))
+    with pytest.raises(InputError, match=r"'bad/pipe.png' cannot be read \(it is a pipe"):
+        open_images(root)
+    keep = Keep(prints=True)  # reads the file as it is stored
+    images = open_images(root, skip_corrupt=True, keep=keep)
+    assert images.skipped == ("bad/pipe.png",)

@@ -364,17 +364,18 @@ def _check_reading(top: Path, names: Sequence[str], need_labels: bool) -> tuple[
     train and test do.
     """
     inner = [set(_folders(top / name)) for name in names]
-    if len(names) < 2 or len(inner[0]) < 2 or any(one != inner[0] for one in inner):
+    if len(names) < 2 or min(map(len, inner)) < 2 or any(_photos_here(top / n) for n in names):
         return ()
-    if any(_photos_here(top / name) for name in names):
+    shared = set.intersection(*inner)  # products may have defects of their own beside "good"
+    found_inside = _VERDICTS & {name.lower() for name in shared}
+    if not found_inside and any(one != shared for one in inner):
         return ()
-    outer, within = ", ".join(names[:3]), ", ".join(in_order(inner[0])[:3])
-    found_inside = _VERDICTS & {name.lower() for name in inner[0]}
+    outer, within = ", ".join(names[:3]), ", ".join(in_order(set().union(*inner))[:3])
     found_here = _VERDICTS & {name.lower() for name in names}
     if found_inside or ((_is_counted(names) or all(map(names_part, names))) and not found_here):
         why = (
             f"folder '{top}' can be read in two ways: the classes are {outer}, or {within}, which "
-            f"each of these holds; give one of them ('{top / names[0]}'), or have one folder a "
+            f"these hold; give one of them ('{top / names[0]}'), or have one folder a "
             "class"
         )
         if need_labels:

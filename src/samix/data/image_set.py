@@ -286,6 +286,11 @@ def odd_classes(classes: Sequence[str]) -> tuple[str, ...]:
                 f"'{name}' is a class of its own beside {' and '.join(map(repr, parts))}; if it "
                 "stands for photos that show both, name the one that counts."
             )
+        if len(classes) > 1 and split_of(name) is not None:
+            notes.append(
+                f"'{name}' is a class like the others; if it is a part, put class folders into it "
+                "and into a folder 'train', or keep photos without labels elsewhere."
+            )
         if len(classes) > 1 and _NO_LABEL.fullmatch(name):
             notes.append(
                 f"'{name}' is a class like the others; of photos without labels the cell in a "

@@ -12,7 +12,7 @@ from samix.data.depth import Depth
 from samix.data.image_set import ImageSet
 from samix.data.reading import decode_each, header_of
 from samix.errors import CorruptImageError, UnreadableImageError
-from samix.files import MAX_MEGAPIXELS
+from samix.files import MAX_MEGAPIXELS, check_regular
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ class PhotoReader:
         if isinstance(stored, bytes):
             return stored
         try:
+            check_regular(stored)
             return Path(stored).read_bytes()
         except OSError as error:
-            msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror})"
+            msg = f"photo '{self.keys[index]}' cannot be read ({error.strerror or error})"
             raise CorruptImageError(msg) from error
 
 

@@ -21,7 +21,7 @@ from samix.data.depth import Depth, deep_colours, deep_scale, grey_scale, keep_h
 from samix.data.kinds import reads_heic
 from samix.data.upright import PAGES, has_pages, orientation, turned
 from samix.errors import CorruptImageError, InputError, LargeImageError
-from samix.files import MAX_MEGAPIXELS
+from samix.files import MAX_MEGAPIXELS, check_regular
 from samix.progress import Progress
 
 # Up to here a photo that is no JPEG is read in full whatever is needed of it, within 128 MiB a
@@ -178,6 +178,8 @@ def strips(
 
 def _open(source: bytes | str | os.PathLike[str]) -> Image.Image:
     reads_heic()  # in each process anew
+    if not isinstance(source, bytes):
+        check_regular(source)
     with _own_limit():
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 
