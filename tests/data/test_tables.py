@@ -158,7 +158,10 @@ def test_what_labels_mean(
             f"path,label,label\n{FLAT[0]},a,b\n",
             "has 'label' twice, expected the names of the columns",
         ),
-        (f"path,label\n{FLAT[0]},OK\n{FLAT[1]},ok\n", "differ in case or width alone"),
+        (
+            f"path,label\n{FLAT[0]},OK\n{FLAT[1]},ok\n",
+            "differ in case, width or invisible letters alone",
+        ),
         ("part0_shot0,a\npart0_shot1,b\n", r"first row of '.*' names a photo \('part0_shot0'\)"),
         (f"path,label\n{FLAT[0]},a|b\n{FLAT[1]},b\n", r"names several classes for a photo \('a|b'"),
         ("", "is empty"),
