@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from torch import Tensor
 
 import samix
 from samix.methods import Cost
-from samix.mixing import MixPlan
 from samix.networks import Tap, in_format
 from samix.networks.mixer import pair_attention
 from stepping import ratios_in_turn, write_result
@@ -48,7 +47,7 @@ def past_the_tap(method: Method) -> None:
 
     @torch.no_grad()
     def features(images: Tensor, tap: Tap) -> Tensor:
-        shown = in_format(images, average.memory_format)
+        shown = in_format(images, average.channels_last)
         maps = average.module.forward_intermediates(shown, indices=[tap.index], output_fmt="NCHW")
         found: Tensor = maps[1][0]
         return found
@@ -56,40 +55,11 @@ def past_the_tap(method: Method) -> None:
     average.features = features
 
 
-def with_graph(method: Method) -> None:
-    """The mask that the encoder trains on is computed with a graph too, which nobody uses."""
-    policy: Any = method.policy
-    own = policy.plan
-
-    def plan(images: Tensor, **arguments: Any) -> MixPlan:
-        with torch.enable_grad():
-            found: MixPlan = own(images, **arguments)
-        return found if torch.is_grad_enabled() else replace(found, mask=found.mask.detach())
-
-    policy.plan = plan
-
-
-def one_mask(method: Method) -> None:
-    """The encoder and the Mixer learn from one mix."""
-    policy: Any = method.policy
-    own = policy.plan
-    kept: list[MixPlan] = []
-
-    def plan(images: Tensor, **arguments: Any) -> MixPlan:
-        if torch.is_grad_enabled():
-            return kept.pop()
-        with torch.enable_grad():
-            kept[:] = [own(images, **arguments)]
-        return replace(kept[0], mask=kept[0].mask.detach())
-
-    policy.plan = plan
-
-
 @contextmanager
 def contiguous() -> Iterator[None]:
     """Images are not brought into channels-last."""
 
-    def unchanged(images: Tensor, memory_format: torch.memory_format) -> Tensor:
+    def unchanged(images: Tensor, channels_last: bool) -> Tensor:
         return images.contiguous()
 
     with ExitStack() as stack:
@@ -142,7 +112,6 @@ VARIANTS: dict[str, Variant] = {
     "plain (policy none)": Variant(policy="none"),
     "full": Variant(),
     "without: stop at the tap": Variant(change=past_the_tap),
-    "without: no graph for the encoder's mask": Variant(change=with_graph),
     "without: channels-last": Variant(around=contiguous),
     "without: average of all tensors at once": Variant(around=one_by_one),
     "Mixer on 1/2 of the batch": Variant({"cost": Cost(mixer_share=0.5)}),
@@ -151,7 +120,6 @@ VARIANTS: dict[str, Variant] = {
     "Mixer every 4th step": Variant({"cost": "seldom"}),
     "look at half resolution": Variant({"cost": Cost(look_scale=0.5)}),
     "half of the batch clean": Variant({"p": 0.5}),
-    "one mask for Mixer and encoder": Variant(change=one_mask),
     "fast, half resolution": Variant({"cost": Cost(mixer_share=0.25, look_scale=0.5)}),
     "fast, half of the batch clean": Variant({"cost": "fast", "p": 0.5}),
 }

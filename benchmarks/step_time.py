@@ -115,6 +115,7 @@ def clocked_step(
     method = samix.create_method(
         "supervised", backbone=work.backbone, stem=work.stem, num_classes=10, **sized, **setting
     )
+    samix.networks.settle_weights(method)  # as a run has them
     for function, part in PARTS.items():
         setattr(method, function, timed(getattr(method, function), spent[part]))
     optimizer = torch.optim.SGD(method.parameter_groups(0.01), momentum=0.9, foreach=True)
@@ -188,7 +189,7 @@ def main() -> None:
         return
     if arguments.processor:
         works = [work for work in configurations(arguments) if work.supervised]
-        for work in works if arguments.backbone else [*reversed(works), LITE]:
+        for work in works if arguments.backbone else [LITE, *reversed(works)]:
             found = processor_ratios(work, arguments.settings, arguments.steps)
             named = {"backbone": work.backbone, "image_size": work.image_size}
             results.append({**named, "batch_size": work.batch_size, "quartiles": found})
