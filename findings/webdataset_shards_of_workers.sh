@@ -13,7 +13,7 @@
 # that is known to the developers and not corrected in this version. The way around is split_by_worker before
 # shuffle.
 # Seen, 16 shards of 4 photos, two workers, 20 epochs: of the 64 photos of an epoch of the README's pipeline 48
-# are different ones in the mean, 64 where the split comes first or without workers; orders of shards in the 20
+# are different ones in the mean, within 2, 64 where the split comes first or without workers; orders of shards in the 20
 # epochs: 20 in both pipelines, 1 of WebDataset(shardshuffle=100), with workers and without.
 set -eu
 folder=$(mktemp -d)
