@@ -7,6 +7,7 @@ import signal
 import threading
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two at a time, each with processes of its own
+os.environ["COLUMNS"] = "1000"  # what is printed is not divided into lines, unless that is tested
 
 from typing import TYPE_CHECKING
 

@@ -19,6 +19,7 @@ import io
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
@@ -37,6 +38,10 @@ LIKE_LATIN = re.compile(rb"(?:[\x00-\x7f]|(?<![\x80-\xff])[\xc0-\xff]{1,2}(?![\x
 """Bytes with single letters with accents between plain ones, as names in Latin letters have."""
 # also the wide characters, which spreadsheets with Japanese settings take for the narrow ones
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+# what a line is divided between: spaces, words, and wide letters with what may not begin a line
+_PARTS = re.compile(
+    r"\s+|[^\s\u3000-\u9fff\uff00-\uffef]+|[\u3000-\u9fff\uff00-\uffef][\u3001\u3002\u300d\uff09\uff1a]*"
+)
 _ARGUMENT = re.compile(
     r"(?:^|(?<=[\s(]))(?P<tick>`?)(?P<name>[a-z][a-z_]*)"
     r"(?:=(?P<value>[^\s,;)`]+))?(?P=tick)(?P<first>:(?= )|(?= '))?(?!\w)"
@@ -146,6 +151,26 @@ def _escaped(found: re.Match[str]) -> str:
 def flag_of(name: str) -> str:
     """Return the option of the command line that sets an argument."""
     return f"--{name.replace('_', '-')}"
+
+
+def wrapped(text: str, columns: int) -> str:
+    """Return a text in lines of a number of columns, of which a wide letter takes two.
+
+    Words are kept whole, however long, and what follows a label ("Page: ...") stays beside it. All
+    lines begin as far to the right as the first.
+    """
+    left = text[: len(text) - len(text.lstrip())]
+    lines = [left]
+    for part in _PARTS.findall(text.strip()):
+        line = lines[-1].strip()
+        if line and not line.endswith(":") and _width(lines[-1] + part.rstrip()) > columns:
+            lines.append(left)
+        lines[-1] += part if lines[-1] != left else part.lstrip()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "FW" else 1 for letter in text)
 
 
 def flagged(

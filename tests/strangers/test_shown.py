@@ -17,7 +17,7 @@ from samix.errors import InputError
 from samix.pages.mixes import short
 from samix.pages.parts import PictureRow, Section, Strip, Table, Thumb, write_page
 from samix.pages.pictures import save, tick_name
-from samix.shown import shown
+from samix.shown import shown, wrapped
 
 # what turns letters around, what a terminal obeys, the end of a line, rich's markup, broken letters
 ODD = {
@@ -95,7 +95,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "1000")
 
 
 def test_check_shows_names_in_terminal_and_page(photos: Path, capsys: Any) -> None:
@@ -163,3 +163,27 @@ def test_pictures_show_names(tmp_path: Path) -> None:
     assert {"two\nlines \\u2066x\\x1b[0m", r"\u202ex", r"\x1b]0;t\x07", r"\u202e\$x\$"} <= set(said)
     assert short("a\nb") == r"a\nb"
     assert short("\u202e" * 5, 16) == r"\u202e\u202e\u2…"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one two three", ["one two", "three"]),
+        ("  one two three", ["  one two", "  three"]),
+        ("Page:   a/long/name/of/a/file", ["Page:   a/long/name/of/a/file"]),
+        ("see averylongword here", ["see", "averylongword", "here"]),
+        ("画像を混ぜる。samix で", ["画像を混", "ぜる。", "samix で"]),
+        ("", [""]),
+    ],
+)
+def test_lines_are_as_wide_as_a_terminal(text: str, lines: list[str]) -> None:
+    assert wrapped(text, 9).split("\n") == lines
+
+
+def test_what_is_printed_fits_the_terminal(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    data, output = "demo:photos_per_class=8,size=16", str(tmp_path / "check")
+    assert main(["check", data, "--output", output]) == 0
+    assert main(["policies"]) == main(["mixer", "list"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if output not in line]
+    assert max(map(len, lines)) <= 80

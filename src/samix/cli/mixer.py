@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from samix.errors import InputError
 from samix.files import free_path, partial_of
 from samix.options import from_plain
-from samix.shown import shown
+from samix.shown import shown, wrapped
 from samix.training.config import PretrainConfig, TrainConfig, whole_path
 
 from .options import add_command, add_fields, add_run
@@ -190,7 +190,7 @@ def run_mixer_list(chosen: argparse.Namespace) -> int:
     from samix.networks import built_in_mixers, is_pretrained_mixer
     from samix.networks.mixer_card import CONFIG
 
-    print("In this package (samix-p takes the first; another one: --policy-options mixer=NAME):\n")
+    print("In this package (samix-p takes the first; --policy-options mixer=NAME another):\n")
     for name, folder in built_in_mixers().items():
         _print_mixer(name, folder)
     if "folder" not in chosen:
@@ -238,7 +238,7 @@ def _print_mixer(name: str, folder: Path) -> None:
 
 
 def _line(text: str) -> None:
-    print(shown(text))
+    print(wrapped(shown(text), shutil.get_terminal_size().columns))
 
 
 def run_mixer_inspect(chosen: argparse.Namespace) -> int:

@@ -51,10 +51,10 @@ def run_policies(chosen: argparse.Namespace) -> int:
         rival = RIVALS[name]
         methods = f"made of {rival.policy}, for {', '.join(rival.methods)}"
         _print_lines(name, [rival.about, methods])
-    print("\nUse one with: samix train DATA --policy NAME, or samix pretrain DATA --policy NAME")
-    print("Look at one with: samix preview DATA --policy NAME (one that reads or trains a network")
-    print("  draws its mixes in a run: mixes.png)")
-    print("Prove that it does what it says with: samix check-policy NAME DATA")
+    print("\nTrain with one: samix train DATA --policy NAME, or samix pretrain")
+    print("Look at one:    samix preview DATA --policy NAME")
+    print("                (one that needs a network draws its mixes in a run: mixes.png)")
+    print("Test one:       samix check-policy NAME DATA")
     return 0
 
 

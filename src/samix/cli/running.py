@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from samix._version import __version__
 from samix.errors import InputError
 from samix.files import file_word, free_path, write_text
-from samix.shown import flag_of, flagged, shown
+from samix.shown import flag_of, flagged, shown, wrapped
 from samix.stopping import exit_code
 from samix.training.config import FROZEN, RunConfig, TrainConfig, whole_path
 
@@ -370,8 +370,10 @@ def mixer_line(mixer: dict[str, Any]) -> str:
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line that the terminal may wrap; names in it cannot do more than be read."""
-    console.print(cell(text), soft_wrap=True)
+    """Print a sentence, as wide as the terminal; names in it cannot do more than be read."""
+    from rich.text import Text
+
+    console.print(Text(wrapped(shown(text), console.width)), soft_wrap=True)
 
 
 def say_lines(console: Console, text: str) -> None:

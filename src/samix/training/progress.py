@@ -19,7 +19,7 @@ from rich.text import Text
 
 from samix.pages.words import dictionary, word
 from samix.progress import Display, Said
-from samix.shown import flagged, shown
+from samix.shown import flagged, shown, wrapped
 from samix.stopping import Interrupted, StopRequest
 
 _REFRESH = 0.5  # seconds between two changes of the bar
@@ -50,7 +50,8 @@ class Terminal:
 
     def say(self, text: Said) -> None:
         """Show a sentence that stays, above the bar; arguments in backticks become flags."""
-        self.console.print(Text(shown(flagged(self._spoken(text)))), soft_wrap=True)
+        line = wrapped(shown(flagged(self._spoken(text))), self.console.width)
+        self.console.print(Text(line), soft_wrap=True)
 
     def work(self, what: Said, done: int, total: int) -> None:
         """Move the bar; kinds of work that the dictionary has are told in the language."""
