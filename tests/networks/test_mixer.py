@@ -77,8 +77,11 @@ def test_partners_by_their_places_have_the_same_masks_and_gradients(form: str) -
     mixer, features = Mixer(8, FORMS[form]), torch.randn(6, 8, 4, 4)
     own, other = torch.tensor([[0, 1, 2, 3, 4, 5, 0, 1], [1, 2, 3, 4, 5, 0, 3, 3]])
     lam, found = torch.linspace(0.2, 0.8, 8), []
-    for pair in ((features[own], features[other]), (features, torch.cat([own, other]))):
-        mask = mixer(*pair, lam, (16, 12))
+    for ask, first, second in (
+        (mixer, features[own], features[other]),
+        (mixer.masks_among, features, torch.cat([own, other])),
+    ):
+        mask = ask(first, second, lam, (16, 12))
         mask[:, :, :4].square().sum().backward()
         grads = [p.grad.clone() for p in mixer.parameters() if p.grad is not None]
         found.append((mask, *grads))

@@ -215,9 +215,7 @@ class Mixer(nn.Module):
 
         Args:
             features: (B,C,h,w) of the originals.
-            partner: (B,C,h,w) of the partners. Or (2B,) int64, the places of all originals and
-                then of all partners among the features, which are (S,C,h,w) then: what does not
-                depend on lam is computed once for each image.
+            partner: (B,C,h,w) of the partners.
             lam: (B,) in [0, 1], weight of the original.
             size: Height and width of the mask in pixels.
 
@@ -228,9 +226,27 @@ class Mixer(nn.Module):
         Raises:
             ValueError: The features have another number of channels than the Mixer was made for.
         """
+        with torch.autocast(features.device.type, enabled=False):  # which joins no float16
+            return self.masks_among(torch.cat([features, partner]), None, lam, size)
+
+    def masks_among(
+        self, features: Tensor, places: Tensor | None, lam: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """Return the mask of each pair of some images, each of which is looked at once.
+
+        Args:
+            features: (S,C,h,w) of the images.
+            places: (2B,) int64, where all originals and then all partners are among them; None is
+                the order in which they come.
+            lam: As for :meth:`forward`.
+            size: As for :meth:`forward`.
+
+        Returns:
+            As :meth:`forward`, and with its error.
+        """
+        self._check(features)
         lam = lam.to(self._dtype).view(-1, 1, 1)
         with torch.autocast(features.device.type, enabled=False):
-            features, places = self._seen(features, partner)
             logit = self._logit(features, places, lam).view(-1, 1, *features.shape[2:])
             if self.options.start == "mixup":
                 logit = _LIMIT * torch.tanh(logit / _LIMIT)
@@ -255,24 +271,22 @@ class Mixer(nn.Module):
         """
         if not self.options.attends:
             return None
+        self._check(features)
         lam = lam.to(self._dtype).view(-1, 1, 1)
         with torch.autocast(features.device.type, enabled=False):
-            features, places = self._seen(features, partner)
-            first, second = self._attending(features, places, lam)
+            first, second = self._attending(torch.cat([features, partner]), None, lam)
             return pair_attention(*first.looks_at(second, self.query.bias, self.key.bias))
 
     @property
     def _dtype(self) -> torch.dtype:
         return self._first_value().weight.dtype
 
-    def _seen(self, features: Tensor, partner: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return features (S,C,h,w) of all images, and the places of pairs; None is their order."""
+    def _check(self, features: Tensor) -> None:
         if features.shape[1] != self.channels:
             raise ValueError(
                 f"features: expected {self.channels} channels as the Mixer was made for, got "
                 f"{features.shape[1]}; is it the tap that it was trained on?"
             )
-        return (features, partner) if partner.ndim == 1 else (torch.cat([features, partner]), None)
 
     def _logit(self, features: Tensor, places: Tensor | None, lam: Tensor) -> Tensor:
         """Return how much more each place of the original is worth, (B,1,N); lam is (B,1,1)."""

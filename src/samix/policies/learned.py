@@ -158,8 +158,7 @@ def _masks(
     partners = index if other is None else [some + len(features) for some in index]
     features = features if other is None else torch.cat([features, other])
     places = torch.cat([*originals, *partners])
-    mask: Tensor = mixer(features, places, lam, (images.shape[2], images.shape[3]))
-    return mask
+    return mixer.masks_among(features, places, lam, (images.shape[2], images.shape[3]))
 
 
 @register(
