@@ -190,6 +190,18 @@ def test_where_there_is_no_time_for_weights_at_hand_random_ones_are_planned_with
         plan_study(named, open_study(named, lambda *_: None), Here(), tmp_path, lambda *_: None)
 
 
+def test_a_study_of_so_many_steps_takes_the_time_that_it_needs_and_says_so(
+    tmp_path, quick, monkeypatch
+):
+    monkeypatch.setattr(planning, "plain_step", lambda *_: 1.0)
+    asked = Wish(data=DATA, policies=POLICIES, budget=300.0, steps=90)
+    study = plan_study(asked, open_study(asked, lambda *_: None), Here(), tmp_path, lambda *_: None)
+    # the leanest design has two trainings of 45 steps with each of three seeds: 6 whole minutes
+    assert study["plan"]["budget_seconds"] == 1.5 * 360
+    assert set(study["plan"]["steps"].values()) == {90}
+    assert "too slow, or too busy, to do this in 5:00." in study["data"]["notes"][-1]
+
+
 @pytest.mark.parametrize("mode", ["supervised", "self-supervised"])
 def test_a_plain_step_is_no_slower_than_the_trial_of_plain_training(tmp_path, mode):
     torch.set_num_threads(1)

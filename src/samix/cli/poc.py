@@ -244,7 +244,7 @@ def _whole(given: Mapping[str, Any], display: Terminal, begun: float) -> int:
         write_study(folder, study)
         display.rest()
         print_plan(study, display.console, spoken(given))
-        deadline = begun + wish.budget - REPORT
+        deadline = begun + study["plan"]["budget_seconds"] - REPORT
         photos = (opened.images, opened.splits)
         return _train(folder, study, engine, display, given, deadline=deadline, photos=photos)
 

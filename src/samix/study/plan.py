@@ -55,6 +55,7 @@ from samix.training.run_folder import MIXER
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"samix": {"alpha": 1.0}, "samix-p": {"alpha": 1.0}}
 _RESERVE = 0.12  # of the time, for a machine that is slower later and for the report
 _TRIAL = 0.03  # of the time, that policies take turns for, where their times do not agree before
+_WIDER = 1.5  # of the least time, for a study that takes what it needs
 REPORT = 30.0  # seconds for findings, pictures and report
 LEAST_LABELS = 3  # of the smallest class at a budget
 SKEWED = 3.0  # times as many training photos of the largest class as of the smallest
@@ -327,12 +328,18 @@ def plan_study(
     ``trials`` is a folder for short trainings, which is removed. The budget began at ``begun``, a
     time of :func:`time.monotonic`; None is now. Where it suffices for nothing an InputError says
     what would. Where it does not suffice for trained networks that nobody asked for, smaller ones
-    from random weights are planned with, and a note says so.
+    from random weights are planned with, and a note says so. A study of so many steps takes the
+    time that it needs, with a note where that is more.
     """
     begun = time.monotonic() if begun is None else begun
     try:
         return _planned(wish, opened, engine, trials, announce, begun)
     except _TooLittleError as error:
+        if wish.steps is not None:
+            note = f"This machine is too slow, or too busy, to do this in {clock(wish.budget)}."
+            wider = replace(wish, budget=_WIDER * error.least)
+            noted = replace(opened, notes=(*opened.notes, note))
+            return _planned(wider, noted, engine, trials, announce, begun)
         if opened.otherwise is None:
             raise
         note = (
