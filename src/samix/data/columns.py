@@ -84,11 +84,7 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
 
 def photo_column(file: Path, schema: pa.Schema) -> PhotoColumn:
     """Return the column of encoded photos: by its kind, then by its name, then by a look."""
-    found = [column for one in schema if (column := _packed(one)) is not None]
-    typed = [column for column in found if _is_type(schema, column.name, "Image")]
-    found = [
-        c for c in typed or found if not _NO_PHOTO & {*re.split(r"[^a-z0-9]+", c.name.lower())}
-    ]
+    found = _photo_columns(schema)
     if len(found) > 1:
         by_name = {column.name.lower(): column for column in found}
         named = next((by_name[name] for name in _PHOTO_COLUMNS if name in by_name), None)
@@ -123,11 +119,8 @@ def _photo_columns(schema: pa.Schema) -> list[PhotoColumn]:
     """Return the columns of bytes that may be photos, those that are images by the metadata."""
     found = [column for one in schema if (column := _packed(one)) is not None]
     typed = [column for column in found if _is_type(schema, column.name, "Image")]
-    return [column for column in typed or found if not _NO_PHOTO & _words(column.name)]
-
-
-def _words(name: str) -> set[str]:
-    return set(re.split(r"[^a-z0-9]+", name.lower()))
+    named = {column: re.split(r"[^a-z0-9]+", column.name.lower()) for column in typed or found}
+    return [column for column, words in named.items() if _NO_PHOTO.isdisjoint(words)]
 
 
 def _packed(column: pa.Field) -> PhotoColumn | None:
