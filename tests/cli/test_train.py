@@ -75,6 +75,10 @@ BAD_OPTIONS = [
     (["--alpha", "0"], ["alpha", "0"]),
     (["--p", "1.5"], ["p:", "1.5"]),
     (["--policy", "none", "--alpha", "1"], ["alpha", "'none'"]),
+    (
+        ["--policy", "mixup", "--policy-options", "alpha=1", "--alpha", "2"],
+        ["--alpha", "--policy-options"],
+    ),
     (["--eta", "-1"], ["--eta", "-1"]),
     (["--tap", "9"], ["tap", "9"]),
     (["--group-by", "zzz"], ["zzz"]),

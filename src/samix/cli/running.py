@@ -204,6 +204,8 @@ def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(how := options.get("clean_branch"), str) and "=" in how:
         options["clean_branch"] = key_values(how.split(","), "clean_branch")
     policy = {name: options.pop(name) for name in _POLICY_FLAGS if name in options}
+    for name in policy.keys() & options.get("policy_options", {}).keys():
+        raise InputError(f"{flag_of(name)} stands among --policy-options, too; leave one out")
     if policy:
         options["policy_options"] = {**options.get("policy_options", {}), **policy}
     return options
