@@ -199,6 +199,8 @@ def test_rare_classes_are_weighted_and_mirrored_photos_tried() -> None:
     assert {one["flips"] for one in head.tried} == {True, False}
     with pytest.raises(ValueError, match="at least 2 classes"):
         fit_frozen(Labelled(part.embedding, torch.zeros(25, dtype=torch.int64)), part, 2)
+    with pytest.raises(ValueError, match="at least 2 classes, got 0"):
+        fit_frozen(Labelled(part.embedding[:0], target[:0]), part, 2)
 
 
 def test_the_cache_is_found_by_weights() -> None:

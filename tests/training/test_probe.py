@@ -19,9 +19,9 @@ from samix.methods.step import parameter_groups
 from samix.networks import MomentumEncoder, classifier_of, create_backbone, layer_scales
 from samix.progress import Silent
 from samix.training import TrainConfig, resume, train
-from samix.training.frozen import fit_frozen_classifier, frozen_config
+from samix.training.frozen import frozen_config, frozen_encoder
 from samix.training.prepare import prepare, resolve
-from samix.training.probe import fitted_size, fitted_steps
+from samix.training.probe import fit_head, fitted_size, fitted_steps
 
 BATCH = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 TARGET = torch.arange(8) % 2
@@ -69,7 +69,8 @@ def test_the_classifier_and_the_teacher_begin_as_the_frozen_rival(tuned, tmp_pat
         data=tuned().data, weights=tuned().weights, backbone="test_resnet", image_size=32,
         device="cpu", policy="frozen",
     )))  # fmt: skip
-    found = fit_frozen_classifier(rival, prepared.images, prepared.splits, Silent())
+    encoder, _ = frozen_encoder(rival, len(prepared.images.classes))
+    found = fit_head(encoder, rival, prepared.images, prepared.splits, announce=Silent().work)
     method = prepared.method
     assert torch.equal(classifier_of(method.encoder).weight, found.head.weight)
     with torch.no_grad():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -42,11 +42,6 @@ if TYPE_CHECKING:
 
 
 _SOURCE = ("backbone", "model_kwargs", "stem", "image_size", "average")
-_TUNING = ("epochs", "least_steps", "batch_size", "lr", "head_lr", "augmentation")
-_IDLE = {  # options that a protocol makes no use of; budgets are named `labels`
-    "knn": ("budgets", "draws", *_TUNING), "linear": ("neighbours", *_TUNING),
-    "finetune": ("neighbours",),
-}  # fmt: skip
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
 _EVALUATE = """\
 Measure how good the features of an image encoder are, with few labels and with all.
@@ -100,7 +95,7 @@ def run_evaluate(chosen: argparse.Namespace) -> int:
             progress=lambda done, total: display.work("checking photos", done, total),
         )
         create_folder(output)
-        idle = _IDLE.get(options.protocol, ())
+        idle = _idle_in(options.protocol)
         say_idle([(idle, f"protocol '{options.protocol}' has none of that")], given, display)
         display.say(_opening(encoder, images.name, output))
         result = evaluate(encoder, images, options, machine=machine, progress=display)
@@ -122,13 +117,25 @@ def options_from(given: Mapping[str, Any]) -> EvaluateOptions:
     from samix.evaluation import EvaluateOptions, FinetuneOptions
     from samix.evaluation.budgets import parse_budgets
 
-    tuning = {f.name for f in fields(FinetuneOptions)}
+    tuning = [f.name for f in fields(FinetuneOptions)]
     own = {f.name for f in fields(EvaluateOptions)}
     values: dict[str, Any] = {name: v for name, v in given.items() if name in own}
     if "budgets" in given:
         values["budgets"] = parse_budgets(given["budgets"])
     finetune = FinetuneOptions(**{name: v for name, v in given.items() if name in tuning})
     return EvaluateOptions(**values, finetune=finetune)
+
+
+def _idle_in(protocol: str) -> Sequence[str]:
+    """Return the options that a protocol makes no use of."""
+    from samix.evaluation import FinetuneOptions
+
+    tuning = [f.name for f in fields(FinetuneOptions)]
+    idle = {
+        "knn": ("budgets", "draws", *tuning), "linear": ("neighbours", *tuning),
+        "finetune": ("neighbours",),
+    }  # fmt: skip
+    return idle.get(protocol, ())
 
 
 def _encoder(given: Mapping[str, Any]) -> Encoder:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from samix._version import __version__
 from samix.errors import InputError
 from samix.files import file_word, free_path, write_text
-from samix.shown import flag_of, flagged, shown, wrapped
+from samix.shown import flag_of, flagged, shown
 from samix.stopping import exit_code
 from samix.training.config import FROZEN, RunConfig, TrainConfig, whole_path
 
@@ -373,9 +373,9 @@ def mixer_line(mixer: dict[str, Any]) -> str:
 
 def say(console: Console, text: str) -> None:
     """Print a sentence, as wide as the terminal; names in it cannot do more than be read."""
-    from rich.text import Text
+    from samix.training.progress import print_sentence
 
-    console.print(Text(wrapped(shown(text), console.width)), soft_wrap=True)
+    print_sentence(console, text)
 
 
 def say_lines(console: Console, text: str) -> None:

@@ -69,6 +69,8 @@ class Check:
     shared_groups: Sequence[str]
     # groups of near-duplicates whose photos are in several groups of ``group_by`` or of the data
     divided: Sequence[Sequence[int]]
+    # classes that the "kind" of their files or their "size" tells by itself, with that value
+    telling: Mapping[str, Sequence[str]]
 
     @property
     def parts(self) -> int:
@@ -124,6 +126,7 @@ def check_images(
         leakage=find_leakage(images, found) if split else None,
         shared_groups=_shared(images, groups) if known and split else (),
         divided=[g for g in everything if known and len({groups[i] or i for i in g}) > 1],
+        telling=_telling(images, found),
     )
 
 
@@ -153,18 +156,18 @@ def size_facts(check: Check) -> dict[str, list[int] | int]:
     }
 
 
-def told_apart(check: Check) -> dict[str, list[str]]:
+def _telling(images: ImageSet, duplicates: Duplicates) -> dict[str, list[str]]:
     """Return classes whose photos the "kind" of their files or their "size" tells by itself.
 
     Each stands with the kind or size that nearly all of its photos have, and hardly any others.
     """
     values = {
-        "kind": [os.path.splitext(key)[1].lower() for key in check.images.keys],
-        "size": [f"{width} x {height} px" for width, height in check.duplicates.size.tolist()],
+        "kind": [os.path.splitext(key)[1].lower() for key in images.keys],
+        "size": [f"{width} x {height} px" for width, height in duplicates.size.tolist()],
     }
     found: dict[str, list[str]] = {}
     for what, column in values.items():
-        pairs = [p for p in zip(check.images.targets, column, strict=True) if p[0] != NO_LABEL]
+        pairs = [p for p in zip(images.targets, column, strict=True) if p[0] != NO_LABEL]
         everywhere, by_class = Counter(value for _, value in pairs), dict[int, Counter[str]]()
         for target, value in pairs:
             by_class.setdefault(target, Counter())[value] += 1
@@ -173,7 +176,7 @@ def told_apart(check: Check) -> dict[str, list[str]]:
             others = len(pairs) - own.total()
             told = count >= _MOST * own.total() and everywhere[value] - count <= _FEW * others
             if told and value and min(own.total(), others) >= TOO_FEW:
-                found.setdefault(what, []).append(f"{check.images.classes[target]} ({value})")
+                found.setdefault(what, []).append(f"{images.classes[target]} ({value})")
     return found
 
 

@@ -52,17 +52,16 @@ def fit_frozen(
     Raises:
         InputError: Train has fewer than two classes.
     """
-    counts = torch.bincount(train.target, minlength=classes)
-    there = counts[counts > 0]
-    balanced = bool(there.max() > _UNEVEN * there.min())
+    there = [count for count in torch.bincount(train.target).tolist() if count]
+    balanced = max(there, default=0) > _UNEVEN * min(there, default=0)
+    shown = [(False, train)]
+    if flipped is not None:
+        twice = torch.cat([train.target, train.target])
+        shown.append((True, Labelled(torch.cat([train.embedding, flipped]), twice)))
     best: tuple[float, FrozenHead] | None = None
     tried: list[dict[str, Any]] = []
-    for flips in (False,) if flipped is None else (False, True):
-        shown = train
-        if flips and flipped is not None:
-            twice = torch.cat([train.target, train.target])
-            shown = Labelled(torch.cat([train.embedding, flipped]), twice)
-        for one in regressions(shown, classes, strengths, balanced=balanced):
+    for flips, photos in shown:
+        for one in regressions(photos, classes, strengths, balanced=balanced):
             weight, bias = one.weight.float(), one.bias.float()
             head = FrozenHead(weight, bias, one.strength, flips, balanced, ())
             loss = _balanced_loss(head.logits(val.embedding), val.target)

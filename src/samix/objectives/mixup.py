@@ -29,9 +29,7 @@ def local_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) -
     Returns:
         Scalar, mean over the batch.
     """
-    log_p = F.log_softmax(_pick(logits, original, partner), dim=1)
-    loss = (_shares(lam) * log_p).sum(1)
-    return -loss.masked_fill(original == partner, 0.0).mean()
+    return _mean_cost(_among_two(_pick(logits, original, partner), original, partner), _shares(lam))
 
 
 def global_loss(logits: Tensor, original: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
@@ -72,14 +70,21 @@ def eta_balanced_loss(
         Scalar, mean over the batch.
     """
     log_p = _pick(_log_softmax(logits), original, partner)
-    # among the two alone: what both have in common leaves the softmax as it is
-    local = F.log_softmax(log_p, dim=1).masked_fill((original == partner).unsqueeze(1), 0.0)
+    local = _among_two(log_p, original, partner)
     return _mean_cost(local.add(log_p, alpha=eta), _shares(lam))
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
     """Return log p over all (B,K) candidates, in float32 or wider."""
     return F.log_softmax(logits if logits.dtype.itemsize >= 4 else logits.float(), dim=1)
+
+
+def _among_two(picked: Tensor, original: Tensor, partner: Tensor) -> Tensor:
+    """Return log p of (B,2) logits among themselves; 0 for a pair of one class.
+
+    What both have in common, as the sum over all candidates, leaves it as it is.
+    """
+    return F.log_softmax(picked, dim=1).masked_fill((original == partner).unsqueeze(1), 0.0)
 
 
 def _mean_cost(log_p: Tensor, shares: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from samix.data.health import (
     imbalance,
     parts_needed,
     size_facts,
-    told_apart,
 )
 from samix.data.sampling import in_turn
 from samix.shown import flag_of, flagged
@@ -220,7 +219,7 @@ def warnings_of(found: Check) -> list[Words]:
         notes.append(word("check-no-classes"))
     if found.unlabelled:
         notes.append(word("health-unlabelled", photos=f"{found.unlabelled:,}"))
-    notes += [word(f"check-told-{w}", classes=_listed(c)) for w, c in told_apart(found).items()]
+    notes += [word(f"check-told-{w}", classes=_listed(c)) for w, c in found.telling.items()]
     few = [count.name for count in found.classes if count.name and count.test_parts < TOO_FEW]
     if few:
         notes.append(word("check-few", classes=_listed(few), least=TOO_FEW))

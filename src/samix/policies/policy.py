@@ -232,7 +232,7 @@ class Policy(nn.Module):
                     "wrote into them; let it work on images.clone()"
                 )
             if not (self.looked or torch.compiler.is_compiling()):
-                check_shares(plan, self.name)
+                _check_shares(plan, self.name)
                 self.looked = True
             if plan.index is not index or traits.sources == "history" or len(plan) != batch:
                 check_planned(plan, images, self.name)
@@ -400,12 +400,12 @@ def check_planned(plan: MixPlan, images: Tensor, name: str) -> None:
     plan.check_partners(len(partners), f"index in the plan of policy {name!r}")
 
 
-def check_shares(plan: MixPlan, name: str) -> None:
+def _check_shares(plan: MixPlan, name: str) -> None:
     """Raise a ValueError unless mask and weight of what a rule planned are shares."""
     for what, value in (("mask", None if plan.boxed else plan.mask), ("weight", plan.weight)):
         if value is None or not value.numel():
             continue
-        least, most = float(value.detach().min()), float(value.detach().max())
+        least, most = (float(end) for end in value.detach().aminmax())
         if not (least >= -_ROUNDED and most <= 1 + _ROUNDED):  # NaN included
             raise ValueError(
                 f"{what} in the plan of policy {name!r}: expected shares of the original from 0 "

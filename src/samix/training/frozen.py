@@ -40,29 +40,11 @@ _NEED_GRADIENTS = (
 )  # fmt: skip
 
 
-def fit_frozen_classifier(
-    config: TrainConfig,
-    images: ImageSet,
-    splits: Splits,
-    display: Display,
-    starts: Starts | None = None,
-) -> FrozenResult:
-    """Fit the frozen rival on the train part, and choose it on val; test photos are only looked at.
-
-    Raises:
-        InputError: The encoder or its weights cannot be had, or do not end in a linear layer.
-    """
-    network, said = _encoder(config, len(images.classes), starts)
-    for sentence in said:
-        display.say(sentence)
-    return fit_head(network, config, images, splits, announce=display.work)
-
-
 def embed_frozen(
     config: TrainConfig, images: ImageSet, splits: Splits, display: Display
 ) -> FrozenPhotos:
-    """Return the features of all parts, for several heads; see :func:`fit_frozen_classifier`."""
-    network, _ = _encoder(config, len(images.classes), None)
+    """Return the features of all parts, for several heads; see :func:`frozen_encoder`."""
+    network, _ = frozen_encoder(config, len(images.classes))
     return embed_parts(network, config, images, splits, announce=display.work)
 
 
@@ -132,12 +114,13 @@ def run_frozen(
             splits, notes = read_splits(run.splits, images), read_notes(run)
             hashed = named(display.work, "hashing photos")
             check_photos(run.photos, images, splits, f"run '{run.path}'", progress=hashed)
-            encoder = _encoder(config, len(images.classes), starts)
+            encoder = frozen_encoder(config, len(images.classes), starts)
             job = _Job(config, images, splits, notes, run, encoder)
             return run, _work(job, display, begin)
     # of a run whose encoder is taken the split too: no test photo was learned from before
     splits, notes = split_sources(sources, config, display.work, starts.init)
-    encoder = _encoder(config, len(images.classes), starts)  # refused before there is a folder
+    # refused before there is a folder
+    encoder = frozen_encoder(config, len(images.classes), starts)
     with created_run(path) as begun:
         write_splits(begun.splits, images, splits)
         write_photos(begun.photos, images, splits, progress=named(display.work, "hashing photos"))
@@ -175,9 +158,14 @@ def _work(job: _Job, display: Display, begin: float) -> dict[str, Any]:
     return metrics
 
 
-def _encoder(
-    config: TrainConfig, classes: int, starts: Starts | None
+def frozen_encoder(
+    config: TrainConfig, classes: int, starts: Starts | None = None
 ) -> tuple[nn.Module, list[str]]:
+    """Return the encoder of a frozen run with its weights, and sentences about what did not fit.
+
+    Raises:
+        InputError: The encoder or its weights cannot be had.
+    """
     init = (open_starts(config) if starts is None else starts).init
     said = []
     with torch.random.fork_rng(devices=[]):

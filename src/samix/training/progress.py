@@ -26,6 +26,11 @@ _REFRESH = 0.5  # seconds between two changes of the bar
 _ON_ITS_WAY = 0.5  # seconds that a signal may come later here than to a process that it ended
 
 
+def print_sentence(console: Console, text: str) -> None:
+    """Print a sentence, as wide as the terminal; names in it cannot do more than be read."""
+    console.print(Text(wrapped(shown(text), console.width)), soft_wrap=True)
+
+
 class Terminal:
     """A bar at the bottom of a terminal and sentences above it; elsewhere only sentences.
 
@@ -50,8 +55,7 @@ class Terminal:
 
     def say(self, text: Said) -> None:
         """Show a sentence that stays, above the bar; arguments in backticks become flags."""
-        line = wrapped(shown(flagged(self._spoken(text))), self.console.width)
-        self.console.print(Text(line), soft_wrap=True)
+        print_sentence(self.console, flagged(self._spoken(text)))
 
     def work(self, what: Said, done: int, total: int) -> None:
         """Move the bar; kinds of work that the dictionary has are told in the language."""
